@@ -1,0 +1,39 @@
+/* heap.h -- a binary heap of 64-bit keys whose nodes live in their owners: the
+** earliest deadline first, among equal ones the first that was added.
+** One thread at a time. The memory is one array of pointers that grows by
+** doubling up to 'limit' nodes and is kept; insert and remove take O(log n).
+*/
+#ifndef DM_BASE_HEAP_H
+#define DM_BASE_HEAP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct dm_heap_node {
+  int64_t key;
+  uint64_t order; /* set by insert: breaks ties first in, first out */
+  size_t place;   /* 1-based place in the heap; 0: in no heap */
+} dm_heap_node;
+
+typedef struct dm_heap {
+  dm_heap_node **node; /* owned array; the nodes are borrowed */
+  size_t count, capacity, limit;
+  uint64_t last_order;
+} dm_heap;
+
+void dm_heap_init(dm_heap *h, size_t limit);
+void dm_heap_clear(dm_heap *h); /* releases the array; nodes leave the heap */
+
+/* The node must be in no heap (zeroed or removed). False: full, no memory. */
+bool dm_heap_insert(dm_heap *h, dm_heap_node *n, int64_t key);
+
+/* Harmless for a node in no heap. */
+void dm_heap_remove(dm_heap *h, dm_heap_node *n);
+
+/* The node with the least key; NULL: empty. */
+static inline dm_heap_node *dm_heap_first(const dm_heap *h) {
+  return h->count ? h->node[0] : NULL;
+}
+
+#endif

@@ -1,0 +1,33 @@
+/* span.h -- a borrowed run of bytes: pointer and length, no NUL promised.
+** Any thread; pure.
+*/
+#ifndef DM_BASE_SPAN_H
+#define DM_BASE_SPAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+
+typedef struct dm_span {
+  const char *p; /* borrowed; NULL: there is no value (an absent member) */
+  size_t n;
+} dm_span;
+
+#define DM_SPAN(literal) ((dm_span){("" literal), sizeof(literal) - 1})
+
+static inline dm_span dm_span_of(const char *text) {
+  return (dm_span){text, text ? strlen(text) : 0};
+}
+
+static inline bool dm_span_equal(dm_span a, dm_span b) {
+  return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
+}
+
+static inline bool dm_span_is(dm_span a, const char *text) {
+  return dm_span_equal(a, dm_span_of(text));
+}
+
+/* ASCII case is ignored; nothing else is. */
+bool dm_span_equal_nocase(dm_span a, dm_span b);
+
+#endif

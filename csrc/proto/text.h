@@ -1,0 +1,50 @@
+/* text.h -- the small encodings every protocol here needs. Pure.
+** Writers add to a dm_buf and return false when it is full; readers take spans.
+*/
+#ifndef DM_PROTO_TEXT_H
+#define DM_PROTO_TEXT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/span.h"
+
+/* The bytes up to the first 'separator'; *rest is what follows it, with p NULL
+** when there was none. */
+dm_span dm_text_cut(dm_span s, char separator, dm_span *rest);
+
+bool dm_text_starts(dm_span s, const char *prefix);
+
+dm_span dm_text_trim(dm_span s, const char *bytes); /* both ends */
+
+/* Decimal integers, the whole span, no sign but '-' for signed, no blanks, no
+** leading '+'. False: anything else, or out of [min, max]. */
+bool dm_text_int64(dm_span s, int64_t min, int64_t max, int64_t *out);
+
+/* Valid UTF-8: no overlong form, no surrogate, nothing above U+10FFFF. */
+bool dm_text_utf8(dm_span s);
+
+/* %XX decoding, once; '+' stays '+'. False: bad escape or no room. */
+bool dm_text_percent_decode(dm_buf *out, dm_span s);
+
+/* Everything but A-Z a-z 0-9 - . _ ~ becomes %XX in upper case. */
+bool dm_text_percent_encode(dm_buf *out, dm_span s);
+
+/* RFC 4648 base64 with padding, strict: length a multiple of four, no blanks,
+** unused bits zero. False: not base64, or no room. */
+bool dm_text_base64_decode(dm_buf *out, dm_span s);
+bool dm_text_base64_encode(dm_buf *out, const void *bytes, size_t n);
+
+/* A JSON string with its quotes; s must be valid UTF-8. */
+bool dm_text_json_string(dm_buf *out, dm_span s);
+
+/* A device or module id of protocol.md section 5: 1..128 characters of
+** A-Z a-z 0-9 - . + % _ # * ? ! ( ) , = @ $ ' : ; */
+bool dm_text_identity(dm_span s);
+
+/* A method name of design.md 4.5: 1..100 printable ASCII characters without
+** $ ( ) < > @ , ; : \ " / [ ] ? = { } # + % space and tab. */
+bool dm_text_method_name(dm_span s);
+
+#endif
