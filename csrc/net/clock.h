@@ -1,0 +1,58 @@
+/* clock.h -- one clock, two kinds of timers. Loop thread only.
+**
+** A loop has two of these. The contract clock can be moved by dm.advance: its
+** timers are response and connect timeouts, token expiry, back-off, handler
+** timeouts, throttles, schedules, dm.sleep. The I/O clock is never moved: its
+** timers are keep-alive, handshake, header, body, idle and slow-reader limits.
+** Nothing else calls time() or a uv timer.
+**
+** Times are milliseconds. 'now' is monotonic and stands still within one turn
+** of the loop; 'wall' is unix time for token expiry and schedules; moving the
+** clock moves both.
+*/
+#ifndef DM_NET_CLOCK_H
+#define DM_NET_CLOCK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "base/heap.h"
+
+#define DM_NEVER INT64_MAX /* a deadline that does not come */
+
+typedef struct dm_timer { /* embedded in its owner; zeroed: not running */
+  dm_heap_node node;
+  void (*on_due)(struct dm_timer *timer); /* may start and stop any timer */
+} dm_timer;
+
+typedef struct dm_clock {
+  uv_loop_t *uv;   /* borrowed */
+  uv_timer_t wake; /* armed for the earliest deadline, or earlier */
+  dm_heap timers;
+  int64_t armed;  /* real deadline 'wake' is armed for; DM_NEVER: it is not */
+  int64_t offset; /* how far the clock was moved */
+} dm_clock;
+
+int dm_clock_init(dm_clock *c, uv_loop_t *uv); /* a uv error code or 0 */
+void dm_clock_close(dm_clock *c); /* starts the closing of 'wake' */
+void dm_clock_free(dm_clock *c);  /* after the uv loop has closed it */
+
+int64_t dm_clock_now(const dm_clock *c);
+int64_t dm_clock_wall(const dm_clock *c); /* unix milliseconds */
+
+/* (Re)start a timer for a deadline. A deadline in the past is due at the next
+** turn, never inside this call. False: out of memory or over the limit. */
+bool dm_clock_start(dm_clock *c, dm_timer *t, int64_t deadline);
+void dm_clock_stop(dm_clock *c, dm_timer *t); /* harmless when not running */
+
+static inline bool dm_timer_running(const dm_timer *t) {
+  return t->node.place != 0;
+}
+
+int64_t dm_clock_next(const dm_clock *c); /* earliest deadline; DM_NEVER */
+
+/* Move the clock forward; what becomes due fires at the next turn. */
+void dm_clock_move(dm_clock *c, int64_t by);
+
+#endif

@@ -1,0 +1,52 @@
+/* http_server.h -- HTTP/1.1 requests on a listener. Loop thread only.
+** Knows nothing of IoT Hub. One request a connection at a time: answers stay in
+** order, pipelined bytes wait (bounded). A request is named by an id that may be
+** answered at any later time; when the caller went away nothing happens.
+*/
+#ifndef DM_NET_HTTP_SERVER_H
+#define DM_NET_HTTP_SERVER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "net/loop.h"
+#include "net/stream.h"
+#include "proto/http_message.h"
+
+typedef struct dm_http_server dm_http_server;
+
+typedef struct dm_http_server_options {
+  const char *host;
+  int port;
+  dm_tls *tls;
+  int connections;
+  dm_stream_limits stream;
+  dm_http_limits message;
+  int64_t header_ms; /* from the first byte (or accept) to the header's end */
+  int64_t body_ms;   /* from there to the body's end */
+  int64_t idle_ms;   /* between requests */
+  /* A whole request. 'r' is borrowed within the call. Answer now or later. */
+  void (*on_request)(void *context, uint64_t id, const dm_http_request *r,
+                     bool tls);
+  /* The caller of an unanswered request went away; the id is dead. */
+  void (*on_gone)(void *context, uint64_t id);
+  void (*on_refused)(void *context, int status, const char *why); /* 4xx of ours */
+  void *context;
+} dm_http_server_options;
+
+dm_http_server *dm_http_server_new(dm_loop *loop,
+                                   const dm_http_server_options *o, dm_err *e);
+int dm_http_server_port(const dm_http_server *s);
+int dm_http_server_connections(const dm_http_server *s);
+
+/* Answer a request. 'fields': whole header lines with CRLF. The body is head +
+** body + tail, copied once, into the output. False: the caller is gone. */
+bool dm_http_server_answer(dm_http_server *s, uint64_t id, int status,
+                           dm_span fields, dm_span head, dm_span body,
+                           dm_span tail);
+
+void dm_http_server_stop(dm_http_server *s); /* no new connections */
+void dm_http_server_close(dm_http_server *s, void (*on_closed)(void *context));
+
+#endif

@@ -1,0 +1,58 @@
+/* mailbox.h -- hands news from any thread to the loop thread.
+** dm_mailbox_post, dm_mailbox_flag: any thread; everything else: loop thread.
+**
+** One mailbox a loop; one wake drains it all; nothing is dispatched under its
+** lock. Each sender has a record. Flags are bits that are set and never lost;
+** letters are bounded per record.
+*/
+#ifndef DM_NET_MAILBOX_H
+#define DM_NET_MAILBOX_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "base/list.h"
+
+typedef struct dm_letter { /* malloc'ed by the poster with its data behind it */
+  struct dm_letter *next;
+} dm_letter;
+
+typedef struct dm_mail_record { /* embedded in its owner */
+  dm_list node;                 /* in the mailbox while it has news */
+  uint32_t flags;
+  dm_letter *first, **last;
+  int count, limit; /* letters queued now; the most that may be */
+  /* On the loop thread, in the order of arrival: flags are those set since the
+  ** last call, letters a list the owner frees. The owner may forget the record
+  ** (and free itself) inside. */
+  void (*on_mail)(struct dm_mail_record *r, uint32_t flags, dm_letter *letters);
+} dm_mail_record;
+
+typedef struct dm_mailbox {
+  uv_mutex_t lock;
+  uv_async_t wake;
+  dm_list news; /* records */
+} dm_mailbox;
+
+int dm_mailbox_init(dm_mailbox *m, uv_loop_t *uv); /* a uv error code or 0 */
+void dm_mailbox_close(dm_mailbox *m); /* starts the closing of 'wake' */
+void dm_mailbox_free(dm_mailbox *m);  /* after the uv loop has closed it */
+
+void dm_mail_record_init(dm_mail_record *r, int limit,
+                         void (*on_mail)(dm_mail_record *r, uint32_t flags,
+                                         dm_letter *letters));
+
+/* Queue a letter, which the mailbox then owns. False: the record is at its
+** limit; the letter is still the caller's. */
+bool dm_mailbox_post(dm_mailbox *m, dm_mail_record *r, dm_letter *letter);
+void dm_mailbox_flag(dm_mailbox *m, dm_mail_record *r, uint32_t flags);
+
+bool dm_mailbox_empty(dm_mailbox *m);
+
+/* Take the record out; returns the letters it still had (the caller frees them,
+** each with free()). No other thread may know the record any more. */
+dm_letter *dm_mailbox_forget(dm_mailbox *m, dm_mail_record *r);
+
+#endif

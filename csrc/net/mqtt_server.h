@@ -1,0 +1,73 @@
+/* mqtt_server.h -- MQTT 3.1.1 connections on a listener: framing, keep-alive,
+** CONNECT deadline, sizes. Loop thread only. Knows nothing of IoT Hub: what a
+** client may do is the handler's business. A connection is named by an id.
+** Everything the standard forbids closes the connection here (attacks.md A).
+*/
+#ifndef DM_NET_MQTT_SERVER_H
+#define DM_NET_MQTT_SERVER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "net/loop.h"
+#include "net/stream.h"
+#include "proto/mqtt_packet.h"
+
+typedef struct dm_mqtt_server dm_mqtt_server;
+
+typedef struct dm_mqtt_handler { /* static; 'context' is the options' */
+  /* CONNECT of level 4, first packet. Answer with dm_mqtt_server_accept or
+  ** _refuse, now or later; the spans live within the call. */
+  void (*on_connect)(void *context, uint64_t connection,
+                     const dm_mqtt_connect *c, bool tls);
+  void (*on_publish)(void *context, void *user, const dm_mqtt_publish *p);
+  void (*on_subscribe)(void *context, void *user, dm_mqtt_filters *filters);
+  void (*on_unsubscribe)(void *context, void *user, dm_mqtt_filters *filters);
+  void (*on_puback)(void *context, void *user, uint16_t packet_id);
+  /* Gone. user NULL: it had not been accepted. 'why' is for logs and counters. */
+  void (*on_gone)(void *context, uint64_t connection, void *user,
+                  const dm_err *why);
+} dm_mqtt_handler;
+
+typedef struct dm_mqtt_server_options {
+  const char *host;
+  int port;
+  dm_tls *tls;
+  int connections;
+  dm_stream_limits stream;
+  size_t connect_size;   /* bytes of a CONNECT: e.g. 8 KiB */
+  size_t packet_size;    /* bytes of any other packet: 256 KiB */
+  int64_t connect_ms;    /* from accept to a whole CONNECT */
+  int64_t keepalive_cap_ms; /* 1,767,000: also what keep alive 0 means */
+  const dm_mqtt_handler *handler;
+  void *context;
+} dm_mqtt_server_options;
+
+dm_mqtt_server *dm_mqtt_server_new(dm_loop *loop,
+                                   const dm_mqtt_server_options *o, dm_err *e);
+int dm_mqtt_server_port(const dm_mqtt_server *s);
+int dm_mqtt_server_connections(const dm_mqtt_server *s);
+
+/* CONNACK 0; 'user' (not NULL) comes with every later event. False: gone. */
+bool dm_mqtt_server_accept(dm_mqtt_server *s, uint64_t connection, void *user,
+                           bool session_present);
+/* CONNACK with a code from 1 to 5, then close. */
+void dm_mqtt_server_refuse(dm_mqtt_server *s, uint64_t connection, int code);
+
+/* Send; false: the connection is gone or closing. */
+bool dm_mqtt_server_publish(dm_mqtt_server *s, uint64_t connection,
+                            const dm_mqtt_publish *p);
+bool dm_mqtt_server_puback(dm_mqtt_server *s, uint64_t connection, uint16_t id);
+bool dm_mqtt_server_suback(dm_mqtt_server *s, uint64_t connection,
+                           dm_mqtt_suback ack);
+bool dm_mqtt_server_unsuback(dm_mqtt_server *s, uint64_t connection,
+                             uint16_t id);
+
+/* Close without a word (MQTT 3.1.1 has none); on_gone follows from the loop. */
+void dm_mqtt_server_drop(dm_mqtt_server *s, uint64_t connection);
+
+void dm_mqtt_server_stop(dm_mqtt_server *s);
+void dm_mqtt_server_close(dm_mqtt_server *s, void (*on_closed)(void *context));
+
+#endif

@@ -1,0 +1,50 @@
+/* settle.h -- the count of what this process still waits for in real I/O, so
+** that dm.advance moves the clock only when nothing is on its way (design.md,
+** Time). Loop thread only.
+**
+** An operation opens a token and says how many steps of it are outstanding. Both
+** ends of a connection may be in this process: the other end finds the token by
+** the text that its peer sent along (the Request-Id of an HTTP request, the
+** DeviceClientType of an MQTT user name), parks it while the wait is one on the
+** contract clock, and takes it up again. A token of another process is not
+** found, and nothing is changed.
+**
+**   service sends a request        open, set 1
+**   hub of this process parks it   set 0    hub answers it   set 1
+**   service has the answer         close
+**
+**   device connects                open, set 1     subscribed   set 0
+**   hub publishes a call to it     change +1       its task waits or ends   -1
+**   device sends an answer         change +1       hub took it              -1
+**   connection is gone             set 0
+*/
+#ifndef DM_NET_SETTLE_H
+#define DM_NET_SETTLE_H
+
+#include <stdint.h>
+
+#include "base/ids.h"
+#include "base/span.h"
+
+enum { DM_SETTLE_TEXT = 37 }; /* a token as text: a GUID and its NUL */
+
+typedef struct dm_settle {
+  dm_ids tokens;
+  uint64_t tag;     /* random: tells this loop's tokens from all others */
+  long outstanding; /* sum over all tokens */
+} dm_settle;
+
+void dm_settle_init(dm_settle *s, uint64_t tag);
+void dm_settle_free(dm_settle *s);
+
+uint64_t dm_settle_open(dm_settle *s); /* 0 (counts nothing): no memory */
+void dm_settle_set(dm_settle *s, uint64_t token, long n);
+void dm_settle_change(dm_settle *s, uint64_t token, long by); /* not below 0 */
+void dm_settle_close(dm_settle *s, uint64_t token); /* 0 and unknown: nothing */
+
+/* The token as a GUID in lower case, and back; 0: not one of this loop. */
+void dm_settle_write(const dm_settle *s, uint64_t token,
+                     char text[DM_SETTLE_TEXT]);
+uint64_t dm_settle_find(const dm_settle *s, dm_span text);
+
+#endif
