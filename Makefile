@@ -1,0 +1,340 @@
+# directmethods -- `make help` lists the targets. Nothing here is generated.
+#
+# Variables for the command line: MODE=release|asan|tsan selects flags and the
+# build folder, SPEC=FILE one spec, PREFIX= where `make install` goes.
+
+MODE       ?= release
+PREFIX     ?= /usr/local
+LUA        ?= lua5.4
+LUA_VERSION = 5.4
+ifeq ($(origin CC),default)
+CC          = gcc
+endif
+CLANG      ?= clang
+CLANG_FORMAT ?= clang-format
+CLANG_TIDY ?= clang-tidy
+CPPCHECK   ?= cppcheck
+LUACHECK   ?= luacheck
+LUAROCKS   ?= luarocks
+INSTALL    ?= install
+PKG_CONFIG ?= pkg-config
+
+ifeq ($(filter $(MODE),release asan tsan),)
+$(error MODE is $(MODE): must be release, asan or tsan)
+endif
+ifdef V
+Q =
+else
+Q = @
+endif
+
+B   = build/$(MODE)
+OUT = $(B)/directmethods
+
+# -- Sources: what goes into which shared object -------------------------------
+# base and proto go into each, but for HTTP parsing, which the hub alone needs.
+# A name that has no file yet is left out; `make symbols` finds what is missing.
+
+HTTP_PROTO = http_message% http_write% http_reader% http_filter% llhttp_unit%
+proto_all := $(wildcard csrc/proto/*.c)
+
+BASE  := $(wildcard csrc/base/*.c)
+PROTO := $(filter-out $(HTTP_PROTO:%=csrc/proto/%),$(proto_all))
+HTTP  := $(filter $(HTTP_PROTO:%=csrc/proto/%),$(proto_all))
+
+core_NET = loop clock settle mailbox process mqtt_client mqtt_paho \
+           mqtt_paho_wake stream
+core_LUA = core bind l_loop l_device l_sas l_json
+
+http_core_NET = loop clock settle http_client
+http_core_LUA = http_core bind l_http
+
+hub_core_NET = loop clock settle stream http_server mqtt_server
+hub_core_LUA = hub_core bind l_hub l_hub_calls l_hub_events
+
+core_SRC := $(BASE) $(PROTO) \
+  $(wildcard $(core_NET:%=csrc/net/%.c) $(core_LUA:%=csrc/lua/%.c))
+http_core_SRC := $(BASE) $(PROTO) \
+  $(wildcard $(http_core_NET:%=csrc/net/%.c) $(http_core_LUA:%=csrc/lua/%.c))
+hub_core_SRC := $(BASE) $(PROTO) $(HTTP) $(wildcard csrc/hub/*.c \
+  $(hub_core_NET:%=csrc/net/%.c) $(hub_core_LUA:%=csrc/lua/%.c))
+
+MODULES = core http_core hub_core
+SO      = $(MODULES:%=$(OUT)/%.so)
+
+# -- Libraries ------------------------------------------------------------------
+# LLHTTP_DIR holds llhttp's C sources, LLHTTP_INCDIR its header; neither is read
+# where pkg-config knows the library.
+
+pkg = $(shell $(PKG_CONFIG) $(1) $(2) 2>/dev/null)
+
+LUA_CFLAGS ?= $(or $(patsubst -I%,-isystem %,$(call pkg,--cflags,lua$(LUA_VERSION))),\
+  $(patsubst -I%,-isystem %,$(call pkg,--cflags,lua-$(LUA_VERSION))),\
+  -isystem /usr/include/lua$(LUA_VERSION))
+LUA_LIBS ?= $(or $(call pkg,--libs,lua$(LUA_VERSION)),-llua$(LUA_VERSION))
+LUA_CFLAGS := $(LUA_CFLAGS)
+
+LLHTTP_DIR    ?= /usr/share/llhttp
+LLHTTP_INCDIR ?= /usr/share/include/llhttp
+ifneq ($(call pkg,--modversion,libllhttp),)
+LLHTTP_CFLAGS := $(call pkg,--cflags,libllhttp)
+LLHTTP_LIBS   := $(call pkg,--libs,libllhttp)
+HTTP          := $(filter-out csrc/proto/llhttp_unit.c,$(HTTP))
+hub_core_SRC  := $(filter-out csrc/proto/llhttp_unit.c,$(hub_core_SRC))
+else
+LLHTTP_CFLAGS := -isystem $(LLHTTP_INCDIR) -isystem $(LLHTTP_DIR)
+LLHTTP_LIBS   :=
+endif
+
+core_LIBS      = -lpaho-mqtt3as -luv -lssl -lcrypto -lpthread
+http_core_LIBS = -lcurl -luv -lssl -lcrypto
+hub_core_LIBS  = -luv $(LLHTTP_LIBS) -lssl -lcrypto
+
+# -- Flags ----------------------------------------------------------------------
+
+OPT_release = -O2 -g
+OPT_asan    = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
+              -fno-sanitize-recover=all
+OPT_tsan    = -O1 -g -fno-omit-frame-pointer -fsanitize=thread
+
+WARN = -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes \
+       -Wmissing-prototypes -Wwrite-strings -Wcast-qual -Wundef -Wformat=2 \
+       -Wvla -Wimplicit-fallthrough
+# the codecs, where a silent conversion is a bug
+CONVERSION = csrc/proto/mqtt_packet% csrc/proto/http_message% csrc/proto/text%
+warn = $(WARN) $(if $(filter $(CONVERSION),$(1)),-Wconversion)
+
+STD     = -std=c11 -D_GNU_SOURCE -Icsrc $(LUA_CFLAGS) $(LLHTTP_CFLAGS)
+CFLAGS ?= $(OPT_$(MODE))
+COMPILE = $(STD) $(CFLAGS) $(CPPFLAGS) -fPIC -fvisibility=hidden \
+          -ffunction-sections -fdata-sections -MMD -MP
+LINK    = $(CFLAGS) -shared -Wl,--as-needed -Wl,--gc-sections $(LDFLAGS)
+
+obj = $(patsubst %.c,$(B)/obj/%.o,$(1))
+
+# -- Running Lua on the tree ----------------------------------------------------
+# A sanitized module needs its runtime in the interpreter from the start, and
+# there alone: such builds run in a host program linked with it.
+
+ROOT     := $(CURDIR)
+LUA_ENV   = LUA_PATH="$(ROOT)/lua/?.lua;$(ROOT)/lua/?/init.lua;$(ROOT)/?.lua;;" \
+            LUA_CPATH="$(ROOT)/$(B)/?.so;;"
+SAN_asan  = ASAN_OPTIONS=detect_leaks=1:$$ASAN_OPTIONS \
+            LSAN_OPTIONS=suppressions=$(ROOT)/build-aux/lsan.supp:print_suppressions=0
+SAN_tsan  = TSAN_OPTIONS=suppressions=$(ROOT)/build-aux/tsan.supp:halt_on_error=0:exitcode=66
+HOST      = $(if $(filter release,$(MODE)),,$(B)/lua)
+RUN       = $(SAN_$(MODE)) $(LUA_ENV) MODE=$(MODE) $(if $(HOST),$(ROOT)/$(HOST),$(LUA))
+
+# -- Build ----------------------------------------------------------------------
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+.SUFFIXES:
+
+all: $(SO) $(HOST) ## the three shared objects, under build/$(MODE)
+
+define module
+$(OUT)/$(1).so: $(call obj,$($(1)_SRC))
+	@mkdir -p $$(@D)
+	@echo "  LD   $$@"
+	$$(Q)$$(CC) -o $$@ $$^ $$(LINK) $$($(1)_LIBS)
+endef
+$(foreach m,$(MODULES),$(eval $(call module,$(m))))
+
+$(B)/obj/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	@echo "  CC   $<"
+	$(Q)$(CC) $(COMPILE) $(call warn,$<) -c -o $@ $<
+
+# the sanitized interpreter: it must be the first to load the runtime
+$(B)/lua: build-aux/host.c Makefile
+	@mkdir -p $(@D)
+	@echo "  LD   $@"
+	$(Q)$(CC) $(STD) $(CFLAGS) $(WARN) -o $@ $< -rdynamic $(LDFLAGS) $(LUA_LIBS)
+
+-include $(shell find $(B)/obj -name '*.d' 2>/dev/null)
+
+# -- Tests ----------------------------------------------------------------------
+
+C_TESTS := $(patsubst spec/c/%.c,$(B)/c/%,$(wildcard spec/c/*_test.c))
+TEST_LIB = $(call obj,$(BASE) $(PROTO) $(HTTP))
+
+$(B)/c/%: $(B)/obj/spec/c/%.o $(TEST_LIB)
+	@mkdir -p $(@D)
+	@echo "  LD   $@"
+	$(Q)$(CC) -o $@ $^ $(CFLAGS) -Wl,--as-needed $(LDFLAGS) $(LLHTTP_LIBS) -lcrypto
+.SECONDARY: $(patsubst $(B)/c/%,$(B)/obj/spec/c/%.o,$(C_TESTS))
+
+LUA_FILES := $(shell find lua spec examples -name node_modules -prune -o -name '*.lua' -print 2>/dev/null)
+INTEROP    = spec/interop/node_modules/.ready
+SPEC_NEEDS = $(SO) $(HOST) $(if $(wildcard spec/interop/package.json),$(INTEROP))
+
+test-c: $(C_TESTS) ## the C tests of base and proto
+	@$(RUN) spec/support/run.lua --c $(C_TESTS) --none
+
+# With SPEC the specs named alone, without it C tests and all specs.
+test: test-deps ## C tests and specs; SPEC=spec/x_spec.lua runs one
+	@$(MAKE) --no-print-directory run-specs
+
+ifdef SPEC
+run-specs: $(SPEC_NEEDS)
+	@$(RUN) spec/support/run.lua $(SPEC)
+else
+run-specs: $(SPEC_NEEDS) $(C_TESTS)
+	@rm -f $(B)/tested
+	@$(RUN) spec/support/run.lua --c $(C_TESTS) --
+	@touch $(B)/tested
+endif
+
+asan: ## the tests under address and undefined behaviour sanitizers
+	@$(MAKE) MODE=asan test
+tsan: ## the tests under the thread sanitizer
+	@$(MAKE) MODE=tsan test
+
+# what `make check` asks for: a run of everything since the last change
+$(B)/tested: $(SPEC_NEEDS) $(C_TESTS) $(LUA_FILES)
+	@$(MAKE) --no-print-directory run-specs
+
+$(INTEROP): spec/interop/package.json $(wildcard spec/interop/package-lock.json)
+	@echo "  NPM  spec/interop"
+	$(Q)cd spec/interop && npm ci --no-audit --no-fund --silent
+	@touch $@
+
+interop-deps: $(if $(wildcard spec/interop/package.json),$(INTEROP)) ## the Node SDKs of spec/interop
+
+demo: build-deps ## the main job: hub, device and calls in one script
+	@$(MAKE) --no-print-directory all
+	@$(RUN) examples/demo.lua
+
+bench: ## calls per second against Mosquitto, medians of five
+	@sh build-aux/deps.sh build bench
+	@$(MAKE) --no-print-directory all
+	@$(RUN) spec/bench/run.lua
+
+# -- What must be installed -----------------------------------------------------
+
+DEPS = CC="$(CC)" LUA="$(LUA)" LUA_CFLAGS="$(LUA_CFLAGS)" \
+       LLHTTP_CFLAGS="$(LLHTTP_CFLAGS)" LLHTTP_LIBS="$(LLHTTP_LIBS)" sh build-aux/deps.sh
+deps: ## install what is missing to build, test and check
+	@$(DEPS) build test check
+build-deps:
+	@$(DEPS) build
+test-deps:
+	@$(DEPS) build test
+check-deps:
+	@$(DEPS) build test check
+
+# -- Checks ---------------------------------------------------------------------
+# Each leaves a stamp under build/check, so that a second run looks at what
+# changed. The stamps of clang carry the dependencies on headers for the others.
+
+K      = build/check
+C_ALL := $(wildcard csrc/*/*.c spec/c/*.c spec/bench/*.c spec/fuzz/*.c build-aux/*.c)
+H_ALL := $(wildcard csrc/*/*.h spec/c/*.h)
+OURS  := $(filter-out csrc/proto/llhttp_unit.c,$(C_ALL))
+
+check: check-deps ## all that a commit must pass
+	@$(MAKE) --no-print-directory -j$(shell nproc 2>/dev/null || echo 2) lint
+	@$(MAKE) --no-print-directory symbols rocks-check $(B)/tested
+	@echo "check: all good"
+
+lint: format-check warnings tidy cppcheck luacheck layers
+
+format-check: $(K)/format
+$(K)/format: $(C_ALL) $(H_ALL) .clang-format
+	@mkdir -p $(@D)
+	@echo "  FORMAT"
+	$(Q)$(CLANG_FORMAT) --dry-run -Werror $(C_ALL) $(H_ALL)
+	@touch $@
+
+format: ## rewrite the C files in the project's format
+	$(CLANG_FORMAT) -i $(C_ALL) $(H_ALL)
+
+warnings: $(C_ALL:%.c=$(K)/gcc/%.o) $(C_ALL:%.c=$(K)/clang/%.ok)
+$(K)/gcc/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	@echo "  GCC  $<"
+	$(Q)gcc $(STD) -O2 -MMD -MP $(call warn,$<) -Werror -c -o $@ $<
+$(K)/clang/%.ok: %.c Makefile
+	@mkdir -p $(@D)
+	@echo "  CLANG $<"
+	$(Q)$(CLANG) $(STD) -O1 -MMD -MP -MF $(@:.ok=.d) -MT $@ $(call warn,$<) -Werror -fsyntax-only $<
+	@touch $@
+-include $(shell find $(K) -name '*.d' 2>/dev/null)
+
+tidy: $(OURS:%.c=$(K)/tidy/%.ok)
+$(K)/tidy/%.ok: $(K)/clang/%.ok .clang-tidy
+	@mkdir -p $(@D)
+	@echo "  TIDY $*.c"
+	$(Q)$(CLANG_TIDY) --quiet $*.c -- $(STD) >$(@:.ok=.log) 2>&1 || \
+	  { cat $(@:.ok=.log); exit 1; }
+	@touch $@
+
+cppcheck: $(OURS:%.c=$(K)/cppcheck/%.ok)
+$(K)/cppcheck/%.ok: $(K)/clang/%.ok
+	@mkdir -p $(@D)
+	@echo "  CPPCHECK $*.c"
+	$(Q)$(CPPCHECK) --quiet --std=c11 --enable=warning,portability,performance \
+	  --inline-suppr --suppress=missingIncludeSystem --error-exitcode=1 \
+	  -D_GNU_SOURCE -D__GNUC__=12 -Icsrc $*.c
+	@touch $@
+
+luacheck: $(K)/luacheck
+$(K)/luacheck: $(LUA_FILES) $(wildcard build-aux/*.lua) .luacheckrc
+	@mkdir -p $(@D)
+	@echo "  LUACHECK"
+	$(Q)$(LUACHECK) -q $(LUA_FILES) $(wildcard build-aux/*.lua)
+	@touch $@
+
+layers: $(K)/layers ## includes point down only, lua.h only in csrc/lua
+$(K)/layers: $(C_ALL) $(H_ALL) build-aux/layers.lua
+	@mkdir -p $(@D)
+	@echo "  LAYERS"
+	$(Q)$(LUA) build-aux/layers.lua $(filter csrc/%,$(C_ALL) $(H_ALL))
+	@touch $@
+
+symbols: $(SO) ## the modules export luaopen_* alone and miss nothing
+	@for so in $(SO); do sh build-aux/symbols.sh $$so || exit 1; done
+
+rocks-check: ## the rockspecs name the files that the Makefile names
+	@$(LUA) build-aux/rocks.lua \
+	  core $(core_SRC) http_core $(http_core_SRC) hub_core $(hub_core_SRC)
+
+# -- Install --------------------------------------------------------------------
+
+prefix   = $(abspath $(PREFIX))
+LIB_DIR  = $(DESTDIR)$(prefix)/lib/lua/$(LUA_VERSION)/directmethods
+LUA_DIR  = $(DESTDIR)$(prefix)/share/lua/$(LUA_VERSION)/directmethods
+BIN      = $(DESTDIR)$(prefix)/bin/directmethods
+
+install: all ## into PREFIX: bin/directmethods, lib/lua/5.4, share/lua/5.4
+	@$(INSTALL) -d $(LIB_DIR) $(dir $(BIN))
+	@$(INSTALL) -m 755 $(SO) $(LIB_DIR)
+	@cd lua/directmethods && find . -name '*.lua' | while read -r f; do \
+	  $(INSTALL) -D -m 644 "$$f" "$(LUA_DIR)/$$f" || exit 1; done
+	@LUA="$(LUA)" sh build-aux/launcher.sh $(prefix) $(LUA_VERSION) >$(BIN)
+	@chmod 755 $(BIN)
+	@echo "installed $(BIN)"
+
+uninstall: ## remove what `make install` put into PREFIX
+	@rm -rf $(LIB_DIR) $(LUA_DIR) $(BIN)
+
+ROCKS = build/rocks
+rock: ## install both rocks into build/rocks with LuaRocks
+	@rm -rf $(ROCKS)
+	@for r in rockspec/*.rockspec; do \
+	  $(LUAROCKS) --lua-version $(LUA_VERSION) make --deps-mode=none \
+	    --tree $(ROCKS) $$r || exit 1; done
+
+clean: ## remove everything that was built
+	@rm -rf build spec/interop/node_modules
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | \
+	  sed -E 's/^([a-z-]+):.*## /\1\t/' | sort | \
+	  while IFS='	' read -r name text; do printf '%-14s %s\n' "$$name" "$$text"; done
+
+.PHONY: all test test-c run-specs asan tsan interop-deps demo bench deps \
+  build-deps test-deps check-deps check lint format-check format warnings tidy \
+  cppcheck luacheck layers symbols rocks-check install uninstall rock clean help
