@@ -14,11 +14,17 @@
 typedef struct dm_buf {
   char *data;      /* owned; NULL while nothing was added */
   size_t len;      /* bytes in use */
-  size_t capacity; /* bytes allocated */
+  size_t capacity; /* bytes there is room for; one more is allocated */
   size_t limit;    /* len never passes it */
 } dm_buf;
 
 void dm_buf_init(dm_buf *b, size_t limit);
+
+/* A buffer over 'size' bytes (at least 1) of the caller's memory: it holds up
+** to size - 1 bytes, never allocates and is not to be cleared. */
+static inline dm_buf dm_buf_fixed(char *memory, size_t size) {
+  return (dm_buf){memory, 0, size - 1, size - 1};
+}
 
 /* Release the memory; the buffer stays usable, empty, with the same limit. */
 void dm_buf_clear(dm_buf *b);
@@ -27,7 +33,8 @@ void dm_buf_clear(dm_buf *b);
 ** n to len himself; NULL: over the limit or out of memory, nothing changed. */
 char *dm_buf_reserve(dm_buf *b, size_t n);
 
-/* Add bytes. False: over the limit or out of memory, and nothing was added. */
+/* Add bytes, which are not the buffer's own. False: over the limit or out of
+ * memory, and nothing was added. */
 bool dm_buf_add(dm_buf *b, const void *bytes, size_t n);
 bool dm_buf_add_span(dm_buf *b, dm_span s);
 bool dm_buf_add_text(dm_buf *b, const char *text);

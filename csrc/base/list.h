@@ -20,9 +20,13 @@ typedef struct dm_list {
 #define DM_OWNER(pointer, type, member)                                        \
   ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
-static inline void dm_list_init(dm_list *l) { l->next = l->prev = l; }
+static inline void dm_list_init(dm_list *l) {
+  l->next = l->prev = l;
+}
 
-static inline bool dm_list_empty(const dm_list *l) { return l->next == l; }
+static inline bool dm_list_empty(const dm_list *l) {
+  return l->next == l;
+}
 
 static inline void dm_list_append(dm_list *l, dm_list *node) {
   node->prev = l->prev;

@@ -30,4 +30,8 @@ static inline bool dm_span_is(dm_span a, const char *text) {
 /* ASCII case is ignored; nothing else is. */
 bool dm_span_equal_nocase(dm_span a, dm_span b);
 
+/* Bytes of the UTF-8 character that 's' begins with; 0: none begins there (the
+** span is empty, the form overlong, a surrogate, cut off, above U+10FFFF). */
+size_t dm_span_utf8(dm_span s);
+
 #endif
