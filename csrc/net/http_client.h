@@ -21,29 +21,29 @@ typedef struct dm_http_client_options { /* text is copied */
   const char *ca_pem;  /* PEM text; NULL: the system's */
   const char *ca_file; /* or a file's path; NULL */
   bool verify;
-  const char *proxy;   /* NULL: none (the environment is not asked) */
-  int connections;     /* at most this many at a time; the rest waits in line */
+  const char *proxy; /* NULL: none (the environment is not asked) */
+  int connections;   /* at most this many at a time; the rest waits in line */
 } dm_http_client_options;
 
 typedef struct dm_http_call { /* borrowed within dm_http_client_send */
   const char *method;
   const char *host; /* goes into Host, SNI and the certificate check */
   int port;
-  const char *connect_host; /* where to connect instead; NULL: host */
-  const char *target;       /* path and query */
+  const char *connect_host;  /* where to connect instead; NULL: host */
+  const char *target;        /* path and query */
   const char *const *fields; /* "Name: value", NULL-terminated */
   dm_span body;
   bool has_body;
-  int64_t timeout_ms;   /* contract clock, whole request; <= 0: none */
-  size_t answer_limit;  /* bytes of the answer's body: DM_LIMIT_EXCEEDED over */
-  uint64_t token;       /* of settle; 0: none */
+  int64_t timeout_ms;  /* contract clock, whole request; <= 0: none */
+  size_t answer_limit; /* bytes of the answer's body: DM_LIMIT_EXCEEDED over */
+  uint64_t token;      /* of settle; 0: none */
 } dm_http_call;
 
 typedef struct dm_http_answer {
-  dm_err error;    /* code DM_OK: there is an answer */
-  bool sent;       /* false: it provably never reached the server */
+  dm_err error; /* code DM_OK: there is an answer */
+  bool sent;    /* false: it provably never reached the server */
   int status;
-  dm_span fields;  /* the header block of the last answer, as received */
+  dm_span fields; /* the header block of the last answer, as received */
   dm_span body;
 } dm_http_answer;
 
@@ -54,7 +54,8 @@ dm_http_client *dm_http_client_new(dm_loop *loop,
                                                      const dm_http_answer *a),
                                    void *context, dm_err *e);
 
-/* Start a request; its id, which is of loop->ids. 0: not started, *e says why. */
+/* Start a request; its id, which is of loop->ids. 0: not started, *e says why.
+ */
 uint64_t dm_http_client_send(dm_http_client *c, const dm_http_call *call,
                              dm_err *e);
 

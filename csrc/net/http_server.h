@@ -1,6 +1,7 @@
 /* http_server.h -- HTTP/1.1 requests on a listener. Loop thread only.
 ** Knows nothing of IoT Hub. One request a connection at a time: answers stay in
-** order, pipelined bytes wait (bounded). A request is named by an id that may be
+** order, pipelined bytes wait (bounded). A request is named by an id that may
+*be
 ** answered at any later time; when the caller went away nothing happens.
 */
 #ifndef DM_NET_HTTP_SERVER_H
@@ -31,7 +32,8 @@ typedef struct dm_http_server_options {
                      bool tls);
   /* The caller of an unanswered request went away; the id is dead. */
   void (*on_gone)(void *context, uint64_t id);
-  void (*on_refused)(void *context, int status, const char *why); /* 4xx of ours */
+  void (*on_refused)(void *context, int status,
+                     const char *why); /* 4xx of ours */
   void *context;
 } dm_http_server_options;
 

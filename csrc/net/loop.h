@@ -25,7 +25,8 @@ typedef struct dm_loop dm_loop;
 
 /* What goes up to the dispatcher in Lua: an operation's or object's id, what
 ** happened, and values. 'push' runs protected, gets the lua_State as 'lua',
-** pushes the values and returns how many; NULL: none. It must not keep 'data'. */
+** pushes the values and returns how many; NULL: none. It must not keep 'data'.
+ */
 typedef struct dm_event {
   uint64_t id;
   const char *name; /* static */
@@ -34,7 +35,8 @@ typedef struct dm_event {
 } dm_event;
 
 /* Somebody who wants to act before the loop waits again (writes collected in
-** this turn). Embedded in its owner; zero-initialise with dm_list_init(&node). */
+** this turn). Embedded in its owner; zero-initialise with dm_list_init(&node).
+ */
 typedef struct dm_flusher {
   dm_list node;
   void (*on_flush)(struct dm_flusher *f);
@@ -51,21 +53,26 @@ struct dm_loop {
   dm_log log;
   dm_list flushers; /* those with something to flush */
   dm_ids ids;       /* names of operations and objects, for events */
-  void (*deliver)(dm_loop *loop, const dm_event *event); /* set by the binding */
-  void *binding;      /* borrowed: the binding's */
-  uint64_t delivered; /* events delivered so far */
-  bool running;       /* inside dm_loop_step */
-  char read[DM_LOOP_READ]; /* what a stream reads into; parsed before it returns */
+  void (*deliver)(dm_loop *loop,
+                  const dm_event *event); /* set by the binding */
+  void *binding;                          /* borrowed: the binding's */
+  uint64_t delivered;                     /* events delivered so far */
+  bool running;                           /* inside dm_loop_step */
+  char read[DM_LOOP_READ]; /* what a stream reads into; parsed before it returns
+                            */
 };
 
 dm_loop *dm_loop_new(dm_err *e);
-void dm_loop_free(dm_loop *loop); /* runs the loop until all handles are closed */
+void dm_loop_free(
+    dm_loop *loop); /* runs the loop until all handles are closed */
 bool dm_loop_fits(const dm_loop *loop);
 
-/* A name for an operation or object; its value is the caller's. 0: no memory. */
+/* A name for an operation or object; its value is the caller's. 0: no memory.
+ */
 uint64_t dm_loop_id(dm_loop *loop, void *value);
 
-/* Hand an event to Lua. Never from inside the call that started the operation. */
+/* Hand an event to Lua. Never from inside the call that started the operation.
+ */
 void dm_loop_deliver(dm_loop *loop, const dm_event *event);
 
 /* Run until an event was delivered to Lua, or for timeout_ms (0: one turn that

@@ -22,7 +22,8 @@ typedef struct dm_mqtt_events { /* static */
   void (*on_failed)(void *owner, const dm_err *why, int connack);
   void (*on_subscribed)(void *owner, int granted); /* granted 0, 1, 2 or 0x80 */
   void (*on_message)(void *owner, dm_span topic, dm_span payload);
-  /* A message over the bound: only its topic was kept (design.md 2, Threads). */
+  /* A message over the bound: only its topic was kept (design.md 2, Threads).
+   */
   void (*on_overflow)(void *owner, dm_span topic);
   void (*on_lost)(void *owner, const dm_err *why); /* connection lost */
   /* After dm_mqtt_client_close: everything queued went out or the deadline
@@ -39,13 +40,13 @@ typedef struct dm_mqtt_options { /* all text borrowed: copied by connect */
   bool tls;
   const char *ca_pem, *cert_pem, *key_pem; /* PEM texts; NULL: system's, none */
   const char *key_password;
-  bool verify;     /* certificate chain and host name */
+  bool verify;             /* certificate chain and host name */
   const char *verify_name; /* the name to check when it is not 'host'; NULL */
-  bool websocket;  /* wss://host:port/$iothub/websocket */
-  const char *proxy; /* "http://user:password@host:port"; NULL: none */
-  int64_t connect_ms; /* name look-up, TCP, TLS and CONNACK together */
-  int inbox;       /* messages kept between two turns of the loop */
-  int outbox;      /* publishes not yet confirmed; over it DM_LIMIT_EXCEEDED */
+  bool websocket;          /* wss://host:port/$iothub/websocket */
+  const char *proxy;       /* "http://user:password@host:port"; NULL: none */
+  int64_t connect_ms;      /* name look-up, TCP, TLS and CONNACK together */
+  int inbox;               /* messages kept between two turns of the loop */
+  int outbox; /* publishes not yet confirmed; over it DM_LIMIT_EXCEEDED */
 } dm_mqtt_options;
 
 /* Start to connect. DM_TLS_FAILED etc. at once for what can be checked here

@@ -25,7 +25,8 @@ typedef struct dm_mqtt_handler { /* static; 'context' is the options' */
   void (*on_subscribe)(void *context, void *user, dm_mqtt_filters *filters);
   void (*on_unsubscribe)(void *context, void *user, dm_mqtt_filters *filters);
   void (*on_puback)(void *context, void *user, uint16_t packet_id);
-  /* Gone. user NULL: it had not been accepted. 'why' is for logs and counters. */
+  /* Gone. user NULL: it had not been accepted. 'why' is for logs and counters.
+   */
   void (*on_gone)(void *context, uint64_t connection, void *user,
                   const dm_err *why);
 } dm_mqtt_handler;
@@ -36,9 +37,9 @@ typedef struct dm_mqtt_server_options {
   dm_tls *tls;
   int connections;
   dm_stream_limits stream;
-  size_t connect_size;   /* bytes of a CONNECT: e.g. 8 KiB */
-  size_t packet_size;    /* bytes of any other packet: 256 KiB */
-  int64_t connect_ms;    /* from accept to a whole CONNECT */
+  size_t connect_size;      /* bytes of a CONNECT: e.g. 8 KiB */
+  size_t packet_size;       /* bytes of any other packet: 256 KiB */
+  int64_t connect_ms;       /* from accept to a whole CONNECT */
   int64_t keepalive_cap_ms; /* 1,767,000: also what keep alive 0 means */
   const dm_mqtt_handler *handler;
   void *context;

@@ -2,7 +2,8 @@
 ** that dm.advance moves the clock only when nothing is on its way (design.md,
 ** Time). Loop thread only.
 **
-** An operation opens a token and says how many steps of it are outstanding. Both
+** An operation opens a token and says how many steps of it are outstanding.
+*Both
 ** ends of a connection may be in this process: the other end finds the token by
 ** the text that its peer sent along (the Request-Id of an HTTP request, the
 ** DeviceClientType of an MQTT user name), parks it while the wait is one on the

@@ -34,7 +34,9 @@ enum { DM_RID_TEXT = 9 }; /* bytes of a $rid in hex, with its NUL */
 void dm_calls_init(dm_calls *t, size_t limit);
 void dm_calls_clear(dm_calls *t);
 
-static inline size_t dm_calls_count(const dm_calls *t) { return t->heap.count; }
+static inline size_t dm_calls_count(const dm_calls *t) {
+  return t->heap.count;
+}
 
 /* A new call that is not sent yet. False: 'limit' calls are under way. */
 bool dm_calls_wait(dm_calls *t, dm_call *c, int64_t deadline);

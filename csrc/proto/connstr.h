@@ -14,10 +14,10 @@ enum { DM_CONNSTR_MAX = 4096 }; /* bytes of a connection string */
 typedef struct dm_connstr { /* spans borrow from the text; p NULL: absent */
   dm_span host_name, gateway_host_name;
   dm_span device_id, module_id;
-  dm_span key;        /* SharedAccessKey: valid base64, still encoded */
-  dm_span key_name;   /* SharedAccessKeyName */
-  dm_span signature;  /* SharedAccessSignature: a whole token */
-  bool x509;          /* x509=true */
+  dm_span key;       /* SharedAccessKey: valid base64, still encoded */
+  dm_span key_name;  /* SharedAccessKeyName */
+  dm_span signature; /* SharedAccessSignature: a whole token */
+  bool x509;         /* x509=true */
 } dm_connstr;
 
 /* Names are case-sensitive, values are split at the first '=', one trailing ';'

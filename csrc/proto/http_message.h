@@ -17,10 +17,10 @@
 #include "base/span.h"
 
 typedef struct dm_http_limits {
-  size_t target;  /* bytes of the request target: over it, 414 */
-  size_t header;  /* bytes of request line and header fields: over it, 431 */
-  int fields;     /* header fields: over it, 431 */
-  size_t body;    /* bytes of the body, as received: over it, 413 */
+  size_t target; /* bytes of the request target: over it, 414 */
+  size_t header; /* bytes of request line and header fields: over it, 431 */
+  int fields;    /* header fields: over it, 431 */
+  size_t body;   /* bytes of the body, as received: over it, 413 */
 } dm_http_limits;
 
 enum { DM_HTTP_FIELDS = 100 }; /* header fields kept; the greatest 'fields' */
@@ -37,7 +37,7 @@ typedef struct dm_http_request {
   int minor;      /* HTTP/1.minor */
   bool keep_alive;
   bool expect_continue; /* "Expect: 100-continue" and a body to come */
-  bool upgrade;   /* Connection: upgrade (a WebSocket) */
+  bool upgrade;         /* Connection: upgrade (a WebSocket) */
   dm_http_field field[DM_HTTP_FIELDS];
   int field_count;
   dm_span body; /* chunks joined */

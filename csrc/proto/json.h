@@ -11,7 +11,9 @@
 #include "base/err.h"
 #include "base/span.h"
 
-enum { DM_JSON_DEPTH = 64 }; /* nesting of a payload; an envelope gets one more */
+enum {
+  DM_JSON_DEPTH = 64
+}; /* nesting of a payload; an envelope gets one more */
 
 typedef enum dm_json_kind {
   DM_JSON_NULL,
@@ -28,11 +30,11 @@ typedef struct dm_json_facts {
   bool integers_over_53_bits; /* an integer literal beyond +-2^53 */
   bool integers_over_64_bits; /* beyond int64: no exact Lua value */
   bool fractions;             /* a number with '.', 'e' or 'E' */
-  bool overflow_digits;       /* a fraction of more than 14 significant digits */
-  bool empty_arrays;          /* "[]" somewhere */
-  bool nul_escapes;           /* \u0000 in a string */
-  bool lone_surrogates;       /* "\ud800": allowed by RFC 8259, no UTF-8 form */
-  int depth;                  /* greatest nesting */
+  bool overflow_digits; /* a fraction of more than 14 significant digits */
+  bool empty_arrays;    /* "[]" somewhere */
+  bool nul_escapes;     /* \u0000 in a string */
+  bool lone_surrogates; /* "\ud800": allowed by RFC 8259, no UTF-8 form */
+  int depth;            /* greatest nesting */
 } dm_json_facts;
 
 /* Is 'text' one JSON value, nested at most 'depth' deep, in valid UTF-8, with

@@ -83,15 +83,16 @@ bool dm_mqtt_write_publish(dm_buf *out, const dm_mqtt_publish *p);
 bool dm_mqtt_write_publish_head(dm_buf *out, const dm_mqtt_publish *p);
 
 /* PUBACK, PUBREC, PUBREL, PUBCOMP, UNSUBACK: a packet id and nothing else. */
-dm_code dm_mqtt_read_ack(const dm_mqtt_frame *f, uint16_t *packet_id, dm_err *e);
+dm_code dm_mqtt_read_ack(const dm_mqtt_frame *f, uint16_t *packet_id,
+                         dm_err *e);
 bool dm_mqtt_write_ack(dm_buf *out, dm_mqtt_type type, uint16_t packet_id);
 
 /* SUBSCRIBE and UNSUBSCRIBE: the id first, then filters until *more is false.
 ** The whole packet is checked by the first call. */
 typedef struct dm_mqtt_filters {
   uint16_t packet_id;
-  dm_span rest;       /* the filters not read yet */
-  bool with_qos;      /* SUBSCRIBE */
+  dm_span rest;  /* the filters not read yet */
+  bool with_qos; /* SUBSCRIBE */
 } dm_mqtt_filters;
 dm_code dm_mqtt_read_filters(const dm_mqtt_frame *f, dm_mqtt_filters *out,
                              dm_err *e);

@@ -24,11 +24,11 @@ dm_code dm_sas_sign(dm_buf *out, dm_span resource, dm_span key, int64_t expiry,
                     dm_span policy, dm_err *e);
 
 typedef struct dm_sas { /* spans borrow from the text */
-  dm_span resource; /* sr as received, still encoded: what is hashed */
-  dm_span signature; /* sig as received, still encoded */
-  dm_span expiry_text; /* se as received: what is hashed */
-  int64_t expiry; /* unix seconds */
-  dm_span policy; /* skn, still encoded; p NULL: none */
+  dm_span resource;     /* sr as received, still encoded: what is hashed */
+  dm_span signature;    /* sig as received, still encoded */
+  dm_span expiry_text;  /* se as received: what is hashed */
+  int64_t expiry;       /* unix seconds */
+  dm_span policy;       /* skn, still encoded; p NULL: none */
 } dm_sas;
 
 /* DM_UNAUTHORIZED with a reason: wrong scheme, not exactly one blank, field
@@ -43,7 +43,8 @@ bool dm_sas_signed_by(const dm_sas *sas, dm_span key);
 bool dm_sas_expired(const dm_sas *sas, int64_t now); /* skew included */
 
 /* Does the token's sr cover 'host' + 'path' ("devices/d1/modules/m", "" for the
-** hub itself)? Whole decoded segments: "h/devices/d1" covers d1 and its modules,
+** hub itself)? Whole decoded segments: "h/devices/d1" covers d1 and its
+*modules,
 ** never d10. The host compares without case against each of 'hosts'. */
 bool dm_sas_covers(const dm_sas *sas, const dm_span *hosts, int host_count,
                    const dm_span *segments, int segment_count);

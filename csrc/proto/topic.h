@@ -44,42 +44,48 @@ typedef enum dm_topic_kind {
   DM_TOPIC_METHODS,         /* subscribe $iothub/methods/POST/... */
   DM_TOPIC_TELEMETRY,       /* publish devices/{own id}/messages/events/... */
   DM_TOPIC_TWIN_GET,        /* publish $iothub/twin/GET/?$rid= */
-  DM_TOPIC_TWIN_REPORTED,   /* publish $iothub/twin/PATCH/properties/reported/?$rid= */
+  DM_TOPIC_TWIN_REPORTED,   /* publish
+                               $iothub/twin/PATCH/properties/reported/?$rid= */
   DM_TOPIC_TWIN_RESULT,     /* subscribe $iothub/twin/res/# */
-  DM_TOPIC_TWIN_DESIRED,    /* subscribe $iothub/twin/PATCH/properties/desired/# */
-  DM_TOPIC_DEVICEBOUND      /* subscribe devices/{own id}/messages/devicebound/#,
-                            ** devices/{id}/modules/{mid}/inputs/# and /# */
+  DM_TOPIC_TWIN_DESIRED, /* subscribe $iothub/twin/PATCH/properties/desired/# */
+  DM_TOPIC_DEVICEBOUND   /* subscribe devices/{own id}/messages/devicebound/#,
+                         ** devices/{id}/modules/{mid}/inputs/# and /# */
 } dm_topic_kind;
 
 /* 'device' and 'module' (n 0: none) are the connection's own identity; topics
 ** of anybody else are DM_TOPIC_UNKNOWN. A publish topic holds no wildcard. */
-dm_topic_kind dm_topic_of_publish(dm_span topic, dm_span device, dm_span module);
-dm_topic_kind dm_topic_of_filter(dm_span filter, dm_span device, dm_span module);
+dm_topic_kind dm_topic_of_publish(dm_span topic, dm_span device,
+                                  dm_span module);
+dm_topic_kind dm_topic_of_filter(dm_span filter, dm_span device,
+                                 dm_span module);
 
 /* Does a method subscription filter ("$iothub/methods/POST/#",
-** "$iothub/methods/POST/reboot/#", with + too) take requests of 'method'? By the
+** "$iothub/methods/POST/reboot/#", with + too) take requests of 'method'? By
+*the
 ** MQTT rules [MQTT-4.7]. */
 bool dm_topic_filter_takes(dm_span filter, dm_span method);
 
 /* $rid of a twin topic ("...?$rid=7"); false: none. */
 bool dm_topic_rid(dm_span topic, dm_span *rid);
 
-/* $iothub/twin/res/{status}/?$rid={rid}[&$version={version}]; version < 0: none */
+/* $iothub/twin/res/{status}/?$rid={rid}[&$version={version}]; version < 0: none
+ */
 bool dm_topic_write_twin_result(dm_buf *out, int status, dm_span rid,
                                 int64_t version);
 
 /* The MQTT user name of protocol.md 3.2. */
 typedef struct dm_username {
   dm_span host, device, module; /* module: p NULL for a device */
-  dm_span api_version;          /* p NULL: none was given; else its first value */
-  dm_span client_type;          /* DeviceClientType, still encoded; p NULL: none */
+  dm_span api_version; /* p NULL: none was given; else its first value */
+  dm_span client_type; /* DeviceClientType, still encoded; p NULL: none */
 } dm_username;
 
 /* False: not of the grammar (the accept and reject tables of protocol.md 3.2;
 ** "host/device" is accepted without api-version, C35). */
 bool dm_username_parse(dm_span text, dm_username *out);
-bool dm_username_write(dm_buf *out, dm_span host, dm_span device,
-                       dm_span module, dm_span api_version,
-                       dm_span client_type); /* values are percent-encoded here */
+bool dm_username_write(
+    dm_buf *out, dm_span host, dm_span device, dm_span module,
+    dm_span api_version,
+    dm_span client_type); /* values are percent-encoded here */
 
 #endif

@@ -79,7 +79,9 @@ static inline guard guard_new(const void *bytes, size_t n) {
   return g;
 }
 
-static inline void guard_free(guard *g) { munmap(g->pages, g->size); }
+static inline void guard_free(guard *g) {
+  munmap(g->pages, g->size);
+}
 
 /* Feed every prefix of 'bytes', the empty and the whole one too. */
 static inline void guard_prefixes(const void *bytes, size_t n,

@@ -1,0 +1,88 @@
+/* clock.c -- the two clocks of a loop. Loop thread only.
+**
+** One uv timer serves a whole heap. It is armed for the earliest deadline and
+** left alone when that one is stopped: it then wakes once for nothing, which is
+** cheaper than moving it with every call.
+*/
+#include "net/clock.h"
+
+#include "base/list.h"
+
+enum { TIMERS_MAX = 4 * 1000 * 1000 }; /* timers of one clock */
+
+static void arm(dm_clock *c);
+
+static void on_wake(uv_timer_t *wake) {
+  dm_clock *c = DM_OWNER(wake, dm_clock, wake);
+  uint64_t last = c->timers.last_order; /* later ones wait for the next turn */
+  int64_t now = dm_clock_now(c);
+  c->armed = DM_NEVER;
+  dm_heap_node *first;
+  while ((first = dm_heap_first(&c->timers)) != NULL && first->key <= now &&
+         first->order <= last) {
+    dm_timer *t = DM_OWNER(first, dm_timer, node);
+    dm_heap_remove(&c->timers, first);
+    t->on_due(t);
+  }
+  arm(c);
+}
+
+/* Have 'wake' fire no later than the earliest deadline. */
+static void arm(dm_clock *c) {
+  dm_heap_node *first = dm_heap_first(&c->timers);
+  if (first == NULL || uv_is_closing((uv_handle_t *)&c->wake)) return;
+  int64_t real = first->key - c->offset;
+  if (real >= c->armed) return;
+  int64_t delay = real - (int64_t)uv_now(c->uv);
+  c->armed = real;
+  uv_timer_start(&c->wake, on_wake, delay > 0 ? (uint64_t)delay : 0, 0);
+}
+
+int dm_clock_init(dm_clock *c, uv_loop_t *uv) {
+  c->uv = uv;
+  c->armed = DM_NEVER;
+  c->offset = 0;
+  dm_heap_init(&c->timers, TIMERS_MAX);
+  return uv_timer_init(uv, &c->wake);
+}
+
+void dm_clock_close(dm_clock *c) {
+  uv_close((uv_handle_t *)&c->wake, NULL);
+}
+
+void dm_clock_free(dm_clock *c) {
+  dm_heap_clear(&c->timers);
+}
+
+int64_t dm_clock_now(const dm_clock *c) {
+  return (int64_t)uv_now(c->uv) + c->offset;
+}
+
+int64_t dm_clock_wall(const dm_clock *c) {
+  uv_timeval64_t real;
+  if (uv_gettimeofday(&real) != 0) return c->offset;
+  return real.tv_sec * 1000 + real.tv_usec / 1000 + c->offset;
+}
+
+bool dm_clock_start(dm_clock *c, dm_timer *t, int64_t deadline) {
+  int64_t now = dm_clock_now(c);
+  dm_heap_remove(&c->timers, &t->node);
+  if (!dm_heap_insert(&c->timers, &t->node, deadline > now ? deadline : now))
+    return false;
+  arm(c);
+  return true;
+}
+
+void dm_clock_stop(dm_clock *c, dm_timer *t) {
+  dm_heap_remove(&c->timers, &t->node);
+}
+
+int64_t dm_clock_next(const dm_clock *c) {
+  dm_heap_node *first = dm_heap_first(&c->timers);
+  return first ? first->key : DM_NEVER;
+}
+
+void dm_clock_move(dm_clock *c, int64_t by) {
+  c->offset += by;
+  arm(c);
+}

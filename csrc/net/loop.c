@@ -1,0 +1,147 @@
+/* loop.c -- the event loop: one turn, and what happens around it.
+** Loop thread only.
+*/
+#include "net/loop.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { IDS_MAX = 4 * 1000 * 1000 }; /* operations and objects at a time */
+
+/* Flushers that ask again while they run wait for the next flush. */
+static void flush(dm_loop *loop) {
+  dm_list now;
+  dm_list_init(&now);
+  dm_list_move(&now, &loop->flushers);
+  while (!dm_list_empty(&now)) {
+    dm_flusher *f = DM_OWNER(now.next, dm_flusher, node);
+    dm_list_remove(&f->node);
+    f->on_flush(f);
+  }
+}
+
+static void after_poll(uv_check_t *check) {
+  flush(DM_OWNER(check, dm_loop, after_poll));
+}
+
+/* Stops itself: being inactive is what tells that the time has passed. */
+static void on_limit(uv_timer_t *timer) {
+  (void)timer;
+}
+
+static int open_handles(dm_loop *loop) {
+  int rc = uv_timer_init(&loop->uv, &loop->limit);
+  if (rc == 0) rc = uv_check_init(&loop->uv, &loop->after_poll);
+  if (rc == 0) rc = dm_clock_init(&loop->contract, &loop->uv);
+  if (rc == 0) rc = dm_clock_init(&loop->io, &loop->uv);
+  if (rc == 0) rc = dm_mailbox_init(&loop->mailbox, &loop->uv);
+  if (rc == 0) rc = uv_check_start(&loop->after_poll, after_poll);
+  uv_unref((uv_handle_t *)&loop->after_poll);
+  return rc;
+}
+
+dm_loop *dm_loop_new(dm_err *e) {
+  uint64_t tag;
+  dm_loop *loop = calloc(1, sizeof *loop);
+  if (loop == NULL) {
+    dm_fail(e, DM_SYSTEM_ERROR, "event loop: out of memory");
+    return NULL;
+  }
+  int rc = uv_random(NULL, NULL, &tag, sizeof tag, 0, NULL);
+  if (rc == 0) rc = uv_loop_init(&loop->uv);
+  if (rc == 0) rc = open_handles(loop);
+  if (rc != 0) {
+    dm_fail(e, DM_SYSTEM_ERROR, "event loop: %s", uv_strerror(rc));
+    free(loop);
+    return NULL;
+  }
+  loop->layout = DM_LOOP_LAYOUT;
+  loop->size = sizeof *loop;
+  loop->log.level = DM_LOG_OFF;
+  dm_list_init(&loop->flushers);
+  dm_ids_init(&loop->ids, IDS_MAX);
+  dm_settle_init(&loop->settle, tag);
+  return loop;
+}
+
+void dm_loop_free(dm_loop *loop) {
+  if (loop == NULL) return;
+  flush(loop);
+  uv_close((uv_handle_t *)&loop->limit, NULL);
+  uv_close((uv_handle_t *)&loop->after_poll, NULL);
+  dm_clock_close(&loop->contract);
+  dm_clock_close(&loop->io);
+  dm_mailbox_close(&loop->mailbox);
+  uv_run(&loop->uv, UV_RUN_DEFAULT);
+  uv_loop_close(&loop->uv);
+  dm_clock_free(&loop->contract);
+  dm_clock_free(&loop->io);
+  dm_mailbox_free(&loop->mailbox);
+  dm_settle_free(&loop->settle);
+  dm_ids_clear(&loop->ids);
+  free(loop);
+}
+
+bool dm_loop_fits(const dm_loop *loop) {
+  return loop->layout == DM_LOOP_LAYOUT && loop->size == sizeof *loop;
+}
+
+uint64_t dm_loop_id(dm_loop *loop, void *value) {
+  return dm_ids_add(&loop->ids, value);
+}
+
+void dm_loop_deliver(dm_loop *loop, const dm_event *event) {
+  loop->delivered++;
+  if (loop->deliver != NULL) loop->deliver(loop, event);
+}
+
+static void limit_start(dm_loop *loop, int64_t ms) {
+  if (ms > 0) uv_timer_start(&loop->limit, on_limit, (uint64_t)ms, 0);
+}
+
+static bool limit_passed(const dm_loop *loop, int64_t ms) {
+  return ms >= 0 && !uv_is_active((const uv_handle_t *)&loop->limit);
+}
+
+static void turn(dm_loop *loop, uv_run_mode mode) {
+  uv_run(&loop->uv, mode);
+  flush(loop);
+}
+
+bool dm_loop_step(dm_loop *loop, int64_t timeout_ms) {
+  if (loop->running) return false;
+  uint64_t before = loop->delivered;
+  loop->running = true;
+  flush(loop);
+  uv_update_time(&loop->uv);
+  limit_start(loop, timeout_ms);
+  do {
+    turn(loop, timeout_ms == 0 ? UV_RUN_NOWAIT : UV_RUN_ONCE);
+  } while (loop->delivered == before && !limit_passed(loop, timeout_ms));
+  uv_timer_stop(&loop->limit);
+  loop->running = false;
+  return true;
+}
+
+static bool is_settled(dm_loop *loop) {
+  return loop->settle.outstanding == 0 && dm_mailbox_empty(&loop->mailbox);
+}
+
+bool dm_loop_settle(dm_loop *loop, int64_t cap_ms) {
+  if (loop->running) return false;
+  uint64_t before = loop->delivered;
+  loop->running = true;
+  uv_update_time(&loop->uv);
+  limit_start(loop, cap_ms);
+  turn(loop, UV_RUN_NOWAIT);
+  while (!is_settled(loop) && loop->delivered == before &&
+         !limit_passed(loop, cap_ms))
+    turn(loop, UV_RUN_ONCE);
+  uv_timer_stop(&loop->limit);
+  loop->running = false;
+  return loop->delivered == before && is_settled(loop);
+}
+
+void dm_loop_flush_later(dm_loop *loop, dm_flusher *f) {
+  if (f->node.next == &f->node) dm_list_append(&loop->flushers, &f->node);
+}
