@@ -9,6 +9,7 @@ enum { TOKENS_MAX = 1000 * 1000 };
 
 typedef struct token {
   long outstanding;
+  bool attached;
 } token;
 
 void dm_settle_init(dm_settle *s, uint64_t tag) {
@@ -51,6 +52,16 @@ void dm_settle_change(dm_settle *s, uint64_t id, long by) {
 void dm_settle_close(dm_settle *s, uint64_t id) {
   dm_settle_set(s, id, 0);
   free(dm_ids_remove(&s->tokens, id));
+}
+
+void dm_settle_attach(dm_settle *s, uint64_t id, bool attached) {
+  token *t = dm_ids_get(&s->tokens, id);
+  if (t != NULL) t->attached = attached;
+}
+
+bool dm_settle_attached(const dm_settle *s, uint64_t id) {
+  const token *t = dm_ids_get(&s->tokens, id);
+  return t != NULL && t->attached;
 }
 
 /* 8-4-4-4-12: the tag in the first 16 digits, the token in the others. */

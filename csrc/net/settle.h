@@ -22,6 +22,7 @@
 #ifndef DM_NET_SETTLE_H
 #define DM_NET_SETTLE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/ids.h"
@@ -41,7 +42,12 @@ void dm_settle_free(dm_settle *s);
 uint64_t dm_settle_open(dm_settle *s); /* 0 (counts nothing): no memory */
 void dm_settle_set(dm_settle *s, uint64_t token, long n);
 void dm_settle_change(dm_settle *s, uint64_t token, long by); /* not below 0 */
-void dm_settle_close(dm_settle *s, uint64_t token); /* 0 and unknown: nothing */
+void dm_settle_close(dm_settle *s,
+                     uint64_t token); /* 0 and unknown: nothing */
+
+/* The other end is in this process too, and takes part in the count. */
+void dm_settle_attach(dm_settle *s, uint64_t token, bool attached);
+bool dm_settle_attached(const dm_settle *s, uint64_t token);
 
 /* The token as a GUID in lower case, and back; 0: not one of this loop. */
 void dm_settle_write(const dm_settle *s, uint64_t token,
