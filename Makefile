@@ -59,6 +59,8 @@ http_core_SRC := $(BASE) $(PROTO) \
 hub_core_SRC := $(BASE) $(PROTO) $(HTTP) $(wildcard csrc/hub/*.c \
   $(hub_core_NET:%=csrc/net/%.c) $(hub_core_LUA:%=csrc/lua/%.c))
 
+rock_hub_SRC := $(hub_core_SRC)
+
 MODULES = core http_core hub_core
 SO      = $(MODULES:%=$(OUT)/%.so)
 
@@ -79,8 +81,8 @@ LLHTTP_INCDIR ?= /usr/share/include/llhttp
 ifneq ($(call pkg,--modversion,libllhttp),)
 LLHTTP_CFLAGS := $(call pkg,--cflags,libllhttp)
 LLHTTP_LIBS   := $(call pkg,--libs,libllhttp)
-HTTP          := $(filter-out csrc/proto/llhttp_unit.c,$(HTTP))
-hub_core_SRC  := $(filter-out csrc/proto/llhttp_unit.c,$(hub_core_SRC))
+HTTP          := $(filter-out csrc/proto/llhttp_unit%,$(HTTP))
+hub_core_SRC  := $(filter-out csrc/proto/llhttp_unit%,$(hub_core_SRC))
 else
 LLHTTP_CFLAGS := -isystem $(LLHTTP_INCDIR) -isystem $(LLHTTP_DIR)
 LLHTTP_LIBS   :=
@@ -119,9 +121,8 @@ obj = $(patsubst %.c,$(B)/obj/%.o,$(1))
 ROOT     := $(CURDIR)
 LUA_ENV   = LUA_PATH="$(ROOT)/lua/?.lua;$(ROOT)/lua/?/init.lua;$(ROOT)/?.lua;;" \
             LUA_CPATH="$(ROOT)/$(B)/?.so;;"
-SAN_asan  = ASAN_OPTIONS=detect_leaks=1:$$ASAN_OPTIONS \
-            LSAN_OPTIONS=suppressions=$(ROOT)/build-aux/lsan.supp:print_suppressions=0
-SAN_tsan  = TSAN_OPTIONS=suppressions=$(ROOT)/build-aux/tsan.supp:halt_on_error=0:exitcode=66
+SAN_asan  = ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1
+SAN_tsan  = TSAN_OPTIONS=exitcode=66:second_deadlock_stack=1
 HOST      = $(if $(filter release,$(MODE)),,$(B)/lua)
 RUN       = $(SAN_$(MODE)) $(LUA_ENV) MODE=$(MODE) $(if $(HOST),$(ROOT)/$(HOST),$(LUA))
 
@@ -232,7 +233,7 @@ check-deps:
 K      = build/check
 C_ALL := $(wildcard csrc/*/*.c spec/c/*.c spec/bench/*.c spec/fuzz/*.c build-aux/*.c)
 H_ALL := $(wildcard csrc/*/*.h spec/c/*.h)
-OURS  := $(filter-out csrc/proto/llhttp_unit.c,$(C_ALL))
+OURS  := $(filter-out csrc/proto/llhttp_unit%,$(C_ALL))
 
 check: check-deps ## all that a commit must pass
 	@$(MAKE) --no-print-directory -j$(shell nproc 2>/dev/null || echo 2) lint
@@ -246,6 +247,7 @@ $(K)/format: $(C_ALL) $(H_ALL) .clang-format
 	@mkdir -p $(@D)
 	@echo "  FORMAT"
 	$(Q)$(CLANG_FORMAT) --dry-run -Werror $(C_ALL) $(H_ALL)
+	$(Q)! awk 'length > 80 { print FILENAME ":" FNR ": over 80 columns" }' $(C_ALL) $(H_ALL) | grep .
 	@touch $@
 
 format: ## rewrite the C files in the project's format
@@ -297,9 +299,11 @@ $(K)/layers: $(C_ALL) $(H_ALL) build-aux/layers.lua
 symbols: $(SO) ## the modules export luaopen_* alone and miss nothing
 	@for so in $(SO); do sh build-aux/symbols.sh $$so || exit 1; done
 
-rocks-check: ## the rockspecs name the files that the Makefile names
-	@$(LUA) build-aux/rocks.lua \
-	  core $(core_SRC) http_core $(http_core_SRC) hub_core $(hub_core_SRC)
+ROCK_LISTS = core $(core_SRC) http_core $(http_core_SRC) hub_core $(rock_hub_SRC)
+rocks-check: ## the rockspecs name the files that are there
+	@$(LUA) build-aux/rocks.lua --check $(ROCK_LISTS)
+rocks-write: ## rewrite the file lists of the rockspecs
+	@$(LUA) build-aux/rocks.lua --write $(ROCK_LISTS)
 
 # -- Install --------------------------------------------------------------------
 
@@ -320,12 +324,18 @@ install: all ## into PREFIX: bin/directmethods, lib/lua/5.4, share/lua/5.4
 uninstall: ## remove what `make install` put into PREFIX
 	@rm -rf $(LIB_DIR) $(LUA_DIR) $(BIN)
 
+# LuaRocks leaves objects beside the sources, so it gets a copy of them.
 ROCKS = build/rocks
-rock: ## install both rocks into build/rocks with LuaRocks
+rock: ## install both rocks into build/rocks/tree with LuaRocks
 	@rm -rf $(ROCKS)
-	@for r in rockspec/*.rockspec; do \
+	@mkdir -p $(ROCKS)/src
+	@cp -R csrc lua build-aux rockspec LICENSE $(ROCKS)/src
+	@cd $(ROCKS)/src && for r in rockspec/*.rockspec; do \
 	  $(LUAROCKS) --lua-version $(LUA_VERSION) make --deps-mode=none \
-	    --tree $(ROCKS) $$r || exit 1; done
+	    --tree ../tree $$r >../log 2>&1 || { cat ../log; exit 1; }; done
+	@for m in $(MODULES); do sh build-aux/symbols.sh \
+	  $(ROCKS)/tree/lib/lua/$(LUA_VERSION)/directmethods/$$m.so || exit 1; done
+	@echo "installed both rocks into $(ROCKS)/tree"
 
 clean: ## remove everything that was built
 	@rm -rf build spec/interop/node_modules
@@ -337,4 +347,4 @@ help: ## this list
 
 .PHONY: all test test-c run-specs asan tsan interop-deps demo bench deps \
   build-deps test-deps check-deps check lint format-check format warnings tidy \
-  cppcheck luacheck layers symbols rocks-check install uninstall rock clean help
+  cppcheck luacheck layers symbols rocks-check rocks-write install uninstall rock clean help

@@ -1,0 +1,6 @@
+/* llhttp_unit_http.c -- llhttp's rules about the end of a message, as
+** llhttp_unit.c takes the parser. Pure: any thread, one parser a thread.
+*/
+#include <llhttp.h>
+
+#include "http.c"

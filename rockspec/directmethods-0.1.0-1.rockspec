@@ -1,0 +1,101 @@
+rockspec_format = "3.0"
+package = "directmethods"
+version = "0.1.0-1"
+source = {
+  url = "https://directmethods.invalid/directmethods-0.1.0.tar.gz",
+}
+description = {
+  summary = "Azure IoT Hub direct methods: device and service clients, tasks",
+  detailed = [[
+    Answers direct methods of Azure IoT Hub in Lua on a device (MQTT) and calls
+    them from a service (HTTPS). The rock directmethods-hub adds a local hub.
+  ]],
+  license = "MIT",
+}
+dependencies = {
+  "lua ~> 5.4",
+  "lua-cjson",
+  "argparse",
+}
+external_dependencies = {
+  LIBUV = { header = "uv.h" },
+  PAHO = { header = "MQTTAsync.h" },
+  -- Debian keeps this header in a folder of the machine's kind
+  CURL = {
+    header = {
+      "curl/curl.h",
+      "x86_64-linux-gnu/curl/curl.h",
+      "aarch64-linux-gnu/curl/curl.h",
+      "arm-linux-gnueabihf/curl/curl.h",
+      "riscv64-linux-gnu/curl/curl.h",
+    },
+  },
+  OPENSSL = { header = "openssl/ssl.h" },
+}
+build = {
+  type = "builtin",
+  modules = {
+    ["directmethods.core"] = {
+      sources = {
+        "csrc/base/buf.c",
+        "csrc/base/err.c",
+        "csrc/base/heap.c",
+        "csrc/base/ids.c",
+        "csrc/base/list.c",
+        "csrc/base/log.c",
+        "csrc/base/span.c",
+        "csrc/net/clock.c",
+        "csrc/net/loop.c",
+        "csrc/net/mailbox.c",
+        "csrc/net/settle.c",
+        "csrc/proto/calls.c",
+        "csrc/proto/json.c",
+        "csrc/proto/json_member.c",
+        "csrc/proto/mqtt_packet.c",
+        "csrc/proto/mqtt_write.c",
+        "csrc/proto/text.c",
+      },
+      defines = { "_GNU_SOURCE" },
+      incdirs = {
+        "csrc",
+        "$(LIBUV_INCDIR)",
+        "$(PAHO_INCDIR)",
+        "$(OPENSSL_INCDIR)",
+      },
+      libraries = { "paho-mqtt3as", "uv", "ssl", "crypto", "pthread" },
+    },
+    ["directmethods.http_core"] = {
+      sources = {
+        "csrc/base/buf.c",
+        "csrc/base/err.c",
+        "csrc/base/heap.c",
+        "csrc/base/ids.c",
+        "csrc/base/list.c",
+        "csrc/base/log.c",
+        "csrc/base/span.c",
+        "csrc/net/clock.c",
+        "csrc/net/loop.c",
+        "csrc/net/settle.c",
+        "csrc/proto/calls.c",
+        "csrc/proto/json.c",
+        "csrc/proto/json_member.c",
+        "csrc/proto/mqtt_packet.c",
+        "csrc/proto/mqtt_write.c",
+        "csrc/proto/text.c",
+      },
+      defines = { "_GNU_SOURCE" },
+      incdirs = {
+        "csrc",
+        "$(LIBUV_INCDIR)",
+        "$(CURL_INCDIR)",
+        "$(OPENSSL_INCDIR)",
+      },
+      libraries = { "curl", "uv", "ssl", "crypto" },
+    },
+    -- Lua files
+    -- end of Lua files
+  },
+  install = {
+    bin = { directmethods = "build-aux/directmethods" },
+  },
+}

@@ -1,0 +1,67 @@
+rockspec_format = "3.0"
+package = "directmethods-hub"
+version = "0.1.0-1"
+source = {
+  url = "https://directmethods.invalid/directmethods-0.1.0.tar.gz",
+}
+description = {
+  summary = "A local Azure IoT Hub for direct methods, and a test kit",
+  detailed = [[
+    The hub of directmethods, for tests and development without a cloud account.
+    llhttp is compiled in from its C sources. Where they do not stand as Debian's
+    package node-llhttp puts them (PREFIX/share/llhttp, the header in
+    PREFIX/share/include/llhttp), name one folder that holds sources and header:
+    luarocks install directmethods-hub LLHTTP_INCDIR=FOLDER
+  ]],
+  license = "MIT",
+}
+dependencies = {
+  "lua ~> 5.4",
+  "directmethods == 0.1.0",
+  "luaossl",
+}
+external_dependencies = {
+  LIBUV = { header = "uv.h" },
+  OPENSSL = { header = "openssl/ssl.h" },
+  LLHTTP = { header = { "llhttp.h", "../share/include/llhttp/llhttp.h" } },
+}
+build = {
+  type = "builtin",
+  modules = {
+    ["directmethods.hub_core"] = {
+      sources = {
+        "csrc/base/buf.c",
+        "csrc/base/err.c",
+        "csrc/base/heap.c",
+        "csrc/base/ids.c",
+        "csrc/base/list.c",
+        "csrc/base/log.c",
+        "csrc/base/span.c",
+        "csrc/net/clock.c",
+        "csrc/net/loop.c",
+        "csrc/net/settle.c",
+        "csrc/proto/calls.c",
+        "csrc/proto/json.c",
+        "csrc/proto/json_member.c",
+        "csrc/proto/llhttp_unit.c",
+        "csrc/proto/llhttp_unit_api.c",
+        "csrc/proto/llhttp_unit_http.c",
+        "csrc/proto/mqtt_packet.c",
+        "csrc/proto/mqtt_write.c",
+        "csrc/proto/text.c",
+      },
+      defines = { "_GNU_SOURCE" },
+      incdirs = {
+        "csrc",
+        "$(LIBUV_INCDIR)",
+        "$(OPENSSL_INCDIR)",
+        "$(LLHTTP_INCDIR)",
+        "$(LLHTTP_INCDIR)/../share/include/llhttp",
+        "$(LLHTTP_INCDIR)/../share/llhttp",
+      },
+      libraries = { "uv", "ssl", "crypto" },
+    },
+    -- Lua files
+    -- end of Lua files
+  },
+}
