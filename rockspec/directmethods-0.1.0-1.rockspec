@@ -17,19 +17,10 @@ dependencies = {
   "lua-cjson",
   "argparse",
 }
+-- libcurl is left to the compiler: its header's folder differs between machines
 external_dependencies = {
   LIBUV = { header = "uv.h" },
   PAHO = { header = "MQTTAsync.h" },
-  -- Debian keeps this header in a folder of the machine's kind
-  CURL = {
-    header = {
-      "curl/curl.h",
-      "x86_64-linux-gnu/curl/curl.h",
-      "aarch64-linux-gnu/curl/curl.h",
-      "arm-linux-gnueabihf/curl/curl.h",
-      "riscv64-linux-gnu/curl/curl.h",
-    },
-  },
   OPENSSL = { header = "openssl/ssl.h" },
 }
 build = {
@@ -49,6 +40,7 @@ build = {
         "csrc/net/mailbox.c",
         "csrc/net/settle.c",
         "csrc/proto/calls.c",
+        "csrc/proto/http_head.c",
         "csrc/proto/json.c",
         "csrc/proto/json_member.c",
         "csrc/proto/mqtt_packet.c",
@@ -77,6 +69,7 @@ build = {
         "csrc/net/loop.c",
         "csrc/net/settle.c",
         "csrc/proto/calls.c",
+        "csrc/proto/http_head.c",
         "csrc/proto/json.c",
         "csrc/proto/json_member.c",
         "csrc/proto/mqtt_packet.c",
@@ -87,7 +80,6 @@ build = {
       incdirs = {
         "csrc",
         "$(LIBUV_INCDIR)",
-        "$(CURL_INCDIR)",
         "$(OPENSSL_INCDIR)",
       },
       libraries = { "curl", "uv", "ssl", "crypto" },

@@ -8,10 +8,9 @@ description = {
   summary = "A local Azure IoT Hub for direct methods, and a test kit",
   detailed = [[
     The hub of directmethods, for tests and development without a cloud account.
-    llhttp is compiled in from its C sources. Where they do not stand as Debian's
-    package node-llhttp puts them (PREFIX/share/llhttp, the header in
-    PREFIX/share/include/llhttp), name one folder that holds sources and header:
-    luarocks install directmethods-hub LLHTTP_INCDIR=FOLDER
+    llhttp is compiled in from its C sources, which stand as Debian's package
+    node-llhttp puts them: LLHTTP_DIR/share/llhttp, and the header in
+    LLHTTP_DIR/share/include/llhttp.
   ]],
   license = "MIT",
 }
@@ -23,7 +22,7 @@ dependencies = {
 external_dependencies = {
   LIBUV = { header = "uv.h" },
   OPENSSL = { header = "openssl/ssl.h" },
-  LLHTTP = { header = { "llhttp.h", "../share/include/llhttp/llhttp.h" } },
+  LLHTTP = { header = "../share/include/llhttp/llhttp.h" },
 }
 build = {
   type = "builtin",
@@ -41,6 +40,9 @@ build = {
         "csrc/net/loop.c",
         "csrc/net/settle.c",
         "csrc/proto/calls.c",
+        "csrc/proto/http_head.c",
+        "csrc/proto/http_message.c",
+        "csrc/proto/http_write.c",
         "csrc/proto/json.c",
         "csrc/proto/json_member.c",
         "csrc/proto/llhttp_unit.c",
@@ -55,9 +57,8 @@ build = {
         "csrc",
         "$(LIBUV_INCDIR)",
         "$(OPENSSL_INCDIR)",
-        "$(LLHTTP_INCDIR)",
-        "$(LLHTTP_INCDIR)/../share/include/llhttp",
-        "$(LLHTTP_INCDIR)/../share/llhttp",
+        "$(LLHTTP_DIR)/share/include/llhttp",
+        "$(LLHTTP_DIR)/share/llhttp",
       },
       libraries = { "uv", "ssl", "crypto" },
     },
