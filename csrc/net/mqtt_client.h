@@ -15,6 +15,23 @@
 
 typedef struct dm_mqtt_client dm_mqtt_client;
 
+/* What an implementation does for the functions of the same names below. */
+typedef struct dm_mqtt_class {
+  dm_code (*subscribe)(dm_mqtt_client *c, const char *filter, int qos,
+                       dm_err *e);
+  dm_code (*publish)(dm_mqtt_client *c, const char *topic, dm_span payload,
+                     int qos, dm_err *e);
+  int (*pending)(const dm_mqtt_client *c);
+  uint64_t (*dropped)(const dm_mqtt_client *c);
+  void (*close)(dm_mqtt_client *c, int64_t linger_ms);
+} dm_mqtt_class;
+
+struct dm_mqtt_client { /* the first member of an implementation's struct */
+  const dm_mqtt_class *class; /* static */
+};
+
+enum { DM_MQTT_SPARE = 1024 }; /* topics kept of messages over the bound */
+
 typedef struct dm_mqtt_events { /* static */
   void (*on_connected)(void *owner, bool session_present);
   /* CONNECT, TLS or the network failed. connack: 1-5 when the hub refused,
@@ -56,10 +73,14 @@ dm_code dm_mqtt_paho_connect(dm_loop *loop, const dm_mqtt_options *o,
                              const dm_mqtt_events *events, void *owner,
                              dm_mqtt_client **out, dm_err *e);
 
+/* One at a time: the next may follow on_subscribed. DM_CLOSED: not connected. */
 dm_code dm_mqtt_client_subscribe(dm_mqtt_client *c, const char *filter, int qos,
                                  dm_err *e);
 dm_code dm_mqtt_client_publish(dm_mqtt_client *c, const char *topic,
                                dm_span payload, int qos, dm_err *e);
+
+/* Messages of which not even the topic could be kept. */
+uint64_t dm_mqtt_client_dropped(const dm_mqtt_client *c);
 
 /* Publishes handed over and not yet written out or confirmed. */
 int dm_mqtt_client_pending(const dm_mqtt_client *c);
