@@ -64,9 +64,31 @@ dm_loop *dm_loop_new(dm_err *e) {
   return loop;
 }
 
+static void limit_start(dm_loop *loop, int64_t ms) {
+  if (ms > 0) uv_timer_start(&loop->limit, on_limit, (uint64_t)ms, 0);
+}
+
+static bool limit_passed(const dm_loop *loop, int64_t ms) {
+  return ms >= 0 && !uv_is_active((const uv_handle_t *)&loop->limit);
+}
+
+static void turn(dm_loop *loop, uv_run_mode mode) {
+  uv_run(&loop->uv, mode);
+  flush(loop);
+}
+
+/* Give what is closing the turns it needs, for a bounded time. */
+static void drain(dm_loop *loop) {
+  uv_timer_start(&loop->limit, on_limit, DM_LOOP_CLOSE_MS, 0);
+  while (loop->closing > 0 && !limit_passed(loop, DM_LOOP_CLOSE_MS))
+    turn(loop, UV_RUN_ONCE);
+  uv_timer_stop(&loop->limit);
+}
+
 void dm_loop_free(dm_loop *loop) {
   if (loop == NULL) return;
   flush(loop);
+  drain(loop);
   uv_close((uv_handle_t *)&loop->limit, NULL);
   uv_close((uv_handle_t *)&loop->after_poll, NULL);
   dm_clock_close(&loop->contract);
@@ -93,19 +115,6 @@ uint64_t dm_loop_id(dm_loop *loop, void *value) {
 void dm_loop_deliver(dm_loop *loop, const dm_event *event) {
   loop->delivered++;
   if (loop->deliver != NULL) loop->deliver(loop, event);
-}
-
-static void limit_start(dm_loop *loop, int64_t ms) {
-  if (ms > 0) uv_timer_start(&loop->limit, on_limit, (uint64_t)ms, 0);
-}
-
-static bool limit_passed(const dm_loop *loop, int64_t ms) {
-  return ms >= 0 && !uv_is_active((const uv_handle_t *)&loop->limit);
-}
-
-static void turn(dm_loop *loop, uv_run_mode mode) {
-  uv_run(&loop->uv, mode);
-  flush(loop);
 }
 
 bool dm_loop_step(dm_loop *loop, int64_t timeout_ms) {

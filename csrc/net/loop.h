@@ -19,7 +19,7 @@
 #include "net/mailbox.h"
 #include "net/settle.h"
 
-enum { DM_LOOP_LAYOUT = 1, DM_LOOP_READ = 65536 };
+enum { DM_LOOP_LAYOUT = 1, DM_LOOP_READ = 65536, DM_LOOP_CLOSE_MS = 5000 };
 
 typedef struct dm_loop dm_loop;
 

@@ -1,0 +1,39 @@
+/* core.c -- luaopen_directmethods_core: loop, tasks' timers, processes, SAS,
+** JSON and the device's connection. Loop thread only.
+**
+** One table a Lua state: a second luaopen (busted runs it again for every file)
+** finds the first one's, with its loop and the tables of task.lua in 'state'.
+*/
+#include <dlfcn.h>
+
+#include "lua/bind.h"
+
+static const char CORE = 'c'; /* registry key: its address */
+
+/* paho's threads outlive a dlclose: keep this object in memory for good. */
+static void pin(void) {
+  Dl_info info;
+  if (dladdr(&CORE, &info) != 0 && info.dli_fname != NULL)
+    dlopen(info.dli_fname, RTLD_NOW | RTLD_NOLOAD | RTLD_NODELETE);
+}
+
+DM_EXPORT int luaopen_directmethods_core(lua_State *L);
+
+int luaopen_directmethods_core(lua_State *L) {
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &CORE) == LUA_TTABLE) return 1;
+  lua_pop(L, 1);
+  pin();
+  lua_newtable(L);
+  l_loop_open(L);
+  l_exec_open(L);
+  l_sas_open(L);
+  l_json_open(L);
+  l_device_open(L);
+  lua_pushliteral(L, "0.1.0");
+  lua_setfield(L, -2, "version");
+  lua_newtable(L);
+  lua_setfield(L, -2, "state");
+  lua_pushvalue(L, -1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &CORE);
+  return 1;
+}

@@ -1,0 +1,432 @@
+/* l_loop.c -- the loop in Lua: turns, clock, timers, signals, log, and the one
+** funnel through which everything from C enters Lua. Loop thread only.
+*/
+#include "lua/bind.h"
+
+#include <signal.h>
+#include <stdlib.h>
+
+enum { LOG_LINES = 1000 }; /* lines kept between two turns; more are counted */
+
+typedef struct log_line {
+  dm_list node;
+  dm_log_level level;
+  char text[DM_LOG_LINE];
+} log_line;
+
+/* The binding's part of a loop; lives as long as the loop. */
+typedef struct binding {
+  dm_loop *loop;
+  lua_State *L; /* the main thread's, never a caller's */
+  uv_signal_t interrupt, terminate;
+  dm_flusher log_flusher;
+  dm_list log_lines;
+  int log_count;
+  long log_dropped;
+  uint64_t log_id, signal_id;
+} binding;
+
+static const char DISPATCHER = 'd'; /* registry key: its address */
+static const char LUA_ID = 'i';     /* value of ids that are Lua's own */
+
+/* Funnel ----------------------------------------------------------------- */
+
+static int traceback(lua_State *L) {
+  luaL_traceback(L, L, luaL_tolstring(L, 1, NULL), 1);
+  return 1;
+}
+
+/* Protected: arguments are built here, since building them can fail too. */
+static int run_event(lua_State *L) {
+  const dm_event *event = lua_touserdata(L, 1);
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &DISPATCHER) != LUA_TFUNCTION) return 0;
+  lua_pushinteger(L, (lua_Integer)event->id);
+  lua_pushstring(L, event->name);
+  int n = event->push != NULL ? event->push(L, event->data) : 0;
+  lua_call(L, 2 + n, 0);
+  return 0;
+}
+
+static void deliver(dm_loop *loop, const dm_event *event) {
+  lua_State *L = ((binding *)loop->binding)->L;
+  int top = lua_gettop(L);
+  if (!lua_checkstack(L, LUA_MINSTACK)) return;
+  dm_event copy = *event;
+  lua_pushcfunction(L, traceback);
+  lua_pushcfunction(L, run_event);
+  lua_pushlightuserdata(L, &copy);
+  if (lua_pcall(L, 1, 0, top + 1) != LUA_OK)
+    fprintf(stderr, "directmethods: event '%s': %s\n", event->name,
+            lua_tostring(L, -1));
+  lua_settop(L, top);
+}
+
+/* Turns and clock -------------------------------------------------------- */
+
+static binding *bound(lua_State *L) {
+  return lua_touserdata(L, lua_upvalueindex(1));
+}
+
+/* The loop, with its time up to date when Lua runs outside of a turn. */
+static dm_loop *current(lua_State *L) {
+  dm_loop *loop = bound(L)->loop;
+  if (!loop->running) uv_update_time(&loop->uv);
+  return loop;
+}
+
+static dm_loop *outside(lua_State *L, const char *what) {
+  dm_loop *loop = bound(L)->loop;
+  if (loop->running)
+    luaL_error(L, "%s: called from inside the event loop", what);
+  if (!lua_pushthread(L))
+    luaL_error(L,
+               "%s: called in a coroutine; only the main thread drives the "
+               "event loop",
+               what);
+  lua_pop(L, 1);
+  return loop;
+}
+
+static int l_step(lua_State *L) {
+  int64_t ms = dm_bind_ms(L, 1, -1);
+  dm_loop_step(outside(L, "step"), ms);
+  return 0;
+}
+
+static int l_settle(lua_State *L) {
+  int64_t cap = dm_bind_ms(L, 1, 0);
+  lua_pushboolean(L, dm_loop_settle(outside(L, "settle"), cap));
+  return 1;
+}
+
+static int l_now(lua_State *L) {
+  lua_pushnumber(L, (lua_Number)dm_clock_now(&current(L)->contract) / 1000);
+  return 1;
+}
+
+static int l_time(lua_State *L) {
+  lua_pushnumber(L, (lua_Number)dm_clock_wall(&current(L)->contract) / 1000);
+  return 1;
+}
+
+static int l_next_deadline(lua_State *L) {
+  dm_loop *loop = current(L);
+  int64_t next = dm_clock_next(&loop->contract);
+  if (next == DM_NEVER) return 0;
+  int64_t left = next - dm_clock_now(&loop->contract);
+  lua_pushnumber(L, (lua_Number)(left > 0 ? left : 0) / 1000);
+  return 1;
+}
+
+static int l_move(lua_State *L) {
+  int64_t ms = dm_bind_ms(L, 1, 0);
+  dm_clock_move(&current(L)->contract, ms);
+  return 0;
+}
+
+static int l_outstanding(lua_State *L) {
+  lua_pushinteger(L, bound(L)->loop->settle.outstanding);
+  return 1;
+}
+
+static int l_running(lua_State *L) {
+  lua_pushboolean(L, bound(L)->loop->running);
+  return 1;
+}
+
+static int l_fd(lua_State *L) {
+  lua_pushinteger(L, uv_backend_fd(&bound(L)->loop->uv));
+  return 1;
+}
+
+/* Seconds until the loop wants a turn by itself; nil: only its fd tells. */
+static int l_timeout(lua_State *L) {
+  dm_loop *loop = current(L);
+  int ms = dm_list_empty(&loop->flushers) ? uv_backend_timeout(&loop->uv) : 0;
+  if (ms < 0) return 0;
+  lua_pushnumber(L, (lua_Number)ms / 1000);
+  return 1;
+}
+
+/* Handles of libuv that are open: what a test looks at. */
+static void count_handle(uv_handle_t *handle, void *count) {
+  if (!uv_is_closing(handle)) ++*(lua_Integer *)count;
+}
+
+static int l_handles(lua_State *L) {
+  lua_Integer count = 0;
+  uv_walk(&bound(L)->loop->uv, count_handle, &count);
+  lua_pushinteger(L, count);
+  return 1;
+}
+
+/* Timers and ids --------------------------------------------------------- */
+
+typedef struct lua_timer {
+  const void *type; /* &TIMER: tells it from other values of loop->ids */
+  dm_timer timer;
+  dm_loop *loop;
+  uint64_t id;
+} lua_timer;
+
+static const char TIMER = 't'; /* lua_timer.type: its address */
+
+static void timer_end(lua_timer *t) {
+  dm_clock_stop(&t->loop->contract, &t->timer);
+  dm_ids_remove(&t->loop->ids, t->id);
+  free(t);
+}
+
+static void on_timer(dm_timer *timer) {
+  lua_timer *t = DM_OWNER(timer, lua_timer, timer);
+  dm_loop *loop = t->loop;
+  dm_event event = {.id = t->id, .name = "timer"};
+  timer_end(t);
+  dm_loop_deliver(loop, &event);
+}
+
+static int l_timer(lua_State *L) {
+  int64_t ms = dm_bind_ms(L, 1, 0);
+  dm_loop *loop = current(L);
+  lua_timer *t = calloc(1, sizeof *t);
+  if (t == NULL) return luaL_error(L, "not enough memory");
+  t->type = &TIMER;
+  t->loop = loop;
+  t->timer.on_due = on_timer;
+  t->id = dm_loop_id(loop, t);
+  if (t->id == 0 || !dm_clock_start(&loop->contract, &t->timer,
+                                    dm_clock_now(&loop->contract) + ms)) {
+    timer_end(t);
+    return luaL_error(L, "not enough memory");
+  }
+  lua_pushinteger(L, (lua_Integer)t->id);
+  return 1;
+}
+
+static int l_cancel_timer(lua_State *L) {
+  dm_loop *loop = bound(L)->loop;
+  lua_timer *t = dm_ids_get(&loop->ids, (uint64_t)luaL_checkinteger(L, 1));
+  if (t != NULL && t->type == &TIMER) timer_end(t);
+  return 0;
+}
+
+static int l_new_id(lua_State *L) {
+  static const void *const value = &LUA_ID;
+  uint64_t id = dm_loop_id(bound(L)->loop, (void *)(uintptr_t)&value);
+  if (id == 0) return luaL_error(L, "too many operations at a time");
+  lua_pushinteger(L, (lua_Integer)id);
+  return 1;
+}
+
+static int l_free_id(lua_State *L) {
+  dm_loop *loop = bound(L)->loop;
+  uint64_t id = (uint64_t)luaL_checkinteger(L, 1);
+  const void *const *value = dm_ids_get(&loop->ids, id);
+  if (value != NULL && *value == &LUA_ID) dm_ids_remove(&loop->ids, id);
+  return 0;
+}
+
+/* Signals ---------------------------------------------------------------- */
+
+static int push_text(void *lua, void *text) {
+  lua_pushstring(lua, text);
+  return 1;
+}
+
+static void on_signal(uv_signal_t *handle, int number) {
+  binding *b = handle->data;
+  char name[8];
+  snprintf(name, sizeof name, "%s", number == SIGINT ? "SIGINT" : "SIGTERM");
+  dm_loop_deliver(b->loop,
+                  &(dm_event){b->signal_id, "signal", push_text, name});
+}
+
+static int l_signals(lua_State *L) {
+  binding *b = bound(L);
+  if (lua_toboolean(L, 1)) {
+    uv_signal_start(&b->interrupt, on_signal, SIGINT);
+    uv_signal_start(&b->terminate, on_signal, SIGTERM);
+  } else {
+    uv_signal_stop(&b->interrupt);
+    uv_signal_stop(&b->terminate);
+  }
+  return 0;
+}
+
+/* Log -------------------------------------------------------------------- */
+
+static int push_line(void *lua, void *data) {
+  const log_line *line = data;
+  lua_pushstring(lua, dm_log_level_name(line->level));
+  lua_pushstring(lua, line->text);
+  return 2;
+}
+
+static void deliver_line(binding *b, log_line *line) {
+  dm_loop_deliver(b->loop, &(dm_event){b->log_id, "log", push_line, line});
+}
+
+static void report_dropped(binding *b) {
+  log_line line = {.level = DM_LOG_WARN};
+  if (b->log_dropped == 0) return;
+  snprintf(line.text, sizeof line.text, "%ld log lines were dropped",
+           b->log_dropped);
+  b->log_dropped = 0;
+  deliver_line(b, &line);
+}
+
+static void flush_log(dm_flusher *f) {
+  binding *b = DM_OWNER(f, binding, log_flusher);
+  dm_list lines;
+  dm_list_init(&lines);
+  dm_list_move(&lines, &b->log_lines);
+  b->log_count = 0;
+  while (!dm_list_empty(&lines)) {
+    log_line *line = DM_OWNER(lines.next, log_line, node);
+    dm_list_remove(&line->node);
+    deliver_line(b, line);
+    free(line);
+  }
+  report_dropped(b);
+}
+
+/* Lines wait for the loop: whoever logs may be inside a call from Lua. */
+static void keep_line(void *context, dm_log_level level, const char *text) {
+  binding *b = context;
+  log_line *line = b->log_count < LOG_LINES ? malloc(sizeof *line) : NULL;
+  dm_loop_flush_later(b->loop, &b->log_flusher);
+  if (line == NULL) {
+    b->log_dropped++;
+    return;
+  }
+  line->level = level;
+  snprintf(line->text, sizeof line->text, "%s", text);
+  dm_list_append(&b->log_lines, &line->node);
+  b->log_count++;
+}
+
+static const char *const LEVELS[] = {"debug", "info", "warn",
+                                     "error", "off",  NULL};
+
+static int l_log_level(lua_State *L) {
+  bound(L)->loop->log.level =
+      (dm_log_level)luaL_checkoption(L, 1, NULL, LEVELS);
+  return 0;
+}
+
+static int l_log(lua_State *L) {
+  dm_log_level level = (dm_log_level)luaL_checkoption(L, 1, NULL, LEVELS);
+  dm_log_write(&bound(L)->loop->log, level, "%s", luaL_checkstring(L, 2));
+  return 0;
+}
+
+/* Life ------------------------------------------------------------------- */
+
+static void binding_close(binding *b) {
+  dm_list_remove(&b->log_flusher.node);
+  while (!dm_list_empty(&b->log_lines)) {
+    log_line *line = DM_OWNER(b->log_lines.next, log_line, node);
+    dm_list_remove(&line->node);
+    free(line);
+  }
+  uv_close((uv_handle_t *)&b->interrupt, NULL);
+  uv_close((uv_handle_t *)&b->terminate, NULL);
+}
+
+static int l_loop_gc(lua_State *L) {
+  dm_loop **box = luaL_checkudata(L, 1, DM_LOOP_TYPE);
+  dm_loop *loop = *box;
+  if (loop == NULL) return 0;
+  *box = NULL;
+  binding *b = loop->binding;
+  loop->deliver = NULL; /* nobody in Lua is left to hear */
+  loop->log.sink = NULL;
+  loop->log.level = DM_LOG_OFF;
+  binding_close(b);
+  dm_loop_free(loop);
+  free(b);
+  return 0;
+}
+
+static binding *binding_new(lua_State *L, dm_loop *loop) {
+  binding *b = calloc(1, sizeof *b);
+  if (b == NULL) return NULL;
+  lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
+  b->L = lua_tothread(L, -1);
+  lua_pop(L, 1);
+  b->loop = loop;
+  dm_list_init(&b->log_lines);
+  dm_list_init(&b->log_flusher.node);
+  b->log_flusher.on_flush = flush_log;
+  b->log_id = dm_loop_id(loop, b);
+  b->signal_id = dm_loop_id(loop, b);
+  uv_signal_init(&loop->uv, &b->interrupt);
+  uv_signal_init(&loop->uv, &b->terminate);
+  b->interrupt.data = b->terminate.data = b;
+  loop->binding = b;
+  loop->deliver = deliver;
+  loop->log = (dm_log){DM_LOG_WARN, keep_line, b};
+  return b;
+}
+
+static int l_set_dispatcher(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TFUNCTION);
+  lua_settop(L, 1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &DISPATCHER);
+  return 0;
+}
+
+static const luaL_Reg FUNCTIONS[] = {
+    {"step", l_step},
+    {"settle", l_settle},
+    {"now", l_now},
+    {"time", l_time},
+    {"next_deadline", l_next_deadline},
+    {"move", l_move},
+    {"outstanding", l_outstanding},
+    {"running", l_running},
+    {"fd", l_fd},
+    {"timeout", l_timeout},
+    {"handles", l_handles},
+    {"timer", l_timer},
+    {"cancel_timer", l_cancel_timer},
+    {"new_id", l_new_id},
+    {"free_id", l_free_id},
+    {"signals", l_signals},
+    {"log_level", l_log_level},
+    {"log", l_log},
+    {"set_dispatcher", l_set_dispatcher},
+    {NULL, NULL},
+};
+
+/* Userdata first, closed; then the loop; then what needs both. */
+static binding *new_loop(lua_State *L) {
+  dm_err e;
+  dm_loop **box = lua_newuserdatauv(L, sizeof *box, 0);
+  *box = NULL;
+  if (luaL_newmetatable(L, DM_LOOP_TYPE)) {
+    lua_pushcfunction(L, l_loop_gc);
+    lua_setfield(L, -2, "__gc");
+  }
+  lua_setmetatable(L, -2);
+  dm_loop *loop = dm_loop_new(&e);
+  if (loop == NULL) luaL_error(L, "%s", e.text);
+  binding *b = binding_new(L, loop);
+  if (b == NULL) {
+    dm_loop_free(loop);
+    luaL_error(L, "not enough memory");
+  }
+  *box = loop;
+  return b;
+}
+
+void l_loop_open(lua_State *L) {
+  binding *b = new_loop(L);
+  lua_setfield(L, -2, "loop");
+  lua_pushinteger(L, (lua_Integer)b->log_id);
+  lua_setfield(L, -2, "log_id");
+  lua_pushinteger(L, (lua_Integer)b->signal_id);
+  lua_setfield(L, -2, "signal_id");
+  lua_pushlightuserdata(L, b);
+  luaL_setfuncs(L, FUNCTIONS, 1);
+}
