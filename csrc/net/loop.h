@@ -58,13 +58,14 @@ struct dm_loop {
   void *binding;                          /* borrowed: the binding's */
   uint64_t delivered;                     /* events delivered so far */
   bool running;                           /* inside dm_loop_step */
+  int closing; /* objects on their way out, which dm_loop_free waits for */
   char read[DM_LOOP_READ]; /* what a stream reads into; parsed before it returns
                             */
 };
 
 dm_loop *dm_loop_new(dm_err *e);
-void dm_loop_free(
-    dm_loop *loop); /* runs the loop until all handles are closed */
+/* Waits for what is closing (at most DM_LOOP_CLOSE_MS), then for all handles. */
+void dm_loop_free(dm_loop *loop);
 bool dm_loop_fits(const dm_loop *loop);
 
 /* A name for an operation or object; its value is the caller's. 0: no memory.
