@@ -1,7 +1,7 @@
 #!/bin/sh
 # deps.sh GROUP... -- see that what the groups need is there, install the rest.
 #
-# Groups: build (and run), test, check, bench. Every command, header and Lua
+# Groups: build (and run), test, check, bench, rock. Every command, header and Lua
 # module is asked for first, and only what is missing is installed, with apt-get
 # where there is one. Elsewhere the list of what is missing is printed.
 # Environment: CC, LUA, LUA_CFLAGS, LLHTTP_CFLAGS, LLHTTP_LIBS as the Makefile
@@ -76,6 +76,10 @@ need_bench() {
   need_headers mosquitto.h=libmosquitto-dev
 }
 
+need_rock() {
+  need_commands luarocks=luarocks
+}
+
 apt_install() {
   as_root=
   if [ "$(id -u)" -ne 0 ]; then
@@ -103,7 +107,7 @@ look() {
   packages=
   for group; do
     case $group in
-    build | test | check | bench) "need_$group" ;;
+    build | test | check | bench | rock) "need_$group" ;;
     *) echo "deps: unknown group '$group'" >&2 && exit 2 ;;
     esac
   done
