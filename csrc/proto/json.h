@@ -12,8 +12,9 @@
 #include "base/span.h"
 
 enum {
-  DM_JSON_DEPTH = 64
-}; /* nesting of a payload; an envelope gets one more */
+  DM_JSON_DEPTH = 64,     /* nesting of a payload; an envelope gets one more */
+  DM_JSON_DEPTH_MAX = 256 /* what can be asked for; more counts as this */
+};
 
 typedef enum dm_json_kind {
   DM_JSON_NULL,

@@ -13,10 +13,10 @@
 
 #define DM_TOPIC_METHODS_FILTER "$iothub/methods/POST/#"
 
-/* $iothub/methods/POST/{method}/?$rid={rid} */
+/* $iothub/methods/POST/{method}/?$rid={rid}[&name=value...] */
 typedef struct dm_topic_request {
   dm_span method; /* borrowed from the topic */
-  dm_span rid;    /* opaque: to be echoed byte for byte; never empty */
+  dm_span rid;    /* up to the first '&'; opaque, to be echoed; never empty */
 } dm_topic_request;
 
 bool dm_topic_write_request(dm_buf *out, dm_span method, dm_span rid);
@@ -44,12 +44,11 @@ typedef enum dm_topic_kind {
   DM_TOPIC_METHODS,         /* subscribe $iothub/methods/POST/... */
   DM_TOPIC_TELEMETRY,       /* publish devices/{own id}/messages/events/... */
   DM_TOPIC_TWIN_GET,        /* publish $iothub/twin/GET/?$rid= */
-  DM_TOPIC_TWIN_REPORTED,   /* publish
-                               $iothub/twin/PATCH/properties/reported/?$rid= */
-  DM_TOPIC_TWIN_RESULT,     /* subscribe $iothub/twin/res/# */
-  DM_TOPIC_TWIN_DESIRED, /* subscribe $iothub/twin/PATCH/properties/desired/# */
-  DM_TOPIC_DEVICEBOUND   /* subscribe devices/{own id}/messages/devicebound/#,
-                         ** devices/{id}/modules/{mid}/inputs/# and /# */
+  DM_TOPIC_TWIN_REPORTED, /* publish $iothub/twin/PATCH/properties/reported/ */
+  DM_TOPIC_TWIN_RESULT,   /* subscribe $iothub/twin/res/# */
+  DM_TOPIC_TWIN_DESIRED,  /* subscribe $iothub/twin/PATCH/properties/desired/ */
+  DM_TOPIC_DEVICEBOUND    /* subscribe devices/{own id}/messages/devicebound/
+                            ** and devices/{id}/modules/{mid}/... */
 } dm_topic_kind;
 
 /* 'device' and 'module' (n 0: none) are the connection's own identity; topics
@@ -61,15 +60,13 @@ dm_topic_kind dm_topic_of_filter(dm_span filter, dm_span device,
 
 /* Does a method subscription filter ("$iothub/methods/POST/#",
 ** "$iothub/methods/POST/reboot/#", with + too) take requests of 'method'? By
-*the
-** MQTT rules [MQTT-4.7]. */
+** the MQTT rules [MQTT-4.7]. */
 bool dm_topic_filter_takes(dm_span filter, dm_span method);
 
 /* $rid of a twin topic ("...?$rid=7"); false: none. */
 bool dm_topic_rid(dm_span topic, dm_span *rid);
 
-/* $iothub/twin/res/{status}/?$rid={rid}[&$version={version}]; version < 0: none
- */
+/* $iothub/twin/res/{status}/?$rid={rid}[&$version={version}]; none if < 0 */
 bool dm_topic_write_twin_result(dm_buf *out, int status, dm_span rid,
                                 int64_t version);
 
@@ -81,11 +78,14 @@ typedef struct dm_username {
 } dm_username;
 
 /* False: not of the grammar (the accept and reject tables of protocol.md 3.2;
-** "host/device" is accepted without api-version, C35). */
+** "host/device", "host/device/" and "host/device/module/" are accepted without
+** api-version, C35), or an id that is none. */
 bool dm_username_parse(dm_span text, dm_username *out);
-bool dm_username_write(
-    dm_buf *out, dm_span host, dm_span device, dm_span module,
-    dm_span api_version,
-    dm_span client_type); /* values are percent-encoded here */
+
+/* Values are percent-encoded here; without an api_version (n 0) no property is
+** written. */
+bool dm_username_write(dm_buf *out, dm_span host, dm_span device,
+                       dm_span module, dm_span api_version,
+                       dm_span client_type);
 
 #endif
