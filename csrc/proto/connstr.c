@@ -1,0 +1,151 @@
+/* connstr.c -- connection strings. Pure. */
+#include "proto/connstr.h"
+
+#include "base/buf.h"
+#include "proto/sas.h"
+#include "proto/text.h"
+
+typedef enum field {
+  HOST_NAME,
+  GATEWAY_HOST_NAME,
+  DEVICE_ID,
+  MODULE_ID,
+  KEY,
+  KEY_NAME,
+  SIGNATURE,
+  X509,
+  FIELDS
+} field;
+
+static const char *const field_name[FIELDS] = {
+    [HOST_NAME] = "HostName",
+    [GATEWAY_HOST_NAME] = "GatewayHostName",
+    [DEVICE_ID] = "DeviceId",
+    [MODULE_ID] = "ModuleId",
+    [KEY] = "SharedAccessKey",
+    [KEY_NAME] = "SharedAccessKeyName",
+    [SIGNATURE] = "SharedAccessSignature",
+    [X509] = "x509",
+};
+
+static dm_code refuse(dm_err *e, const char *what, const char *rule) {
+  return dm_fail(e, DM_PROTOCOL_ERROR, "connection string: %s %s", what, rule);
+}
+
+/* Letters, digits and 'more' alone? */
+static bool made_of(dm_span s, const char *more) {
+  for (size_t i = 0; i < s.n; i++) {
+    char c = s.p[i];
+    bool fits = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                (c >= '0' && c <= '9') || (c && strchr(more, c));
+    if (!fits) return false;
+  }
+  return true;
+}
+
+static bool is_key(dm_span s) {
+  char memory[DM_SAS_KEY_MAX + 1];
+  dm_buf key = dm_buf_fixed(memory, sizeof memory);
+  bool good = dm_text_base64_decode(&key, s) && key.len > 0;
+  explicit_bzero(memory, sizeof memory);
+  return good;
+}
+
+/* The rule that the value of 'f' breaks; NULL: none. */
+static const char *broken_rule(field f, dm_span value) {
+  switch (f) {
+  case HOST_NAME:
+  case GATEWAY_HOST_NAME:
+    return made_of(value, "-._") ? NULL : "must be a host name without a port";
+  case DEVICE_ID:
+  case MODULE_ID:
+    return dm_text_identity(value) ? NULL : "is not an id";
+  case KEY:
+    return is_key(value) ? NULL : "is not base64 of a key";
+  case KEY_NAME:
+    return made_of(value, "-._@") ? NULL : "is not a policy name";
+  case SIGNATURE:
+    return dm_text_starts(value, "SharedAccessSignature ") ? NULL
+                                                           : "is not a token";
+  case X509:
+    return dm_span_is(value, "true") ? NULL : "can only be true";
+  case FIELDS:
+    break;
+  }
+  return "is unknown";
+}
+
+static field field_of(dm_span name) {
+  field f = 0;
+  while (f < FIELDS && !dm_span_is(name, field_name[f]))
+    f++;
+  return f;
+}
+
+static dm_code take_field(dm_span part, dm_span value[FIELDS], dm_err *e) {
+  dm_span text;
+  field f = field_of(dm_text_cut(part, '=', &text));
+  /* what is not a field may be a piece of a key: it is not repeated */
+  if (f == FIELDS) return refuse(e, "a field", "has an unknown name");
+  if (text.p == NULL) return refuse(e, field_name[f], "has no '='");
+  if (text.n == 0) return refuse(e, field_name[f], "is empty");
+  if (value[f].p) return refuse(e, field_name[f], "stands twice");
+  const char *rule = broken_rule(f, text);
+  if (rule) return refuse(e, field_name[f], rule);
+  value[f] = text;
+  return DM_OK;
+}
+
+/* What no field may contain, wherever it stands. */
+static dm_code check_text(dm_span text, dm_err *e) {
+  if (text.n > DM_CONNSTR_MAX) return refuse(e, "the text", "is too long");
+  if (dm_text_starts(text, "\xEF\xBB\xBF")) {
+    return refuse(e, "the text", "begins with a byte order mark");
+  }
+  for (size_t i = 0; i < text.n; i++) {
+    if ((unsigned char)text.p[i] < 0x20 || text.p[i] == 0x7F) {
+      return refuse(e, "the text", "has a line break or control byte in it");
+    }
+  }
+  return DM_OK;
+}
+
+static dm_code check_together(dm_span value[FIELDS], dm_err *e) {
+  int credentials = (value[KEY].p != NULL) + (value[SIGNATURE].p != NULL) +
+                    (value[X509].p != NULL);
+  if (value[HOST_NAME].p == NULL) {
+    return refuse(e, field_name[HOST_NAME], "is missing");
+  }
+  if (value[MODULE_ID].p && value[DEVICE_ID].p == NULL) {
+    return refuse(e, field_name[MODULE_ID], "needs DeviceId");
+  }
+  if (credentials > 1) {
+    return refuse(e, "SharedAccessKey, SharedAccessSignature and x509",
+                  "exclude each other");
+  }
+  return DM_OK;
+}
+
+dm_code dm_connstr_parse(dm_span text, dm_connstr *out, dm_err *e) {
+  dm_span value[FIELDS] = {{NULL, 0}};
+  dm_code code = check_text(text, e);
+  if (code == DM_OK && text.n > 0 && text.p[text.n - 1] == ';') text.n--;
+  dm_span rest = text;
+  while (code == DM_OK && rest.p) {
+    dm_span part = dm_text_cut(rest, ';', &rest);
+    code = take_field(part, value, e);
+  }
+  if (code == DM_OK) code = check_together(value, e);
+  if (code != DM_OK) return code;
+  *out = (dm_connstr){
+      .host_name = value[HOST_NAME],
+      .gateway_host_name = value[GATEWAY_HOST_NAME],
+      .device_id = value[DEVICE_ID],
+      .module_id = value[MODULE_ID],
+      .key = value[KEY],
+      .key_name = value[KEY_NAME],
+      .signature = value[SIGNATURE],
+      .x509 = value[X509].p != NULL,
+  };
+  return DM_OK;
+}
