@@ -123,8 +123,10 @@ LUA_ENV   = LUA_PATH="$(ROOT)/lua/?.lua;$(ROOT)/lua/?/init.lua;$(ROOT)/?.lua;;" 
             LUA_CPATH="$(ROOT)/$(B)/?.so;;"
 SAN_asan  = ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1
 SAN_tsan  = TSAN_OPTIONS=exitcode=66:second_deadlock_stack=1
+# LUA tells the specs and examples which interpreter to start children with
 HOST      = $(if $(filter release,$(MODE)),,$(B)/lua)
-RUN       = $(SAN_$(MODE)) $(LUA_ENV) MODE=$(MODE) $(if $(HOST),$(ROOT)/$(HOST),$(LUA))
+INTERPRETER = $(if $(HOST),$(ROOT)/$(HOST),$(LUA))
+RUN       = $(SAN_$(MODE)) $(LUA_ENV) MODE=$(MODE) LUA=$(INTERPRETER) $(INTERPRETER)
 
 # -- Build ----------------------------------------------------------------------
 

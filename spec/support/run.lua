@@ -95,7 +95,7 @@ local function run_busted(words)
   package.preload["busted.outputHandlers.counting"] = function()
     return counting_handler
   end
-  _G.arg = { [0] = "spec/support/run.lua", "--output=counting", "--verbose",
+  _G.arg = { [-1] = arg[-1], [0] = arg[0], "--output=counting", "--verbose",
     table.unpack(words) }
   require "busted.runner"({ standalone = false })
 end
