@@ -44,13 +44,14 @@ PROTO := $(filter-out $(HTTP_PROTO:%=csrc/proto/%),$(proto_all))
 HTTP  := $(filter $(HTTP_PROTO:%=csrc/proto/%),$(proto_all))
 
 core_NET = loop* clock* settle* mailbox* process* mqtt_client* mqtt_paho* \
-           stream* tls*
-core_LUA = core bind* l_loop* l_device* l_sas* l_json*
+           mqtt_waker* tls*
+core_LUA = core bind* l_loop* l_exec* l_device* l_sas* l_json*
 
 http_core_NET = loop* clock* settle* http_client*
 http_core_LUA = http_core bind* l_http*
 
-hub_core_NET = loop* clock* settle* stream* tls* http_server* mqtt_server*
+hub_core_NET = loop* clock* settle* stream* listener* tls* http_server* \
+               mqtt_server*
 hub_core_LUA = hub_core bind* l_hub*
 
 core_SRC := $(BASE) $(PROTO) \

@@ -38,6 +38,8 @@ build = {
         "csrc/lua/bind.c",
         "csrc/lua/core.c",
         "csrc/lua/l_device.c",
+        "csrc/lua/l_exec.c",
+        "csrc/lua/l_json.c",
         "csrc/lua/l_loop.c",
         "csrc/net/clock.c",
         "csrc/net/loop.c",
@@ -46,10 +48,9 @@ build = {
         "csrc/net/mqtt_paho.c",
         "csrc/net/mqtt_paho_calls.c",
         "csrc/net/mqtt_paho_setup.c",
+        "csrc/net/mqtt_waker.c",
         "csrc/net/process.c",
         "csrc/net/settle.c",
-        "csrc/net/stream.c",
-        "csrc/net/stream_group.c",
         "csrc/net/tls.c",
         "csrc/net/tls_files.c",
         "csrc/proto/calls.c",
@@ -105,8 +106,12 @@ build = {
     -- Lua files
     ["directmethods.error_codes"] = "lua/directmethods/error_codes.lua",
     ["directmethods.errors"] = "lua/directmethods/errors.lua",
+    ["directmethods.exec"] = "lua/directmethods/exec.lua",
+    ["directmethods"] = "lua/directmethods/init.lua",
+    ["directmethods.log"] = "lua/directmethods/log.lua",
     ["directmethods.options"] = "lua/directmethods/options.lua",
     ["directmethods.task"] = "lua/directmethods/task.lua",
+    ["directmethods.time"] = "lua/directmethods/time.lua",
     -- end of Lua files
   },
   install = {

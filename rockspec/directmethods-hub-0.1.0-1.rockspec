@@ -38,6 +38,7 @@ build = {
         "csrc/base/span.c",
         "csrc/lua/bind.c",
         "csrc/net/clock.c",
+        "csrc/net/listener.c",
         "csrc/net/loop.c",
         "csrc/net/settle.c",
         "csrc/net/stream.c",
