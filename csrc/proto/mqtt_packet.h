@@ -1,6 +1,9 @@
 /* mqtt_packet.h -- MQTT 3.1.1 packets, both directions. Pure.
 ** Readers check every length and every rule of the standard that can be checked
-** from one packet; what they refuse is DM_PROTOCOL_ERROR with a reason.
+** from one packet; what they refuse is DM_PROTOCOL_ERROR with a reason. Strings
+** are UTF-8 without U+0000 and noncharacters (U+FFFE ...) [MQTT-1.5.3]; ids of
+** packets are never 0. Writers add a whole packet or, when it does not fit,
+** nothing, and return false.
 */
 #ifndef DM_PROTO_MQTT_PACKET_H
 #define DM_PROTO_MQTT_PACKET_H
@@ -38,9 +41,11 @@ typedef struct dm_mqtt_frame {
 } dm_mqtt_frame;
 
 /* Cut the next packet from 'bytes'. DM_OK with frame->size 0: more bytes are
-** needed. DM_PROTOCOL_ERROR: a remaining length of five bytes, a type of 0 or
-** 15, flags that this type does not allow [MQTT-2.2.2-2]. DM_LIMIT_EXCEEDED:
-** the packet is larger than 'limit' (told as soon as the length is known). */
+** needed. DM_PROTOCOL_ERROR: a type of 0 or 15, flags that this type does not
+** allow [MQTT-2.2.2-2] (QoS 3 and DUP with QoS 0 too), told with the first byte;
+** a remaining length of five bytes, or another one than the type's where that
+** is fixed. DM_LIMIT_EXCEEDED: the packet is larger than 'limit' (told as soon
+** as the length is known). The readers below take the frames this one made. */
 dm_code dm_mqtt_cut(dm_span bytes, size_t limit, dm_mqtt_frame *frame,
                     dm_err *e);
 
@@ -56,7 +61,9 @@ typedef struct dm_mqtt_connect {
 } dm_mqtt_connect;
 
 /* A CONNECT of another protocol name or level is DM_OK with that level (0 for
-** another name), so that the caller can answer CONNACK 1. */
+** another name), so that the caller can answer CONNACK 1. An empty client id
+** passes with and without clean_session: CONNACK 2 is the caller's. The writer
+** always writes "MQTT" 4, and refuses a password without a user name. */
 dm_code dm_mqtt_read_connect(const dm_mqtt_frame *f, dm_mqtt_connect *out,
                              dm_err *e);
 bool dm_mqtt_write_connect(dm_buf *out, const dm_mqtt_connect *c);
@@ -112,8 +119,8 @@ dm_code dm_mqtt_read_suback(const dm_mqtt_frame *f, dm_mqtt_suback *out,
                             dm_err *e);
 bool dm_mqtt_write_suback(dm_buf *out, dm_mqtt_suback ack);
 
-/* PINGREQ, PINGRESP, DISCONNECT: the two bytes. Reading: body must be empty
-** (dm_mqtt_cut has checked the flags). */
+/* PINGREQ, PINGRESP, DISCONNECT: the two bytes. There is nothing to read:
+** dm_mqtt_cut has checked the flags and that the body is empty. */
 bool dm_mqtt_write_empty(dm_buf *out, dm_mqtt_type type);
 
 #endif
