@@ -236,7 +236,8 @@ check-deps:
 K      = build/check
 C_ALL := $(wildcard csrc/*/*.c spec/c/*.c spec/bench/*.c spec/fuzz/*.c build-aux/*.c)
 H_ALL := $(wildcard csrc/*/*.h spec/c/*.h build-aux/*.h)
-OURS  := $(filter-out csrc/proto/llhttp_unit%,$(C_ALL))
+# what is analysed: tests go on after a failed CHECK, which misleads analysers
+OURS  := $(filter-out csrc/proto/llhttp_unit% spec/%,$(C_ALL))
 
 check: check-deps ## all that a commit must pass
 	@$(MAKE) --no-print-directory -j$(JOBS) lint
