@@ -1,10 +1,20 @@
 /* http_message.h -- HTTP/1.x requests, read with llhttp behind a strict filter,
 ** and replies, written. Pure: bytes in, events out.
 **
-** In front of llhttp the filter refuses what it lets through: bare CR or LF,
-** NUL, whitespace before a field's colon, obsolete folding, a second
-** Content-Length or Host, Content-Length with Transfer-Encoding, any transfer
-** coding but "chunked", a Content-Length that is not digits alone.
+** In front of llhttp a filter (http_filter.h) refuses what it lets through:
+** bare CR or LF, NUL, whitespace before a field's colon, obsolete folding, a
+** second Content-Length or Host, Content-Length with Transfer-Encoding, any
+** transfer coding but "chunked", a Content-Length that is not digits alone,
+** chunk sizes of over 15 digits, chunk extensions over 1 KB, trailers over
+** 4 KB. The same bytes give the same answer however they are cut into feeds.
+**
+** Methods are the caller's to judge: any that llhttp knows passes, TRACE and
+** CONNECT (whose target is its own form, and which is never kept alive) too;
+** another one is 501. A target starts with '/', or is '*' with OPTIONS; the
+** absolute form is 400. HTTP/2 and its preface are 505.
+**
+** Memory between requests: a reader holds at most 8 KB, itself (under 4 KB)
+** and two buffers of up to 2 KB, so that small requests allocate nothing.
 */
 #ifndef DM_PROTO_HTTP_MESSAGE_H
 #define DM_PROTO_HTTP_MESSAGE_H
@@ -30,12 +40,12 @@ typedef struct dm_http_field {
 } dm_http_field;
 
 typedef struct dm_http_request {
-  dm_span method; /* "POST" */
-  dm_span target; /* as sent */
-  dm_span path;   /* the target up to '?', still encoded */
-  dm_span query;  /* after '?'; p NULL: no '?' */
-  int minor;      /* HTTP/1.minor */
-  bool keep_alive;
+  dm_span method;       /* "POST" */
+  dm_span target;       /* as sent */
+  dm_span path;         /* the target up to '?', still encoded */
+  dm_span query;        /* after '?'; p NULL: no '?' */
+  int minor;            /* HTTP/1.minor */
+  bool keep_alive;      /* HTTP/1.1 without "Connection: close" */
   bool expect_continue; /* "Expect: 100-continue" and a body to come */
   bool upgrade;         /* Connection: upgrade (a WebSocket) */
   dm_http_field field[DM_HTTP_FIELDS];
@@ -46,8 +56,8 @@ typedef struct dm_http_request {
 /* The value of a field, name compared without case; p NULL: absent. */
 dm_span dm_http_header(const dm_http_request *r, const char *name);
 
-/* The value of a query parameter, still encoded; p NULL: absent. Sets *twice
-** when the name stands more than once. */
+/* The value of a query parameter, still encoded; p NULL: absent. *twice tells
+** whether the name stands more than once; the value is the first one's. */
 dm_span dm_http_query(const dm_http_request *r, const char *name, bool *twice);
 
 typedef struct dm_http_reader dm_http_reader; /* one a connection, reused */
@@ -63,26 +73,31 @@ typedef enum dm_http_state {
 dm_http_reader *dm_http_reader_new(const dm_http_limits *limits);
 void dm_http_reader_free(dm_http_reader *r);
 
-/* Feed bytes; *used tells how many were taken (fewer than n after HEADERS,
-** COMPLETE or BAD). Between requests a reader holds no buffer memory. */
+/* Feed bytes; *used tells how many were taken (all of them after MORE). After
+** COMPLETE and BAD nothing more is taken: feed the rest after
+** dm_http_reader_next, or to what the connection was upgraded to. */
 dm_http_state dm_http_reader_feed(dm_http_reader *r, dm_span bytes,
                                   size_t *used);
 
-/* The request being read: after HEADERS (without body) or COMPLETE; borrowed
-** until dm_http_reader_next. */
+/* The request being read: after HEADERS (without body) or COMPLETE, not after
+** BAD; its spans are borrowed until dm_http_reader_next. */
 const dm_http_request *dm_http_reader_request(const dm_http_reader *r);
 
-/* After BAD: 400, 413, 414, 417, 431, 501 or 505, and why. */
+/* After BAD: 400, 413, 414, 417, 431, 501, 503 (no memory) or 505, and why
+** (static). A body too large by its Content-Length is told in place of HEADERS,
+** a chunked one as soon as a chunk's size passes the limit. */
 int dm_http_reader_status(const dm_http_reader *r, const char **why);
 
-void dm_http_reader_next(dm_http_reader *r); /* forget the request */
+/* Forget the request, be ready for the next one; BAD is final. */
+void dm_http_reader_next(dm_http_reader *r);
 
 /* Nothing of a next request was fed yet. */
 bool dm_http_reader_idle(const dm_http_reader *r);
 
 /* The status line and header block of a reply. 'fields' are whole lines with
 ** CRLF ("ETag: x\r\n"), p NULL: none; their values must be clean already.
-** Content-Length is written here, and "Connection: close" unless keep_alive. */
+** Content-Length is written here (but for 1xx and 204, which have none), and
+** "Connection: close" unless keep_alive or 1xx. */
 bool dm_http_write_head(dm_buf *out, int status, dm_span fields,
                         size_t content_length, bool keep_alive);
 
