@@ -381,53 +381,6 @@ static void test_limit(void) {
   CHECK(dm_mqtt_cut(huge, (size_t)1 << 40, &f, &e) == DM_OK && f.size == 0);
 }
 
-/* Lengths around the steps of the remaining length, there and back. */
-static void test_lengths(void) {
-  size_t sizes[] = {0, 100, 124, 125, 126, 16379, 16380, 16381, 300000};
-  char *payload = calloc(1, 300000);
-  for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
-    dm_mqtt_publish p = {.topic = DM_SPAN("t")}, back;
-    p.payload = (dm_span){payload, sizes[i]};
-    dm_buf b = buffer();
-    CHECK(dm_mqtt_write_publish(&b, &p));
-    dm_mqtt_frame f = cut(dm_buf_span(&b));
-    CHECK(dm_mqtt_read_publish(&f, &back, NULL) == DM_OK);
-    CHECK(dm_span_equal(p.payload, back.payload));
-    size_t size = b.len;
-    dm_buf_clear(&b);
-    dm_buf_init(&b, size); /* exactly enough */
-    CHECK(dm_mqtt_write_publish(&b, &p));
-    dm_buf_clear(&b);
-    dm_buf_init(&b, size - 1); /* a byte too few: nothing is written */
-    CHECK(!dm_mqtt_write_publish(&b, &p) && b.len == 0);
-    dm_buf_clear(&b);
-  }
-  free(payload);
-}
-
-static void test_not_written(void) {
-  char *text = calloc(1, 65536);
-  memset(text, 'a', 65536);
-  dm_span longest = {text, 65535}, longer = {text, 65536};
-  uint8_t qos = 0;
-  dm_buf b = buffer();
-  CHECK(dm_mqtt_write_publish(&b, &(dm_mqtt_publish){.topic = longest}));
-  dm_mqtt_frame f = cut(dm_buf_span(&b));
-  CHECK(read_any(&f, NULL) == DM_OK);
-  dm_buf_clear(&b);
-  CHECK(!dm_mqtt_write_publish(&b, &(dm_mqtt_publish){.topic = longer}));
-  CHECK(!dm_mqtt_write_subscribe(&b, 1, &longer, &qos, 1));
-  CHECK(!dm_mqtt_write_connect(&b, &(dm_mqtt_connect){.client_id = longer}));
-  CHECK(!dm_mqtt_write_connect(&b, &(dm_mqtt_connect){.has_password = true}));
-  dm_mqtt_publish huge = {.topic = DM_SPAN("t"), .payload = {text, 268435453}};
-  CHECK(!dm_mqtt_write_publish_head(&b, &huge));
-  huge.payload.n = 268435452;
-  CHECK(dm_mqtt_write_publish_head(&b, &huge));
-  CHECK(dm_span_equal(dm_buf_span(&b), BYTES("\x30\xff\xff\xff\x7f\0\1t")));
-  dm_buf_clear(&b);
-  free(text);
-}
-
 /* Several packets in one piece, cut at every place: the same packets. */
 static void test_stream(void) {
   dm_span in = BYTES(CONNECT_FULL "\x32\7\0\1t\0\1{}\xc0\0\x30\3\0\1t\xe0\0");
@@ -468,8 +421,6 @@ int main(void) {
   RUN(test_empty_packets);
   RUN(test_fixed_header);
   RUN(test_limit);
-  RUN(test_lengths);
-  RUN(test_not_written);
   RUN(test_stream);
   return check_done();
 }
