@@ -348,15 +348,15 @@ int dm_http_reader_status(const dm_http_reader *r, const char **why) {
   return r->status;
 }
 
-static void empty(dm_buf *b) {
+static void reuse(dm_buf *b) {
   if (b->capacity > KEEP) dm_buf_clear(b);
   b->len = 0;
 }
 
 void dm_http_reader_next(dm_http_reader *r) {
   if (r->phase == BAD) return;
-  empty(&r->head);
-  empty(&r->body);
+  reuse(&r->head);
+  reuse(&r->body);
   llhttp_reset(&r->parser);
   r->phase = HEAD;
   r->ended = false;

@@ -90,14 +90,15 @@ static char *put(char *p, dm_span s) {
   return p + s.n;
 }
 
-static dm_span decimal(char digits[20], size_t n) {
-  char *end = digits + 20;
-  char *p = end;
+enum { DIGITS = 20 }; /* of the greatest size_t */
+
+static dm_span decimal(char digits[DIGITS], size_t n) {
+  size_t at = DIGITS;
   do {
-    *--p = (char)('0' + n % 10);
+    digits[--at] = (char)('0' + n % 10);
     n /= 10;
   } while (n > 0);
-  return (dm_span){p, (size_t)(end - p)};
+  return (dm_span){digits + at, DIGITS - at};
 }
 
 /* Written piece by piece into reserved room: this is in the way of every call,
@@ -105,7 +106,7 @@ static dm_span decimal(char digits[20], size_t n) {
 bool dm_http_write_head(dm_buf *out, int status, dm_span fields,
                         size_t content_length, bool keep_alive) {
   if (status < 100 || status > 999) return false;
-  char status_digits[20], length_digits[20];
+  char status_digits[DIGITS], length_digits[DIGITS];
   dm_span code = decimal(status_digits, (size_t)status);
   dm_span length = decimal(length_digits, content_length);
   dm_span text = dm_span_of(dm_http_reason(status));
