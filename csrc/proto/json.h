@@ -48,7 +48,7 @@ dm_code dm_json_check(dm_span text, int depth, dm_span *value,
 dm_json_kind dm_json_kind_of(dm_span value); /* of a checked value */
 
 typedef struct dm_json_member {
-  const char *name; /* static: the member looked for */
+  const char *name; /* static: the member looked for; no backslash in it */
   dm_span value;    /* out: its text; p NULL: absent */
 } dm_json_member;
 

@@ -186,7 +186,9 @@ bool dm_json_int64(dm_span number, int64_t *out) {
 /* Is the string text 'string' the plain 'name'? */
 static bool name_is(dm_span string, const char *name) {
   cursor c = inside(string);
-  size_t left = strlen(name);
+  size_t left = strlen(name), n_inside = (size_t)(c.end - c.p);
+  if (n_inside < left) return false; /* escapes only make it longer */
+  if (n_inside == left) return memcmp(c.p, name, left) == 0;
   while (c.p < c.end) {
     char piece[4];
     size_t n = take_piece(&c, piece);
