@@ -1,0 +1,238 @@
+--- dm.device: a device (or module) that answers direct methods over MQTT.
+
+local connection = require "directmethods.device.connection"
+local calls = require "directmethods.device.calls"
+local configs = require "directmethods.device.config"
+
+local M = {}
+
+M.reject = calls.reject
+
+---@alias directmethods.Handler
+---| fun(request: directmethods.Request): integer?, any
+
+--- A device client. `<close>` works on it.
+---@class directmethods.Device
+---@field state "idle"|"connecting"|"online"|"renewing"|"backoff"|"closed"
+---@field device_id string
+---@field module_id string?
+local Device = { __name = "directmethods.Device" }
+Device.__index = Device
+
+function Device:__tostring()
+  return ("device %s (%s)"):format(self.name, self.state)
+end
+
+local function check_self(device, what)
+  if getmetatable(device) ~= Device then
+    error(("%s: called on a %s (is it device:name(...) with a colon?)"):format(
+      what, type(device)), 3)
+  end
+end
+
+local function check_open(device, what)
+  check_self(device, what)
+  if device.state == "closed" then
+    error(what .. ": attempt to use a closed device", 3)
+  end
+end
+
+local function is_callable(value)
+  if type(value) == "function" then return true end
+  local mt = getmetatable(value)
+  return type(mt) == "table" and mt.__call ~= nil
+end
+
+local function check_function(value, what, argument)
+  if value ~= nil and not is_callable(value) then
+    error(("%s: %s must be a function or nil, not a %s"):format(
+      what, argument, type(value)), 3)
+  end
+end
+
+local function check_timeout(value, what)
+  if value ~= nil and (type(value) ~= "number" or not (value >= 0 and value < 1e9)) then
+    error(what .. ": timeout must be a number of seconds from 0", 3)
+  end
+end
+
+local function check_handlers(handlers)
+  local checked = {}
+  for name, handler in pairs(handlers) do
+    local wrong = configs.wrong_method_name(name)
+    if wrong then
+      error("dm.device: option 'handlers': a method name " .. wrong, 3)
+    elseif not is_callable(handler) then
+      error(("dm.device: option 'handlers.%s' must be a function, not a %s"):format(
+        name, type(handler)), 3)
+    end
+    checked[name] = handler
+  end
+  return checked
+end
+
+--- Make a device. It does nothing before `device:connect()`. Raises on wrong options.
+--- ```lua
+--- local device <close> = dm.device {
+---   connection_string = "HostName=h;DeviceId=d1;SharedAccessKey=...",
+---   handlers = { reboot = function(request) return 200, { ok = true } end },
+--- }
+--- assert(device:connect())
+--- dm.run()
+--- ```
+---@param options directmethods.DeviceOptions
+---@return directmethods.Device
+function M.device(options)
+  local config = configs.read(options)
+  local device = setmetatable({
+    state = "idle",
+    device_id = config.device_id,
+    module_id = config.module_id,
+    name = config.device_id .. (config.module_id and "/" .. config.module_id or ""),
+    config = config,
+    handlers = check_handlers(config.handlers),
+    fallback_handler = config.fallback,
+    listeners = {},
+    waiters = {}, -- who waits in connect
+    watchers = {}, -- who waits in closed
+    leaving = 0, -- connections that are closed and not gone
+    failures = 0, -- attempts that failed in a row
+    persistent = false, -- was online: reconnects for ever
+    counts = {
+      calls = 0, errors = 0, rejected = 0, dropped = 0, late = 0, reconnects = 0,
+    },
+  }, Device)
+  device.calls = calls.new(device)
+  return device
+end
+
+--- Set the handler of a method; nil removes it. It runs in a task of its own: it may
+-- sleep, invoke and fail alone. What it returns is the answer: `status, payload`;
+-- nothing is 200 with an empty body. What it raises is answered with 500 and logged.
+--- ```lua
+--- device:method("reboot", function(request)
+---   dm.sleep(0.2)
+---   return 201, { rebooted = true }
+--- end)
+--- ```
+---@param name string  1 to 100 printable ASCII characters, see protocol
+---@param handler directmethods.Handler?
+function Device:method(name, handler)
+  check_open(self, "device:method")
+  local wrong = configs.wrong_method_name(name)
+  if wrong then error("device:method: name " .. wrong, 2) end
+  check_function(handler, "device:method", "handler")
+  self.handlers[name] = handler
+end
+
+--- Set the handler of every method that has none; nil: such calls are answered 501.
+--- ```lua
+--- device:fallback(function(request) return 404, { unknown = request.method } end)
+--- ```
+---@param handler directmethods.Handler?
+function Device:fallback(handler)
+  check_open(self, "device:fallback")
+  check_function(handler, "device:fallback", "handler")
+  self.fallback_handler = handler
+end
+
+--- Wait until the device is online: connected, and its methods subscription
+-- acknowledged. Failed attempts are repeated with back-off until the time-out; a hub
+-- that refuses the device and a bad certificate end it at once. After an error nothing
+-- goes on in the background, but a device that was online once reconnects for ever.
+--- ```lua
+--- local ok, err = device:connect(10)
+--- if not ok then print(err) end
+--- ```
+---@param timeout number?  seconds; default: open_timeout (30)
+---@return directmethods.Device? device
+---@return directmethods.Error? err
+function Device:connect(timeout)
+  check_open(self, "device:connect")
+  check_timeout(timeout, "device:connect")
+  local ok, err = connection.connect(self, timeout or self.config.open_timeout)
+  if not ok then return nil, err end
+  return self
+end
+
+--- Connect anew now: without the back-off's wait, or, when online, once the calls in
+-- flight are answered (at most 5 s). Does nothing while idle or connecting.
+--- ```lua
+--- device:reconnect()  -- the network is back
+--- ```
+function Device:reconnect()
+  check_open(self, "device:reconnect")
+  connection.reconnect(self)
+end
+
+--- Have a function called, as a task, when something happens; nil removes it.
+-- "state": fn(new, old, why); why is nil when the device came online.
+--- ```lua
+--- device:on("state", function(new, old, why) print(old, "->", new, why) end)
+--- ```
+---@param event "state"
+---@param fn fun(new: string, old: string, why: string?)?
+function Device:on(event, fn)
+  check_open(self, "device:on")
+  if event ~= "state" then error("device:on: event must be \"state\"", 2) end
+  check_function(fn, "device:on", "fn")
+  self.listeners[event] = fn
+end
+
+---@class directmethods.DeviceStats
+---@field state string
+---@field why string?      why the device is not online; nil when it is
+---@field calls integer    calls that came in
+---@field errors integer   of these, how many a handler failed
+---@field rejected integer answered 429
+---@field dropped integer  lost: malformed, too many at once, or queued when the
+---                        connection went
+---@field late integer     answers after their connection was gone
+---@field reconnects integer  times the device came online again
+---@field running integer  handlers that run now
+---@field queued integer   calls that wait now
+---@field connected_at number?  unix time the device last came online
+
+--- What the device has done, as numbers. Works on a closed device too.
+--- ```lua
+--- print(device:stats().why)
+--- ```
+---@return directmethods.DeviceStats
+function Device:stats()
+  check_self(self, "device:stats")
+  local stats = {
+    state = self.state,
+    running = self.calls.running,
+    queued = self.calls.queued,
+    connected_at = self.connected_at,
+    why = self.why,
+  }
+  for name, count in pairs(self.counts) do stats[name] = count end
+  if self.link then stats.dropped = stats.dropped + self.link.conn:dropped() end
+  return stats
+end
+
+--- Start to disconnect: answers that were given go out (for at most 5 s), handlers
+-- that still run find nobody to answer to. Returns at once; silent the second time.
+--- ```lua
+--- device:close()
+--- assert(device:closed(5))
+--- ```
+function Device:close()
+  check_self(self, "device:close")
+  connection.close(self)
+end
+
+Device.__close = Device.close
+
+--- Wait until the device was closed and nothing of it is left.
+---@param timeout number?  seconds; default: none
+---@return boolean? closed
+---@return directmethods.Error? err
+function Device:closed(timeout)
+  check_self(self, "device:closed")
+  check_timeout(timeout, "device:closed")
+  return connection.gone(self, timeout)
+end
+
+return M

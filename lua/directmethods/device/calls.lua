@@ -1,0 +1,236 @@
+--- What becomes of a call at the device: a task for its handler, a place in the
+-- queue, or an answer at once. One object a device.
+--
+-- Answers that the device gives by itself have bodies that do not change:
+--   429 {"error":"the device is busy"}                    queue full
+--   500 {"error":"the method failed"}                     the handler raised
+--   500 {"error":"the method gave no valid answer"}       wrong status or payload
+--   500 {"error":"the method was cancelled"}              its task was cancelled
+--   501 (empty)                                           no handler, no fallback
+--   504 {"error":"the method timed out"}                  handler_timeout
+
+local core = require "directmethods.core"
+local requests = require "directmethods.device.request"
+local task = require "directmethods.task"
+
+local M = {}
+
+local BUSY = '{"error":"the device is busy"}'
+local FAILED = '{"error":"the method failed"}'
+local NO_ANSWER = '{"error":"the method gave no valid answer"}'
+local CANCELLED = '{"error":"the method was cancelled"}'
+local TIMED_OUT = '{"error":"the method timed out"}'
+
+-- What dm.reject raises.
+local Rejection = { __name = "directmethods.Rejection" }
+
+function Rejection:__tostring()
+  return ("dm.reject(%d) outside of a method's handler"):format(self.status)
+end
+
+--- End a handler with a chosen answer, from however deep in it.
+--- ```lua
+--- if type(request.payload) ~= "table" then
+---   dm.reject(400, { error = "an object is needed" })
+--- end
+--- ```
+---@param status integer  of 32 bits
+---@param payload any     nil: an empty body; dm.null: JSON null
+function M.reject(status, payload)
+  local code = requests.status_of(status)
+  if not code then
+    error(("dm.reject: status must be an integer of 32 bits, not a %s"):format(
+      type(status)), 2)
+  end
+  error(setmetatable({ status = code, payload = payload }, Rejection))
+end
+
+---@class directmethods.Calls
+---@field running integer  handlers that run
+---@field queued integer   calls that wait for a handler to end
+local Calls = {}
+Calls.__index = Calls
+
+--- The calls of a device.
+---@return directmethods.Calls
+function M.new(device)
+  return setmetatable({
+    device = device,
+    running = 0,
+    queued = 0,
+    first = 1, -- place of the queue's first entry; the last is first + queued - 1
+    queue = {},
+  }, Calls)
+end
+
+local function count(calls, what)
+  local counts = calls.device.counts
+  counts[what] = counts[what] + 1
+end
+
+local function report(calls, level, request, text)
+  task.report(level, ("device %s: method '%s': %s"):format(
+    calls.device.name, request.method, text))
+end
+
+-- Send an answer of a handler or of our own; who cannot be told is told the log.
+local function answer(calls, request, status, body)
+  local sent, err = requests.send(request, status, body)
+  if sent then return end
+  local level = err.name == "Closed" and "debug" or "error"
+  report(calls, level, request, "no answer was sent: " .. err.message)
+end
+
+local function fail(calls, request, body, why)
+  count(calls, "errors")
+  report(calls, "error", request, why)
+  if not request.answered then answer(calls, request, 500, body) end
+end
+
+local function answer_value(calls, request, status, payload)
+  local body, err = requests.encode(calls.device.config, payload)
+  if not body then return fail(calls, request, NO_ANSWER, err.message) end
+  answer(calls, request, status, body)
+end
+
+-- The error of a handler, with the place it came from; a rejection stays one.
+local function describe(err)
+  if getmetatable(err) == Rejection then return err end
+  return debug.traceback(tostring(err), 2)
+end
+
+local function show(value)
+  if math.type(value) == nil then return "a " .. type(value) end
+  return ("the number %.14g"):format(value)
+end
+
+-- Answer with what the handler returned or raised.
+local function conclude(calls, request, ok, ...)
+  local first, payload = ...
+  if not ok and getmetatable(first) == Rejection then
+    if request.answered then return end
+    return answer_value(calls, request, first.status, first.payload)
+  elseif not ok then
+    return fail(calls, request, FAILED, "the handler failed: " .. first)
+  elseif request.answered or request.deferred then
+    return
+  elseif select("#", ...) == 0 then
+    return answer(calls, request, 200, "")
+  end
+  local status = requests.status_of(first)
+  if status then return answer_value(calls, request, status, payload) end
+  fail(calls, request, NO_ANSWER, "the handler must return an integer status of 32"
+    .. " bits (and a payload), or nothing; it returned " .. show(first))
+end
+
+-- The place of a running handler; given back however its task ends.
+local Slot = {}
+
+local function run(calls, request, handler)
+  local slot <close> = setmetatable({ calls = calls, request = request }, Slot)
+  conclude(calls, request, xpcall(handler, describe, request))
+  slot.concluded = true
+end
+
+local function pop(calls)
+  local entry = calls.queue[calls.first]
+  calls.queue[calls.first] = nil
+  calls.first = calls.first + 1
+  calls.queued = calls.queued - 1
+  return entry
+end
+
+local function time_out(calls, request)
+  count(calls, "errors")
+  report(calls, "warn", request, "the handler timed out")
+  if not request.answered then answer(calls, request, 504, TIMED_OUT) end
+  request.cancelled = true
+  request._task:cancel()
+end
+
+local function start(calls, request, handler, on_wait)
+  local seconds = calls.device.config.handler_timeout
+  calls.running = calls.running + 1
+  request._task = task.start(run, { on_wait = on_wait }, calls, request, handler)
+  if seconds then
+    request.deadline = core.now() + seconds
+    request._timer = task.after(seconds, function()
+      request._timer = nil
+      time_out(calls, request)
+    end)
+  end
+end
+
+-- The hub has told the callers of dead connections already.
+local function start_next(calls)
+  while calls.queued > 0 and calls.running < calls.device.config.max_concurrent do
+    local entry = pop(calls)
+    if entry.request.cancelled then
+      count(calls, "dropped")
+    else
+      start(calls, entry.request, entry.handler)
+    end
+  end
+end
+
+function Slot:__close()
+  local calls, request = self.calls, self.request
+  calls.running = calls.running - 1
+  if request._timer then request._timer.cancel() end
+  if not (self.concluded or request.answered or request.deferred
+    or request.cancelled) then
+    count(calls, "errors")
+    answer(calls, request, 500, CANCELLED)
+  end
+  start_next(calls)
+end
+
+local function refuse(calls, link, rid, status, body)
+  local sent, err = link:reply(rid, status, body)
+  link:seen()
+  if not sent then
+    core.log("error", ("device %s: no answer was sent: %s"):format(
+      calls.device.name, err.message))
+  end
+end
+
+local function enqueue(calls, request, handler)
+  calls.queue[calls.first + calls.queued] = { request = request, handler = handler }
+  calls.queued = calls.queued + 1
+end
+
+--- A call has come in. Runs inside the loop: no handler is called here.
+function Calls:accept(link, method, rid, body)
+  local device = self.device
+  local handler = device.handlers[method] or device.fallback_handler
+  count(self, "calls")
+  if not handler then return refuse(self, link, rid, 501, "") end
+  local busy = self.running >= device.config.max_concurrent
+  if busy and self.queued >= device.config.max_queue then
+    count(self, "rejected")
+    return refuse(self, link, rid, 429, BUSY)
+  end
+  local request = requests.new(device, link, method, rid, body, core.now())
+  if not busy then
+    return start(self, request, handler, function() link:seen() end)
+  end
+  link:seen() -- what it waits for now are other handlers
+  enqueue(self, request, handler)
+end
+
+--- A call of which only the rid could be kept.
+function Calls:overflow(link, rid)
+  count(self, "calls")
+  count(self, "rejected")
+  refuse(self, link, rid, 429, BUSY)
+end
+
+--- Forget the calls that wait in the queue.
+function Calls:clear()
+  while self.queued > 0 do
+    pop(self)
+    count(self, "dropped")
+  end
+end
+
+return M

@@ -1,0 +1,266 @@
+--- Keeps a device connected: attempts, back-off, token renewal. Everything here but
+-- `connect` and `gone` runs inside the loop or from a method of the device and never
+-- waits.
+
+local core = require "directmethods.core"
+local errors = require "directmethods.errors"
+local links = require "directmethods.device.link"
+local machine = require "directmethods.device.machine"
+local task = require "directmethods.task"
+
+local M = {}
+
+local enter, arm, disarm = machine.enter, machine.arm, machine.disarm
+local finish_all = machine.finish_all
+
+local DRAIN = 5 -- seconds that calls in flight may take before a renewal
+local LINGER = 5 -- seconds that queued answers have to go out at the end
+local SUBACK_FAILURE = 0x80
+-- CONNACK: wrong protocol, client id refused, bad credentials, not authorized
+local REFUSED = { [1] = true, [2] = true, [4] = true, [5] = true }
+
+-- Part with the present connection; "gone" comes later.
+local function drop_link(device, linger, after_gone)
+  local link = device.link
+  device.link = nil
+  if not link then return end
+  link.after_gone = after_gone
+  device.leaving = device.leaving + 1
+  local counts = device.counts
+  counts.dropped = counts.dropped + link:close(linger)
+end
+
+-- Failing -------------------------------------------------------------------
+
+local function is_final(err, connack)
+  return REFUSED[connack] or err.name == "TlsFailed" or err.name == "Unauthorized"
+end
+
+local function delay(config, failures)
+  local r = config.reconnect
+  local full = math.min(r.max, r.min * 2.0 ^ math.min(failures - 1, 60))
+  return full * (1 - r.jitter * math.random())
+end
+
+local attempt
+
+local function retry(device, err)
+  device.failures = device.failures + 1
+  enter(device, "backoff", err.message)
+  arm(device, delay(device.config, device.failures), attempt)
+end
+
+-- A device that was never online gives up when trying again cannot help.
+local function fail(device, err, connack)
+  disarm(device)
+  drop_link(device, 0)
+  device.last_error = err
+  if device.persistent or not is_final(err, connack) then return retry(device, err) end
+  enter(device, "idle", err.message)
+  finish_all(device, "waiters", "failed", err)
+end
+
+-- Connecting ----------------------------------------------------------------
+
+-- A token for the next connection and when it expires (nil: not ours to renew).
+local function sign(config)
+  if config.sas then
+    if config.sas_expiry > core.time() then return config.sas end
+    return nil, nil, errors.new {
+      name = "Unauthorized", message = "the given SAS token has expired",
+    }
+  end
+  local expiry = math.floor(core.time() + config.token_ttl)
+  local token, name, message = core.sas_sign(
+    config.resource, config.key, expiry, config.key_name)
+  if token then return token, expiry end
+  return nil, nil, errors.new { name = name, message = message }
+end
+
+local function on_silence(device)
+  fail(device, errors.new {
+    name = "Timeout",
+    message = ("the hub did not let the device in within %g s"):format(
+      device.config.open_timeout),
+  })
+end
+
+local EVENTS = {}
+
+-- Errors never come inside the call that asks for the connection.
+function attempt(device)
+  if device.state ~= "renewing" then
+    enter(device, "connecting", device.why or "connect was called")
+  end
+  local link
+  local token, expiry, err = sign(device.config)
+  if token then link, err = links.open(device, token, EVENTS) end
+  if not link then
+    return arm(device, 0, function() fail(device, err) end)
+  end
+  device.link = link
+  device.expiry = expiry
+  arm(device, device.config.open_timeout, on_silence)
+end
+
+function EVENTS.connected(device, link)
+  link.live = true
+  local ok, name, message = link.conn:subscribe()
+  if not ok then fail(device, errors.new { name = name, message = message }) end
+end
+
+function EVENTS.failed(device, _, name, message, connack)
+  fail(device, errors.new { name = name, message = message }, connack)
+end
+
+function EVENTS.lost(device, _, name, message)
+  fail(device, errors.new { name = name, message = message })
+end
+
+-- Online --------------------------------------------------------------------
+
+-- Calls in flight were answered, or have had their time: change the connection.
+local function swap(device)
+  disarm(device)
+  drop_link(device, LINGER, attempt)
+end
+
+-- A second connection of this device would end the calls of the first one
+-- (400027), so the first one goes before the second comes.
+local function renew(device, why)
+  local link = device.link
+  enter(device, "renewing", why)
+  if not next(link.open) then return swap(device) end
+  arm(device, DRAIN, swap)
+  link.drained = function() swap(device) end
+end
+
+local function arm_renewal(device)
+  if not device.expiry then return end
+  local left = device.expiry - device.config.token_renew - core.time()
+  arm(device, math.max(0, left), function()
+    renew(device, "the token is about to expire")
+  end)
+end
+
+function EVENTS.subscribed(device, _, granted)
+  if granted == SUBACK_FAILURE then
+    return fail(device, errors.new {
+      name = "Unauthorized",
+      message = "the hub refused the subscription to methods (SUBACK 0x80)",
+    })
+  end
+  disarm(device)
+  if device.persistent then
+    device.counts.reconnects = device.counts.reconnects + 1
+  end
+  device.persistent = true
+  device.failures = 0
+  device.connected_at = core.time()
+  enter(device, "online")
+  arm_renewal(device)
+  finish_all(device, "waiters", "online")
+end
+
+function EVENTS.request(device, link, method, rid, body)
+  device.calls:accept(link, method, rid, body)
+end
+
+function EVENTS.overflow(device, link, rid)
+  device.calls:overflow(link, rid)
+end
+
+function EVENTS.gone(device, link)
+  device.leaving = device.leaving - 1
+  if link.after_gone and device.state == "renewing" then link.after_gone(device) end
+  if device.state == "closed" and device.leaving == 0 then
+    finish_all(device, "watchers", true)
+  end
+end
+
+-- What the device offers ------------------------------------------------------
+
+-- The last one who waited has gone, and the connection never stood.
+local function give_up(device)
+  local trying = device.state == "connecting" or device.state == "backoff"
+  if not trying or device.persistent or next(device.waiters) then return end
+  disarm(device)
+  drop_link(device, 0)
+  enter(device, "idle", "connecting was given up")
+end
+
+local function wait(device, who, timeout)
+  local id = core.new_id()
+  device[who][id] = true
+  return task.wait(id, function()
+    device[who][id] = nil
+    core.free_id(id)
+    give_up(device)
+  end, timeout)
+end
+
+local function gave_up(device, timeout)
+  local last = device.last_error
+  return errors.new {
+    name = last and last.name or "Timeout",
+    message = ("device %s: no connection within %g s: %s"):format(
+      device.name, timeout, last and last.message or "the hub did not answer"),
+  }
+end
+
+--- Wait until the device is online; start connecting when it is idle.
+---@return boolean? online
+---@return directmethods.Error? err
+function M.connect(device, timeout)
+  if device.state == "online" then return true end
+  task.current("device:connect") -- raises where nothing may wait
+  device.last_error = nil
+  if device.state == "idle" then
+    device.failures = 0
+    device.why = nil
+    attempt(device)
+  end
+  local outcome, err = wait(device, "waiters", timeout)
+  if outcome == "online" then return true end
+  if outcome == nil then err = gave_up(device, timeout) end
+  return nil, err
+end
+
+--- Connect anew: at once from backoff, after the calls in flight from online.
+function M.reconnect(device)
+  if device.state == "backoff" then
+    disarm(device)
+    attempt(device)
+  elseif device.state == "online" then
+    disarm(device)
+    renew(device, "reconnect was called")
+  end
+end
+
+--- Start the end: queued answers go out, nothing comes in.
+function M.close(device)
+  if device.state == "closed" then return end
+  disarm(device)
+  enter(device, "closed", "the device was closed")
+  drop_link(device, LINGER)
+  device.calls:clear()
+  finish_all(device, "waiters", "failed", errors.new {
+    name = "Closed", message = ("device %s was closed"):format(device.name),
+  })
+  if device.leaving == 0 then finish_all(device, "watchers", true) end
+end
+
+--- Wait until a closed device has no connection left.
+---@return boolean? gone
+---@return directmethods.Error? err
+function M.gone(device, timeout)
+  if device.state == "closed" and device.leaving == 0 then return true end
+  local gone = wait(device, "watchers", timeout)
+  if gone then return true end
+  return nil, errors.new {
+    name = "Timeout",
+    message = ("device %s: not gone within %g s"):format(device.name, timeout),
+  }
+end
+
+return M

@@ -1,0 +1,96 @@
+--- One MQTT connection of a device, from the attempt to its end.
+
+local core = require "directmethods.core"
+local errors = require "directmethods.errors"
+local task = require "directmethods.task"
+
+local M = {}
+
+local INBOX = 1024 -- requests kept between two turns of the loop
+local OUTBOX = 4096 -- answers that may wait to be written out
+local WEAK = { __mode = "k" }
+
+---@class directmethods.Link
+---@field live boolean      connected, and not closed by us
+---@field open table        requests that nobody answered yet (weak: a forgotten
+---                         deferred one does not count)
+---@field drained fun()?    called when the last open request is answered
+local Link = {}
+Link.__index = Link
+
+local function fields_of(config, password)
+  local tls = config.tls
+  return {
+    host = config.gateway_host_name or config.host_name,
+    port = config.port,
+    host_name = config.host_name,
+    device_id = config.device_id,
+    module_id = config.module_id,
+    api_version = config.api_version,
+    password = password,
+    keepalive = config.keepalive,
+    clean_session = config.clean_session,
+    tls = tls and true,
+    ca = tls and tls.ca,
+    verify = tls and tls.verify,
+    connect_timeout = config.open_timeout,
+    inbox = INBOX,
+    outbox = OUTBOX,
+  }
+end
+
+--- Start to connect; what becomes of it is told to the functions in `events`, by
+-- the name of the event: f(device, link, ...). They run inside the loop.
+---@return directmethods.Link? link
+---@return directmethods.Error? err
+function M.open(device, password, events)
+  local fields = fields_of(device.config, password)
+  local conn, name, message = core.mqtt_connect(fields)
+  if not conn then return nil, errors.new { name = name, message = message } end
+  local link = setmetatable({
+    conn = conn,
+    live = false,
+    open = setmetatable({}, WEAK),
+  }, Link)
+  local id = conn:id()
+  task.objects[id] = function(event, ...)
+    if event == "gone" then task.objects[id] = nil end
+    local handle = events[event]
+    if handle then handle(device, link, ...) end
+  end
+  return link
+end
+
+--- Put an answer on the wire.
+---@return boolean? sent
+---@return directmethods.Error? err
+function Link:reply(rid, status, body)
+  local ok, name, message = self.conn:reply(rid, status, body)
+  if ok then return true end
+  return nil, errors.new { name = name, message = message }
+end
+
+--- A request's task has waited or ended: for dm.advance.
+function Link:seen()
+  if self.live then self.conn:seen(1) end
+end
+
+--- A request was answered, or nobody waits for its answer.
+function Link:close_request(request)
+  self.open[request] = nil
+  if self.drained and not next(self.open) then self.drained() end
+end
+
+--- Let queued answers go out for at most `linger` seconds and disconnect. "gone"
+-- comes as the last event.
+---@return integer dropped messages that nobody saw
+function Link:close(linger)
+  local dropped = self.conn:dropped()
+  self.live = false
+  self.drained = nil
+  for request in pairs(self.open) do request.cancelled = true end
+  self.conn:close(linger)
+  return dropped
+end
+
+return M

@@ -1,0 +1,62 @@
+--- The states of a device, its timer, and those who wait for it.
+--
+--   idle ──connect──▶ connecting ──subscribed──▶ online ──token──▶ renewing
+--    ▲                   │    ▲                    │  ▲               │   │
+--    └──────gave up──────┤    └─────timer─────┐  lost └──subscribed───┘   │
+--                        │                    │    ▼                      │
+--                        └──────failed──────▶ backoff ◀─────failed────────┘
+--                                                       any state ──▶ closed
+
+local core = require "directmethods.core"
+local task = require "directmethods.task"
+
+local M = {}
+
+local NEXT = {
+  idle = { connecting = true, closed = true },
+  connecting = { online = true, backoff = true, idle = true, closed = true },
+  online = { renewing = true, backoff = true, closed = true },
+  renewing = { online = true, backoff = true, closed = true },
+  backoff = { connecting = true, idle = true, closed = true },
+  closed = {},
+}
+
+--- Go to another state, and say why: the one writer of device.state. `why` is nil
+-- when the device is online.
+function M.enter(device, state, why)
+  local old = device.state
+  assert(NEXT[old][state], "no way between these states")
+  device.state = state
+  device.why = why
+  core.log("debug", ("device %s: %s -> %s (%s)"):format(
+    device.name, old, state, why or "all is well"))
+  local listener = device.listeners.state
+  if listener then task.spawn(listener, state, old, why) end
+end
+
+--- A device has one timer; what it means depends on the state.
+function M.disarm(device)
+  if device.timer then device.timer.cancel() end
+  device.timer = nil
+end
+
+--- Have fn(device) called in so many seconds, instead of what was armed before.
+function M.arm(device, seconds, fn)
+  M.disarm(device)
+  device.timer = task.after(seconds, function()
+    device.timer = nil
+    fn(device)
+  end)
+end
+
+--- Finish those who wait in device.waiters (connect) or device.watchers (closed).
+function M.finish_all(device, who, ...)
+  local ids = device[who]
+  device[who] = {}
+  for id in pairs(ids) do
+    task.finish(id, ...)
+    core.free_id(id)
+  end
+end
+
+return M

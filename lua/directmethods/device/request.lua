@@ -1,0 +1,164 @@
+--- One call of a method at the device: what its handler gets.
+
+local errors = require "directmethods.errors"
+local json = require "directmethods.json"
+
+local M = {}
+
+local STATUS_MIN, STATUS_MAX = -2147483648, 2147483647 -- int32 on the wire
+
+--- What a handler is called with. The answer is what it returns (status, payload),
+-- or, after `request:defer()`, what `request:reply` says later.
+---@class directmethods.Request
+---@field method string      name of the method
+---@field payload any        decoded when first read; nil: the call had none. Raises
+---                          when the text cannot be decoded (the caller gets 500)
+---@field body string        the payload's raw JSON text; "": the call had none
+---@field rid string         the hub's name for the call on this connection
+---@field device_id string
+---@field module_id string?
+---@field received number    when it came, in seconds of dm.now()
+---@field deadline number?   when `handler_timeout` ends it, in seconds of dm.now()
+---@field cancelled boolean  nobody waits for the answer any more
+---@field deferred boolean   `request:defer()` was called
+---@field answered boolean   an answer was sent
+local Request = { __name = "directmethods.Request" }
+local METHODS = {}
+
+local function decode(request)
+  if request.body == "" then return nil end
+  local value, err = json.decode(request.body)
+  if value == nil then
+    error("request.payload cannot be decoded: " .. tostring(err), 3)
+  end
+  rawset(request, "payload", value)
+  return value
+end
+
+function Request.__index(request, key)
+  if key == "payload" then return decode(request) end
+  return METHODS[key]
+end
+
+function Request:__tostring()
+  return ("request '%s' (%s)"):format(self.method, self.rid)
+end
+
+--- `value` as a status of an answer, or nil: an integer of 32 bits.
+---@return integer?
+function M.status_of(value)
+  local status = type(value) == "number" and math.tointeger(value)
+  if status and status >= STATUS_MIN and status <= STATUS_MAX then return status end
+end
+
+local function too_large(config, size)
+  return errors.new {
+    name = "LimitExceeded",
+    message = ("the answer's payload has %d bytes; api_version %s allows %d%s"):format(
+      size, config.api_version, config.answer_max,
+      config.api_version < "2019-01-01" and ", 2019-01-01 and later 131072" or ""),
+  }
+end
+
+--- The bytes of an answer's payload. nil, err: no JSON value ("InvalidJson"), or
+-- more than the contract of the api-version allows ("LimitExceeded").
+---@return string? body
+---@return directmethods.Error? err
+function M.encode(config, payload)
+  if payload == nil then return "" end
+  local body, wrong = json.try_encode(payload, "payload")
+  if not body then
+    return nil, errors.new { name = "InvalidJson", message = wrong }
+  end
+  if #body > config.answer_max then return nil, too_large(config, #body) end
+  return body
+end
+
+local function late(request)
+  local counts = request._device.counts
+  counts.late = counts.late + 1
+  request._link:close_request(request)
+  return nil, errors.new {
+    name = "Closed",
+    message = ("method '%s': the answer is late: the connection that the call came on"
+      .. " is gone"):format(request.method),
+  }
+end
+
+--- Send an answer that was checked and encoded before.
+---@return boolean? sent
+---@return directmethods.Error? err
+function M.send(request, status, body)
+  local link = request._link
+  if not link.live then return late(request) end
+  local sent, err = link:reply(request.rid, status, body)
+  if not sent then return nil, err end
+  request.answered = true
+  link:close_request(request)
+  return true
+end
+
+--- Answer later: what the handler returns is ignored, and `request:reply` may be
+-- called from anywhere. A deferred call does not count for `max_concurrent`.
+--- ```lua
+--- device:method("measure", function(request)
+---   request:defer()
+---   table.insert(pending, request)   -- later: pending[1]:reply(200, result)
+--- end)
+--- ```
+---@return directmethods.Request self
+function METHODS:defer()
+  self.deferred = true
+  return self
+end
+
+--- Answer the call; the first answer counts. Raises when `status` is not an integer
+-- of 32 bits or `payload` cannot be JSON. nil, err: answered before ("Closed"), the
+-- connection that the call came on is gone ("Closed"), the payload is larger than
+-- the contract allows or too many answers wait ("LimitExceeded"; try again).
+---@param status integer
+---@param payload any  nil: an empty body; dm.null: JSON null
+---@return boolean? sent
+---@return directmethods.Error? err
+function METHODS:reply(status, payload)
+  local code = M.status_of(status)
+  if not code then
+    error(("request:reply: status must be an integer of 32 bits, not a %s"):format(
+      type(status)), 2)
+  end
+  if self.answered then
+    return nil, errors.new {
+      name = "Closed",
+      message = ("method '%s': this call was answered before"):format(self.method),
+    }
+  end
+  local body, err = M.encode(self._device.config, payload)
+  if not body then
+    if err.name == "InvalidJson" then error("request:reply: " .. err.message, 2) end
+    return nil, err
+  end
+  return M.send(self, code, body)
+end
+
+--- A request that has just come in.
+---@return directmethods.Request
+function M.new(device, link, method, rid, body, now)
+  local config = device.config
+  local request = setmetatable({
+    method = method,
+    rid = rid,
+    body = body,
+    device_id = config.device_id,
+    module_id = config.module_id,
+    received = now,
+    cancelled = false,
+    deferred = false,
+    answered = false,
+    _device = device,
+    _link = link,
+  }, Request)
+  link.open[request] = true
+  return request
+end
+
+return M
