@@ -1,0 +1,452 @@
+/* mqtt_paho.c -- an MQTT client on paho.mqtt.c: its life, on the loop thread.
+** What paho does on its threads comes in by the mailbox (mqtt_paho_calls.c).
+**
+** resolve (uv_getaddrinfo) -> make and connect (worker) -> online -> close
+*/
+#include "net/mqtt_paho.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/err.h>
+
+#include "net/mqtt_waker.h"
+
+enum {
+  POKE_MS = 2,           /* least time between two wake-ups of paho */
+  POKE_SHARE = 50,       /* and this part of the time it has gone on for */
+  PUSH_BYTES = 8 * 1024, /* a message that may not go out in one write */
+  WHERE_ROOM = 96
+};
+
+/* A look-up outlives a client that is closed meanwhile. */
+typedef struct dm_paho_lookup {
+  uv_getaddrinfo_t request;
+  dm_paho *owner; /* NULL: gone */
+} dm_paho_lookup;
+
+static const dm_mqtt_class paho_class;
+
+static dm_paho *paho_of(dm_mqtt_client *client) {
+  return DM_OWNER(client, dm_paho, client);
+}
+
+static bool is_closing(const dm_paho *c) {
+  return c->stage >= DM_PAHO_DRAINING;
+}
+
+/* -- Events ------------------------------------------------------------------ */
+
+/* "host:port" for messages. */
+static const char *where(const dm_paho *c, char room[WHERE_ROOM]) {
+  snprintf(room, WHERE_ROOM, "%.80s:%d", c->host, c->port);
+  return room;
+}
+
+static void pokes_start(dm_paho *c) {
+  dm_clock *io = &c->loop->io;
+  dm_mqtt_waker_poke();
+  if (dm_timer_running(&c->poke)) return;
+  c->poking_since = dm_clock_now(io);
+  dm_clock_start(io, &c->poke, c->poking_since + POKE_MS);
+}
+
+static bool pokes_needed(dm_paho *c) {
+  if (c->pushing && atomic_load(&c->pending) == 0) c->pushing = false;
+  return c->stage == DM_PAHO_CONNECTING || is_closing(c) || c->pushing;
+}
+
+/* The longer it takes, the less often: a host that is silent costs little. */
+static void on_poke(dm_timer *timer) {
+  dm_paho *c = DM_OWNER(timer, dm_paho, poke);
+  dm_clock *io = &c->loop->io;
+  int64_t now = dm_clock_now(io);
+  int64_t pause = (now - c->poking_since) / POKE_SHARE;
+  if (!pokes_needed(c)) return;
+  if (c->pushing || c->stage == DM_PAHO_DRAINING)
+    dm_mqtt_waker_push();
+  else
+    dm_mqtt_waker_poke();
+  dm_clock_start(io, &c->poke, now + (pause > POKE_MS ? pause : POKE_MS));
+}
+
+static void fail(dm_paho *c, const dm_err *why, int connack) {
+  if (c->stage >= DM_PAHO_ONLINE) return;
+  c->stage = DM_PAHO_OVER;
+  dm_clock_stop(&c->loop->io, &c->deadline);
+  c->events->on_failed(c->owner, why, connack);
+}
+
+/* CONNACK's return codes, MQTT 3.1.1 section 3.2.2.3. */
+static void fail_connack(dm_paho *c, int connack) {
+  static const char *const reason[] = {
+      "the protocol version is refused", "the client id is refused",
+      "the service is unavailable", "bad user name or password",
+      "not authorized"};
+  static const dm_code code[] = {DM_PROTOCOL_ERROR, DM_UNAUTHORIZED,
+                                 DM_CONNECT_FAILED, DM_UNAUTHORIZED,
+                                 DM_UNAUTHORIZED};
+  char room[WHERE_ROOM];
+  dm_err e;
+  dm_fail(&e, code[connack - 1], "connect to %s: %s (CONNACK %d)",
+          where(c, room), reason[connack - 1], connack);
+  fail(c, &e, connack);
+}
+
+/* What OpenSSL said, without its files and lines; NULL: nothing. */
+static const char *tls_reason(const dm_paho *c) {
+  const char *code = strstr(c->tls_reason, "error:");
+  return code ? ERR_reason_error_string(strtoul(code + 6, NULL, 16)) : NULL;
+}
+
+/* paho has one code for all that goes wrong below MQTT. */
+static void fail_network(dm_paho *c) {
+  char room[WHERE_ROOM];
+  dm_err e;
+  const char *reason = tls_reason(c);
+  if (reason)
+    dm_fail(&e, DM_TLS_FAILED, "connect to %s: TLS: %s", where(c, room),
+            reason);
+  else
+    dm_fail(&e, DM_CONNECT_FAILED,
+            "connect to %s: refused, not reachable%s, or closed before CONNACK",
+            where(c, room),
+            c->setup.verify ? ", a certificate for another name" : "");
+  fail(c, &e, 0);
+}
+
+static void on_failure(dm_paho *c) {
+  if (c->failure >= 1 && c->failure <= 5)
+    fail_connack(c, c->failure);
+  else
+    fail_network(c);
+}
+
+/* Connected, nobody needs the password and the TLS files any more; but the
+** worker that had paho connect may not be back yet. */
+static void drop_setup(dm_paho *c) {
+  if (!c->working && c->stage == DM_PAHO_ONLINE) dm_paho_setup_clear(&c->setup);
+}
+
+static void on_connected(dm_paho *c, bool session) {
+  if (c->stage != DM_PAHO_CONNECTING) return;
+  c->stage = DM_PAHO_ONLINE;
+  drop_setup(c);
+  dm_clock_stop(&c->loop->io, &c->deadline);
+  c->events->on_connected(c->owner, session);
+}
+
+static void on_subscribed(dm_paho *c) {
+  c->subscribing = false;
+  if (c->stage == DM_PAHO_ONLINE)
+    c->events->on_subscribed(c->owner, c->granted);
+}
+
+static void on_lost(dm_paho *c) {
+  char room[WHERE_ROOM];
+  dm_err e;
+  if (c->stage != DM_PAHO_ONLINE) return;
+  c->stage = DM_PAHO_OVER;
+  dm_fail(&e, DM_CONNECT_FAILED, "the connection to %s was lost",
+          where(c, room));
+  c->events->on_lost(c->owner, &e);
+}
+
+static void deliver(dm_paho *c, dm_letter *letters) {
+  while (letters) {
+    dm_paho_letter *m = DM_OWNER(letters, dm_paho_letter, letter);
+    letters = letters->next;
+    if (c->stage == DM_PAHO_ONLINE)
+      c->events->on_message(c->owner, (dm_span){m->data, m->topic},
+                            (dm_span){m->data + m->topic, m->payload});
+    free(m);
+  }
+}
+
+static void on_spare(dm_mail_record *r, uint32_t flags, dm_letter *letters) {
+  dm_paho *c = DM_OWNER(r, dm_paho, spare);
+  (void)flags;
+  while (letters) {
+    dm_paho_letter *m = DM_OWNER(letters, dm_paho_letter, letter);
+    letters = letters->next;
+    if (c->stage == DM_PAHO_ONLINE)
+      c->events->on_overflow(c->owner, (dm_span){m->data, m->topic});
+    free(m);
+  }
+}
+
+static void on_closing_news(dm_paho *c, uint32_t flags);
+
+/* The owner may close the client within any event, which changes its stage;
+** it is freed by a worker's completion alone, never in here. */
+static void on_mail(dm_mail_record *r, uint32_t flags, dm_letter *letters) {
+  dm_paho *c = DM_OWNER(r, dm_paho, mail);
+  if (flags & DM_PAHO_CONNECTED) on_connected(c, flags & DM_PAHO_SESSION);
+  if (flags & DM_PAHO_SUBSCRIBED) on_subscribed(c);
+  deliver(c, letters);
+  if (flags & DM_PAHO_FAILED) on_failure(c);
+  if (flags & DM_PAHO_LOST) on_lost(c);
+  if (is_closing(c)) on_closing_news(c, flags);
+}
+
+/* -- Closing ------------------------------------------------------------------ */
+
+static void paho_free(dm_paho *c) {
+  dm_paho_setup_clear(&c->setup);
+  free(c->host);
+  free(c);
+}
+
+static void free_letters(dm_letter *letters) {
+  while (letters) {
+    dm_letter *next = letters->next;
+    free(DM_OWNER(letters, dm_paho_letter, letter));
+    letters = next;
+  }
+}
+
+static void on_destroyed(uv_work_t *work, int status) {
+  dm_paho *c = work->data;
+  dm_mailbox *mailbox = &c->loop->mailbox;
+  void (*on_gone)(void *) = c->events->on_gone;
+  void *owner = c->owner;
+  (void)status;
+  dm_clock_stop(&c->loop->io, &c->deadline);
+  dm_clock_stop(&c->loop->io, &c->poke);
+  free_letters(dm_mailbox_forget(mailbox, &c->mail));
+  free_letters(dm_mailbox_forget(mailbox, &c->spare));
+  paho_free(c);
+  on_gone(owner);
+}
+
+/* While a worker makes the client this waits: on_started comes back here. */
+static void destroy(dm_paho *c) {
+  if (c->stage == DM_PAHO_DESTROYING && c->working) return;
+  c->stage = DM_PAHO_DESTROYING;
+  if (c->working) return;
+  c->working = true;
+  pokes_start(c);
+  uv_queue_work(&c->loop->uv, &c->work, dm_paho_destroy, on_destroyed);
+}
+
+static void disconnect(dm_paho *c) {
+  c->stage = DM_PAHO_DISCONNECTING;
+  if (dm_paho_disconnect(c) != MQTTASYNC_SUCCESS) destroy(c);
+}
+
+static void on_closing_news(dm_paho *c, uint32_t flags) {
+  if (flags & (DM_PAHO_DISCONNECTED | DM_PAHO_LOST | DM_PAHO_FAILED))
+    destroy(c);
+  else if ((flags & DM_PAHO_DRAINED) && c->stage == DM_PAHO_DRAINING)
+    disconnect(c);
+}
+
+/* Teardown order:
+** 1. A look-up in progress is left alone: its completion finds no owner.
+** 2. Online: wait until no publish is pending (paho drops what is queued, and a
+**    QoS 0 message half written, when it disconnects).
+** 3. MQTTAsync_disconnect; its event comes from paho's send thread once
+**    DISCONNECT is written and the socket closed. paho's connectionLost does
+**    not follow it.
+** 4. The event, or the deadline of the lingering, or the loss of the
+**    connection: MQTTAsync_destroy on a worker thread, since it waits for
+**    paho's mutex. It runs failure call-backs of what is still queued on that
+**    thread; they only post. After it no paho thread knows the client.
+** 5. Back on the loop: the mail records leave the mailbox, their letters are
+**    freed, the client is freed, on_gone. */
+static void paho_close(dm_mqtt_client *client, int64_t linger_ms) {
+  dm_paho *c = paho_of(client);
+  dm_clock *io = &c->loop->io;
+  bool online = c->stage == DM_PAHO_ONLINE && !c->working;
+  if (is_closing(c)) return;
+  if (c->lookup) c->lookup->owner = NULL;
+  if (!online || linger_ms <= 0 ||
+      !dm_clock_start(io, &c->deadline, dm_clock_now(io) + linger_ms)) {
+    destroy(c);
+    return;
+  }
+  c->stage = DM_PAHO_DRAINING;
+  pokes_start(c);
+  atomic_store(&c->draining, true);
+  if (atomic_load(&c->pending) == 0) disconnect(c);
+}
+
+/* -- Connecting --------------------------------------------------------------- */
+
+static void on_deadline(dm_timer *timer) {
+  dm_paho *c = DM_OWNER(timer, dm_paho, deadline);
+  char room[WHERE_ROOM];
+  dm_err e;
+  if (is_closing(c)) {
+    destroy(c);
+    return;
+  }
+  dm_fail(&e, DM_TIMEOUT, "connect to %s: no %s within %g s", where(c, room),
+          c->stage == DM_PAHO_RESOLVING ? "address" : "CONNACK",
+          (double)c->timeout_ms / 1000);
+  fail(c, &e, 0);
+}
+
+static void on_started(uv_work_t *work, int status) {
+  dm_paho *c = work->data;
+  char room[WHERE_ROOM];
+  dm_err e;
+  (void)status;
+  c->working = false;
+  drop_setup(c);
+  if (is_closing(c)) {
+    destroy(c);
+  } else if (c->start_rc != MQTTASYNC_SUCCESS) {
+    dm_fail(&e, DM_SYSTEM_ERROR, "connect to %s: %s", where(c, room),
+            MQTTAsync_strerror(c->start_rc));
+    fail(c, &e, 0);
+  }
+}
+
+static void start(dm_paho *c) {
+  c->stage = DM_PAHO_CONNECTING;
+  c->working = true;
+  pokes_start(c);
+  uv_queue_work(&c->loop->uv, &c->work, dm_paho_start, on_started);
+}
+
+static void fail_lookup(dm_paho *c, const char *reason) {
+  dm_err e;
+  dm_fail(&e, DM_NAME_NOT_RESOLVED, "look up '%.100s': %s", c->host, reason);
+  fail(c, &e, 0);
+}
+
+static void on_resolved(uv_getaddrinfo_t *request, int status,
+                        struct addrinfo *found) {
+  dm_paho_lookup *l = DM_OWNER(request, dm_paho_lookup, request);
+  dm_paho *c = l->owner;
+  free(l);
+  if (c != NULL) {
+    c->lookup = NULL;
+    if (c->stage != DM_PAHO_RESOLVING)
+      ; /* timed out */
+    else if (status != 0)
+      fail_lookup(c, uv_strerror(status));
+    else if (!dm_paho_setup_address(c, found))
+      fail_lookup(c, "no usable address");
+    else
+      start(c);
+  }
+  uv_freeaddrinfo(found);
+}
+
+static dm_code resolve(dm_paho *c, const char *host, dm_err *e) {
+  struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
+  dm_paho_lookup *l = calloc(1, sizeof *l);
+  if (l == NULL) return dm_fail(e, DM_SYSTEM_ERROR, "out of memory");
+  l->owner = c;
+  int rc = uv_getaddrinfo(&c->loop->uv, &l->request, on_resolved, host, NULL,
+                          &hints);
+  if (rc == 0) {
+    c->lookup = l;
+    return DM_OK;
+  }
+  free(l);
+  return dm_fail(e, DM_NAME_NOT_RESOLVED, "look up '%.100s': %s", host,
+                 uv_strerror(rc));
+}
+
+/* On an error nothing is running. */
+static dm_code begin(dm_paho *c, const dm_mqtt_options *o, dm_err *e) {
+  char proxy[256];
+  const char *host = o->host;
+  dm_code code = dm_paho_setup_fill(c, o, e);
+  if (code != DM_OK) return code;
+  if (o->proxy && !dm_paho_proxy_host(o->proxy, proxy, sizeof proxy))
+    return dm_fail(e, DM_CONNECT_FAILED, "proxy: not 'http://host:port'");
+  if (o->proxy) host = proxy;
+  if (!dm_clock_start(&c->loop->io, &c->deadline,
+                      dm_clock_now(&c->loop->io) + c->timeout_ms))
+    return dm_fail(e, DM_SYSTEM_ERROR, "out of memory");
+  if (dm_paho_is_address(host))
+    start(c);
+  else
+    code = resolve(c, host, e);
+  if (code != DM_OK) dm_clock_stop(&c->loop->io, &c->deadline);
+  return code;
+}
+
+dm_code dm_mqtt_paho_connect(dm_loop *loop, const dm_mqtt_options *o,
+                             const dm_mqtt_events *events, void *owner,
+                             dm_mqtt_client **out, dm_err *e) {
+  dm_paho *c = calloc(1, sizeof *c);
+  if (c == NULL) return dm_fail(e, DM_SYSTEM_ERROR, "out of memory");
+  c->client.class = &paho_class;
+  c->loop = loop;
+  c->events = events;
+  c->owner = owner;
+  c->port = o->port;
+  c->outbox = o->outbox;
+  c->timeout_ms = o->connect_ms;
+  c->deadline.on_due = on_deadline;
+  c->poke.on_due = on_poke;
+  c->work.data = c;
+  dm_mail_record_init(&c->mail, o->inbox, on_mail);
+  dm_mail_record_init(&c->spare, DM_MQTT_SPARE, on_spare);
+  c->host = strdup(o->host);
+  dm_code code =
+      c->host ? begin(c, o, e) : dm_fail(e, DM_SYSTEM_ERROR, "out of memory");
+  if (code != DM_OK)
+    paho_free(c);
+  else
+    *out = &c->client;
+  return code;
+}
+
+/* -- Subscribing and publishing ------------------------------------------------ */
+
+static dm_code paho_subscribe(dm_mqtt_client *client, const char *filter,
+                              int qos, dm_err *e) {
+  dm_paho *c = paho_of(client);
+  if (c->stage != DM_PAHO_ONLINE)
+    return dm_fail(e, DM_CLOSED, "subscribe: not connected");
+  if (c->subscribing)
+    return dm_fail(e, DM_LIMIT_EXCEEDED, "subscribe: one is under way");
+  int rc = dm_paho_subscribe(c, filter, qos);
+  if (rc != MQTTASYNC_SUCCESS)
+    return dm_fail(e, DM_CLOSED, "subscribe: %s", MQTTAsync_strerror(rc));
+  c->subscribing = true;
+  return DM_OK;
+}
+
+static dm_code paho_publish(dm_mqtt_client *client, const char *topic,
+                            dm_span payload, int qos, dm_err *e) {
+  dm_paho *c = paho_of(client);
+  if (c->stage != DM_PAHO_ONLINE)
+    return dm_fail(e, DM_CLOSED, "publish: not connected");
+  if (atomic_load(&c->pending) >= c->outbox)
+    return dm_fail(e, DM_LIMIT_EXCEEDED,
+                   "publish: %d messages are not confirmed yet", c->outbox);
+  int rc = dm_paho_send(c, topic, payload, qos);
+  if (rc != MQTTASYNC_SUCCESS)
+    return dm_fail(e, DM_CLOSED, "publish: %s", MQTTAsync_strerror(rc));
+  if (payload.n > PUSH_BYTES) {
+    c->pushing = true;
+    pokes_start(c);
+  }
+  return DM_OK;
+}
+
+static int paho_pending(const dm_mqtt_client *client) {
+  const dm_paho *c = (const void *)client;
+  return atomic_load(&c->pending);
+}
+
+static uint64_t paho_dropped(const dm_mqtt_client *client) {
+  const dm_paho *c = (const void *)client;
+  return atomic_load(&c->dropped);
+}
+
+static const dm_mqtt_class paho_class = {
+    .subscribe = paho_subscribe,
+    .publish = paho_publish,
+    .pending = paho_pending,
+    .dropped = paho_dropped,
+    .close = paho_close,
+};

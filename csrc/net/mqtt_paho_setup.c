@@ -1,0 +1,141 @@
+/* mqtt_paho_setup.c -- what a paho client needs to connect: copies of the
+** options, checked, and files for TLS. Loop thread only.
+*/
+#include "net/mqtt_paho.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/crypto.h>
+
+enum {
+  BACKSTOP_S = 5, /* paho's own connect time-out comes later than ours */
+  KEEPALIVE_MAX_S = 65535
+};
+
+static void wipe(char **text) {
+  if (*text) OPENSSL_cleanse(*text, strlen(*text));
+  free(*text);
+  *text = NULL;
+}
+
+void dm_paho_setup_clear(dm_paho_setup *s) {
+  wipe(&s->password);
+  wipe(&s->key_password);
+  wipe(&s->proxy);
+  free(s->uri);
+  free(s->client_id);
+  free(s->username);
+  dm_tls_file_clear(&s->ca);
+  dm_tls_file_clear(&s->cert);
+  dm_tls_file_clear(&s->key);
+  memset(s, 0, sizeof *s);
+}
+
+/* False: out of memory. A text that is not given stays NULL. */
+static bool copy(char **to, const char *text) {
+  if (text == NULL) return true;
+  *to = strdup(text);
+  return *to != NULL;
+}
+
+static bool setup_texts(dm_paho_setup *s, const dm_mqtt_options *o) {
+  return copy(&s->client_id, o->client_id) && copy(&s->username, o->username) &&
+         copy(&s->password, o->password) &&
+         copy(&s->key_password, o->key_password) && copy(&s->proxy, o->proxy);
+}
+
+static dm_code setup_tls(dm_paho_setup *s, const dm_mqtt_options *o,
+                         dm_err *e) {
+  dm_code code = DM_OK;
+  if (!o->tls) return code;
+  if (o->verify && o->verify_name && strcmp(o->verify_name, o->host) != 0)
+    return dm_fail(e, DM_TLS_FAILED,
+                   "TLS to '%s': this transport cannot check the certificate "
+                   "for another name",
+                   o->host);
+  if (o->ca_pem) code = dm_tls_check_ca(o->ca_pem, e);
+  if (code == DM_OK && o->cert_pem)
+    code = dm_tls_check_pair(o->cert_pem, o->key_pem ? o->key_pem : o->cert_pem,
+                             o->key_password, e);
+  if (code == DM_OK && o->ca_pem) code = dm_tls_file_make(&s->ca, o->ca_pem, e);
+  if (code == DM_OK && o->cert_pem)
+    code = dm_tls_file_make(&s->cert, o->cert_pem, e);
+  if (code == DM_OK && o->key_pem)
+    code = dm_tls_file_make(&s->key, o->key_pem, e);
+  return code;
+}
+
+/* Where paho connects to. */
+static bool setup_uri(dm_paho *c, const char *host) {
+  dm_paho_setup *s = &c->setup;
+  const char *plain = s->websocket ? "ws" : "tcp";
+  const char *secure = s->websocket ? "wss" : "ssl";
+  bool bare_v6 = strchr(host, ':') != NULL && host[0] != '[';
+  size_t room = strlen(host) + 64;
+  char *uri = malloc(room);
+  if (uri == NULL) return false;
+  snprintf(uri, room, "%s://%s%s%s:%d%s", s->tls ? secure : plain,
+           bare_v6 ? "[" : "", host, bare_v6 ? "]" : "", c->port,
+           s->websocket ? "/$iothub/websocket" : "");
+  free(s->uri);
+  s->uri = uri;
+  return true;
+}
+
+dm_code dm_paho_setup_fill(dm_paho *c, const dm_mqtt_options *o, dm_err *e) {
+  dm_paho_setup *s = &c->setup;
+  int64_t seconds = o->connect_ms / 1000 + BACKSTOP_S;
+  s->tls = o->tls;
+  s->websocket = o->websocket;
+  s->verify = o->tls && o->verify;
+  s->clean_session = o->clean_session;
+  s->keepalive_s =
+      o->keepalive_s < KEEPALIVE_MAX_S ? o->keepalive_s : KEEPALIVE_MAX_S;
+  s->timeout_s = seconds < INT_MAX / 1000 ? (int)seconds : INT_MAX / 1000;
+  if (!setup_texts(s, o) || !setup_uri(c, o->host))
+    return dm_fail(e, DM_SYSTEM_ERROR, "out of memory");
+  return setup_tls(s, o, e);
+}
+
+/* As paho would choose: the first IPv4 address, else the first. */
+static const struct addrinfo *choose(const struct addrinfo *found) {
+  for (const struct addrinfo *a = found; a; a = a->ai_next)
+    if (a->ai_family == AF_INET) return a;
+  return found;
+}
+
+bool dm_paho_setup_address(dm_paho *c, const struct addrinfo *found) {
+  const dm_paho_setup *s = &c->setup;
+  char text[INET6_ADDRSTRLEN];
+  const struct addrinfo *a = choose(found);
+  int rc = UV_EINVAL;
+  if (s->tls || s->websocket || s->proxy) return true;
+  if (a && a->ai_family == AF_INET)
+    rc = uv_ip4_name((const void *)a->ai_addr, text, sizeof text);
+  if (a && a->ai_family == AF_INET6)
+    rc = uv_ip6_name((const void *)a->ai_addr, text, sizeof text);
+  return rc == 0 && setup_uri(c, text);
+}
+
+bool dm_paho_is_address(const char *host) {
+  unsigned char room[16];
+  return uv_inet_pton(AF_INET, host, room) == 0 ||
+         uv_inet_pton(AF_INET6, host, room) == 0;
+}
+
+bool dm_paho_proxy_host(const char *proxy, char *host, size_t room) {
+  const char *start = strstr(proxy, "://");
+  start = start ? start + 3 : proxy;
+  const char *at = strrchr(start, '@');
+  if (at) start = at + 1;
+  bool v6 = *start == '[';
+  if (v6) start++;
+  size_t n = strcspn(start, v6 ? "]" : ":/");
+  if (n == 0 || n >= room) return false;
+  memcpy(host, start, n);
+  host[n] = '\0';
+  return true;
+}

@@ -1,0 +1,202 @@
+/* mqtt_waker.c -- see mqtt_waker.h. The client's other end is not a broker: it
+** takes one CONNECT, byte by byte the one that was announced, answers it, and
+** from then on sends PINGRESP, the shortest packet that paho takes unasked.
+*/
+#include "net/mqtt_waker.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include <openssl/crypto.h>
+#include <openssl/rand.h>
+#include <MQTTAsync.h>
+#include <uv.h>
+
+enum {
+  WAIT_MS = 1000,    /* for the client to come */
+  SECRET_BYTES = 11, /* 22 characters: MQTT wants client ids up to 23 */
+  SECRET_TEXT = 2 * SECRET_BYTES + 1,
+  CONNECT_ROOM = 96 /* the CONNECT packet: two secrets and 22 bytes */
+};
+
+typedef struct secrets {
+  char id[SECRET_TEXT], password[SECRET_TEXT];
+} secrets;
+
+static struct {
+  pthread_mutex_t making; /* held while the client is made */
+  pthread_mutex_t lock;   /* of what follows; held for moments */
+  bool tried;             /* made, or given up: there is no second attempt */
+  int fd;                 /* our end; -1: there is no waker */
+  uint64_t last;          /* time of the last poke, ns */
+  MQTTAsync client;
+} waker = {.making = PTHREAD_MUTEX_INITIALIZER,
+           .lock = PTHREAD_MUTEX_INITIALIZER,
+           .fd = -1};
+
+static int64_t now_ms(void) {
+  return (int64_t)(uv_hrtime() / 1000000);
+}
+
+static bool make_secret(char text[SECRET_TEXT]) {
+  unsigned char bytes[SECRET_BYTES];
+  if (RAND_bytes(bytes, sizeof bytes) != 1) return false;
+  for (int i = 0; i < SECRET_BYTES; i++)
+    snprintf(text + 2 * i, 3, "%02x", bytes[i]);
+  return true;
+}
+
+/* A listening socket on a free loopback port; -1: none. */
+static int listen_loopback(int *port) {
+  struct sockaddr_in address = {.sin_family = AF_INET};
+  socklen_t n = sizeof address;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (fd < 0) return -1;
+  if (bind(fd, (struct sockaddr *)&address, n) == 0 && listen(fd, 4) == 0 &&
+      getsockname(fd, (struct sockaddr *)&address, &n) == 0) {
+    *port = ntohs(address.sin_port);
+    return fd;
+  }
+  close(fd);
+  return -1;
+}
+
+static size_t put_text(unsigned char *to, const char *text) {
+  size_t n = strlen(text);
+  to[0] = (unsigned char)(n >> 8);
+  to[1] = (unsigned char)n;
+  memcpy(to + 2, text, n);
+  return n + 2;
+}
+
+/* The CONNECT that paho will send: clean session, user name and password, no
+** keep-alive. The user name is the id. */
+static size_t expected_connect(unsigned char to[CONNECT_ROOM],
+                               const secrets *s) {
+  static const unsigned char head[] = {0x10, 0,   0, 4,    'M', 'Q',
+                                       'T',  'T', 4, 0xc2, 0,   0};
+  size_t n = sizeof head;
+  memcpy(to, head, n);
+  n += put_text(to + n, s->id);
+  n += put_text(to + n, s->id);
+  n += put_text(to + n, s->password);
+  to[1] = (unsigned char)(n - 2);
+  return n;
+}
+
+static bool wait_readable(int fd, int64_t deadline) {
+  struct pollfd p = {.fd = fd, .events = POLLIN};
+  int64_t left = deadline - now_ms();
+  return left > 0 && poll(&p, 1, (int)left) == 1;
+}
+
+/* True: this connection is our client's, and it has its CONNACK. */
+static bool shake_hands(int fd, const secrets *s, int64_t deadline) {
+  static const unsigned char connack[] = {0x20, 2, 0, 0};
+  unsigned char want[CONNECT_ROOM], got[CONNECT_ROOM];
+  size_t n = expected_connect(want, s), have = 0;
+  while (have < n && wait_readable(fd, deadline)) {
+    ssize_t r = recv(fd, got + have, n - have, 0);
+    if (r <= 0) return false;
+    have += (size_t)r;
+  }
+  return have == n && CRYPTO_memcmp(got, want, n) == 0 &&
+         send(fd, connack, sizeof connack, MSG_NOSIGNAL) == sizeof connack;
+}
+
+/* Accept until our client is there; whoever else comes is turned away. */
+static int accept_client(int listener, const secrets *s) {
+  int64_t deadline = now_ms() + WAIT_MS;
+  while (wait_readable(listener, deadline)) {
+    int on = 1;
+    int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd < 0) continue;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    if (shake_hands(fd, s, deadline)) return fd;
+    close(fd);
+  }
+  return -1;
+}
+
+static bool connect_client(MQTTAsync client, const secrets *s) {
+  MQTTAsync_connectOptions o = MQTTAsync_connectOptions_initializer;
+  o.keepAliveInterval = 0;
+  o.cleansession = 1;
+  o.MQTTVersion = MQTTVERSION_3_1_1;
+  o.connectTimeout = 1;
+  o.username = s->id;
+  o.password = s->password;
+  return MQTTAsync_connect(client, &o) == MQTTASYNC_SUCCESS;
+}
+
+/* The connected waker's other end; -1: it could not be made. */
+static int make_waker(MQTTAsync *client) {
+  secrets s;
+  char uri[40];
+  int port, fd = -1;
+  if (!make_secret(s.id) || !make_secret(s.password)) return -1;
+  int listener = listen_loopback(&port);
+  if (listener < 0) return -1;
+  snprintf(uri, sizeof uri, "tcp://127.0.0.1:%d", port);
+  if (MQTTAsync_create(client, uri, s.id, MQTTCLIENT_PERSISTENCE_NONE, NULL) ==
+      MQTTASYNC_SUCCESS) {
+    if (connect_client(*client, &s)) fd = accept_client(listener, &s);
+    if (fd < 0) MQTTAsync_destroy(client);
+  }
+  close(listener);
+  return fd;
+}
+
+void dm_mqtt_waker_ready(void) {
+  pthread_mutex_lock(&waker.making);
+  if (!waker.tried) {
+    MQTTAsync_init_options init = MQTTAsync_init_options_initializer;
+    init.do_openssl_init = 0;
+    MQTTAsync_global_init(&init);
+    int fd = make_waker(&waker.client);
+    pthread_mutex_lock(&waker.lock);
+    waker.fd = fd;
+    pthread_mutex_unlock(&waker.lock);
+    waker.tried = true;
+  }
+  pthread_mutex_unlock(&waker.making);
+}
+
+/* Under the lock. A full socket means that the thread has enough to look at. */
+static bool poke(void) {
+  static const unsigned char pingresp[] = {0xd0, 0};
+  uint64_t now = uv_hrtime();
+  if (waker.fd < 0 || now - waker.last < 1000000) return false;
+  waker.last = now;
+  send(waker.fd, pingresp, sizeof pingresp, MSG_NOSIGNAL | MSG_DONTWAIT);
+  return true;
+}
+
+void dm_mqtt_waker_poke(void) {
+  pthread_mutex_lock(&waker.lock);
+  poke();
+  pthread_mutex_unlock(&waker.lock);
+}
+
+/* Any command queued wakes the send thread, which then looks at all of them. It
+** is a message to us; what came of the earlier ones is thrown away. */
+void dm_mqtt_waker_push(void) {
+  char bin[256];
+  pthread_mutex_lock(&waker.lock);
+  if (poke()) {
+    MQTTAsync_send(waker.client, "w", 0, NULL, 0, 0, NULL);
+    while (recv(waker.fd, bin, sizeof bin, MSG_DONTWAIT) > 0)
+      ;
+  }
+  pthread_mutex_unlock(&waker.lock);
+}
