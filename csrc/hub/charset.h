@@ -1,0 +1,15 @@
+/* charset.h -- the character set that the documentation asks of property names
+** and values, taken literally. Pure.
+*/
+#ifndef DM_HUB_CHARSET_H
+#define DM_HUB_CHARSET_H
+
+#include <stdbool.h>
+
+#include "base/span.h"
+
+/* Do all names and strings of this checked JSON value (p NULL: none) consist of
+** printable ASCII without $ ( ) < > @ , ; : \ " / [ ] ? = { } space and tab? */
+bool dm_charset_holds(dm_span json);
+
+#endif

@@ -1,0 +1,46 @@
+/* counters.h -- what the hub counts: every drop and refusal by its reason.
+** Loop thread only; read by whoever shows them.
+*/
+#ifndef DM_HUB_COUNTERS_H
+#define DM_HUB_COUNTERS_H
+
+/* each is a member of dm_hub_counter and the name that Lua shows */
+#define DM_HUB_COUNTER_MAP(X)                                                  \
+  X(http_requests)        /* whole requests that arrived */                    \
+  X(http_refused)         /* refused by the HTTP server: 4xx of its own */     \
+  X(http_gone)            /* the caller left before the answer */              \
+  X(http_unauthorized)    /* 401 */                                            \
+  X(http_bad_version)     /* api-version missing, twice or malformed */        \
+  X(calls)                /* method calls that passed authorisation */         \
+  X(calls_answered)       /* ended with the device's answer */                 \
+  X(calls_failed)         /* ended with an error, whoever's it is */           \
+  X(calls_timed_out)      /* 404103 after a wait, or 504101 */                 \
+  X(calls_over_limit)     /* 403800, or no memory for the wait */              \
+  X(connects)             /* CONNECTs that were accepted */                    \
+  X(connect_refused)      /* CONNACK 1 to 5 */                                 \
+  X(connect_bad_will)     /* a will outside of the device's topics: closed */  \
+  X(taken_over)           /* connections closed by a newer one */              \
+  X(expired)              /* connections closed because their token ended */   \
+  X(identity_closed)      /* connections closed with their identity or key */  \
+  X(disconnected)         /* connections that ended by themselves */           \
+  X(responses)            /* method answers that reached their call */         \
+  X(response_unknown_rid) /* dropped: late, twice, foreign or invented */      \
+  X(response_malformed)   /* dropped: status or $rid cannot be read */         \
+  X(response_not_json)    /* answered 502001 */                                \
+  X(response_too_large)   /* answered 502001 */                                \
+  X(telemetry)            /* device-to-cloud messages */                       \
+  X(twin_requests)        /* twin GET and reported PATCH */                    \
+  X(twin_malformed)       /* dropped: $rid too long */                         \
+  X(publish_refused)      /* closed: PUBLISH to a topic that is not theirs */  \
+  X(subscribe_refused)    /* filters answered 0x80 */                          \
+  X(subscribe_flood)      /* closed: too many filters in one packet */         \
+  X(puback_unowed)        /* ignored: nothing here is sent with QoS 1 */       \
+  X(log_suppressed)       /* refusals that were not logged: too many */
+
+typedef struct dm_hub_counters {
+#define X(name) unsigned long long name;
+  DM_HUB_COUNTER_MAP(X)
+#undef X
+} dm_hub_counters;
+
+#endif

@@ -1,0 +1,82 @@
+/* errors.h -- the one place where errors of the hub are named and worded: IoT
+** Hub's codes, Format M for method calls and Format E for all else
+** (protocol.md section 2). Pure; the caller brings ids and time.
+*/
+#ifndef DM_HUB_ERRORS_H
+#define DM_HUB_ERRORS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/span.h"
+
+/* What stands as "info" in Format M. */
+typedef enum dm_error_info {
+  DM_INFO_ABSENT,
+  DM_INFO_EMPTY,  /* {} */
+  DM_INFO_TIMEOUT /* {"timeout":"hh:mm:ss"} */
+} dm_error_info;
+
+/* name in C, code (HTTP status = code / 1000), IoT Hub's name, info, text */
+#define DM_ERROR_MAP(X)                                                        \
+  X(BAD_VERSION, 400001, "InvalidProtocolVersion", ABSENT, "BadRequest")       \
+  X(ARGUMENT, 400004, "ArgumentInvalid", ABSENT, "BadRequest")                 \
+  X(TAKEN_OVER, 400027, "ConnectionForcefullyClosedOnNewConnection", EMPTY,    \
+    "BadRequest")                                                              \
+  X(UNAUTHORIZED, 401002, "IotHubUnauthorizedAccess", ABSENT, "Unauthorized")  \
+  X(IN_FLIGHT, 403800, "DeviceMaximumInflightMethodExceeded", EMPTY,           \
+    "Too many method calls are under way at the device.")                      \
+  X(NO_DEVICE, 404001, "DeviceNotFound", EMPTY, "NotFound")                    \
+  X(NO_MODULE, 404010, "ModuleNotFound", EMPTY, "NotFound")                    \
+  X(NOT_ONLINE, 404103, "DeviceNotOnline", TIMEOUT,                            \
+    "The operation failed because the requested device isn't online or "       \
+    "hasn't registered the direct method callback. To learn more, see "        \
+    "https://aka.ms/iothub404103")                                             \
+  X(DISCONNECTED, 404104, "DeviceConnectionClosedRemotely", EMPTY,             \
+    "The device closed its connection before it answered.")                    \
+  X(MEDIA, 415000, "GenericUnsupportedMediaType", ABSENT,                      \
+    "The body must be application/json in UTF-8 without a content coding.")    \
+  X(NOT_JSON, 502001, "InvalidResponseWhileProxying", EMPTY,                   \
+    "The device's response is not valid JSON.")                                \
+  X(TOO_LARGE, 502001, "InvalidResponseWhileProxying", EMPTY,                  \
+    "The device's response is larger than its api-version allows.")            \
+  X(UNAVAILABLE, 503001, "ServiceUnavailable", EMPTY,                          \
+    "The hub has no room for the call.")                                       \
+  X(TIMEOUT, 504101, "GatewayTimeout", TIMEOUT,                                \
+    "Timed out waiting for the response from device.")
+
+typedef enum dm_error_id {
+#define X(id, code, name, info, text) DM_ERROR_##id,
+  DM_ERROR_MAP(X)
+#undef X
+} dm_error_id;
+
+typedef struct dm_error {
+  int code;         /* 404103 */
+  const char *name; /* "DeviceNotOnline", the header iothub-errorcode */
+  dm_error_info info;
+  const char *text;
+} dm_error;
+
+const dm_error *dm_error_of(dm_error_id id); /* static */
+
+/* What tells one error from another of its kind. */
+typedef struct dm_error_mark {
+  uint64_t random[2]; /* of the tracking id */
+  int64_t wall;       /* unix milliseconds */
+} dm_error_mark;
+
+/* {"Message":"{\"errorCode\":...}","ExceptionMessage":""}; 'text' p NULL: the
+** error's own; 'seconds' for DM_INFO_TIMEOUT. */
+bool dm_error_write_m(dm_buf *out, const dm_error *e, dm_span text, int seconds,
+                      const dm_error_mark *mark);
+
+/* {"Message":"ErrorCode:{name};{text}","ExceptionMessage":"Tracking ID:..."} */
+bool dm_error_write_e(dm_buf *out, const char *name, dm_span text,
+                      const dm_error_mark *mark);
+
+/* 32 hex digits of the two numbers. */
+bool dm_error_write_hex(dm_buf *out, const uint64_t number[2]);
+
+#endif

@@ -1,0 +1,31 @@
+/* filters.h -- what a session is subscribed to: a bounded set of filters.
+** Loop thread only. A zeroed dm_filters is empty.
+*/
+#ifndef DM_HUB_FILTERS_H
+#define DM_HUB_FILTERS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/span.h"
+#include "proto/topic.h"
+
+typedef struct dm_filter dm_filter;
+
+typedef struct dm_filters {
+  dm_filter *first; /* owned */
+  int count;
+} dm_filters;
+
+/* Add a filter unless it is there. False: 'limit' are there, or no memory. */
+bool dm_filters_add(dm_filters *f, dm_span text, dm_topic_kind kind, int limit);
+void dm_filters_remove(dm_filters *f, dm_span text); /* unknown: nothing */
+void dm_filters_clear(dm_filters *f);
+
+/* Is there a filter of this kind? */
+bool dm_filters_have(const dm_filters *f, dm_topic_kind kind);
+
+/* Is there one that takes requests of this method? */
+bool dm_filters_take(const dm_filters *f, dm_span method);
+
+#endif

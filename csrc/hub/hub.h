@@ -1,0 +1,137 @@
+/* hub.h -- the local hub's data plane: devices that connect by MQTT, callers
+** that invoke their methods by HTTP, and everything a call touches between the
+** two. Loop thread only. Knows nothing of Lua.
+**
+** Requests that are not method calls go up as on_http, after their token was
+** verified, and are answered by id. Behaviour: IoT Hub's; errors are Format M
+** for method calls and Format E for all else.
+*/
+#ifndef DM_HUB_HUB_H
+#define DM_HUB_HUB_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/span.h"
+#include "hub/counters.h"
+#include "hub/limits.h"
+#include "net/loop.h"
+#include "proto/http_message.h"
+
+typedef struct dm_hub dm_hub;
+
+typedef enum dm_hub_contract {
+  DM_CONTRACT_BY_VERSION, /* by the sender's api-version */
+  DM_CONTRACT_2017,       /* 8 KiB, response timeout 1..3600 s, for all */
+  DM_CONTRACT_2019        /* 128 KiB, 5..300 s, for all */
+} dm_hub_contract;
+
+enum { /* what a policy allows */
+       DM_RIGHT_SERVICE_CONNECT = 1,
+       DM_RIGHT_DEVICE_CONNECT = 2,
+       DM_RIGHT_REGISTRY_READ = 4,
+       DM_RIGHT_REGISTRY_WRITE = 8
+};
+
+enum {
+  DM_HUB_HOSTS = 16,    /* host names of one hub */
+  DM_HUB_POLICIES = 16, /* shared access policies */
+  DM_HUB_LISTENERS = 8  /* ports it listens on */
+};
+
+typedef struct dm_hub_options {
+  const dm_span *hosts; /* borrowed: names accepted in sr and in user names */
+  int host_count;       /* 1..DM_HUB_HOSTS */
+  dm_hub_contract contract;
+  bool api_version_optional; /* a call without one gets the 2017 contract */
+  bool documented_charset;   /* refuse payload names and strings outside of the
+                             ** documentation's character set */
+  dm_hub_limits limits;
+} dm_hub_options;
+
+/* A call that ended. Spans live within the event. */
+typedef struct dm_hub_call {
+  dm_span device, module; /* module: p NULL for a device */
+  dm_span method;         /* n 0: the request named none */
+  const char *outcome;    /* "Answered" or the error's name; static */
+  int32_t status;         /* the device's, or 0 */
+  int code;               /* the error's code, or 0 */
+  double seconds;         /* from its arrival to its end */
+} dm_hub_call;
+
+typedef struct dm_hub_twin {
+  uint64_t connection; /* to answer with dm_hub_twin_result */
+  dm_span device, module;
+  bool reported; /* PATCH of reported properties; else GET */
+  dm_span rid, payload;
+} dm_hub_twin;
+
+/* Events may come while a function of the hub is called, but for on_closed.
+** Inside on_call no function of the hub may be called. */
+typedef struct dm_hub_events { /* static */
+  /* 'r' lives within the call; Authorization is for nobody's eyes. */
+  void (*on_http)(void *context, uint64_t request, const dm_http_request *r,
+                  unsigned rights);
+  void (*on_twin)(void *context, const dm_hub_twin *twin);
+  void (*on_call)(void *context, const dm_hub_call *call); /* when watched */
+  void (*on_closed)(void *context); /* the last one; the hub is gone after it */
+} dm_hub_events;
+
+/* NULL: out of memory, or options out of range. */
+dm_hub *dm_hub_new(dm_loop *loop, const dm_hub_options *o,
+                   const dm_hub_events *events, void *context, dm_err *e);
+
+typedef enum dm_hub_service { DM_HUB_MQTT, DM_HUB_HTTPS } dm_hub_service;
+
+/* Listen; cert_pem n 0: plain. Returns the port, 0 after an error. */
+int dm_hub_listen(dm_hub *h, dm_hub_service service, const char *host, int port,
+                  dm_span cert_pem, dm_span key_pem, dm_err *e);
+
+/* Add a policy or replace it. False: there are DM_HUB_POLICIES, or no memory.
+** A connection whose token was signed by a key that is gone is closed. */
+bool dm_hub_policy(dm_hub *h, dm_span name, dm_span primary, dm_span secondary,
+                   unsigned rights);
+
+/* Add an identity or change its keys (base64) and status. Disabling closes its
+** connection and its modules'; so does a changed key, if the connection's token
+** was signed by the one that is gone. A module needs its device. */
+dm_code dm_hub_put_identity(dm_hub *h, dm_span device, dm_span module,
+                            dm_span primary, dm_span secondary, bool enabled,
+                            dm_err *e);
+
+/* Remove it, with the modules of a device, their connections and sessions.
+** False: it is not there. */
+bool dm_hub_remove_identity(dm_hub *h, dm_span device, dm_span module);
+
+/* Is it connected, and does it take method calls? */
+bool dm_hub_connected(const dm_hub *h, dm_span device, dm_span module,
+                      bool *subscribed);
+int dm_hub_connections(const dm_hub *h);
+
+/* Answer an on_http. 'fields' are whole lines with CRLF; Content-Type (unless
+** given), x-ms-request-id and the caller's own ids are added. False: the caller
+** is gone. */
+bool dm_hub_answer(dm_hub *h, uint64_t request, int status, dm_span fields,
+                   dm_span body);
+/* With a Format E body: "ErrorCode:{name};{text}". */
+bool dm_hub_answer_error(dm_hub *h, uint64_t request, int status,
+                         const char *name, dm_span text);
+
+/* version < 0: none. False: the device is gone or did not subscribe to it. */
+bool dm_hub_twin_result(dm_hub *h, uint64_t connection, int status, dm_span rid,
+                        int64_t version, dm_span payload);
+
+void dm_hub_watch_calls(dm_hub *h, bool on);
+const dm_hub_counters *dm_hub_counted(const dm_hub *h);
+unsigned long long dm_hub_under_way(const dm_hub *h); /* calls */
+
+/* No new connections; close when every request is answered, at the latest after
+** 'ms' of real time. */
+void dm_hub_stop(dm_hub *h, int64_t ms);
+/* Drop everything; on_closed follows from the loop. Harmless the second time. */
+void dm_hub_close(dm_hub *h);
+/* No events from now on: the context is going away. The hub must be closing. */
+void dm_hub_detach(dm_hub *h);
+
+#endif
