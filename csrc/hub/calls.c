@@ -1,0 +1,229 @@
+/* calls.c -- a method call from its dispatch to its end: waits for its device,
+** is sent, is answered, runs out or is failed. Loop thread only.
+**
+** All deadlines share one contract timer. It is left to run when the earliest
+** call ends, so that a call that is answered touches no timer.
+*/
+#include <inttypes.h>
+
+#include "hub/state.h"
+#include "proto/json.h"
+#include "proto/topic.h"
+
+enum {
+  TOPIC_MAX = 160, /* bytes of a request topic: 21 + 100 + 7 + 8 */
+  ENVELOPE_MAX = 48
+};
+
+static int64_t now_of(const dm_hub *h) {
+  return dm_clock_now(&h->loop->contract);
+}
+
+static dm_span method_of(const dm_exchange *x) {
+  return (dm_span){x->method, x->method_length};
+}
+
+/* Out of everything that knows the call, so that its exchange may end. */
+void dm_call_release(dm_exchange *x) {
+  dm_hub *h = x->hub;
+  if (x->identity == NULL) return;
+  dm_calls_remove(&h->calls, &x->call);
+  dm_list_remove(&x->node);
+  h->waiting_bytes -= x->payload.len;
+  x->payload.len = 0;
+  x->identity->calls--;
+  x->identity = NULL;
+  x->session = NULL;
+}
+
+/* The report for who watches; spans of the identity outlive the call. */
+static void report(dm_hub *h, dm_hub_call *call, uint64_t started) {
+  if (!h->watching || h->events == NULL) return;
+  call->seconds = started ? (double)(dm_hub_nanoseconds(h) - started) / 1e9 : 0;
+  h->events->on_call(h->context, call);
+}
+
+/* What is known of the call before it ends; 'name' is room for its method. */
+static dm_hub_call describe(const dm_exchange *x, char *name) {
+  memcpy(name, x->method, x->method_length);
+  return (dm_hub_call){
+      .device = x->identity != NULL ? x->identity->device : x->device,
+      .module = x->identity != NULL ? x->identity->module : x->module,
+      .method = {name, x->method_length},
+  };
+}
+
+void dm_call_fail(dm_exchange *x, dm_error_id id, dm_span text) {
+  dm_hub *h = x->hub;
+  const dm_error *e = dm_error_of(id);
+  char name[DM_METHOD_NAME_MAX];
+  dm_hub_call call = describe(x, name);
+  uint64_t started = x->started;
+  call.outcome = e->name;
+  call.code = e->code;
+  h->counted.calls_failed++;
+  int seconds =
+      id == DM_ERROR_TIMEOUT ? x->response_seconds : x->connect_seconds;
+  dm_call_release(x);
+  dm_exchange_fail_m(x, e, text, seconds);
+  report(h, &call, started);
+}
+
+static void fail(dm_exchange *x, dm_error_id id) {
+  dm_call_fail(x, id, (dm_span){NULL, 0});
+}
+
+/* Have the timer run no later than for this deadline. */
+static bool arm(dm_hub *h, int64_t deadline) {
+  if (dm_timer_running(&h->calls_timer) && h->calls_timer.node.key <= deadline)
+    return true;
+  return dm_clock_start(&h->loop->contract, &h->calls_timer, deadline);
+}
+
+/* The exchange will be answered later, and till then nothing moves but the
+** contract clock. */
+static void park(dm_exchange *x) {
+  if (!x->parked) dm_exchange_park(x);
+  if (x->settle != 0) dm_settle_set(&x->hub->loop->settle, x->settle, 0);
+}
+
+/* Sending */
+
+static bool publish(const dm_exchange *x, const dm_session *s,
+                    dm_span payload) {
+  char memory[TOPIC_MAX], rid[DM_RID_TEXT];
+  dm_buf topic = dm_buf_fixed(memory, sizeof memory);
+  dm_rid_write(rid, x->call.rid);
+  dm_topic_write_request(&topic, method_of(x), dm_span_of(rid));
+  dm_mqtt_publish p = {.topic = dm_buf_span(&topic), .payload = payload};
+  return dm_mqtt_server_publish(s->server, s->connection, &p);
+}
+
+/* Send it to its device, which is there and takes it. */
+static void send_now(dm_exchange *x, dm_session *s, dm_span payload) {
+  dm_hub *h = x->hub;
+  int64_t deadline = now_of(h) + (int64_t)x->response_seconds * 1000;
+  if (++s->rid == 0) s->rid = 1;
+  if (!dm_calls_send(&h->calls, &x->call, s->id, s->rid, deadline) ||
+      !arm(h, deadline)) {
+    h->counted.calls_over_limit++;
+    fail(x, DM_ERROR_UNAVAILABLE);
+    return;
+  }
+  dm_list_remove(&x->node);
+  dm_list_append(&s->sent, &x->node);
+  x->session = s;
+  if (!publish(x, s, payload)) {
+    fail(x, DM_ERROR_DISCONNECTED);
+    return;
+  }
+  if (s->settle != 0) dm_settle_change(&h->loop->settle, s->settle, 1);
+  park(x);
+}
+
+/* Keep it until its device comes, or its time is up. */
+static void wait_for_device(dm_exchange *x, dm_span payload) {
+  dm_hub *h = x->hub;
+  int64_t deadline = now_of(h) + (int64_t)x->connect_seconds * 1000;
+  bool room = h->waiting_bytes + payload.n <= (size_t)h->limits.waiting_bytes &&
+              dm_buf_add_span(&x->payload, payload);
+  h->waiting_bytes += x->payload.len;
+  if (!room || !dm_calls_wait(&h->calls, &x->call, deadline) ||
+      !arm(h, deadline)) {
+    h->counted.calls_over_limit++;
+    fail(x, DM_ERROR_UNAVAILABLE);
+    return;
+  }
+  dm_list_append(&x->identity->waiting, &x->node);
+  park(x);
+}
+
+static bool takes(const dm_identity *i, const dm_exchange *x) {
+  return i->session != NULL && dm_filters_take(&i->filters, method_of(x));
+}
+
+void dm_call_start(dm_exchange *x, dm_identity *i, dm_span payload) {
+  dm_hub *h = x->hub;
+  if (i->calls >= h->limits.calls_per_device ||
+      dm_calls_count(&h->calls) >= (size_t)h->limits.calls) {
+    h->counted.calls_over_limit++;
+    fail(x, DM_ERROR_IN_FLIGHT);
+    return;
+  }
+  x->call = (dm_call){.connection = 0};
+  x->identity = i;
+  i->calls++;
+  if (takes(i, x))
+    send_now(x, i->session, payload);
+  else if (x->connect_seconds > 0)
+    wait_for_device(x, payload);
+  else
+    fail(x, DM_ERROR_NOT_ONLINE);
+}
+
+void dm_calls_send_waiting(dm_identity *i) {
+  dm_list now;
+  dm_list_init(&now);
+  dm_list_move(&now, &i->waiting);
+  while (!dm_list_empty(&now)) {
+    dm_exchange *x = DM_OWNER(now.next, dm_exchange, node);
+    dm_list_remove(&x->node);
+    if (takes(i, x)) {
+      x->hub->waiting_bytes -= x->payload.len;
+      dm_span payload = dm_buf_span(&x->payload);
+      x->payload.len = 0;
+      send_now(x, i->session, payload);
+    } else {
+      dm_list_append(&i->waiting, &x->node);
+    }
+  }
+}
+
+/* Ends */
+
+void dm_call_answer(dm_exchange *x, const dm_contract *contract, int32_t status,
+                    dm_span payload) {
+  dm_hub *h = x->hub;
+  dm_span value = DM_SPAN("null");
+  if (payload.n > contract->payload) {
+    h->counted.response_too_large++;
+    fail(x, DM_ERROR_TOO_LARGE);
+    return;
+  }
+  if (payload.n > 0 &&
+      dm_json_check(payload, DM_JSON_DEPTH, &value, NULL, NULL) != DM_OK) {
+    h->counted.response_not_json++;
+    fail(x, DM_ERROR_NOT_JSON);
+    return;
+  }
+  char memory[ENVELOPE_MAX], name[DM_METHOD_NAME_MAX];
+  dm_buf head = dm_buf_fixed(memory, sizeof memory);
+  dm_buf_addf(&head, "{\"status\":%" PRId32 ",\"payload\":", status);
+  dm_hub_call call = describe(x, name);
+  uint64_t started = x->started;
+  call.outcome = "Answered";
+  call.status = status;
+  h->counted.calls_answered++;
+  dm_call_release(x);
+  const dm_span part[3] = {dm_buf_span(&head), value, DM_SPAN("}")};
+  dm_exchange_answer(x, 200, (dm_span){NULL, 0}, part);
+  report(h, &call, started);
+}
+
+void dm_calls_fail_list(dm_list *list, dm_error_id id) {
+  while (!dm_list_empty(list))
+    fail(DM_OWNER(list->next, dm_exchange, node), id);
+}
+
+void dm_calls_on_due(dm_timer *timer) {
+  dm_hub *h = DM_OWNER(timer, dm_hub, calls_timer);
+  int64_t now = now_of(h);
+  dm_call *due;
+  while ((due = dm_calls_expired(&h->calls, now)) != NULL) {
+    dm_exchange *x = DM_OWNER(due, dm_exchange, call);
+    h->counted.calls_timed_out++;
+    fail(x, x->session != NULL ? DM_ERROR_TIMEOUT : DM_ERROR_NOT_ONLINE);
+  }
+  int64_t next = dm_calls_deadline(&h->calls);
+  if (next != INT64_MAX) arm(h, next);
+}

@@ -1,0 +1,208 @@
+/* exchange.c -- an HTTP request from its arrival to its answer, and the header
+** fields that every answer has. Loop thread only.
+*/
+#include <stdlib.h>
+
+#include "hub/state.h"
+
+enum {
+  FREE_MAX = 1024,      /* exchanges kept for reuse */
+  KEPT_PAYLOAD = 16384, /* a larger buffer is not kept with them */
+  ERROR_MAX = 8192,     /* bytes of an error's body */
+  FIELDS_MAX = 2048     /* bytes of an answer's header lines, at least */
+};
+
+#define JSON_TYPE "Content-Type: application/json; charset=utf-8\r\n"
+
+static dm_exchange **chain_of(dm_hub *h, const dm_http_server *s, uint64_t id) {
+  uint64_t hash = (id ^ (uintptr_t)s) * 0x9e3779b97f4a7c15u;
+  return &h->parked[(size_t)(hash >> 32) & (DM_HUB_PARKED - 1)];
+}
+
+static dm_exchange *take_free(dm_hub *h) {
+  dm_exchange *x = h->free_exchanges;
+  if (x == NULL) {
+    x = calloc(1, sizeof *x);
+    if (x == NULL) return NULL;
+    x->hub = h;
+    dm_buf_init(&x->echo, DM_ECHO_MAX);
+    dm_buf_init(&x->payload, (size_t)h->limits.body_size);
+    dm_list_init(&x->node);
+    return x;
+  }
+  h->free_exchanges = x->next;
+  h->free_count--;
+  return x;
+}
+
+dm_exchange *dm_exchange_open(dm_hub *h, dm_http_server *s, uint64_t id) {
+  dm_exchange *x = take_free(h);
+  if (x == NULL) return NULL;
+  x->server = s;
+  x->id = id;
+  x->next = NULL;
+  x->parked = x->is_call = x->has_payload = false;
+  x->settle = x->handed = 0;
+  x->echo.len = x->payload.len = x->method_length = 0;
+  x->response_seconds = x->connect_seconds = 0;
+  x->started = 0;
+  x->device = x->module = (dm_span){NULL, 0};
+  h->open_exchanges++;
+  return x;
+}
+
+void dm_exchange_park(dm_exchange *x) {
+  dm_exchange **head = chain_of(x->hub, x->server, x->id);
+  x->next = *head;
+  *head = x;
+  x->parked = true;
+  x->device = x->module = (dm_span){NULL, 0};
+}
+
+dm_exchange *dm_exchange_find(dm_hub *h, const dm_http_server *s, uint64_t id) {
+  dm_exchange *x = *chain_of(h, s, id);
+  while (x != NULL && (x->id != id || x->server != s))
+    x = x->next;
+  return x;
+}
+
+static void unpark(dm_exchange *x) {
+  dm_exchange **place = chain_of(x->hub, x->server, x->id);
+  while (*place != NULL && *place != x)
+    place = &(*place)->next;
+  if (*place != NULL) *place = x->next;
+  x->parked = false;
+}
+
+static void free_exchange(dm_exchange *x) {
+  dm_buf_clear(&x->echo);
+  dm_buf_clear(&x->payload);
+  free(x);
+}
+
+void dm_exchange_free_spare(dm_hub *h) {
+  while (h->free_exchanges != NULL) {
+    dm_exchange *x = h->free_exchanges;
+    h->free_exchanges = x->next;
+    free_exchange(x);
+  }
+  h->free_count = 0;
+}
+
+void dm_exchange_end(dm_exchange *x) {
+  dm_hub *h = x->hub;
+  if (x->parked) unpark(x);
+  if (x->handed != 0) dm_ids_remove(&h->handed, x->handed);
+  h->open_exchanges--;
+  if (h->free_count == FREE_MAX) {
+    free_exchange(x);
+  } else {
+    if (x->payload.capacity > KEPT_PAYLOAD) dm_buf_clear(&x->payload);
+    x->next = h->free_exchanges;
+    h->free_exchanges = x;
+    h->free_count++;
+  }
+  dm_hub_check_stopped(h);
+}
+
+/* Answers */
+
+/* A GUID in lower case. */
+static bool add_guid(dm_buf *out, dm_hub *h) {
+  char memory[33];
+  dm_buf hex = dm_buf_fixed(memory, sizeof memory);
+  uint64_t number[2] = {dm_hub_random(h), dm_hub_random(h)};
+  dm_error_write_hex(&hex, number);
+  static const int cut[] = {0, 8, 12, 16, 20, 32};
+  for (int i = 0; i < 5; i++) {
+    if (i > 0 && !dm_buf_add(out, "-", 1)) return false;
+    if (!dm_buf_add(out, memory + cut[i], (size_t)(cut[i + 1] - cut[i])))
+      return false;
+  }
+  return true;
+}
+
+static bool add_etag(dm_buf *out, dm_hub *h) {
+  return dm_buf_add_text(out, "ETag: \"") && add_guid(out, h) &&
+         dm_buf_add_text(out, "\"\r\n");
+}
+
+/* The hub's name for the request, and the caller's own. */
+static bool add_ids(dm_buf *out, dm_exchange *x) {
+  return dm_buf_add_text(out, "x-ms-request-id: ") && add_guid(out, x->hub) &&
+         dm_buf_add_text(out, "\r\n") &&
+         dm_buf_add_span(out, dm_buf_span(&x->echo));
+}
+
+/* Answer with these fields, which are all. */
+static bool finish(dm_exchange *x, int status, dm_span fields,
+                   const dm_span part[3]) {
+  if (x->settle != 0) dm_settle_set(&x->hub->loop->settle, x->settle, 1);
+  bool sent = dm_http_server_answer(x->server, x->id, status, fields, part[0],
+                                    part[1], part[2]);
+  dm_exchange_end(x);
+  return sent;
+}
+
+/* Does one of these header lines have this name? */
+static bool has_field(dm_span fields, const char *name) {
+  size_t n = strlen(name);
+  while (fields.p != NULL && fields.n > n) {
+    dm_span start = {fields.p, n};
+    if (dm_span_equal_nocase(start, dm_span_of(name)) && fields.p[n] == ':')
+      return true;
+    const char *end = memchr(fields.p, '\n', fields.n);
+    if (end == NULL) return false;
+    fields.n -= (size_t)(end + 1 - fields.p);
+    fields.p = end + 1;
+  }
+  return false;
+}
+
+bool dm_exchange_answer(dm_exchange *x, int status, dm_span fields,
+                        const dm_span part[3]) {
+  char memory[FIELDS_MAX];
+  dm_buf out = dm_buf_fixed(memory, sizeof memory);
+  if (fields.n > FIELDS_MAX / 2) dm_buf_init(&out, fields.n + FIELDS_MAX);
+  bool typed = part[0].n + part[1].n + part[2].n == 0 ||
+               has_field(fields, "Content-Type");
+  bool added = dm_buf_add_span(&out, fields) &&
+               (typed || dm_buf_add_text(&out, JSON_TYPE)) &&
+               (has_field(fields, "ETag") || add_etag(&out, x->hub)) &&
+               add_ids(&out, x);
+  if (!added) out.len = 0;
+  bool sent = finish(x, status, dm_buf_span(&out), part);
+  if (out.data != memory) dm_buf_clear(&out);
+  return sent;
+}
+
+static dm_error_mark mark_of(dm_hub *h) {
+  return (dm_error_mark){.random = {dm_hub_random(h), dm_hub_random(h)},
+                         .wall = dm_clock_wall(&h->loop->contract)};
+}
+
+static bool fail(dm_exchange *x, int status, const char *name, dm_buf *body) {
+  char memory[128];
+  dm_buf field = dm_buf_fixed(memory, sizeof memory);
+  dm_buf_addf(&field, "iothub-errorcode: %s\r\n", name);
+  const dm_span part[3] = {dm_buf_span(body)};
+  return dm_exchange_answer(x, status, dm_buf_span(&field), part);
+}
+
+bool dm_exchange_fail_m(dm_exchange *x, const dm_error *e, dm_span text,
+                        int seconds) {
+  char memory[ERROR_MAX];
+  dm_buf body = dm_buf_fixed(memory, sizeof memory);
+  dm_error_mark mark = mark_of(x->hub);
+  dm_error_write_m(&body, e, text, seconds, &mark);
+  return fail(x, e->code / 1000, e->name, &body);
+}
+
+bool dm_exchange_fail_e(dm_exchange *x, int status, const char *name,
+                        dm_span text) {
+  char memory[ERROR_MAX];
+  dm_buf body = dm_buf_fixed(memory, sizeof memory);
+  dm_error_mark mark = mark_of(x->hub);
+  dm_error_write_e(&body, name, text, &mark);
+  return fail(x, status, name, &body);
+}

@@ -1,0 +1,262 @@
+/* hub.c -- the hub's life: made, listening, stopping, closed. Loop thread only.
+**
+** Closing: the servers close their connections, for each of which on_gone comes
+** from the loop and frees the session or exchange; when the last server has gone
+** the hub frees what is left, says on_closed and is gone itself.
+*/
+#include "hub/hub.h"
+
+#include <stdlib.h>
+
+#include "hub/state.h"
+
+enum { LOG_EVERY_MS = 1000 };
+
+static const dm_contract CONTRACT_2017 = {8192, 1, 3600};
+static const dm_contract CONTRACT_2019 = {131072, 5, 300};
+#define CONTRACT_SINCE "2019-01-01"
+
+/* Small things that all need */
+
+/* splitmix64: names that do not repeat, not secrets */
+uint64_t dm_hub_random(dm_hub *h) {
+  uint64_t z = h->random += 0x9e3779b97f4a7c15u;
+  z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+  z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+  return z ^ z >> 31;
+}
+
+uint64_t dm_hub_nanoseconds(const dm_hub *h) {
+  return uv_hrtime() + (uint64_t)h->loop->contract.offset * 1000000;
+}
+
+/* The first ten characters decide; no version is an old one. */
+const dm_contract *dm_hub_contract_of(const dm_hub *h, dm_span version) {
+  const size_t length = sizeof CONTRACT_SINCE - 1;
+  size_t n = version.n < length ? version.n : length;
+  if (h->contract == DM_CONTRACT_2017) return &CONTRACT_2017;
+  if (h->contract == DM_CONTRACT_2019) return &CONTRACT_2019;
+  if (n == 0) return &CONTRACT_2017;
+  int order = memcmp(version.p, CONTRACT_SINCE, n);
+  if (order == 0 && n < length) order = -1;
+  return order < 0 ? &CONTRACT_2017 : &CONTRACT_2019;
+}
+
+void dm_hub_log(dm_hub *h, const char *what, dm_span who, const char *why) {
+  int64_t now = dm_clock_now(&h->loop->io);
+  if (now < h->log_from) {
+    h->counted.log_suppressed++;
+    return;
+  }
+  h->log_from = now + LOG_EVERY_MS;
+  dm_log_write(&h->loop->log, DM_LOG_INFO, "hub: %s: '%.*s': %s", what,
+               (int)who.n, who.n ? who.p : "", why);
+}
+
+/* New */
+
+static bool copy_hosts(dm_hub *h, const dm_hub_options *o) {
+  for (int i = 0; i < o->host_count; i++) {
+    if (!dm_authority_host(&h->authority, o->hosts[i])) return false;
+  }
+  return true;
+}
+
+static void on_stop_due(dm_timer *timer) {
+  dm_hub_close(DM_OWNER(timer, dm_hub, stop_timer));
+}
+
+dm_hub *dm_hub_new(dm_loop *loop, const dm_hub_options *o,
+                   const dm_hub_events *events, void *context, dm_err *e) {
+  uint64_t seed[2];
+  dm_hub *h = calloc(1, sizeof *h);
+  if (h == NULL || uv_random(NULL, NULL, seed, sizeof seed, 0, NULL) != 0 ||
+      !copy_hosts(h, o)) {
+    dm_fail(e, DM_SYSTEM_ERROR, "hub: out of memory, or too many host names");
+    if (h != NULL) dm_authority_clear(&h->authority);
+    free(h);
+    return NULL;
+  }
+  h->loop = loop;
+  h->events = events;
+  h->context = context;
+  h->contract = o->contract;
+  h->api_version_optional = o->api_version_optional;
+  h->documented_charset = o->documented_charset;
+  h->limits = o->limits;
+  h->random = seed[0];
+  dm_identities_init(&h->identities, (size_t)o->limits.identities, seed[1]);
+  dm_ids_init(&h->sessions, (uint32_t)DM_HUB_LIMIT_MAX);
+  dm_ids_init(&h->handed, (uint32_t)DM_HUB_LIMIT_MAX);
+  dm_calls_init(&h->calls, (size_t)o->limits.calls);
+  h->calls_timer.on_due = dm_calls_on_due;
+  h->stop_timer.on_due = on_stop_due;
+  return h;
+}
+
+/* Listen */
+
+static bool listen_mqtt(dm_hub *h, dm_hub_listener *l, const char *host,
+                        int port, dm_err *e) {
+  const dm_hub_limits *m = &h->limits;
+  dm_mqtt_server_options o = {
+      .host = host,
+      .port = port,
+      .tls = l->tls,
+      .connections = (int)m->connections,
+      .stream = {.output = (size_t)m->mqtt_output,
+                 .handshake_ms = m->handshake_timeout,
+                 .write_ms = m->write_timeout},
+      .connect_size = (size_t)m->connect_size,
+      .packet_size = (size_t)m->packet_size,
+      .connect_ms = m->connect_timeout,
+      .keepalive_cap_ms = m->keepalive_cap,
+      .handler = &dm_session_handler,
+      .context = l,
+  };
+  l->mqtt = dm_mqtt_server_new(h->loop, &o, e);
+  return l->mqtt != NULL;
+}
+
+static bool listen_http(dm_hub *h, dm_hub_listener *l, const char *host,
+                        int port, dm_err *e) {
+  const dm_hub_limits *m = &h->limits;
+  dm_http_server_options o = {
+      .host = host,
+      .port = port,
+      .tls = l->tls,
+      .connections = (int)m->connections,
+      .stream = {.output = (size_t)m->http_output,
+                 .handshake_ms = m->handshake_timeout,
+                 .write_ms = m->write_timeout},
+      .message = {.target = (size_t)m->target_size,
+                  .header = (size_t)m->header_size,
+                  .fields = (int)m->header_fields,
+                  .body = (size_t)m->body_size},
+      .header_ms = m->header_timeout,
+      .body_ms = m->body_timeout,
+      .idle_ms = m->idle_timeout,
+      .on_request = dm_route_request,
+      .on_gone = dm_route_gone,
+      .on_refused = dm_route_refused,
+      .context = l,
+  };
+  l->http = dm_http_server_new(h->loop, &o, e);
+  return l->http != NULL;
+}
+
+int dm_hub_listen(dm_hub *h, dm_hub_service service, const char *host, int port,
+                  dm_span cert_pem, dm_span key_pem, dm_err *e) {
+  if (h->stopping || h->closing) {
+    dm_fail(e, DM_CLOSED, "hub: closed");
+    return 0;
+  }
+  if (h->listeners == DM_HUB_LISTENERS) {
+    dm_fail(e, DM_LIMIT_EXCEEDED, "hub: %d listeners are the most",
+            DM_HUB_LISTENERS);
+    return 0;
+  }
+  dm_hub_listener *l = &h->listener[h->listeners];
+  *l = (dm_hub_listener){.hub = h};
+  if (cert_pem.n > 0) {
+    l->tls = dm_tls_server(cert_pem, key_pem, e);
+    if (l->tls == NULL) return 0;
+  }
+  bool mqtt = service == DM_HUB_MQTT;
+  if (!(mqtt ? listen_mqtt(h, l, host, port, e)
+             : listen_http(h, l, host, port, e))) {
+    dm_tls_free(l->tls);
+    return 0;
+  }
+  h->listeners++;
+  h->open_listeners++;
+  return mqtt ? dm_mqtt_server_port(l->mqtt) : dm_http_server_port(l->http);
+}
+
+/* Close */
+
+/* Sessions and exchanges of connections whose end was not told. */
+static void free_rest(dm_hub *h) {
+  uint32_t place = 0;
+  dm_session *s;
+  for (int i = 0; i < DM_HUB_PARKED; i++) {
+    while (h->parked[i] != NULL) {
+      dm_exchange *x = h->parked[i];
+      dm_call_release(x);
+      dm_exchange_end(x);
+    }
+  }
+  while ((s = dm_ids_next(&h->sessions, &place)) != NULL) {
+    dm_clock_stop(&h->loop->contract, &s->expiry);
+    free(s);
+  }
+  dm_exchange_free_spare(h);
+}
+
+static void finish(dm_hub *h) {
+  const dm_hub_events *events = h->events;
+  void *context = h->context;
+  dm_loop *loop = h->loop;
+  free_rest(h);
+  dm_clock_stop(&loop->contract, &h->calls_timer);
+  for (int i = 0; i < h->listeners; i++)
+    dm_tls_free(h->listener[i].tls);
+  dm_identities_clear(&h->identities);
+  dm_authority_clear(&h->authority);
+  dm_calls_clear(&h->calls);
+  dm_ids_clear(&h->sessions);
+  dm_ids_clear(&h->handed);
+  free(h);
+  loop->closing--;
+  if (events != NULL) events->on_closed(context);
+}
+
+static void on_server_closed(void *context) {
+  dm_hub_listener *l = context;
+  if (--l->hub->open_listeners == 0) finish(l->hub);
+}
+
+/* A hub that never listened has no server to wait for. */
+static void on_nothing_open(dm_timer *timer) {
+  finish(DM_OWNER(timer, dm_hub, stop_timer));
+}
+
+void dm_hub_close(dm_hub *h) {
+  if (h->closing) return;
+  h->closing = true;
+  h->loop->closing++;
+  dm_clock_stop(&h->loop->io, &h->stop_timer);
+  for (int i = 0; i < h->listeners; i++) {
+    dm_hub_listener *l = &h->listener[i];
+    if (l->mqtt != NULL)
+      dm_mqtt_server_close(l->mqtt, on_server_closed);
+    else
+      dm_http_server_close(l->http, on_server_closed);
+  }
+  if (h->listeners > 0) return;
+  h->stop_timer.on_due = on_nothing_open;
+  dm_clock_start(&h->loop->io, &h->stop_timer, 0);
+}
+
+void dm_hub_check_stopped(dm_hub *h) {
+  if (!h->stopping || h->closing || h->open_exchanges > 0) return;
+  dm_clock_start(&h->loop->io, &h->stop_timer, 0);
+}
+
+void dm_hub_stop(dm_hub *h, int64_t ms) {
+  if (h->stopping || h->closing) return;
+  h->stopping = true;
+  for (int i = 0; i < h->listeners; i++) {
+    dm_hub_listener *l = &h->listener[i];
+    if (l->mqtt != NULL)
+      dm_mqtt_server_stop(l->mqtt);
+    else
+      dm_http_server_stop(l->http);
+  }
+  dm_clock_start(&h->loop->io, &h->stop_timer, dm_clock_now(&h->loop->io) + ms);
+  dm_hub_check_stopped(h);
+}
+
+void dm_hub_detach(dm_hub *h) {
+  h->events = NULL;
+}

@@ -1,0 +1,168 @@
+/* invoke.c -- the body of a method call: its fields are checked in the order of
+** protocol.md 2.2 and the payload is sliced out, never decoded. Loop thread only.
+*/
+#include <stdio.h>
+
+#include "hub/charset.h"
+#include "hub/state.h"
+#include "proto/json.h"
+#include "proto/text.h"
+
+enum {
+  RESPONSE_SECONDS = 30, /* without responseTimeoutInSeconds */
+  CONNECT_SECONDS_MAX = 300,
+  WHY_MAX = 160, /* bytes of a message, with its NUL */
+  NAME_ROOM = 4 * DM_METHOD_NAME_MAX
+};
+
+enum { METHOD_NAME, RESPONSE_TIMEOUT, CONNECT_TIMEOUT, PAYLOAD, MEMBERS };
+
+/* True: the coding is none. */
+static bool is_plain_coding(dm_span coding) {
+  return coding.p == NULL ||
+         dm_span_equal_nocase(coding, DM_SPAN("identity")) ||
+         dm_span_equal_nocase(coding, DM_SPAN("utf-8"));
+}
+
+/* application/json, in UTF-8 if it says in what; without a type it is taken for
+** that too. */
+static bool is_json_type(dm_span type) {
+  if (type.p == NULL) return true;
+  dm_span rest;
+  dm_span media = dm_text_trim(dm_text_cut(type, ';', &rest), " \t");
+  if (!dm_span_equal_nocase(media, DM_SPAN("application/json"))) return false;
+  while (rest.p != NULL) {
+    dm_span value;
+    dm_span name = dm_text_cut(dm_text_cut(rest, ';', &rest), '=', &value);
+    if (!dm_span_equal_nocase(dm_text_trim(name, " \t"), DM_SPAN("charset")))
+      continue;
+    if (!dm_span_equal_nocase(dm_text_trim(value, " \t\""), DM_SPAN("utf-8")))
+      return false;
+  }
+  return true;
+}
+
+static bool is_null(dm_span value) {
+  return value.p == NULL || dm_span_is(value, "null");
+}
+
+static bool refuse(char why[WHY_MAX], const char *text) {
+  snprintf(why, WHY_MAX, "%s", text);
+  return false;
+}
+
+static bool read_name(dm_exchange *x, dm_span value, char why[WHY_MAX]) {
+  char memory[NAME_ROOM];
+  dm_buf name = dm_buf_fixed(memory, sizeof memory);
+  if (is_null(value)) return refuse(why, "methodName is null or empty.");
+  if (dm_json_kind_of(value) != DM_JSON_STRING)
+    return refuse(why, "methodName must be a string.");
+  if (!dm_json_string(&name, value) || name.len > DM_METHOD_NAME_MAX)
+    return refuse(why, "methodName cannot be longer than 100 characters.");
+  if (name.len == 0) return refuse(why, "methodName is null or empty.");
+  if (!dm_text_method_name(dm_buf_span(&name)))
+    return refuse(why, "methodName contains a character that is not allowed.");
+  memcpy(x->method, memory, name.len);
+  x->method_length = name.len;
+  return true;
+}
+
+static bool read_seconds(dm_span value, const char *name, int least,
+                         int greatest, int absent, int *out,
+                         char why[WHY_MAX]) {
+  int64_t n = 0;
+  *out = absent;
+  if (is_null(value)) return true;
+  if (!dm_json_int64(value, &n) || n < least || n > greatest) {
+    snprintf(why, WHY_MAX, "%s must be within [%d; %d].", name, least,
+             greatest);
+    return false;
+  }
+  *out = (int)n;
+  return true;
+}
+
+static bool read_payload(const dm_exchange *x, dm_span value, size_t limit,
+                         char why[WHY_MAX]) {
+  if (value.n > limit) {
+    snprintf(why, WHY_MAX, "'payload' size must not exceed %zu bytes.", limit);
+    return false;
+  }
+  if (x->hub->documented_charset && !dm_charset_holds(value))
+    return refuse(why, "'payload' holds a character that is not allowed in "
+                       "property names and values.");
+  return true;
+}
+
+/* The members of the envelope; false: no object, or one of them twice. */
+static bool read_envelope(dm_span body, dm_json_member member[MEMBERS],
+                          char why[WHY_MAX]) {
+  dm_span envelope;
+  dm_err e;
+  if (dm_json_check(body, DM_JSON_DEPTH + 1, &envelope, NULL, &e) != DM_OK) {
+    snprintf(why, WHY_MAX, "The body is not valid JSON: %.120s", e.text);
+    return false;
+  }
+  if (dm_json_kind_of(envelope) != DM_JSON_OBJECT)
+    return refuse(why, "The body must be a JSON object.");
+  if (dm_json_members(envelope, member, MEMBERS, &e) != DM_OK) {
+    snprintf(why, WHY_MAX, "The body is ambiguous: %.120s", e.text);
+    return false;
+  }
+  return true;
+}
+
+/* Everything that the body says; false: why not. */
+static bool read_body(dm_exchange *x, dm_span body, const dm_contract *contract,
+                      dm_span *payload, char why[WHY_MAX]) {
+  dm_json_member m[MEMBERS] = {
+      [METHOD_NAME] = {.name = "methodName"},
+      [RESPONSE_TIMEOUT] = {.name = "responseTimeoutInSeconds"},
+      [CONNECT_TIMEOUT] = {.name = "connectTimeoutInSeconds"},
+      [PAYLOAD] = {.name = "payload"}};
+  if (!read_envelope(body, m, why)) return false;
+  *payload = m[PAYLOAD].value;
+  return read_name(x, m[METHOD_NAME].value, why) &&
+         read_seconds(m[RESPONSE_TIMEOUT].value, m[RESPONSE_TIMEOUT].name,
+                      contract->response_min, contract->response_max,
+                      RESPONSE_SECONDS, &x->response_seconds, why) &&
+         read_seconds(m[CONNECT_TIMEOUT].value, m[CONNECT_TIMEOUT].name, 0,
+                      CONNECT_SECONDS_MAX, 0, &x->connect_seconds, why) &&
+         read_payload(x, *payload, contract->payload, why);
+}
+
+/* The identity that is called; NULL: the call has failed. */
+static dm_identity *find_identity(dm_exchange *x) {
+  const dm_span none = {NULL, 0};
+  dm_hub *h = x->hub;
+  dm_identity *device = dm_identities_find(&h->identities, x->device, none);
+  if (device == NULL || !device->enabled) {
+    dm_call_fail(x, DM_ERROR_NO_DEVICE, none);
+    return NULL;
+  }
+  if (x->module.p == NULL) return device;
+  dm_identity *module =
+      dm_identities_find(&h->identities, x->device, x->module);
+  if (module != NULL && module->enabled) return module;
+  dm_call_fail(x, DM_ERROR_NO_MODULE, none);
+  return NULL;
+}
+
+void dm_invoke(dm_exchange *x, const dm_http_request *r, dm_span version) {
+  dm_hub *h = x->hub;
+  const dm_span none = {NULL, 0};
+  char why[WHY_MAX];
+  dm_span payload;
+  h->counted.calls++;
+  x->started = h->watching ? dm_hub_nanoseconds(h) : 0;
+  if (!is_plain_coding(dm_http_header(r, "Content-Encoding")) ||
+      !is_json_type(dm_http_header(r, "Content-Type"))) {
+    dm_call_fail(x, DM_ERROR_MEDIA, none);
+  } else if (!read_body(x, r->body, dm_hub_contract_of(h, version), &payload,
+                        why)) {
+    dm_call_fail(x, DM_ERROR_ARGUMENT, dm_span_of(why));
+  } else {
+    dm_identity *i = find_identity(x);
+    if (i != NULL) dm_call_start(x, i, payload);
+  }
+}

@@ -1,0 +1,144 @@
+/* registry.c -- what the control plane tells the hub: identities, policies; and
+** what it asks. Loop thread only.
+*/
+#include "hub/state.h"
+
+/* Is the key that signed for this session still one of these? */
+static bool key_remains(dm_key_slot slot, dm_span old_primary,
+                        dm_span old_secondary, dm_span primary,
+                        dm_span secondary) {
+  dm_span key = slot == DM_KEY_PRIMARY ? old_primary : old_secondary;
+  return key.n > 0 &&
+         (dm_span_equal(key, primary) || dm_span_equal(key, secondary));
+}
+
+/* End an identity's session, live or stored. */
+static void end_session(dm_hub *h, dm_identity *i) {
+  if (i->session != NULL) {
+    h->counted.identity_closed++;
+    dm_session_close(i->session, DM_ERROR_DISCONNECTED);
+  }
+  dm_session_forget(i);
+  i->signer = (dm_signer){.slot = DM_KEY_NONE};
+}
+
+/* It may not be called any more. */
+static void shut(dm_hub *h, dm_identity *i) {
+  end_session(h, i);
+  dm_calls_fail_list(&i->waiting, DM_ERROR_NO_DEVICE);
+}
+
+static void shut_modules(dm_hub *h, dm_identity *i) {
+  for (dm_list *n = i->modules.next; n != &i->modules; n = n->next)
+    shut(h, DM_OWNER(n, dm_identity, sibling));
+}
+
+/* Find it, or add it behind its device; NULL: e says why. */
+static dm_identity *get(dm_hub *h, dm_span device, dm_span module, dm_err *e) {
+  const dm_span none = {NULL, 0};
+  dm_identity *parent = NULL;
+  dm_identity *i = dm_identities_find(&h->identities, device, module);
+  if (i != NULL) return i;
+  if (module.p != NULL) {
+    parent = dm_identities_find(&h->identities, device, none);
+    if (parent == NULL) {
+      dm_fail(e, DM_PROTOCOL_ERROR, "put_identity: the module has no device");
+      return NULL;
+    }
+  }
+  i = dm_identities_add(&h->identities, device, module, parent);
+  if (i == NULL)
+    dm_fail(e, DM_LIMIT_EXCEEDED, "put_identity: %lld identities are the most",
+            (long long)h->limits.identities);
+  return i;
+}
+
+dm_code dm_hub_put_identity(dm_hub *h, dm_span device, dm_span module,
+                            dm_span primary, dm_span secondary, bool enabled,
+                            dm_err *e) {
+  dm_identity *i = get(h, device, module, e);
+  if (i == NULL) return DM_LIMIT_EXCEEDED;
+  bool lost = i->signer.slot != DM_KEY_NONE && i->signer.policy == NULL &&
+              !key_remains(i->signer.slot, i->primary, i->secondary, primary,
+                           secondary);
+  if (!dm_identity_set_keys(i, primary, secondary))
+    return dm_fail(e, DM_SYSTEM_ERROR, "put_identity: out of memory");
+  if (lost) end_session(h, i);
+  if (i->enabled && !enabled) {
+    i->enabled = false;
+    shut(h, i);
+    shut_modules(h, i);
+  }
+  i->enabled = enabled;
+  return DM_OK;
+}
+
+static void remove_one(dm_hub *h, dm_identity *i) {
+  i->enabled = false;
+  shut(h, i);
+  dm_identities_remove(&h->identities, i);
+}
+
+bool dm_hub_remove_identity(dm_hub *h, dm_span device, dm_span module) {
+  dm_identity *i = dm_identities_find(&h->identities, device, module);
+  if (i == NULL) return false;
+  while (!dm_list_empty(&i->modules))
+    remove_one(h, DM_OWNER(i->modules.next, dm_identity, sibling));
+  remove_one(h, i);
+  return true;
+}
+
+/* End the sessions that a policy's key signed for, which is gone. */
+static void end_signed_by(dm_hub *h, const dm_policy *policy,
+                          dm_key_slot slot) {
+  dm_identity *i = NULL;
+  while ((i = dm_identities_next(&h->identities, i)) != NULL) {
+    if (i->signer.policy == policy && i->signer.slot == slot) end_session(h, i);
+  }
+}
+
+bool dm_hub_policy(dm_hub *h, dm_span name, dm_span primary, dm_span secondary,
+                   unsigned rights) {
+  const dm_policy *old = dm_authority_find(&h->authority, name);
+  bool gone[] = {[DM_KEY_PRIMARY] = false, [DM_KEY_SECONDARY] = false};
+  for (int slot = DM_KEY_PRIMARY; old && slot <= DM_KEY_SECONDARY; slot++)
+    gone[slot] = !key_remains((dm_key_slot)slot, old->primary, old->secondary,
+                              primary, secondary);
+  if (!dm_authority_policy(&h->authority, name, primary, secondary, rights))
+    return false;
+  for (int slot = DM_KEY_PRIMARY; slot <= DM_KEY_SECONDARY; slot++) {
+    if (gone[slot]) end_signed_by(h, old, (dm_key_slot)slot);
+  }
+  return true;
+}
+
+/* Questions */
+
+bool dm_hub_connected(const dm_hub *h, dm_span device, dm_span module,
+                      bool *subscribed) {
+  const dm_identity *i = dm_identities_find(&h->identities, device, module);
+  bool connected = i != NULL && i->session != NULL;
+  *subscribed = connected && dm_filters_have(&i->filters, DM_TOPIC_METHODS);
+  return connected;
+}
+
+int dm_hub_connections(const dm_hub *h) {
+  int n = 0;
+  for (int i = 0; i < h->listeners && !h->closing; i++) {
+    const dm_hub_listener *l = &h->listener[i];
+    if (l->mqtt != NULL) n += dm_mqtt_server_connections(l->mqtt);
+  }
+  return n;
+}
+
+void dm_hub_watch_calls(dm_hub *h, bool on) {
+  h->watching = on;
+}
+
+const dm_hub_counters *dm_hub_counted(const dm_hub *h) {
+  return &h->counted;
+}
+
+unsigned long long dm_hub_under_way(const dm_hub *h) {
+  return dm_calls_count(&h->calls);
+}

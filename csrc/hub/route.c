@@ -1,0 +1,221 @@
+/* route.c -- an HTTP request on its way: path and verb, api-version, token; a
+** method call goes on to invoke, all else to the control plane. Loop thread only.
+*/
+#include "hub/state.h"
+#include "proto/text.h"
+
+enum {
+  SEGMENTS = 8,         /* of a path that are looked at */
+  PATH_MAX_BYTES = 8192 /* bytes of a decoded path */
+};
+
+/* What the header fields say of who calls. */
+typedef struct fields {
+  dm_span authorization, request_id, client_request_id;
+  bool authorization_twice;
+} caller;
+
+static caller read_caller(const dm_http_request *r) {
+  caller f = {.authorization_twice = false};
+  for (int i = 0; i < r->field_count; i++) {
+    dm_span name = r->field[i].name, value = r->field[i].value;
+    if (dm_span_equal_nocase(name, DM_SPAN("Authorization"))) {
+      f.authorization_twice = f.authorization.p != NULL;
+      f.authorization = value;
+    } else if (dm_span_equal_nocase(name, DM_SPAN("Request-Id"))) {
+      f.request_id = value;
+    } else if (dm_span_equal_nocase(name, DM_SPAN("x-ms-client-request-id"))) {
+      f.client_request_id = value;
+    }
+  }
+  return f;
+}
+
+static void add_echo(dm_exchange *x, const char *name, dm_span value) {
+  if (value.n == 0 || !dm_http_value_is_clean(value)) return;
+  size_t before = x->echo.len;
+  if (dm_buf_add_text(&x->echo, name) && dm_buf_add_span(&x->echo, value) &&
+      dm_buf_add_text(&x->echo, "\r\n"))
+    return;
+  x->echo.len = before;
+}
+
+typedef struct path {
+  dm_span segment[SEGMENTS]; /* decoded once */
+  int count;                 /* a slash at the end makes none */
+} path;
+
+/* False: it does not begin with '/', or an escape is bad. */
+static bool split_path(dm_span text, dm_buf *memory, path *out) {
+  out->count = 0;
+  if (text.n == 0 || text.p[0] != '/') return false;
+  dm_span rest = {text.p + 1, text.n - 1};
+  while (rest.p != NULL && out->count < SEGMENTS) {
+    size_t start = memory->len;
+    dm_span segment = dm_text_cut(rest, '/', &rest);
+    if (segment.n == 0 && rest.p == NULL) break;
+    if (!dm_text_percent_decode(memory, segment)) return false;
+    out->segment[out->count++] =
+        (dm_span){memory->data + start, memory->len - start};
+  }
+  return true;
+}
+
+/* /twins/{device}[/modules/{module}]/methods */
+static bool is_method_path(dm_exchange *x, const path *p) {
+  const dm_span *s = p->segment;
+  if (p->count < 3 || !dm_span_is(s[0], "twins")) return false;
+  if (p->count == 3 && dm_span_is(s[2], "methods")) {
+    x->device = s[1];
+    return true;
+  }
+  if (p->count != 5 || !dm_span_is(s[2], "modules") ||
+      !dm_span_is(s[4], "methods"))
+    return false;
+  x->device = s[1];
+  x->module = s[3];
+  return true;
+}
+
+static bool are_digits(const char *p, int n) {
+  for (int i = 0; i < n; i++) {
+    if (p[i] < '0' || p[i] > '9') return false;
+  }
+  return true;
+}
+
+/* YYYY-MM-DD[-preview] */
+static bool is_version(dm_span v) {
+  if (v.n < 10 || !are_digits(v.p, 4) || v.p[4] != '-' ||
+      !are_digits(v.p + 5, 2) || v.p[7] != '-' || !are_digits(v.p + 8, 2))
+    return false;
+  return v.n == 10 || dm_span_is((dm_span){v.p + 10, v.n - 10}, "-preview");
+}
+
+static bool version_fits(const dm_hub *h, const dm_http_request *r,
+                         dm_span *version) {
+  bool twice = false;
+  *version = dm_http_query(r, "api-version", &twice);
+  if (version->p == NULL) return h->api_version_optional;
+  return !twice && is_version(*version);
+}
+
+static void refuse_verb(dm_exchange *x, dm_span method) {
+  const dm_span part[3] = {
+      DM_SPAN("{\"Message\":\"The requested resource does not support http "
+              "method '"),
+      method, DM_SPAN("'.\"}")};
+  dm_exchange_answer(x, 405, DM_SPAN("Allow: POST\r\n"), part);
+}
+
+static void refuse_e(dm_exchange *x, dm_error_id id) {
+  const dm_error *e = dm_error_of(id);
+  dm_exchange_fail_e(x, e->code / 1000, e->name, dm_span_of(e->text));
+}
+
+/* Is the caller who he says, and may he see this path? */
+static bool is_authorised(dm_exchange *x, const caller *f, const path *p,
+                          unsigned *rights) {
+  dm_hub *h = x->hub;
+  dm_grant grant = {.why = "there is no single Authorization field"};
+  int64_t now = dm_clock_wall(&h->loop->contract) / 1000;
+  bool good = f->authorization.p != NULL && !f->authorization_twice &&
+              dm_authorise_service(&h->authority, f->authorization, p->segment,
+                                   p->count, now, &grant);
+  if (good && x->is_call && !(grant.rights & DM_RIGHT_SERVICE_CONNECT)) {
+    grant.why = "the policy does not allow it";
+    good = false;
+  }
+  *rights = grant.rights;
+  if (good) return true;
+  h->counted.http_unauthorized++;
+  dm_hub_log(h, "request refused", x->device, grant.why);
+  return false;
+}
+
+/* Up to the control plane, which answers by id. */
+static void hand_up(dm_exchange *x, const dm_http_request *r, unsigned rights) {
+  dm_hub *h = x->hub;
+  x->handed = dm_ids_add(&h->handed, x);
+  if (x->handed == 0 || h->events == NULL) {
+    refuse_e(x, DM_ERROR_UNAVAILABLE);
+    return;
+  }
+  dm_exchange_park(x);
+  h->events->on_http(h->context, x->handed, r, rights);
+}
+
+static void route(dm_exchange *x, const dm_http_request *r, const caller *f) {
+  char memory[PATH_MAX_BYTES];
+  dm_buf decoded = dm_buf_fixed(memory, sizeof memory);
+  dm_span version;
+  unsigned rights;
+  path p;
+  if (!split_path(r->path, &decoded, &p)) {
+    refuse_e(x, DM_ERROR_ARGUMENT);
+    return;
+  }
+  x->is_call = is_method_path(x, &p);
+  if (x->is_call && !dm_span_is(r->method, "POST")) {
+    refuse_verb(x, r->method);
+  } else if (!version_fits(x->hub, r, &version)) {
+    x->hub->counted.http_bad_version++;
+    refuse_e(x, DM_ERROR_BAD_VERSION);
+  } else if (!is_authorised(x, f, &p, &rights)) {
+    refuse_e(x, DM_ERROR_UNAUTHORIZED);
+  } else if (x->is_call) {
+    dm_invoke(x, r, version);
+  } else {
+    hand_up(x, r, rights);
+  }
+}
+
+void dm_route_request(void *context, uint64_t id, const dm_http_request *r,
+                      bool tls) {
+  dm_hub_listener *l = context;
+  dm_hub *h = l->hub;
+  const dm_span none = {NULL, 0};
+  (void)tls;
+  h->counted.http_requests++;
+  dm_exchange *x = dm_exchange_open(h, l->http, id);
+  if (x == NULL) {
+    dm_http_server_answer(l->http, id, 503, none, none, none, none);
+    return;
+  }
+  caller f = read_caller(r);
+  x->settle = dm_settle_find(&h->loop->settle, f.request_id);
+  add_echo(x, "Request-Id: ", f.request_id);
+  add_echo(x, "x-ms-client-request-id: ", f.client_request_id);
+  route(x, r, &f);
+}
+
+void dm_route_gone(void *context, uint64_t id) {
+  dm_hub_listener *l = context;
+  dm_exchange *x = dm_exchange_find(l->hub, l->http, id);
+  if (x == NULL) return;
+  l->hub->counted.http_gone++;
+  dm_call_release(x);
+  dm_exchange_end(x);
+}
+
+void dm_route_refused(void *context, int status, const char *why) {
+  dm_hub_listener *l = context;
+  (void)status;
+  (void)why;
+  l->hub->counted.http_refused++;
+}
+
+/* Answers of the control plane */
+
+bool dm_hub_answer(dm_hub *h, uint64_t request, int status, dm_span fields,
+                   dm_span body) {
+  dm_exchange *x = dm_ids_get(&h->handed, request);
+  const dm_span part[3] = {body};
+  return x != NULL && dm_exchange_answer(x, status, fields, part);
+}
+
+bool dm_hub_answer_error(dm_hub *h, uint64_t request, int status,
+                         const char *name, dm_span text) {
+  dm_exchange *x = dm_ids_get(&h->handed, request);
+  return x != NULL && dm_exchange_fail_e(x, status, name, text);
+}

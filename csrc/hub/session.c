@@ -1,0 +1,218 @@
+/* session.c -- an MQTT connection from its CONNECT to its end, and the session
+** that may outlive it. Loop thread only.
+**
+** An identity has one session: its subscriptions, and at most one connection.
+** What a peer may not do closes the connection; MQTT 3.1.1 has no words for it.
+*/
+#include <stdlib.h>
+
+#include "hub/state.h"
+#include "proto/sas.h"
+#include "proto/text.h"
+
+enum {
+  NOT_AUTHORIZED = 5,       /* CONNACK */
+  UNAVAILABLE = 3,          /* CONNACK */
+  CLIENT_TYPE_MAX = 1024,   /* bytes of a decoded DeviceClientType */
+  EXPIRY_MAX_S = 1000000000 /* longer is for ever: 31 years */
+};
+
+/* Who connects, as the user name says. */
+typedef struct newcomer {
+  dm_username name;
+  dm_identity *identity;
+  dm_grant grant;
+} newcomer;
+
+static void refuse(dm_hub_listener *l, uint64_t connection, int code,
+                   dm_span who, const char *why) {
+  l->hub->counted.connect_refused++;
+  dm_hub_log(l->hub, "CONNECT refused", who, why);
+  dm_mqtt_server_refuse(l->mqtt, connection, code);
+}
+
+/* {device} or {device}/{module} */
+static bool is_client_id(dm_span id, const dm_username *n) {
+  if (id.n < n->device.n ||
+      !dm_span_equal((dm_span){id.p, n->device.n}, n->device))
+    return false;
+  dm_span rest = {id.p + n->device.n, id.n - n->device.n};
+  if (n->module.p == NULL) return rest.n == 0;
+  return rest.n == n->module.n + 1 && rest.p[0] == '/' &&
+         dm_span_equal((dm_span){rest.p + 1, rest.n - 1}, n->module);
+}
+
+/* NULL: welcome; else why not. */
+static const char *check(dm_hub *h, const dm_mqtt_connect *c, newcomer *out) {
+  if (!c->has_username || !dm_username_parse(c->username, &out->name))
+    return "the user name is not {host}/{device}[/{module}]/?api-version=...";
+  if (!is_client_id(c->client_id, &out->name))
+    return "the client id is not the identity in the user name";
+  if (!dm_authority_is_host(&h->authority, out->name.host))
+    return "the host in the user name is not this hub";
+  if (!c->has_password) return "there is no password";
+  int64_t now = dm_clock_wall(&h->loop->contract) / 1000;
+  out->identity =
+      dm_identities_find(&h->identities, out->name.device, out->name.module);
+  if (!dm_authorise_device(&h->authority, c->password, out->identity,
+                           out->name.device, out->name.module, now,
+                           &out->grant))
+    return out->grant.why;
+  return NULL;
+}
+
+/* A will is telemetry of the device's own, or it is none. */
+static bool is_will_allowed(const dm_mqtt_connect *c, const newcomer *n) {
+  return !c->has_will ||
+         dm_topic_of_publish(c->will_topic, n->name.device, n->name.module) ==
+             DM_TOPIC_TELEMETRY;
+}
+
+/* The settle token "(guid)" of a client of this process; 0: none. */
+static uint64_t token_of(const dm_hub *h, dm_span client_type) {
+  char memory[CLIENT_TYPE_MAX];
+  dm_buf text = dm_buf_fixed(memory, sizeof memory);
+  if (client_type.p == NULL || !dm_text_percent_decode(&text, client_type))
+    return 0;
+  dm_span rest = dm_buf_span(&text);
+  while (rest.p != NULL) {
+    dm_text_cut(rest, '(', &rest);
+    dm_span end = rest;
+    uint64_t token =
+        rest.p ? dm_settle_find(&h->loop->settle, dm_text_cut(rest, ')', &end))
+               : 0;
+    if (token != 0) return token;
+  }
+  return 0;
+}
+
+static void on_expired(dm_timer *timer) {
+  dm_session *s = DM_OWNER(timer, dm_session, expiry);
+  s->hub->counted.expired++;
+  dm_session_close(s, DM_ERROR_DISCONNECTED);
+}
+
+/* Closed when the token is no longer good, which CONNECT would find too. */
+static bool start_expiry(dm_session *s, int64_t expiry) {
+  const dm_clock *clock = &s->hub->loop->contract;
+  int64_t wall = dm_clock_wall(clock);
+  if (expiry > wall / 1000 + EXPIRY_MAX_S) return true;
+  int64_t left = (expiry + DM_SAS_SKEW_S + 1) * 1000 - wall;
+  return dm_clock_start(&s->hub->loop->contract, &s->expiry,
+                        dm_clock_now(clock) + left);
+}
+
+static dm_session *session_new(dm_hub_listener *l, uint64_t connection,
+                               bool clean, const newcomer *n) {
+  dm_hub *h = l->hub;
+  dm_session *s = calloc(1, sizeof *s);
+  if (s == NULL) return NULL;
+  s->hub = h;
+  s->server = l->mqtt;
+  s->connection = connection;
+  s->clean = clean;
+  s->contract = dm_hub_contract_of(h, n->name.api_version);
+  s->expiry.on_due = on_expired;
+  dm_list_init(&s->sent);
+  s->id = dm_ids_add(&h->sessions, s);
+  if (s->id != 0 && start_expiry(s, n->grant.expiry)) return s;
+  dm_ids_remove(&h->sessions, s->id);
+  free(s);
+  return NULL;
+}
+
+/* Part the connection from its identity; its calls have failed with 'id'. */
+static void detach(dm_session *s, dm_error_id id) {
+  dm_hub *h = s->hub;
+  dm_identity *i = s->identity;
+  if (i == NULL) return;
+  s->identity = NULL;
+  i->session = NULL;
+  dm_clock_stop(&h->loop->contract, &s->expiry);
+  if (s->settle != 0) {
+    dm_settle_set(&h->loop->settle, s->settle, 0);
+    dm_settle_attach(&h->loop->settle, s->settle, false);
+  }
+  if (s->clean) dm_session_forget(i);
+  dm_calls_fail_list(&s->sent, id);
+}
+
+void dm_session_close(dm_session *s, dm_error_id id) {
+  detach(s, id);
+  dm_mqtt_server_drop(s->server, s->connection);
+}
+
+void dm_session_forget(dm_identity *i) {
+  dm_filters_clear(&i->filters);
+  i->stored = false;
+}
+
+/* The connection is the identity's from now on, and no other is. */
+static bool take_over(dm_session *s, newcomer *n) {
+  dm_identity *i = n->identity;
+  if (i->session != NULL) {
+    s->hub->counted.taken_over++;
+    dm_session_close(i->session, DM_ERROR_TAKEN_OVER);
+  }
+  if (s->clean) dm_session_forget(i);
+  bool present = i->stored;
+  i->stored = !s->clean;
+  i->signer = n->grant.signer;
+  i->session = s;
+  s->identity = i;
+  return present;
+}
+
+static void on_connect(void *context, uint64_t connection,
+                       const dm_mqtt_connect *c, bool tls) {
+  dm_hub_listener *l = context;
+  dm_hub *h = l->hub;
+  newcomer n = {.identity = NULL};
+  const char *why = check(h, c, &n);
+  (void)tls;
+  if (why != NULL) {
+    refuse(l, connection, NOT_AUTHORIZED, n.name.device, why);
+    return;
+  }
+  if (!is_will_allowed(c, &n)) {
+    h->counted.connect_bad_will++;
+    dm_hub_log(h, "CONNECT refused", n.name.device, "the will's topic");
+    dm_mqtt_server_drop(l->mqtt, connection);
+    return;
+  }
+  dm_session *s = session_new(l, connection, c->clean_session, &n);
+  if (s == NULL) {
+    refuse(l, connection, UNAVAILABLE, n.name.device, "out of memory");
+    return;
+  }
+  bool present = take_over(s, &n);
+  s->settle = token_of(h, n.name.client_type);
+  if (s->settle != 0) dm_settle_attach(&h->loop->settle, s->settle, true);
+  h->counted.connects++;
+  if (dm_mqtt_server_accept(l->mqtt, connection, s, present))
+    dm_calls_send_waiting(n.identity);
+  else
+    detach(s, DM_ERROR_DISCONNECTED);
+}
+
+static void on_gone(void *context, uint64_t connection, void *user,
+                    const dm_err *why) {
+  dm_hub_listener *l = context;
+  dm_session *s = user;
+  (void)connection;
+  (void)why;
+  if (s == NULL) return;
+  if (s->identity != NULL) l->hub->counted.disconnected++;
+  detach(s, DM_ERROR_DISCONNECTED);
+  dm_ids_remove(&l->hub->sessions, s->id);
+  free(s);
+}
+
+const dm_mqtt_handler dm_session_handler = {
+    .on_connect = on_connect,
+    .on_publish = dm_session_on_publish,
+    .on_subscribe = dm_session_on_subscribe,
+    .on_unsubscribe = dm_session_on_unsubscribe,
+    .on_puback = dm_session_on_puback,
+    .on_gone = on_gone,
+};

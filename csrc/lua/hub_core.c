@@ -1,0 +1,12 @@
+/* hub_core.c -- luaopen_directmethods_hub_core: the local hub's data plane.
+** Loop thread only.
+*/
+#include "lua/l_hub.h"
+
+DM_EXPORT int luaopen_directmethods_hub_core(lua_State *L);
+
+int luaopen_directmethods_hub_core(lua_State *L) {
+  lua_newtable(L);
+  l_hub_open(L);
+  return 1;
+}

@@ -1,0 +1,283 @@
+/* l_hub.c -- the hub's data plane in Lua. Loop thread only.
+**
+** The userdata is the context of the hub's events. When it is collected the hub
+** is closed and tells nobody.
+*/
+#include "lua/l_hub.h"
+
+enum { UV_LOOP = 1, UV_COUNT = 1 };
+
+static l_hub *open_box(lua_State *L) {
+  l_hub *box = luaL_checkudata(L, 1, DM_HUB_TYPE);
+  if (box->hub == NULL) luaL_error(L, "attempt to use a closed hub");
+  return box;
+}
+
+static dm_hub *open_hub(lua_State *L) {
+  return open_box(L)->hub;
+}
+
+/* A string or nil. */
+static dm_span optional(lua_State *L, int arg) {
+  if (lua_isnoneornil(L, arg)) return (dm_span){NULL, 0};
+  return dm_bind_span(L, arg);
+}
+
+/* hub(loop, config) -> hub | nil, name, message */
+static int l_hub_new(lua_State *L) {
+  dm_span hosts[DM_HUB_HOSTS];
+  dm_hub_options options = {.hosts = NULL};
+  dm_loop *loop = dm_bind_loop(L, 1);
+  l_hub_read_options(L, 2, &options, hosts);
+  l_hub *box = lua_newuserdatauv(L, sizeof *box, UV_COUNT);
+  *box = (l_hub){.loop = loop};
+  luaL_setmetatable(L, DM_HUB_TYPE);
+  lua_pushvalue(L, 1);
+  lua_setiuservalue(L, -2, UV_LOOP);
+  box->id = dm_loop_id(loop, box);
+  if (box->id == 0) return luaL_error(L, "not enough memory");
+  dm_err e;
+  box->hub = dm_hub_new(loop, &options, &l_hub_events, box, &e);
+  if (box->hub != NULL) return 1;
+  dm_ids_remove(&loop->ids, box->id);
+  return dm_bind_fail(L, &e);
+}
+
+static int l_hub_id(lua_State *L) {
+  const l_hub *box = luaL_checkudata(L, 1, DM_HUB_TYPE);
+  lua_pushinteger(L, (lua_Integer)box->id);
+  return 1;
+}
+
+/* hub:listen("mqtt"|"https", host, port[, cert_pem, key_pem]) -> port */
+static int l_hub_listen(lua_State *L) {
+  static const char *const services[] = {"mqtt", "https", NULL};
+  dm_hub *h = open_hub(L);
+  int service = luaL_checkoption(L, 2, NULL, services);
+  const char *host = luaL_checkstring(L, 3);
+  lua_Integer port = luaL_checkinteger(L, 4);
+  luaL_argcheck(L, port >= 0 && port <= 65535, 4, "port out of range");
+  dm_err e;
+  int bound = dm_hub_listen(h, service == 0 ? DM_HUB_MQTT : DM_HUB_HTTPS, host,
+                            (int)port, optional(L, 5), optional(L, 6), &e);
+  if (bound == 0) return dm_bind_fail(L, &e);
+  lua_pushinteger(L, bound);
+  return 1;
+}
+
+static unsigned check_rights(lua_State *L, int arg) {
+  unsigned rights = 0;
+  luaL_checktype(L, arg, LUA_TTABLE);
+  lua_Integer n = luaL_len(L, arg);
+  for (lua_Integer i = 1; i <= n; i++) {
+    lua_geti(L, arg, i);
+    const char *name = luaL_checkstring(L, -1);
+    const l_hub_right *r = l_hub_rights;
+    while (r->right != 0 && strcmp(r->name, name) != 0)
+      r++;
+    if (r->right == 0) luaL_argerror(L, arg, "unknown right");
+    rights |= r->right;
+    lua_pop(L, 1);
+  }
+  return rights;
+}
+
+/* hub:policy(name, primary, secondary, rights) */
+static int l_hub_policy(lua_State *L) {
+  dm_hub *h = open_hub(L);
+  dm_span name = dm_bind_span(L, 2), primary = dm_bind_span(L, 3);
+  dm_span secondary = optional(L, 4);
+  unsigned rights = check_rights(L, 5);
+  if (dm_hub_policy(h, name, primary, secondary, rights)) {
+    lua_pushboolean(L, true);
+    return 1;
+  }
+  dm_err e;
+  dm_fail(&e, DM_LIMIT_EXCEEDED, "policy: %d are the most", DM_HUB_POLICIES);
+  return dm_bind_fail(L, &e);
+}
+
+/* hub:put_identity(device, module|nil, primary, secondary, enabled) */
+static int l_hub_put_identity(lua_State *L) {
+  dm_hub *h = open_hub(L);
+  dm_span device = dm_bind_span(L, 2), module = optional(L, 3);
+  dm_span primary = optional(L, 4), secondary = optional(L, 5);
+  dm_err e;
+  if (dm_hub_put_identity(h, device, module, primary, secondary,
+                          lua_toboolean(L, 6), &e) != DM_OK)
+    return dm_bind_fail(L, &e);
+  lua_pushboolean(L, true);
+  return 1;
+}
+
+static int l_hub_remove_identity(lua_State *L) {
+  dm_hub *h = open_hub(L);
+  dm_span device = dm_bind_span(L, 2);
+  lua_pushboolean(L, dm_hub_remove_identity(h, device, optional(L, 3)));
+  return 1;
+}
+
+/* hub:connected(device, module|nil) -> connected, subscribed */
+static int l_hub_connected(lua_State *L) {
+  bool subscribed;
+  dm_hub *h = open_hub(L);
+  dm_span device = dm_bind_span(L, 2);
+  lua_pushboolean(L, dm_hub_connected(h, device, optional(L, 3), &subscribed));
+  lua_pushboolean(L, subscribed);
+  return 2;
+}
+
+static int l_hub_connections(lua_State *L) {
+  lua_pushinteger(L, dm_hub_connections(open_hub(L)));
+  return 1;
+}
+
+/* Whole header lines: each ends in CRLF, none is empty, nothing else controls. */
+static bool are_lines(dm_span s) {
+  size_t start = 0;
+  for (size_t i = 0; i < s.n; i++) {
+    unsigned char c = (unsigned char)s.p[i];
+    if (c >= ' ' && c != 0x7F) continue;
+    if (c != '\r' || i == start || i + 1 == s.n || s.p[i + 1] != '\n')
+      return false;
+    start = ++i + 1;
+  }
+  return start == s.n;
+}
+
+static int check_status(lua_State *L, int arg) {
+  lua_Integer status = luaL_checkinteger(L, arg);
+  luaL_argcheck(L, status >= 200 && status <= 599, arg, "status out of range");
+  return (int)status;
+}
+
+/* hub:answer(request, status, fields|nil, body|nil) -> boolean */
+static int l_hub_answer(lua_State *L) {
+  dm_hub *h = open_hub(L);
+  uint64_t request = (uint64_t)luaL_checkinteger(L, 2);
+  int status = check_status(L, 3);
+  dm_span fields = optional(L, 4), body = optional(L, 5);
+  luaL_argcheck(L, are_lines(fields), 4, "must be whole header lines");
+  lua_pushboolean(L, dm_hub_answer(h, request, status, fields, body));
+  return 1;
+}
+
+/* hub:answer_error(request, "E", status, name, text) -> boolean */
+static int l_hub_answer_error(lua_State *L) {
+  static const char *const formats[] = {"E", NULL};
+  dm_hub *h = open_hub(L);
+  uint64_t request = (uint64_t)luaL_checkinteger(L, 2);
+  luaL_checkoption(L, 3, NULL, formats);
+  int status = check_status(L, 4);
+  size_t n;
+  const char *name = luaL_checklstring(L, 5, &n);
+  luaL_argcheck(L,
+                n > 0 &&
+                    strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                 "abcdefghijklmnopqrstuvwxyz"
+                                 "0123456789") == n &&
+                    n <= 64,
+                5, "must be a name");
+  lua_pushboolean(
+      L, dm_hub_answer_error(h, request, status, name, dm_bind_span(L, 6)));
+  return 1;
+}
+
+/* hub:twin_result(connection, status, rid, version|nil, payload) -> boolean */
+static int l_hub_twin_result(lua_State *L) {
+  dm_hub *h = open_hub(L);
+  uint64_t connection = (uint64_t)luaL_checkinteger(L, 2);
+  int status = check_status(L, 3);
+  dm_span rid = dm_bind_span(L, 4);
+  lua_Integer version = luaL_optinteger(L, 5, -1);
+  lua_pushboolean(L, dm_hub_twin_result(h, connection, status, rid, version,
+                                        optional(L, 6)));
+  return 1;
+}
+
+static int l_hub_watch_calls(lua_State *L) {
+  dm_hub_watch_calls(open_hub(L), lua_toboolean(L, 2));
+  return 0;
+}
+
+static int l_hub_counters(lua_State *L) {
+  dm_hub *h = open_hub(L);
+  const dm_hub_counters *c = dm_hub_counted(h);
+  lua_newtable(L);
+#define X(name)                                                                \
+  lua_pushinteger(L, (lua_Integer)c->name);                                    \
+  lua_setfield(L, -2, #name);
+  DM_HUB_COUNTER_MAP(X)
+#undef X
+  lua_pushinteger(L, (lua_Integer)dm_hub_under_way(h));
+  lua_setfield(L, -2, "calls_under_way");
+  return 1;
+}
+
+static int l_hub_stop(lua_State *L) {
+  dm_hub *h = open_hub(L);
+  dm_hub_stop(h, dm_bind_ms(L, 2, 0));
+  return 0;
+}
+
+static int l_hub_close(lua_State *L) {
+  const l_hub *box = luaL_checkudata(L, 1, DM_HUB_TYPE);
+  if (box->hub != NULL) dm_hub_close(box->hub);
+  return 0;
+}
+
+static int l_hub_gc(lua_State *L) {
+  l_hub *box = luaL_checkudata(L, 1, DM_HUB_TYPE);
+  dm_hub *h = box->hub;
+  if (h == NULL) return 0;
+  box->hub = NULL;
+  dm_ids_remove(&box->loop->ids, box->id);
+  dm_hub_detach(h);
+  dm_hub_close(h);
+  return 0;
+}
+
+static int l_hub_tostring(lua_State *L) {
+  const l_hub *box = luaL_checkudata(L, 1, DM_HUB_TYPE);
+  if (box->hub == NULL)
+    lua_pushliteral(L, "hub (closed)");
+  else
+    lua_pushfstring(L, "hub (%d connected)", dm_hub_connections(box->hub));
+  return 1;
+}
+
+static const luaL_Reg METHODS[] = {
+    {"id", l_hub_id},
+    {"listen", l_hub_listen},
+    {"policy", l_hub_policy},
+    {"put_identity", l_hub_put_identity},
+    {"remove_identity", l_hub_remove_identity},
+    {"connected", l_hub_connected},
+    {"connections", l_hub_connections},
+    {"answer", l_hub_answer},
+    {"answer_error", l_hub_answer_error},
+    {"twin_result", l_hub_twin_result},
+    {"watch_calls", l_hub_watch_calls},
+    {"counters", l_hub_counters},
+    {"stop", l_hub_stop},
+    {"close", l_hub_close},
+    {NULL, NULL},
+};
+
+static const luaL_Reg META[] = {
+    {"__gc", l_hub_gc},
+    {"__close", l_hub_close},
+    {"__tostring", l_hub_tostring},
+    {NULL, NULL},
+};
+
+void l_hub_open(lua_State *L) {
+  if (luaL_newmetatable(L, DM_HUB_TYPE)) {
+    luaL_setfuncs(L, META, 0);
+    luaL_newlib(L, METHODS);
+    lua_setfield(L, -2, "__index");
+  }
+  lua_pop(L, 1);
+  lua_pushcfunction(L, l_hub_new);
+  lua_setfield(L, -2, "hub");
+}

@@ -1,0 +1,34 @@
+/* l_hub.h -- the hub as Lua has it, and its events. Loop thread only. */
+#ifndef DM_LUA_L_HUB_H
+#define DM_LUA_L_HUB_H
+
+#include "hub/hub.h"
+#include "lua/bind.h"
+
+#define DM_HUB_TYPE "directmethods.hub"
+
+typedef struct l_hub { /* the userdata */
+  dm_hub *hub;         /* NULL: closed */
+  dm_loop *loop;       /* kept alive by the userdata's uservalue */
+  uint64_t id;         /* events come under it */
+} l_hub;
+
+/* The context of the events is the userdata. */
+extern const dm_hub_events l_hub_events;
+
+typedef struct l_hub_right {
+  unsigned right;
+  const char *name;
+} l_hub_right;
+
+extern const l_hub_right l_hub_rights[]; /* ends with a right of 0 */
+
+/* Fill in options from the table at 'table'; raises on what is wrong. What is
+** borrowed lives as long as the table; 'hosts' has DM_HUB_HOSTS places. */
+void l_hub_read_options(lua_State *L, int table, dm_hub_options *o,
+                        dm_span *hosts);
+
+/* Add hub() to the table at the top. */
+void l_hub_open(lua_State *L);
+
+#endif

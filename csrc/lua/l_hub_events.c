@@ -1,0 +1,122 @@
+/* l_hub_events.c -- what the hub tells Lua: requests that are not method calls,
+** twin requests, calls that ended. Loop thread only.
+*/
+#include "lua/l_hub.h"
+
+const l_hub_right l_hub_rights[] = {
+    {DM_RIGHT_SERVICE_CONNECT, "ServiceConnect"},
+    {DM_RIGHT_DEVICE_CONNECT, "DeviceConnect"},
+    {DM_RIGHT_REGISTRY_READ, "RegistryRead"},
+    {DM_RIGHT_REGISTRY_WRITE, "RegistryWrite"},
+    {0, NULL},
+};
+
+static void deliver(l_hub *box, const char *name,
+                    int (*push)(void *lua, void *data), void *data) {
+  dm_event event = {.id = box->id, .name = name, .push = push, .data = data};
+  dm_loop_deliver(box->loop, &event);
+}
+
+/* http: request, method, path, query or nil, fields, body, rights */
+
+typedef struct http_data {
+  uint64_t request;
+  const dm_http_request *r;
+  unsigned rights;
+} http_data;
+
+/* The header lines, but for Authorization, which is nobody's business. */
+static void push_fields(lua_State *L, const dm_http_request *r) {
+  luaL_Buffer b;
+  luaL_buffinit(L, &b);
+  for (int i = 0; i < r->field_count; i++) {
+    const dm_http_field *f = &r->field[i];
+    if (dm_span_equal_nocase(f->name, DM_SPAN("Authorization"))) continue;
+    luaL_addlstring(&b, f->name.p, f->name.n);
+    luaL_addstring(&b, ": ");
+    luaL_addlstring(&b, f->value.n ? f->value.p : "", f->value.n);
+    luaL_addstring(&b, "\r\n");
+  }
+  luaL_pushresult(&b);
+}
+
+static int push_http(void *lua, void *data) {
+  lua_State *L = lua;
+  const http_data *d = data;
+  luaL_checkstack(L, 12, NULL);
+  lua_pushinteger(L, (lua_Integer)d->request);
+  dm_bind_push_span(L, d->r->method);
+  dm_bind_push_span(L, d->r->path);
+  dm_bind_push_span(L, d->r->query);
+  push_fields(L, d->r);
+  lua_pushlstring(L, d->r->body.n ? d->r->body.p : "", d->r->body.n);
+  lua_newtable(L);
+  for (const l_hub_right *i = l_hub_rights; i->right != 0; i++) {
+    if (!(d->rights & i->right)) continue;
+    lua_pushboolean(L, true);
+    lua_setfield(L, -2, i->name);
+  }
+  return 7;
+}
+
+static void on_http(void *context, uint64_t request, const dm_http_request *r,
+                    unsigned rights) {
+  http_data data = {request, r, rights};
+  deliver(context, "http", push_http, &data);
+}
+
+/* twin: connection, device, module or nil, kind, rid, payload */
+
+static int push_twin(void *lua, void *data) {
+  lua_State *L = lua;
+  const dm_hub_twin *t = data;
+  lua_pushinteger(L, (lua_Integer)t->connection);
+  dm_bind_push_span(L, t->device);
+  dm_bind_push_span(L, t->module);
+  lua_pushstring(L, t->reported ? "reported" : "get");
+  dm_bind_push_span(L, t->rid);
+  lua_pushlstring(L, t->payload.n ? t->payload.p : "", t->payload.n);
+  return 6;
+}
+
+static void on_twin(void *context, const dm_hub_twin *twin) {
+  dm_hub_twin copy = *twin;
+  deliver(context, "twin", push_twin, &copy);
+}
+
+/* call: device, module or nil, method, outcome, status, error code, seconds */
+
+static int push_call(void *lua, void *data) {
+  lua_State *L = lua;
+  const dm_hub_call *c = data;
+  dm_bind_push_span(L, c->device);
+  dm_bind_push_span(L, c->module);
+  dm_bind_push_span(L, c->method);
+  lua_pushstring(L, c->outcome);
+  lua_pushinteger(L, c->status);
+  lua_pushinteger(L, c->code);
+  lua_pushnumber(L, c->seconds);
+  return 7;
+}
+
+static void on_call(void *context, const dm_hub_call *call) {
+  dm_hub_call copy = *call;
+  deliver(context, "call", push_call, &copy);
+}
+
+/* closed: nothing; the last event */
+static void on_closed(void *context) {
+  l_hub *box = context;
+  dm_loop *loop = box->loop;
+  uint64_t id = box->id;
+  box->hub = NULL;
+  deliver(box, "closed", NULL, NULL);
+  dm_ids_remove(&loop->ids, id);
+}
+
+const dm_hub_events l_hub_events = {
+    .on_http = on_http,
+    .on_twin = on_twin,
+    .on_call = on_call,
+    .on_closed = on_closed,
+};

@@ -1,0 +1,71 @@
+/* l_hub_options.c -- the hub's options from a Lua table. Loop thread only. */
+#include <math.h>
+
+#include "lua/l_hub.h"
+
+static void read_hosts(lua_State *L, int table, dm_hub_options *o,
+                       dm_span *hosts) {
+  if (lua_getfield(L, table, "hostnames") != LUA_TTABLE)
+    luaL_error(L, "field 'hostnames' must be a table");
+  lua_Integer n = luaL_len(L, -1);
+  if (n < 1 || n > DM_HUB_HOSTS)
+    luaL_error(L, "field 'hostnames' must hold 1 to %d names", DM_HUB_HOSTS);
+  for (int i = 0; i < n; i++) {
+    if (lua_geti(L, -1, i + 1) != LUA_TSTRING)
+      luaL_error(L, "field 'hostnames' must hold strings");
+    hosts[i].p = lua_tolstring(L, -1, &hosts[i].n);
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 1);
+  o->hosts = hosts;
+  o->host_count = (int)n;
+}
+
+static dm_hub_contract read_contract(lua_State *L, int table) {
+  const char *name = dm_bind_text_field(L, table, "contract");
+  if (name == NULL) return DM_CONTRACT_BY_VERSION;
+  if (strcmp(name, "2017") == 0) return DM_CONTRACT_2017;
+  if (strcmp(name, "2019") == 0) return DM_CONTRACT_2019;
+  luaL_error(L, "field 'contract' must be '2017' or '2019'");
+  return DM_CONTRACT_BY_VERSION;
+}
+
+/* A field of the table at the top times 'scale'; absent: left as it is. */
+static void read_limit(lua_State *L, const char *name, lua_Number scale,
+                       int64_t *limit) {
+  if (lua_getfield(L, -1, name) != LUA_TNIL) {
+    int is_number;
+    lua_Number n = ceil(lua_tonumberx(L, -1, &is_number) * scale);
+    if (!is_number || !(n >= 1 && n <= DM_HUB_LIMIT_MAX))
+      luaL_error(L, "field 'limits.%s' is out of range", name);
+    *limit = (int64_t)n;
+  }
+  lua_pop(L, 1);
+}
+
+static void read_limits(lua_State *L, int table, dm_hub_limits *limits) {
+  *limits = dm_hub_limits_default();
+  int found = lua_getfield(L, table, "limits");
+  if (found != LUA_TNIL && found != LUA_TTABLE)
+    luaL_error(L, "field 'limits' must be a table");
+  if (found == LUA_TTABLE) {
+#define X(name, value) read_limit(L, #name, 1, &limits->name);
+    DM_HUB_COUNT_MAP(X)
+#undef X
+#define X(name, value) read_limit(L, #name, 1000, &limits->name);
+    DM_HUB_TIME_MAP(X)
+#undef X
+  }
+  lua_pop(L, 1);
+}
+
+void l_hub_read_options(lua_State *L, int table, dm_hub_options *o,
+                        dm_span *hosts) {
+  luaL_checktype(L, table, LUA_TTABLE);
+  read_hosts(L, table, o, hosts);
+  o->contract = read_contract(L, table);
+  o->api_version_optional =
+      dm_bind_boolean_field(L, table, "api_version_optional");
+  o->documented_charset = dm_bind_boolean_field(L, table, "documented_charset");
+  read_limits(L, table, &o->limits);
+}
