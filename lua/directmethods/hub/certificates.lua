@@ -1,0 +1,126 @@
+--- A certificate authority of the hub's own and a server certificate by it:
+-- ECDSA P-256, made anew with each call.
+
+local M = {}
+
+local DAY = 86400 -- seconds
+local BACKDATED = DAY -- peers' clocks may be behind
+local CA_LIFE = 3650 * DAY
+local SERVER_LIFE = 365 * DAY
+local SERIAL_BYTES = 16
+
+local CA_NAME = "directmethods local hub CA"
+local SERVER_NAME = "directmethods local hub"
+
+local function load_luaossl()
+  local ok, bignum = pcall(require, "openssl.bignum")
+  if not ok then
+    error("dm.hub: making certificates needs luaossl (LuaRocks: luaossl, Debian: "
+      .. "lua-luaossl); without it give tls = { cert =, key = } or tls = false", 0)
+  end
+  return {
+    bignum = bignum,
+    pkey = require "openssl.pkey",
+    rand = require "openssl.rand",
+    x509 = require "openssl.x509",
+    name = require "openssl.x509.name",
+    altname = require "openssl.x509.altname",
+    extension = require "openssl.x509.extension",
+  }
+end
+
+local function new_key(ssl)
+  return ssl.pkey.new { type = "EC", curve = "prime256v1" }
+end
+
+-- A certificate with everything but what tells a CA from a server.
+local function blank(ssl, common_name, life)
+  local cert = ssl.x509.new()
+  local now = os.time()
+  local subject = ssl.name.new()
+  subject:add("CN", common_name)
+  cert:setVersion(3)
+  cert:setSerial(ssl.bignum.fromBinary("\1" .. ssl.rand.bytes(SERIAL_BYTES - 1)))
+  cert:setSubject(subject)
+  cert:setLifetime(now - BACKDATED, now + life)
+  return cert
+end
+
+local function extend(ssl, cert, issuer, extensions)
+  local context = { subject = cert, issuer = issuer }
+  for _, entry in ipairs(extensions) do
+    cert:addExtension(ssl.extension.new(entry[1], entry[2], context))
+  end
+end
+
+-- Each authority has a name of its own: a client may trust several.
+local function make_ca(ssl)
+  local key = new_key(ssl)
+  local mark = ("%08x"):format(string.unpack("I4", ssl.rand.bytes(4)))
+  local cert = blank(ssl, CA_NAME .. " " .. mark, CA_LIFE)
+  cert:setIssuer(cert:getSubject())
+  cert:setPublicKey(key)
+  extend(ssl, cert, cert, {
+    { "basicConstraints", "critical,CA:TRUE,pathlen:0" },
+    { "keyUsage", "critical,keyCertSign,cRLSign" },
+    { "subjectKeyIdentifier", "hash" },
+  })
+  cert:sign(key)
+  return cert, key
+end
+
+local function is_address(name)
+  return name:find("^%d+%.%d+%.%d+%.%d+$") or name:find(":", 1, true)
+end
+
+local function alternatives(ssl, names)
+  local list, seen = ssl.altname.new(), {}
+  for _, name in ipairs(names) do
+    local lower = name:lower()
+    if not seen[lower] then
+      seen[lower] = true
+      list:add(is_address(name) and "IP" or "DNS", name)
+    end
+  end
+  return list
+end
+
+local function make_server(ssl, names, ca, ca_key)
+  local key = new_key(ssl)
+  local cert = blank(ssl, SERVER_NAME, SERVER_LIFE)
+  cert:setIssuer(ca:getSubject())
+  cert:setPublicKey(key)
+  cert:setSubjectAlt(alternatives(ssl, names))
+  extend(ssl, cert, ca, {
+    { "basicConstraints", "critical,CA:FALSE" },
+    { "keyUsage", "critical,digitalSignature" },
+    { "extendedKeyUsage", "serverAuth" },
+    { "subjectKeyIdentifier", "hash" },
+    { "authorityKeyIdentifier", "keyid:always" },
+  })
+  cert:sign(ca_key)
+  return cert, key
+end
+
+---@class directmethods.HubCertificates
+---@field ca string   the authority's certificate, PEM
+---@field cert string the server's certificate, PEM
+---@field key string  the server's private key, PEM
+
+--- Make an authority (valid 10 years) and a server certificate (1 year) for these
+-- host names and addresses; both are valid from a day ago. The authority's key is
+-- forgotten at once. Raises when luaossl is not installed.
+---@param names string[] host names and IP addresses
+---@return directmethods.HubCertificates
+function M.make(names)
+  local ssl = load_luaossl()
+  local ca, ca_key = make_ca(ssl)
+  local cert, key = make_server(ssl, names, ca, ca_key)
+  return {
+    ca = ca:toPEM(),
+    cert = cert:toPEM(),
+    key = key:toPEM("private"),
+  }
+end
+
+return M

@@ -1,0 +1,28 @@
+--- The class of hubs; init.lua and clients.lua give it its methods.
+
+local M = {}
+
+--- A local hub. `<close>` works on it.
+---@class directmethods.Hub
+---@field hostname string
+local Hub = { __name = "directmethods.Hub" }
+Hub.__index = Hub
+
+--- Raises at the caller of the method that calls this.
+function M.check_self(hub, what, level)
+  if getmetatable(hub) ~= Hub then
+    error(("%s: called on a %s (is it hub:name(...) with a colon?)"):format(
+      what, type(hub)), level or 3)
+  end
+end
+
+function M.check_open(hub, what)
+  M.check_self(hub, what, 4)
+  if not hub.state.open then
+    error(what .. ": attempt to use a closed hub", 3)
+  end
+end
+
+M.Hub = Hub
+
+return M

@@ -1,0 +1,197 @@
+--- The options of dm.hub: what they may be, and the configuration they make.
+
+local options = require "directmethods.options"
+
+local M = {}
+
+---@class directmethods.HubOptions
+---@field host string? address to listen on; default "127.0.0.1". Another than a
+---  loopback address needs tls, or insecure
+---@field mqtt_port integer? default 0: any free port
+---@field https_port integer? default 0: any free port
+---@field hostname string? the HostName of connection strings and tokens; default
+---  "localhost"
+---@field aliases string[]? further names that clients may use; at most 15
+---@field tls boolean|{ cert: string, key: string, ca: string? }|nil default true: a
+---  certificate authority of its own. false: plain TCP. cert, key, ca: PEM text or
+---  paths; ca is what its clients trust (default: the system's)
+---@field insecure boolean? allow plain TCP beyond loopback; default false
+---@field contract "2017"|"2019"|nil for all, whatever their api-version: payloads to
+---  8,192 bytes and response time-outs 1 to 3600 s, or 131,072 bytes and 5 to 300 s;
+---  default: by api-version, the second from 2019-01-01 on
+---@field api_version_optional boolean? take requests without one; default false
+---@field documented_charset boolean? refuse payload names and texts outside the
+---  documentation's character set; default false
+---@field limits directmethods.HubLimits?
+
+--- Numbers, bytes and seconds of real time.
+---@class directmethods.HubLimits
+---@field connections integer? open at each port; default 20000
+---@field identities integer? devices and modules; default 1000000
+---@field calls integer? under way; default 50000
+---@field calls_per_device integer? under way at one device, then 403800; default 100
+---@field waiting_bytes integer? of payloads that wait for their device; default 64 MiB
+---@field filters integer? subscriptions of one session; default 128
+---@field filter_size integer? bytes of one; default 512
+---@field packet_filters integer? filters in one SUBSCRIBE; default 256
+---@field connect_size integer? bytes of a CONNECT; default 8192
+---@field packet_size integer? bytes of another MQTT packet; default 256 KiB
+---@field mqtt_output integer? bytes queued for one device; default 1 MiB
+---@field http_output integer? bytes queued for one caller; default 16 MiB
+---@field target_size integer? bytes of a request's target; default 8192
+---@field header_size integer? bytes of a header block; default 16 KiB
+---@field header_fields integer? default 64
+---@field body_size integer? bytes of a request's body; default 1 MiB
+---@field handshake_timeout number? TLS; default 10
+---@field connect_timeout number? until a CONNECT is whole; default 10
+---@field keepalive_cap number? the longest silence of a device; default 1767
+---@field header_timeout number? for a header block; default 10
+---@field body_timeout number? for a body; default 30
+---@field idle_timeout number? between two requests; default 120
+---@field write_timeout number? without progress in writing; default 60
+
+local WHAT = "dm.hub"
+local ALIASES_MAX = 15
+local HOST_MAX = 253 -- characters of a host name
+local COUNT_MAX = 2147483647
+local SECONDS_MAX = 2147483
+
+local function host_rule(value)
+  if #value <= HOST_MAX and value:find("^[%w%-_.]+$") then return nil end
+  return "must be a host name without a port"
+end
+
+local function aliases_rule(value)
+  for key, alias in pairs(value) do
+    if math.type(key) ~= "integer" or type(alias) ~= "string" or host_rule(alias) then
+      return "must be a list of host names without ports"
+    end
+  end
+  if #value > ALIASES_MAX then
+    return ("must hold at most %d names"):format(ALIASES_MAX)
+  end
+end
+
+local function bind_rule(value)
+  if #value <= HOST_MAX and value:find("^[%w%-_.:]+$") then return nil end
+  return "must be an IP address or a host name without a port"
+end
+
+local function port()
+  return { "integer", default = 0, min = 0, max = 65535 }
+end
+
+local function limits(counts, seconds)
+  local fields = {}
+  for name in counts:gmatch("[%a_]+") do
+    fields[name] = { "integer", min = 1, max = COUNT_MAX }
+  end
+  for name in seconds:gmatch("[%a_]+") do
+    fields[name] = { "number", min = 0.001, max = SECONDS_MAX }
+  end
+  return { "table", default = {}, fields = fields }
+end
+
+local SPEC = {
+  host = { "string", default = "127.0.0.1", check = bind_rule },
+  mqtt_port = port(),
+  https_port = port(),
+  hostname = { "string", default = "localhost", check = host_rule },
+  aliases = { "table", default = {}, check = aliases_rule },
+  tls = {
+    "table|boolean",
+    default = true,
+    fields = {
+      cert = { "string", required = true },
+      key = { "string", required = true },
+      ca = { "string" },
+    },
+  },
+  insecure = { "boolean", default = false },
+  contract = { "string", choices = { "2017", "2019" } },
+  api_version_optional = { "boolean", default = false },
+  documented_charset = { "boolean", default = false },
+  limits = limits([[
+    connections identities calls calls_per_device waiting_bytes filters filter_size
+    packet_filters connect_size packet_size mqtt_output http_output target_size
+    header_size header_fields body_size
+  ]], [[
+    handshake_timeout connect_timeout keepalive_cap header_timeout body_timeout
+    idle_timeout write_timeout
+  ]]),
+}
+
+local LEVEL = 2 -- from here up to the caller of dm.hub
+
+local function fail(option, rule)
+  options.fail(WHAT, ("option '%s'"):format(option), rule, LEVEL)
+end
+
+local function is_loopback(host)
+  return host == "localhost" or host == "::1"
+    or host:find("^127%.%d+%.%d+%.%d+$") ~= nil
+end
+
+local function read_pem(tls, name)
+  local value = tls[name]
+  if not value or value:find("-----BEGIN", 1, true) then return value end
+  local file, why = io.open(value, "rb")
+  if not file then fail("tls." .. name, "cannot be read: " .. why) end
+  local text = file:read("a")
+  file:close()
+  if not text or not text:find("-----BEGIN", 1, true) then
+    fail("tls." .. name, "must be PEM text or the path of a PEM file")
+  end
+  return text
+end
+
+local function read_tls(config)
+  local tls = config.tls
+  if type(tls) == "table" then
+    config.tls = {
+      cert = read_pem(tls, "cert"),
+      key = read_pem(tls, "key"),
+      ca = read_pem(tls, "ca"),
+    }
+  elseif not tls and not config.insecure and not is_loopback(config.host) then
+    fail("host", "must be a loopback address when tls is false, or else set "
+      .. "insecure = true: tokens and payloads would cross the network in the clear")
+  end
+end
+
+local function unique(names)
+  local list, seen = {}, {}
+  for _, name in ipairs(names) do
+    local lower = name:lower()
+    if not seen[lower] then
+      seen[lower] = true
+      list[#list + 1] = name
+    end
+  end
+  return list
+end
+
+--- The configuration of a hub. Raises at the caller of dm.hub.
+---@param opts table? the options
+---@return table config with `hostnames`, all names that clients may call it by
+function M.read(opts)
+  local config = options.check(opts, SPEC, WHAT, 1)
+  read_tls(config)
+  config.hostnames = unique { config.hostname, table.unpack(config.aliases) }
+  return config
+end
+
+local ANY = { ["0.0.0.0"] = "127.0.0.1", ["::"] = "::1" }
+
+--- Where clients in this process connect to.
+function M.reach(config)
+  return ANY[config.host] or config.host
+end
+
+--- The names that the hub's own certificate is for.
+function M.certificate_names(config)
+  return { config.hostname, "localhost", "127.0.0.1", "::1", M.reach(config),
+    table.unpack(config.aliases) }
+end
+
+return M

@@ -1,0 +1,161 @@
+--- Identities as JSON documents of the registry, and the rules for their parts.
+
+local core = require "directmethods.core"
+local json = require "directmethods.json"
+local options = require "directmethods.options"
+
+local M = {}
+
+local KEY_BYTES = 32 -- of a key made here
+local KEY_MIN, KEY_MAX = 16, 64 -- bytes of a key that is given
+local REASON_MAX = 128 -- characters
+local NEVER = "0001-01-01T00:00:00"
+
+--- The rule that a device or module id breaks, or nil.
+---@param id any
+---@return string?
+function M.wrong_id(id)
+  if type(id) ~= "string" then return "must be a string, not a " .. type(id) end
+  return options.rules.identity(id)
+end
+
+--- The rule that a given key breaks, or nil.
+---@param key any
+---@return string?
+function M.wrong_key(key)
+  local bytes = type(key) == "string" and core.base64_decode(key)
+  if bytes and #bytes >= KEY_MIN and #bytes <= KEY_MAX then return nil end
+  return ("must be base64 of %d to %d bytes"):format(KEY_MIN, KEY_MAX)
+end
+
+---@return string key random, base64
+function M.new_key()
+  return core.base64_encode(core.random(KEY_BYTES))
+end
+
+-- Reading ------------------------------------------------------------------
+
+-- The member `name`, checked to be of a type; nil: absent, null or an empty text.
+local function member(document, name, kind)
+  local value = document[name]
+  if value == nil or value == json.null or value == "" then return nil end
+  if type(value) ~= kind then
+    error({ rule = ("'%s' must be of type %s"):format(name, kind) }, 0)
+  end
+  return value
+end
+
+local function refuse(rule)
+  error({ rule = rule }, 0)
+end
+
+local function read_key(keys, name)
+  local key = member(keys, name, "string")
+  local wrong = key and M.wrong_key(key)
+  if wrong then refuse(("'%s' %s"):format(name, wrong)) end
+  return key
+end
+
+local function read_authentication(document, fields)
+  local authentication = member(document, "authentication", "table")
+  if not authentication then return end
+  local kind = member(authentication, "type", "string") or "sas"
+  local thumbprints = member(authentication, "x509Thumbprint", "table") or {}
+  if kind ~= "sas" or member(thumbprints, "primaryThumbprint", "string")
+    or member(thumbprints, "secondaryThumbprint", "string") then
+    refuse("the authentication type must be sas: this hub knows symmetric keys alone")
+  end
+  local keys = member(authentication, "symmetricKey", "table") or {}
+  fields.primary_key = read_key(keys, "primaryKey")
+  fields.secondary_key = read_key(keys, "secondaryKey")
+end
+
+local function read_status(document, fields)
+  local status = member(document, "status", "string")
+  if status then
+    status = status:lower()
+    if status ~= "enabled" and status ~= "disabled" then
+      refuse("'status' must be enabled or disabled")
+    end
+    fields.enabled = status == "enabled"
+  end
+  fields.status_reason = member(document, "statusReason", "string")
+  local length = fields.status_reason and utf8.len(fields.status_reason)
+  if length and length > REASON_MAX then
+    refuse(("'statusReason' must not be longer than %d characters"):format(REASON_MAX))
+  end
+end
+
+local function read_members(document, device_id, module_id)
+  if member(document, "deviceId", "string") ~= device_id then
+    refuse("'deviceId' must be the one in the path")
+  elseif member(document, "moduleId", "string") ~= module_id then
+    refuse("'moduleId' must be the one in the path")
+  end
+  local fields = {}
+  local capabilities = member(document, "capabilities", "table")
+  if capabilities and capabilities.iotEdge == true then
+    refuse("'capabilities.iotEdge' must be false: this hub has no edge devices")
+  end
+  read_authentication(document, fields)
+  if not module_id then read_status(document, fields) end
+  return fields
+end
+
+--- What a registry document asks for: primary_key, secondary_key, enabled,
+-- status_reason, each nil when it is absent, null or "". Nil and the broken rule:
+-- it is none.
+---@param body string
+---@param device_id string of the path
+---@param module_id string?
+---@return table? fields
+---@return string? rule
+function M.read(body, device_id, module_id)
+  local document = json.decode(body)
+  if type(document) ~= "table" then return nil, "the body must be a JSON object" end
+  local ok, result = pcall(read_members, document, device_id, module_id)
+  if ok then return result end
+  if type(result) ~= "table" then error(result, 0) end
+  return nil, result.rule
+end
+
+-- Writing ------------------------------------------------------------------
+
+local COMMON_HEAD = [["generationId":$generation,"etag":$etag,]]
+  .. [["connectionState":$connection,]]
+local COMMON_TAIL = [["connectionStateUpdatedTime":$never,$status_time]]
+  .. [["lastActivityTime":$never,"cloudToDeviceMessageCount":0,]]
+  .. [["authentication":{"symmetricKey":{"primaryKey":$primary,]]
+  .. [["secondaryKey":$secondary},"x509Thumbprint":{"primaryThumbprint":null,]]
+  .. [["secondaryThumbprint":null},"type":"sas"}]]
+
+local DEVICE = [[{"deviceId":$device,]] .. COMMON_HEAD
+  .. [["status":$status,"statusReason":$reason,]] .. COMMON_TAIL
+  .. [[,"capabilities":{"iotEdge":false},"deviceScope":null}]]
+local MODULE = [[{"moduleId":$module,"managedBy":null,"deviceId":$device,]]
+  .. COMMON_HEAD .. COMMON_TAIL .. "}"
+
+--- An identity as the registry shows it.
+---@param record directmethods.IdentityRecord
+---@param connected boolean
+---@return string json
+function M.write(record, connected)
+  local values = {
+    device = record.device_id,
+    module = record.module_id,
+    generation = record.generation_id,
+    etag = record.etag,
+    connection = connected and "Connected" or "Disconnected",
+    status = record.enabled and "enabled" or "disabled",
+    reason = record.status_reason or json.null,
+    never = NEVER,
+    primary = record.primary_key,
+    secondary = record.secondary_key,
+  }
+  for name, value in pairs(values) do values[name] = json.encode(value) end
+  values.status_time = record.module_id and ""
+    or ('"statusUpdatedTime":%s,'):format(json.encode(record.status_time or NEVER))
+  return ((record.module_id and MODULE or DEVICE):gsub("%$([%a_]+)", values))
+end
+
+return M

@@ -1,0 +1,162 @@
+--- dm.hub: an Azure IoT Hub for direct methods in this process.
+--
+-- Calls are the C data plane's business and never come here; registry, twins and
+-- certificates are.
+
+local class = require "directmethods.hub.class"
+local certificates = require "directmethods.hub.certificates"
+local configs = require "directmethods.hub.config"
+local errors = require "directmethods.errors"
+local planes = require "directmethods.hub.plane"
+local task = require "directmethods.task"
+
+require "directmethods.hub.clients"
+
+local M = {}
+
+local STOP = 5 -- default seconds that pending requests have at hub:stop
+
+local Hub = class.Hub
+local check_self, check_open = class.check_self, class.check_open
+
+function Hub:__tostring()
+  local ports = self.state.ports
+  if not self.state.open then return "directmethods.hub (closed)" end
+  return ("directmethods.hub (%s, MQTT %d, HTTP %d)"):format(
+    self.config.host, ports.mqtt, ports.https)
+end
+
+-- Facts --------------------------------------------------------------------
+
+--- The path of a file with the CA certificate that clients must trust; only this
+-- user may read it. Made by the first call, removed when the hub is closed.
+---@return string? path nil without err: plain, or a certificate without `ca`
+---@return directmethods.Error? err
+function Hub:ca_file()
+  check_open(self, "hub:ca_file")
+  local state = self.state
+  if state.ca_path or not state.ca then return state.ca_path end
+  local path = os.tmpname()
+  local file, why = io.open(path, "w")
+  if not file or not file:write(state.ca) or not file:close() then
+    os.remove(path)
+    return nil, errors.new {
+      name = "SystemError",
+      message = "hub:ca_file: cannot write the file: " .. (why or "disk full"),
+    }
+  end
+  state.ca_path = path
+  return path
+end
+
+--- The ports it listens on.
+---@return { mqtt: integer, https: integer }
+function Hub:ports()
+  check_open(self, "hub:ports")
+  local ports = self.state.ports
+  return { mqtt = ports.mqtt, https = ports.https }
+end
+
+--- What the hub has counted since it began: each drop and refusal by its reason.
+---@return table<string, integer>
+function Hub:counters()
+  check_open(self, "hub:counters")
+  return self.state.plane:counters()
+end
+
+---@class directmethods.HubCall
+---@field device_id string
+---@field module_id string?
+---@field method string "" when the request named none
+---@field outcome string "Answered" or the error's name
+---@field status integer the device's; 0: none
+---@field code integer the error's; 0: none
+---@field elapsed number seconds
+
+--- Be told of events; nil ends it. "call": a method call has ended.
+--- ```lua
+--- hub:on("call", function(call) print(call.device_id, call.method, call.outcome) end)
+--- ```
+---@param event "call"
+---@param fn fun(call: directmethods.HubCall)? runs as a task
+function Hub:on(event, fn)
+  check_open(self, "hub:on")
+  if event ~= "call" then error("hub:on: event must be 'call'", 2) end
+  if fn ~= nil and type(fn) ~= "function" then
+    error(("hub:on: fn must be a function or nil, not a %s"):format(type(fn)), 2)
+  end
+  self.state.on_call = fn
+  self.state.plane:watch_calls(fn ~= nil)
+end
+
+-- Ending -------------------------------------------------------------------
+
+--- Take no new connections, let pending requests be answered for at most so many
+-- seconds of real time, and wait until the hub is closed.
+---@param seconds number? default 5
+---@return boolean? closed
+---@return directmethods.Error? err
+function Hub:stop(seconds)
+  check_open(self, "hub:stop")
+  seconds = seconds or STOP
+  if type(seconds) ~= "number" or not (seconds >= 0 and seconds <= 3600) then
+    error("hub:stop: seconds must be a number from 0 to 3600", 2)
+  end
+  task.current("hub:stop")
+  planes.stop(self.state, seconds)
+  return planes.wait_closed(self.state)
+end
+
+--- Close at once: connections are dropped, pending calls end unanswered. Returns
+-- before the last is gone; silent the second time.
+function Hub:close()
+  check_self(self, "hub:close")
+  planes.close(self.state)
+end
+
+Hub.__close = Hub.close
+Hub.__gc = Hub.close
+
+--- Wait until the hub was closed and nothing of it is left.
+---@param timeout number? seconds; default: none
+---@return boolean? closed
+---@return directmethods.Error? err
+function Hub:closed(timeout)
+  check_self(self, "hub:closed")
+  if timeout ~= nil
+    and (type(timeout) ~= "number" or not (timeout >= 0 and timeout < 1e9)) then
+    error("hub:closed: timeout must be a number of seconds from 0", 2)
+  end
+  return planes.wait_closed(self.state, timeout)
+end
+
+-- Beginning ----------------------------------------------------------------
+
+local function own_certificate(config)
+  if config.tls ~= true then return config.tls end
+  return certificates.make(configs.certificate_names(config))
+end
+
+--- Start a hub: it listens when this returns. Raises on wrong options, and when tls
+-- is true and luaossl is not installed.
+--- ```lua
+--- local hub <close> = assert(dm.hub { tls = false })
+--- ```
+---@param opts directmethods.HubOptions?
+---@return directmethods.Hub? hub
+---@return directmethods.Error? err a port is taken or not allowed; a bad certificate
+function M.hub(opts)
+  local config = configs.read(opts)
+  local tls = own_certificate(config)
+  config.tls = tls and true
+  local state, err = planes.start(config, tls or {})
+  if not state then return nil, err end
+  return setmetatable({
+    hostname = config.hostname,
+    gateway = config.hostname ~= "localhost" and configs.reach(config) or nil,
+    config = config,
+    state = state,
+  }, Hub)
+end
+
+return M

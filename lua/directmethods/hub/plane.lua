@@ -1,0 +1,166 @@
+--- The life of a hub: the C data plane, what Lua keeps beside it, and its events.
+-- The state of a hub is a table of its own, so that the hub itself is collected, and
+-- closed, while the loop still holds the state.
+
+local core = require "directmethods.core"
+local errors = require "directmethods.errors"
+local identity = require "directmethods.hub.identity"
+local registry = require "directmethods.hub.registry"
+local routes = require "directmethods.hub.routes"
+local stores = require "directmethods.hub.store"
+local task = require "directmethods.task"
+local twins = require "directmethods.hub.twins"
+
+local M = {}
+
+-- IoT Hub's own policies.
+local POLICIES = {
+  { "iothubowner", "RegistryRead", "RegistryWrite", "ServiceConnect", "DeviceConnect" },
+  { "service", "ServiceConnect" },
+  { "device", "DeviceConnect" },
+  { "registryRead", "RegistryRead" },
+  { "registryReadWrite", "RegistryRead", "RegistryWrite" },
+}
+
+---@type string[]
+M.POLICY_NAMES = {}
+for i, policy in ipairs(POLICIES) do M.POLICY_NAMES[i] = policy[1] end
+
+---@class directmethods.HubState
+---@field plane userdata       the C hub
+---@field open boolean         neither stopped nor closed
+---@field gone boolean         closed, and nothing of it is left
+---@field store directmethods.Store
+---@field registry directmethods.Registry
+---@field policies table<string, string> name -> primary key
+---@field ports { mqtt: integer, https: integer }
+---@field ca string?           PEM that clients trust
+---@field ca_path string?      the file that holds it
+---@field on_call fun(call: directmethods.HubCall)?
+---@field waiting table<integer, boolean> ids of who waits for the end
+
+local EVENTS = {}
+
+function EVENTS.http(state, id, method, path, _, fields, body, rights)
+  routes.handle(state, id, method, path, fields, body, rights)
+end
+
+function EVENTS.twin(state, ...)
+  twins.handle(state, ...)
+end
+
+function EVENTS.call(state, device_id, module_id, method, outcome, ...)
+  if not state.on_call then return end
+  local status, code, elapsed = ...
+  task.spawn(state.on_call, {
+    device_id = device_id,
+    module_id = module_id,
+    method = method or "",
+    outcome = outcome,
+    status = status,
+    code = code,
+    elapsed = elapsed,
+  })
+end
+
+function EVENTS.closed(state)
+  task.objects[state.plane:id()] = nil
+  state.gone = true
+  for id in pairs(state.waiting) do
+    task.finish(id, true)
+    core.free_id(id)
+  end
+  state.waiting = {}
+end
+
+local function add_policies(state)
+  for _, policy in ipairs(POLICIES) do
+    local primary = identity.new_key()
+    state.policies[policy[1]] = primary
+    state.plane:policy(policy[1], primary, identity.new_key(),
+      table.move(policy, 2, #policy, 1, {}))
+  end
+end
+
+local function make(plane, ca)
+  local store = stores.new()
+  local state = {
+    plane = plane,
+    open = true,
+    gone = false,
+    store = store,
+    registry = registry.new(store, plane),
+    policies = {},
+    ports = {},
+    ca = ca,
+    waiting = {},
+  }
+  add_policies(state)
+  task.objects[plane:id()] = function(event, ...)
+    EVENTS[event](state, ...)
+  end
+  return state
+end
+
+local LISTENERS = { { "mqtt", "mqtt_port" }, { "https", "https_port" } }
+
+local function listen(state, config, tls)
+  for _, listener in ipairs(LISTENERS) do
+    local service, option = table.unpack(listener)
+    local port, name, message = state.plane:listen(service, config.host, config[option],
+      tls.cert, tls.key)
+    if not port then
+      return nil, errors.new { name = name, message = option .. ": " .. message }
+    end
+    state.ports[service] = port
+  end
+  return true
+end
+
+--- Start a data plane with its policies and listeners.
+---@param config table of hub/config.lua
+---@param tls { cert: string?, key: string?, ca: string? } PEM; without cert plain
+---@return directmethods.HubState? state
+---@return directmethods.Error? err
+function M.start(config, tls)
+  local plane, name, message = require "directmethods.hub_core".hub(core.loop, config)
+  if not plane then return nil, errors.new { name = name, message = message } end
+  local state = make(plane, tls.ca)
+  local ok, err = listen(state, config, tls)
+  if ok then return state end
+  M.close(state)
+  return nil, err
+end
+
+local function remove_ca_file(state)
+  if state.ca_path then os.remove(state.ca_path) end
+  state.ca_path = nil
+end
+
+---@param seconds number that pending requests have
+function M.stop(state, seconds)
+  state.open = false
+  state.plane:stop(seconds)
+  remove_ca_file(state)
+end
+
+--- Close at once; harmless the second time.
+function M.close(state)
+  state.open = false
+  state.plane:close()
+  remove_ca_file(state)
+end
+
+--- Wait for the end of a closed hub.
+---@param timeout number? seconds
+function M.wait_closed(state, timeout)
+  if state.gone then return true end
+  local id = core.new_id()
+  state.waiting[id] = true
+  return task.wait(id, function()
+    state.waiting[id] = nil
+    core.free_id(id)
+  end, timeout)
+end
+
+return M
