@@ -18,6 +18,7 @@ static void on_wake(uv_timer_t *wake) {
   int64_t now = dm_clock_now(c);
   c->armed = DM_NEVER;
   dm_heap_node *first;
+  uv_stop(c->uv); /* timers run before the poll, which must not wait now */
   while ((first = dm_heap_first(&c->timers)) != NULL && first->key <= now &&
          first->order <= last) {
     dm_timer *t = DM_OWNER(first, dm_timer, node);

@@ -20,22 +20,29 @@ static void flush(dm_loop *loop) {
   }
 }
 
+static void before_poll(uv_prepare_t *prepare) {
+  flush(DM_OWNER(prepare, dm_loop, before_poll));
+}
+
 static void after_poll(uv_check_t *check) {
   flush(DM_OWNER(check, dm_loop, after_poll));
 }
 
-/* Stops itself: being inactive is what tells that the time has passed. */
+/* Being inactive is what tells that the time has passed. */
 static void on_limit(uv_timer_t *timer) {
-  (void)timer;
+  uv_stop(timer->loop);
 }
 
 static int open_handles(dm_loop *loop) {
   int rc = uv_timer_init(&loop->uv, &loop->limit);
+  if (rc == 0) rc = uv_prepare_init(&loop->uv, &loop->before_poll);
   if (rc == 0) rc = uv_check_init(&loop->uv, &loop->after_poll);
   if (rc == 0) rc = dm_clock_init(&loop->contract, &loop->uv);
   if (rc == 0) rc = dm_clock_init(&loop->io, &loop->uv);
   if (rc == 0) rc = dm_mailbox_init(&loop->mailbox, &loop->uv);
+  if (rc == 0) rc = uv_prepare_start(&loop->before_poll, before_poll);
   if (rc == 0) rc = uv_check_start(&loop->after_poll, after_poll);
+  uv_unref((uv_handle_t *)&loop->before_poll);
   uv_unref((uv_handle_t *)&loop->after_poll);
   return rc;
 }
@@ -90,6 +97,7 @@ void dm_loop_free(dm_loop *loop) {
   flush(loop);
   drain(loop);
   uv_close((uv_handle_t *)&loop->limit, NULL);
+  uv_close((uv_handle_t *)&loop->before_poll, NULL);
   uv_close((uv_handle_t *)&loop->after_poll, NULL);
   dm_clock_close(&loop->contract);
   dm_clock_close(&loop->io);

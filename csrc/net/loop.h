@@ -45,6 +45,7 @@ typedef struct dm_flusher {
 struct dm_loop {
   uint32_t layout, size; /* DM_LOOP_LAYOUT, sizeof(dm_loop) */
   uv_loop_t uv;
+  uv_prepare_t before_poll;
   uv_check_t after_poll;
   uv_timer_t limit; /* bounds one dm_loop_step */
   dm_clock contract, io;

@@ -1,0 +1,275 @@
+--- The scheduler: what waits, what is ready, and the turns of the loop.
+--
+-- C knows "start operation, id" and "operation id finished with values". This
+-- file turns the one into the other's return values. Its rules:
+--  * tasks are resumed from the ready queue alone, by the main thread;
+--  * what waits yields in a task and drives the loop on the main thread;
+--    anywhere else it raises;
+--  * an event only marks its task ready.
+
+local core = require "directmethods.core"
+local errors = require "directmethods.errors"
+
+local M = {}
+
+local READY_PER_TURN = 256 -- tasks resumed between two turns of the loop
+local CONDITION_POLL = 0.05 -- seconds between two looks at a condition
+
+-- One set of tables for a Lua state, however often this file is loaded.
+local state = core.state
+state.waiting = state.waiting or {} -- id -> waiter
+state.objects = state.objects or {} -- id -> function(event, ...)
+state.ready = state.ready or { first = 1, last = 0 }
+state.conditions = state.conditions or {} -- tasks inside wait_until
+state.jobs = state.jobs or {} -- functions for the driver, on the main thread
+state.unawaited = state.unawaited or {} -- tasks that failed in this turn
+
+--- Event functions of objects (devices, clients, hubs) by their id. They run
+-- inside the loop: they must be quick, may not wait and call no user code.
+M.objects = state.objects
+
+--- What a task yields to the scheduler, so that other yields are told apart.
+M.PARKED = {}
+
+--- Have a task resumed (its method resume called) in one of the next turns.
+function M.push_ready(task)
+  local ready = state.ready
+  ready.last = ready.last + 1
+  ready[ready.last] = task
+end
+
+local function pop_ready()
+  local ready = state.ready
+  if ready.first > ready.last then return nil end
+  local task = ready[ready.first]
+  ready[ready.first] = nil
+  ready.first = ready.first + 1
+  if ready.first > ready.last then
+    ready.first, ready.last = 1, 0
+  end
+  return task
+end
+
+local function ready_count()
+  return state.ready.last - state.ready.first + 1
+end
+
+-- Waiting ------------------------------------------------------------------
+
+--- Nobody waits any more; the operation itself goes on.
+function M.unlink(waiter)
+  waiter.done = true
+  state.waiting[waiter.id] = nil
+  if waiter.timer then
+    state.waiting[waiter.timer] = nil
+    core.cancel_timer(waiter.timer)
+  end
+end
+
+local function resolve(waiter, ...)
+  M.unlink(waiter)
+  waiter.results = table.pack(...)
+  if waiter.task then M.push_ready(waiter.task) end
+end
+
+local function expire(waiter)
+  if waiter.cancel then waiter.cancel() end
+  resolve(waiter, nil, errors.new { name = "Timeout", message = "timed out" })
+end
+
+--- Finish what waits for an id; a late one is dropped.
+---@return boolean somebody waited
+function M.finish(id, ...)
+  local waiter = state.waiting[id]
+  if not waiter then return false end
+  resolve(waiter, ...)
+  return true
+end
+
+--- The one entry from C.
+local function dispatch(id, event, ...)
+  local waiter = state.waiting[id]
+  if waiter then
+    if id == waiter.timer then
+      expire(waiter)
+    else
+      resolve(waiter, event, ...)
+    end
+    return
+  end
+  local object = state.objects[id]
+  if object then object(event, ...) end
+end
+
+--- The running task, or nil on the main thread; raises where nothing may wait.
+function M.current(what)
+  local running, on_main = coroutine.running()
+  local task = state.current
+  if task and task.co == running then return task end
+  if not on_main then
+    error(what .. ": cannot wait in a coroutine that is not a running task", 3)
+  elseif core.running() then
+    error(what .. ": cannot wait inside an event of the loop", 3)
+  end
+  return nil
+end
+
+--- Wait until the operation `id` finishes; its event's name and values.
+-- After `timeout` seconds, `cancel` is called and nil, err returned. When the
+-- task is cancelled, `cancel` is called and the wait does not return.
+---@param id integer
+---@param cancel? fun() ends the operation; no event may follow
+---@param timeout? number seconds
+function M.wait(id, cancel, timeout)
+  local task = M.current("wait")
+  local waiter = { id = id, task = task, cancel = cancel }
+  state.waiting[id] = waiter
+  if timeout then
+    waiter.timer = core.timer(timeout)
+    state.waiting[waiter.timer] = waiter
+  end
+  if not task then
+    M.drive(function() return waiter.done end)
+  elseif task.cancelling then
+    M.unlink(waiter)
+    if cancel then cancel() end
+    coroutine.yield(M.PARKED)
+  else
+    task.waiter = waiter
+    coroutine.yield(M.PARKED)
+    task.waiter = nil
+  end
+  return table.unpack(waiter.results, 1, waiter.results.n)
+end
+
+--- Call `fn` from the loop in so many seconds: for the library's own timers. It
+-- must be quick and may not wait.
+---@return { cancel: fun() }
+function M.after(seconds, fn)
+  local id = core.timer(seconds)
+  state.objects[id] = function()
+    state.objects[id] = nil
+    fn()
+  end
+  return {
+    cancel = function()
+      state.objects[id] = nil
+      core.cancel_timer(id)
+    end,
+  }
+end
+
+-- Turns --------------------------------------------------------------------
+
+--- Log a text of several lines, each as a line of its own.
+function M.report(level, text)
+  for line in tostring(text):gmatch("[^\n]+") do
+    core.log(level, (line:gsub("\t", "  ")))
+  end
+end
+
+local function report_unawaited()
+  local failed = state.unawaited
+  state.unawaited = {}
+  for _, task in ipairs(failed) do
+    if not task.awaited then M.report("error", "task failed: " .. task.traceback) end
+  end
+end
+
+--- Resume the tasks that are ready now, a bounded number of them.
+function M.run_ready()
+  for _ = 1, math.min(ready_count(), READY_PER_TURN) do
+    pop_ready():resume()
+  end
+  if state.unawaited[1] then report_unawaited() end
+end
+
+local function run_jobs()
+  while state.jobs[1] do
+    table.remove(state.jobs, 1)()
+  end
+end
+
+local function wake_conditions()
+  local tasks = state.conditions
+  if not tasks[1] then return end
+  state.conditions = {}
+  for _, task in ipairs(tasks) do
+    M.push_ready(task)
+  end
+end
+
+local function longest_wait(limit)
+  if ready_count() > 0 then return 0 end
+  if not state.conditions[1] then return limit end
+  return math.min(limit or CONDITION_POLL, CONDITION_POLL)
+end
+
+--- One turn: what is ready, then the loop, for at most `limit` seconds.
+function M.turn(limit)
+  M.run_ready()
+  run_jobs()
+  core.step(longest_wait(limit))
+  wake_conditions()
+end
+
+--- Drive the loop on the main thread until `done()`.
+function M.drive(done)
+  while not done() do
+    M.run_ready()
+    run_jobs()
+    if done() then return end
+    core.step(longest_wait())
+    wake_conditions()
+  end
+end
+
+--- Nothing is left to do for the tasks.
+function M.idle()
+  return ready_count() == 0
+end
+
+--- Run until nothing of this process is outstanding in real I/O and no task is
+-- ready, or `cap` seconds of real time have passed. Main thread only.
+---@return boolean settled
+function M.settle(cap)
+  local stop = core.now() + cap
+  repeat
+    M.run_ready()
+    run_jobs()
+    local settled = M.idle() and core.settle(math.max(0, stop - core.now()))
+    if not settled and not M.idle() then core.step(0) end
+    wake_conditions()
+    M.run_ready()
+    if settled and M.idle() and core.outstanding() == 0 then return true end
+  until core.now() >= stop
+  return false
+end
+
+--- Have the driver call `fn` on the main thread and wait for it.
+function M.on_main(fn)
+  if not M.current("on_main") then return fn() end
+  local id = core.new_id()
+  local ok, err
+  table.insert(state.jobs, function()
+    ok, err = pcall(fn)
+    M.finish(id, true)
+  end)
+  M.wait(id)
+  core.free_id(id)
+  if not ok then error(err, 0) end
+  return err
+end
+
+--- Park the running task until the loop has had another turn.
+function M.wait_turn(task)
+  table.insert(state.conditions, task)
+  local waiter = { id = 0, task = task }
+  task.waiter = waiter
+  coroutine.yield(M.PARKED)
+  task.waiter = nil
+end
+
+core.set_dispatcher(dispatch)
+
+return M

@@ -1,0 +1,115 @@
+--- The clock in Lua: sleep, wait for a condition, and move the clock.
+--
+-- Moving it waits virtually: what is on its way in real I/O arrives first, then
+-- the clock goes to the next deadline, what is due fires and runs, and so on.
+
+local core = require "directmethods.core"
+local errors = require "directmethods.errors"
+local scheduler = require "directmethods.scheduler"
+local task = require "directmethods.task"
+
+local M = {}
+
+local SETTLE_CAP = 5 -- seconds of real time that one settling may take
+local WAIT_UNTIL = 5 -- default seconds of wait_until
+local STEPS_MAX = 1000000 -- deadlines one advance may pass
+
+local function check_seconds(value, what)
+  if math.type(value) == nil or value < 0 or value ~= value or value > 1e9 then
+    error(("%s: seconds must be a number from 0 to 1e9, not %s"):format(what,
+      math.type(value) and tostring(value) or type(value)), 3)
+  end
+end
+
+--- Monotonic time of the movable clock.
+---@return number seconds
+function M.now()
+  return core.now()
+end
+
+--- Wall time of the movable clock.
+---@return number seconds since 1970-01-01T00:00:00Z
+function M.time()
+  return core.time()
+end
+
+--- Wait so many seconds of the movable clock.
+---@param seconds number
+function M.sleep(seconds)
+  check_seconds(seconds, "dm.sleep")
+  task.current("dm.sleep")
+  local id = core.timer(seconds)
+  task.wait(id, function() core.cancel_timer(id) end)
+end
+
+--- Wait until `fn()` is true: it is asked again after every turn of the loop.
+---@param fn fun(): any
+---@param timeout? number seconds; default 5
+---@return any|nil value what fn returned; nil: time-out
+---@return directmethods.Error? err
+function M.wait_until(fn, timeout)
+  if type(fn) ~= "function" then
+    error(("dm.wait_until: function expected, got %s"):format(type(fn)), 2)
+  end
+  timeout = timeout or WAIT_UNTIL
+  check_seconds(timeout, "dm.wait_until")
+  local running = task.current("dm.wait_until")
+  local deadline = core.now() + timeout
+  while true do
+    local value = fn()
+    if value then return value end
+    local left = deadline - core.now()
+    if left <= 0 then
+      return nil, errors.new {
+        name = "Timeout",
+        message = ("the condition did not hold within %g s"):format(timeout),
+      }
+    end
+    if running then scheduler.wait_turn(running) else scheduler.turn(math.min(left, 0.05)) end
+  end
+end
+
+-- Go to the next deadline at or before `target`; false: there is none.
+local function pass_deadline(target)
+  local next_in = core.next_deadline()
+  if not next_in or core.now() + next_in > target then return false end
+  core.move(next_in)
+  core.step(0)
+  return true
+end
+
+local function advance(seconds, over)
+  local target = core.now() + seconds
+  scheduler.settle(SETTLE_CAP)
+  for _ = 1, STEPS_MAX do
+    if over and over() then return true end
+    if not pass_deadline(target) then break end
+    scheduler.settle(SETTLE_CAP)
+  end
+  core.move(math.max(0, target - core.now()))
+  scheduler.settle(SETTLE_CAP)
+  return over == nil or not not over()
+end
+
+--- Move the clock: everything that falls due within `seconds` happens in order,
+-- and what it sets off in real I/O is waited for before the clock goes on.
+-- Processes with clocks of their own do not follow.
+---@param seconds number
+function M.advance(seconds)
+  check_seconds(seconds, "dm.advance")
+  scheduler.on_main(function() return advance(seconds) end)
+end
+
+--- Move the clock deadline by deadline until `fn()` is true.
+---@param fn fun(): any asked before each step; may not wait
+---@param max number seconds to move at most
+---@return boolean
+function M.advance_until(fn, max)
+  if type(fn) ~= "function" then
+    error(("dm.advance_until: function expected, got %s"):format(type(fn)), 2)
+  end
+  check_seconds(max, "dm.advance_until")
+  return scheduler.on_main(function() return advance(max, fn) end)
+end
+
+return M
