@@ -36,7 +36,8 @@ describe("dm.device", function()
 
   it("takes the fields one by one", function()
     local device <close> = dm.device {
-      host_name = "hub.test", device_id = "d;1", module_id = "m", key = KEY, tls = false,
+      host_name = "hub.test", device_id = "d;1", module_id = "m", key = KEY,
+      tls = false,
     }
     assert.equal("d;1", device.device_id)
     assert.equal("m", device.module_id)

@@ -186,7 +186,8 @@ local function give_up(device)
   if not trying or device.persistent or next(device.waiters) then return end
   disarm(device)
   drop_link(device, 0)
-  enter(device, "idle", "connecting was given up")
+  local last = device.last_error
+  enter(device, "idle", last and last.message or "the hub did not answer")
 end
 
 local function wait(device, who, timeout)

@@ -19,7 +19,7 @@ local Link = {}
 Link.__index = Link
 
 local function fields_of(config, password)
-  local tls = config.tls
+  local tls = config.tls or {}
   return {
     host = config.gateway_host_name or config.host_name,
     port = config.port,
@@ -30,9 +30,9 @@ local function fields_of(config, password)
     password = password,
     keepalive = config.keepalive,
     clean_session = config.clean_session,
-    tls = tls and true,
-    ca = tls and tls.ca,
-    verify = tls and tls.verify,
+    tls = config.tls and true,
+    ca = tls.ca,
+    verify = tls.verify,
     connect_timeout = config.open_timeout,
     inbox = INBOX,
     outbox = OUTBOX,

@@ -76,7 +76,8 @@ end
 
 local function late(request)
   local counts = request._device.counts
-  counts.late = counts.late + 1
+  if not request._late then counts.late = counts.late + 1 end
+  request._late = true
   request._link:close_request(request)
   return nil, errors.new {
     name = "Closed",
