@@ -1,6 +1,5 @@
-/* stream.h -- one byte stream over TCP, plain or TLS, accepted or connected,
-*and
-** the listener that accepts them. Loop thread only.
+/* stream.h -- one accepted byte stream over TCP, plain or TLS, and the listener
+** that accepts them. Loop thread only.
 **
 ** What is written in one turn of the loop goes out in one system call at its
 ** end. TLS runs over buffers of ours: OpenSSL never touches a socket, and an
@@ -12,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/span.h"
 #include "net/loop.h"
@@ -20,12 +20,14 @@ typedef struct dm_stream dm_stream;
 typedef struct dm_tls dm_tls; /* a shared context of certificates and rules */
 
 typedef struct dm_stream_events {
-  void (*on_open)(void *owner); /* connected, TLS handshake done */
-  /* Bytes, to be taken within the call. The owner may close or abort inside. */
+  void (*on_open)(void *owner); /* TLS handshake done, or there is none */
+  /* Bytes, to be taken within the call. The owner may close or abort inside.
+  ** After a pause, what had been taken from the socket may still come. */
   void (*on_data)(void *owner, dm_span bytes);
+  void (*on_drained)(void *owner); /* once after dm_stream_await_drain */
   /* The last event; the stream is gone after it. why->code DM_OK: the peer or
   ** we closed in good order. Comes exactly once, never inside a call of ours.
- */
+  */
   void (*on_close)(void *owner, const dm_err *why);
 } dm_stream_events;
 
@@ -35,30 +37,41 @@ typedef struct dm_stream_limits {
   int64_t write_ms;     /* queued bytes must move within */
 } dm_stream_limits;
 
-/* The context of a server: PEM texts. */
-dm_tls *dm_tls_server(dm_span cert_pem, dm_span key_pem, dm_err *e);
-dm_tls *dm_tls_client(dm_span ca_pem, bool verify,
-                      dm_err *e); /* n 0: system's */
-void dm_tls_free(dm_tls *t);      /* counted: streams may still hold it */
+enum { /* after dm_stream_close, until the peer closes too */
+       DM_STREAM_LINGER_MS = 2000,
+       DM_STREAM_LINGER_BYTES = 1024 * 1024 /* read and thrown away */
+};
 
-/* Queue bytes. False: over the output limit; the stream is closing then. */
+/* The context of a server: PEM texts; the certificates of its chain may follow
+** its own. */
+dm_tls *dm_tls_server(dm_span cert_pem, dm_span key_pem, dm_err *e);
+void dm_tls_free(dm_tls *t); /* counted: listeners and streams hold it too */
+
+/* Queue bytes. False: over the output limit; the stream is closed then. */
 bool dm_stream_write(dm_stream *s, dm_span bytes);
-bool dm_stream_write2(dm_stream *s, dm_span head, dm_span body);
 
 /* Where the next bytes may be built in place: a buffer to add to, then
-** dm_stream_written. */
-struct dm_buf;
-struct dm_buf *dm_stream_output(dm_stream *s);
-bool dm_stream_written(dm_stream *s);
+** dm_stream_written. 'complete' false: they did not fit, and the stream is
+** closed. False: the stream is closed or closing. */
+dm_buf *dm_stream_output(dm_stream *s);
+bool dm_stream_written(dm_stream *s, bool complete);
 
-void dm_stream_pause(dm_stream *s); /* no on_data until resumed */
-void dm_stream_resume(dm_stream *s);
-void dm_stream_close(dm_stream *s); /* after what is queued has gone out */
-void dm_stream_abort(dm_stream *s); /* now; on_close follows from the loop */
 size_t dm_stream_queued(const dm_stream *s);
-bool dm_stream_peer(const dm_stream *s, char *text,
-                    size_t size); /* "ip:port" */
-int dm_stream_peer_port(const dm_stream *s);
+void dm_stream_await_drain(dm_stream *s); /* until nothing is queued */
+
+/* No reading until resumed; that the peer goes away is still noticed. */
+void dm_stream_pause(dm_stream *s);
+void dm_stream_resume(dm_stream *s);
+
+/* Take no more from either side; close when what is queued has gone out and the
+** peer has closed too, or has had DM_STREAM_LINGER_MS to read it. */
+void dm_stream_close(dm_stream *s);
+
+/* Close now; on_close follows from the loop with 'why' (NULL: DM_OK). */
+void dm_stream_abort(dm_stream *s, const dm_err *why);
+
+/* "1.2.3.4:5" or "[::1]:5"; false: not connected any more, or no room. */
+bool dm_stream_peer(const dm_stream *s, char *text, size_t size);
 
 typedef struct dm_listener dm_listener;
 
@@ -78,8 +91,11 @@ typedef struct dm_listener_options {
 dm_listener *dm_listener_new(dm_loop *loop, const dm_listener_options *o,
                              dm_err *e);
 int dm_listener_port(const dm_listener *l);
+int dm_listener_connections(const dm_listener *l);
 void dm_listener_stop(dm_listener *l); /* accepts no more */
-/* Stops, aborts its streams; on_closed comes when all is gone; then freed. */
+
+/* Stops, aborts its streams; on_closed comes from the loop when all is gone;
+** then it is freed. */
 void dm_listener_close(dm_listener *l, void (*on_closed)(void *context));
 
 #endif

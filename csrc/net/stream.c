@@ -1,0 +1,434 @@
+/* stream.c -- accepted streams, plain or TLS. Loop thread only.
+**
+** A stream polls its socket and reads and writes by itself: into the loop's
+** shared buffer, and from one output buffer that it borrows from its group
+** while it holds bytes. (libuv's own streams would raise SIGPIPE, and keep a
+** request per write.) Every end goes through stream_end: the handle is closed
+** there, and the owner hears of it from the handle's close callback.
+*/
+#include "net/stream_group.h"
+#include "net/tls.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+typedef enum stream_state {
+  HANDSHAKE, /* of TLS */
+  OPEN,      /* the owner was told */
+  DRAINING,  /* we close; what is queued goes out first */
+  LINGERING, /* our side is shut; the peer may read what it was sent */
+  CLOSED     /* the handle is closing; on_close comes */
+} stream_state;
+
+enum { WIRE_EXTRA = 128 * 1024 }; /* a handshake, and what records add */
+
+struct dm_stream {
+  uv_poll_t poll;
+  dm_stream_group *group;
+  void *owner;         /* borrowed; NULL: refused, hears nothing */
+  dm_list node, dirty; /* in the group's lists */
+  dm_timer timer;      /* of handshake, write or linger, by state */
+  dm_buf out;          /* plain bytes to be sent; borrowed from the group */
+  dm_tls_session *tls; /* owned; NULL: plain */
+  dm_err *why;         /* owned; NULL: closed in good order */
+  int fd;              /* -1: closed */
+  int watched;         /* uv's events */
+  int drained;         /* bytes thrown away after dm_stream_close */
+  uint8_t state;
+  bool paused, blocked, peer_ended, said_goodbye, await_drain;
+};
+
+/* What goes to the socket. */
+static dm_buf *wire_of(dm_stream *s) {
+  return s->tls ? dm_tls_wire(s->tls) : &s->out;
+}
+
+/* The end. */
+
+static void on_closed(uv_handle_t *handle) {
+  dm_stream *s = handle->data;
+  dm_stream_group *g = s->group;
+  dm_err good = {.code = DM_OK, .text = "closed"};
+  if (s->owner) g->events->on_close(s->owner, s->why ? s->why : &good);
+  dm_list_remove(&s->node);
+  dm_tls_session_free(s->tls);
+  dm_buf_clear(&s->out);
+  free(s->why);
+  free(s);
+  if (--g->count == 0) g->on_empty(g);
+}
+
+static void stream_end(dm_stream *s, const dm_err *why) {
+  if (s->state == CLOSED) return;
+  if (why && why->code != DM_OK && (s->why = malloc(sizeof *why))) {
+    *s->why = *why;
+  }
+  s->state = CLOSED;
+  dm_clock_stop(&s->group->loop->io, &s->timer);
+  dm_list_remove(&s->dirty);
+  dm_stream_group_give_back(s->group, &s->out);
+  if (s->tls) dm_stream_group_give_back(s->group, dm_tls_wire(s->tls));
+  uv_close((uv_handle_t *)&s->poll, on_closed);
+  close(s->fd);
+  s->fd = -1;
+}
+
+static void fail_errno(dm_stream *s, const char *what, int error) {
+  dm_err e;
+  dm_fail(&e, DM_CLOSED, "%s: %s", what,
+          uv_strerror(uv_translate_sys_error(error)));
+  stream_end(s, &e);
+}
+
+/* Polling. */
+
+static void on_ready(uv_poll_t *poll, int status, int events);
+
+static void watch(dm_stream *s) {
+  if (s->state == CLOSED) return;
+  int events = s->blocked ? UV_WRITABLE : 0;
+  if (!s->peer_ended) events |= s->paused ? UV_DISCONNECT : UV_READABLE;
+  if (events == s->watched) return;
+  s->watched = events;
+  if (events) {
+    uv_poll_start(&s->poll, events, on_ready);
+  } else {
+    uv_poll_stop(&s->poll);
+  }
+}
+
+static void flush_soon(dm_stream *s) {
+  dm_stream_group_flush(s->group, &s->dirty);
+}
+
+/* Sending. */
+
+static void start_limit(dm_stream *s, int64_t ms) {
+  dm_clock *io = &s->group->loop->io;
+  if (!dm_clock_start(io, &s->timer, dm_clock_now(io) + ms)) {
+    dm_err e;
+    dm_fail(&e, DM_SYSTEM_ERROR, "connection: out of memory");
+    stream_end(s, &e);
+  }
+}
+
+/* Send once what the wire buffer holds. True: it is empty now. */
+static bool send_wire(dm_stream *s) {
+  dm_buf *wire = wire_of(s);
+  if (wire->len == 0) return true;
+  ssize_t n;
+  do {
+    n = send(s->fd, wire->data, wire->len, MSG_NOSIGNAL | MSG_DONTWAIT);
+  } while (n < 0 && errno == EINTR);
+  if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK) {
+    fail_errno(s, "write", errno);
+    return false;
+  }
+  bool was_blocked = s->blocked;
+  dm_buf_drop(wire, n > 0 ? (size_t)n : 0);
+  s->blocked = wire->len > 0;
+  if (s->blocked && (n > 0 || !was_blocked) && s->state != HANDSHAKE) {
+    start_limit(s, s->group->limits.write_ms);
+  }
+  if (!s->blocked) dm_stream_group_give_back(s->group, wire);
+  return s->state != CLOSED && !s->blocked;
+}
+
+/* Plain bytes become records on the wire. */
+static bool encrypt(dm_stream *s) {
+  dm_err e;
+  size_t limit = s->group->limits.output;
+  dm_stream_group_borrow(s->group, dm_tls_wire(s->tls),
+                         limit + limit / 8 + WIRE_EXTRA);
+  if (!dm_tls_write(s->tls, dm_buf_span(&s->out), &e)) {
+    stream_end(s, &e);
+    return false;
+  }
+  dm_stream_group_give_back(s->group, &s->out);
+  return true;
+}
+
+/* Everything that was queued is with the system; we wanted to close then. */
+static void finish(dm_stream *s) {
+  if (s->tls && !s->said_goodbye) {
+    s->said_goodbye = true;
+    dm_tls_goodbye(s->tls);
+    if (!send_wire(s)) return;
+  }
+  if (s->peer_ended) {
+    stream_end(s, NULL);
+    return;
+  }
+  shutdown(s->fd, SHUT_WR);
+  s->state = LINGERING;
+  start_limit(s, DM_STREAM_LINGER_MS);
+}
+
+static void stream_flush(dm_stream *s) {
+  if (s->state == CLOSED) return;
+  bool was_blocked = s->blocked;
+  bool empty = send_wire(s);
+  while (empty && s->tls && s->out.len > 0 && s->state != HANDSHAKE) {
+    empty = encrypt(s) && send_wire(s);
+  }
+  if (empty && was_blocked && s->state == OPEN) {
+    dm_clock_stop(&s->group->loop->io, &s->timer);
+  }
+  if (empty && s->state == DRAINING) finish(s);
+  watch(s);
+  if (empty && s->state == OPEN && s->await_drain) {
+    s->await_drain = false;
+    s->group->events->on_drained(s->owner);
+  }
+}
+
+void dm_stream_flush(dm_list *dirty) {
+  stream_flush(DM_OWNER(dirty, dm_stream, dirty));
+}
+
+/* Receiving. */
+
+static void peer_ended(dm_stream *s) {
+  s->peer_ended = true;
+  if (s->state == OPEN && (s->blocked || s->out.len > 0)) {
+    s->state = DRAINING; /* it may still read what was answered */
+    watch(s);
+  } else if (s->state == DRAINING) {
+    watch(s);
+  } else {
+    stream_end(s, NULL);
+  }
+}
+
+static bool handshake(dm_stream *s) {
+  dm_err e;
+  dm_tls_result r = dm_tls_handshake(s->tls, &e);
+  if (r == DM_TLS_DONE) {
+    s->state = OPEN;
+    dm_clock_stop(&s->group->loop->io, &s->timer);
+    s->group->events->on_open(s->owner);
+  } else if (r != DM_TLS_MORE) {
+    send_wire(s); /* an alert, if the socket takes it at once */
+    if (r == DM_TLS_ENDED) dm_fail(&e, DM_TLS_FAILED, NULL);
+    stream_end(s, &e);
+  }
+  return s->state == OPEN;
+}
+
+static void take_records(dm_stream *s) {
+  char plain[DM_TLS_RECORD];
+  while (s->state == OPEN) {
+    dm_err e;
+    size_t n;
+    dm_tls_result r = dm_tls_read(s->tls, plain, sizeof plain, &n, &e);
+    if (r == DM_TLS_MORE) return;
+    if (r == DM_TLS_DONE) {
+      s->group->events->on_data(s->owner, (dm_span){plain, n});
+    } else if (r == DM_TLS_ENDED) {
+      peer_ended(s);
+    } else {
+      send_wire(s);
+      stream_end(s, &e);
+    }
+  }
+}
+
+static void take_tls(dm_stream *s, dm_span bytes) {
+  dm_tls_feed(s->tls, bytes);
+  if (s->state == OPEN || handshake(s)) take_records(s);
+  dm_tls_feed(s->tls, (dm_span){0});
+  if (s->state != CLOSED && dm_tls_wire(s->tls)->len > 0) flush_soon(s);
+}
+
+static void throw_away(dm_stream *s, size_t n) {
+  s->drained += (int)n;
+  if (s->drained > DM_STREAM_LINGER_BYTES) stream_end(s, NULL);
+}
+
+static void stream_read(dm_stream *s) {
+  dm_loop *loop = s->group->loop;
+  ssize_t n;
+  do {
+    n = recv(s->fd, loop->read, sizeof loop->read, MSG_DONTWAIT);
+  } while (n < 0 && errno == EINTR);
+  if (n < 0) {
+    if (errno != EAGAIN && errno != EWOULDBLOCK) fail_errno(s, "read", errno);
+  } else if (n == 0) {
+    peer_ended(s);
+  } else if (s->state >= DRAINING) {
+    throw_away(s, (size_t)n);
+  } else if (s->tls) {
+    take_tls(s, (dm_span){loop->read, (size_t)n});
+  } else {
+    s->group->events->on_data(s->owner, (dm_span){loop->read, (size_t)n});
+  }
+}
+
+static int socket_error(int fd) {
+  int error = 0;
+  socklen_t size = sizeof error;
+  getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size);
+  return error ? error : ECONNRESET;
+}
+
+static void on_ready(uv_poll_t *poll, int status, int events) {
+  dm_stream *s = poll->data;
+  if (status < 0) {
+    fail_errno(s, "connection", socket_error(s->fd));
+    return;
+  }
+  if (events & UV_WRITABLE) stream_flush(s);
+  if (s->state == CLOSED) return;
+  if (events & UV_READABLE) {
+    stream_read(s);
+  } else if (events & UV_DISCONNECT) {
+    peer_ended(s);
+  }
+}
+
+static void on_due(dm_timer *timer) {
+  static const char *const what[] = {
+      [HANDSHAKE] = "the TLS handshake took too long",
+      [OPEN] = "the peer does not read",
+      [DRAINING] = "the peer does not read",
+  };
+  dm_stream *s = DM_OWNER(timer, dm_stream, timer);
+  dm_err e = {.code = DM_OK};
+  if (s->state < LINGERING) dm_fail(&e, DM_TIMEOUT, "%s", what[s->state]);
+  stream_end(s, &e);
+}
+
+/* The owner's side. */
+
+dm_buf *dm_stream_output(dm_stream *s) {
+  if (s->state != OPEN) {
+    s->out.limit = s->out.len;
+  } else if (s->out.len == 0) {
+    dm_stream_group_borrow(s->group, &s->out, s->group->limits.output);
+  }
+  return &s->out;
+}
+
+bool dm_stream_written(dm_stream *s, bool complete) {
+  if (complete && s->state == OPEN) {
+    if (!s->blocked) flush_soon(s);
+  } else if (s->state == OPEN) {
+    dm_err e;
+    dm_fail(&e, DM_LIMIT_EXCEEDED, "the peer reads too slowly");
+    stream_end(s, &e);
+  }
+  return complete && s->state == OPEN;
+}
+
+bool dm_stream_write(dm_stream *s, dm_span bytes) {
+  return dm_stream_written(s, dm_buf_add_span(dm_stream_output(s), bytes));
+}
+
+void dm_stream_await_drain(dm_stream *s) {
+  s->await_drain = true;
+  if (s->state == OPEN && !s->blocked) flush_soon(s);
+}
+
+void dm_stream_pause(dm_stream *s) {
+  if (s->state > OPEN) return;
+  s->paused = true;
+  watch(s);
+}
+
+void dm_stream_resume(dm_stream *s) {
+  if (!s->paused) return;
+  s->paused = false;
+  watch(s);
+}
+
+void dm_stream_close(dm_stream *s) {
+  if (s->state == HANDSHAKE) {
+    stream_end(s, NULL);
+  } else if (s->state == OPEN) {
+    s->state = DRAINING;
+    dm_stream_resume(s); /* to throw away what comes */
+    if (!s->blocked) flush_soon(s);
+  }
+}
+
+void dm_stream_abort(dm_stream *s, const dm_err *why) {
+  stream_end(s, why);
+}
+
+size_t dm_stream_queued(const dm_stream *s) {
+  return s->out.len + (s->tls ? dm_tls_wire(s->tls)->len : 0);
+}
+
+bool dm_stream_peer(const dm_stream *s, char *text, size_t size) {
+  struct sockaddr_storage a;
+  socklen_t length = sizeof a;
+  char host[INET6_ADDRSTRLEN];
+  if (s->fd < 0 || getpeername(s->fd, (struct sockaddr *)&a, &length) != 0) {
+    return false;
+  }
+  bool six = a.ss_family == AF_INET6;
+  in_port_t port = six ? ((struct sockaddr_in6 *)&a)->sin6_port
+                       : ((struct sockaddr_in *)&a)->sin_port;
+  if (uv_ip_name((struct sockaddr *)&a, host, sizeof host) != 0) return false;
+  int n = snprintf(text, size, six ? "[%s]:%d" : "%s:%d", host, ntohs(port));
+  return n > 0 && (size_t)n < size;
+}
+
+/* The group's side. */
+
+/* No delay for small packets, and an end for a peer that is silently gone. */
+static void set_options(int fd, int64_t write_ms) {
+  int on = 1;
+  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+#ifdef TCP_USER_TIMEOUT
+  unsigned ms = write_ms > 0 ? (unsigned)write_ms : 0;
+  setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof ms);
+#else
+  (void)write_ms;
+#endif
+}
+
+dm_stream *dm_stream_adopt(dm_stream_group *g, int fd) {
+  dm_stream *s = calloc(1, sizeof *s);
+  if (!s) return NULL;
+  s->group = g;
+  s->fd = fd;
+  s->timer.on_due = on_due;
+  s->state = g->tls ? HANDSHAKE : OPEN;
+  dm_list_init(&s->dirty);
+  size_t wire = g->limits.output + g->limits.output / 8 + WIRE_EXTRA;
+  if (g->tls && !(s->tls = dm_tls_session_new(g->tls, wire))) {
+    free(s);
+    return NULL;
+  }
+  if (uv_poll_init_socket(&g->loop->uv, &s->poll, fd) != 0) {
+    dm_tls_session_free(s->tls);
+    free(s);
+    return NULL;
+  }
+  s->poll.data = s;
+  set_options(fd, g->limits.write_ms);
+  dm_list_append(&g->streams, &s->node);
+  g->count++;
+  return s;
+}
+
+void dm_stream_begin(dm_stream *s, void *owner) {
+  s->owner = owner;
+  if (!owner) stream_end(s, NULL);
+  if (s->state == CLOSED) return; /* or by the owner within on_accept */
+  if (s->tls) start_limit(s, s->group->limits.handshake_ms);
+  watch(s);
+  if (s->state == OPEN) s->group->events->on_open(owner);
+}
+
+void dm_stream_group_abort(dm_stream_group *g) {
+  for (dm_list *n = g->streams.next; n != &g->streams; n = n->next) {
+    stream_end(DM_OWNER(n, dm_stream, node), NULL);
+  }
+}

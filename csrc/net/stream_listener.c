@@ -1,0 +1,248 @@
+/* stream_listener.c -- accepts connections and hands each to its owner. Loop thread
+** only.
+**
+** When the process has no file descriptor left, a reserve is given up for a
+** moment to accept and close what waits, so that the peers know; without a
+** reserve, accepting pauses. Neither spins.
+*/
+#include "net/stream_group.h"
+#include "net/tls.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum {
+  BACKLOG = 1024,
+  ACCEPTS = 64,       /* in one turn: others want theirs */
+  BACK_OFF_MS = 100,  /* without descriptors or memory */
+  COMPLAIN_MS = 60000 /* at most one line in the log within */
+};
+
+struct dm_listener {
+  dm_stream_group group;
+  uv_poll_t poll;
+  uv_idle_t end; /* never runs: its close callback is the end */
+  dm_timer back_off;
+  int64_t complained; /* when; 0: never */
+  int fd, reserve;    /* -1: none */
+  int port, connections;
+  void *(*on_accept)(void *context, dm_stream *s);
+  void (*on_closed)(void *context);
+  void *context;
+  int handles; /* not closed yet, of ours */
+};
+
+static void finish(dm_listener *l) {
+  if (l->handles > 0 || l->group.count > 0) return;
+  void (*on_closed)(void *) = l->on_closed;
+  void *context = l->context;
+  dm_stream_group_clear(&l->group);
+  dm_tls_free(l->group.tls);
+  free(l);
+  if (on_closed) on_closed(context);
+}
+
+static void on_handle_closed(uv_handle_t *handle) {
+  dm_listener *l = handle->data;
+  l->handles--;
+  finish(l);
+}
+
+static void on_empty(dm_stream_group *g) {
+  finish(DM_OWNER(g, dm_listener, group));
+}
+
+static void complain(dm_listener *l, const char *why) {
+  int64_t now = dm_clock_now(&l->group.loop->io);
+  if (l->complained != 0 && now - l->complained < COMPLAIN_MS) return;
+  l->complained = now;
+  dm_log_write(&l->group.loop->log, DM_LOG_WARN,
+               "port %d: connections are refused: %s", l->port, why);
+}
+
+/* Accepting. */
+
+static int accept_one(int listener) {
+  int fd;
+  do {
+    fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+  } while (fd < 0 && (errno == EINTR || errno == ECONNABORTED));
+  return fd;
+}
+
+static int reserve_open(void) {
+  return open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+static void take(dm_listener *l, int fd) {
+  if (l->group.count >= l->connections) {
+    complain(l, "there are too many");
+    close(fd);
+    return;
+  }
+  dm_stream *s = dm_stream_adopt(&l->group, fd);
+  if (!s) {
+    complain(l, "out of memory");
+    close(fd);
+    return;
+  }
+  dm_stream_begin(s, l->on_accept(l->context, s));
+}
+
+static void pause_accepting(dm_listener *l) {
+  dm_clock *io = &l->group.loop->io;
+  uv_poll_stop(&l->poll);
+  dm_clock_start(io, &l->back_off, dm_clock_now(io) + BACK_OFF_MS);
+}
+
+/* Accept and close one connection by means of the reserve. */
+static bool shed(dm_listener *l) {
+  if (l->reserve < 0) return false;
+  close(l->reserve);
+  int fd = accept_one(l->fd);
+  if (fd >= 0) close(fd);
+  l->reserve = reserve_open();
+  return fd >= 0;
+}
+
+static void on_connections(uv_poll_t *poll, int status, int events) {
+  dm_listener *l = poll->data;
+  (void)status, (void)events;
+  for (int i = 0; i < ACCEPTS && l->fd >= 0; i++) {
+    int fd = accept_one(l->fd);
+    if (fd >= 0) {
+      take(l, fd);
+    } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+      return;
+    } else {
+      complain(l, uv_strerror(uv_translate_sys_error(errno)));
+      if (shed(l)) continue;
+      pause_accepting(l);
+      return;
+    }
+  }
+}
+
+static void on_back_off_due(dm_timer *timer) {
+  dm_listener *l = DM_OWNER(timer, dm_listener, back_off);
+  if (l->reserve < 0) l->reserve = reserve_open();
+  uv_poll_start(&l->poll, UV_READABLE, on_connections);
+}
+
+/* Making one. */
+
+static int listen_on(const struct addrinfo *a) {
+  int on = 1;
+  int fd = socket(a->ai_family, a->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC,
+                  a->ai_protocol);
+  if (fd < 0) return -1;
+  setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  if (bind(fd, a->ai_addr, a->ai_addrlen) == 0 && listen(fd, BACKLOG) == 0) {
+    return fd;
+  }
+  int error = errno;
+  close(fd);
+  errno = error;
+  return -1;
+}
+
+/* The first address of the name that can be bound. */
+static int bind_name(const char *host, int port, dm_err *e) {
+  struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
+                           .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
+  struct addrinfo *list = NULL;
+  char service[16];
+  snprintf(service, sizeof service, "%d", port);
+  int rc = getaddrinfo(host, service, &hints, &list);
+  if (rc != 0) {
+    dm_fail(e, DM_NAME_NOT_RESOLVED, "listen on %s: %s", host,
+            gai_strerror(rc));
+    return -1;
+  }
+  int fd = -1;
+  for (struct addrinfo *a = list; a && fd < 0; a = a->ai_next) {
+    fd = listen_on(a);
+  }
+  if (fd < 0) {
+    dm_fail(e, DM_CONNECT_FAILED, "listen on %s:%d: %s", host, port,
+            uv_strerror(uv_translate_sys_error(errno)));
+  }
+  freeaddrinfo(list);
+  return fd;
+}
+
+static int bound_port(int fd) {
+  struct sockaddr_storage a;
+  socklen_t size = sizeof a;
+  if (getsockname(fd, (struct sockaddr *)&a, &size) != 0) return 0;
+  return ntohs(a.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&a)->sin6_port
+                                       : ((struct sockaddr_in *)&a)->sin_port);
+}
+
+static void fill_in(dm_listener *l, dm_loop *loop,
+                    const dm_listener_options *o) {
+  l->group.loop = loop;
+  l->group.tls = dm_tls_keep(o->tls);
+  l->group.events = o->events;
+  l->group.limits = o->limits;
+  l->group.on_empty = on_empty;
+  dm_stream_group_init(&l->group);
+  l->back_off.on_due = on_back_off_due;
+  l->connections = o->connections;
+  l->on_accept = o->on_accept;
+  l->context = o->context;
+}
+
+dm_listener *dm_listener_new(dm_loop *loop, const dm_listener_options *o,
+                             dm_err *e) {
+  int fd = bind_name(o->host, o->port, e);
+  if (fd < 0) return NULL;
+  dm_listener *l = calloc(1, sizeof *l);
+  if (!l || uv_poll_init_socket(&loop->uv, &l->poll, fd) != 0) {
+    dm_fail(e, DM_SYSTEM_ERROR, "listen on %s:%d: out of memory", o->host,
+            o->port);
+    close(fd);
+    free(l);
+    return NULL;
+  }
+  fill_in(l, loop, o);
+  l->fd = fd;
+  l->port = bound_port(fd);
+  l->reserve = reserve_open();
+  uv_idle_init(&loop->uv, &l->end);
+  l->handles = 2;
+  l->poll.data = l->end.data = l;
+  uv_poll_start(&l->poll, UV_READABLE, on_connections);
+  return l;
+}
+
+int dm_listener_port(const dm_listener *l) {
+  return l->port;
+}
+
+int dm_listener_connections(const dm_listener *l) {
+  return l->group.count;
+}
+
+void dm_listener_stop(dm_listener *l) {
+  if (l->fd < 0) return;
+  dm_clock_stop(&l->group.loop->io, &l->back_off);
+  uv_close((uv_handle_t *)&l->poll, on_handle_closed);
+  close(l->fd);
+  if (l->reserve >= 0) close(l->reserve);
+  l->fd = l->reserve = -1;
+}
+
+void dm_listener_close(dm_listener *l, void (*on_closed)(void *context)) {
+  dm_listener_stop(l);
+  if (uv_is_closing((uv_handle_t *)&l->end)) return;
+  l->on_closed = on_closed;
+  dm_stream_group_abort(&l->group);
+  uv_close((uv_handle_t *)&l->end, on_handle_closed);
+}

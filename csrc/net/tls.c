@@ -1,0 +1,240 @@
+/* tls.c -- TLS contexts and sessions over OpenSSL 3. Loop thread only. */
+#include "net/tls.h"
+
+#include <limits.h>
+#include <stdlib.h>
+
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
+
+/* Forward secrecy and AEAD only; TLS 1.3 has nothing else. */
+#define CIPHERS "ECDHE+AESGCM:ECDHE+CHACHA20"
+
+struct dm_tls {
+  SSL_CTX *context;
+  BIO_METHOD *method;
+  int users; /* the maker, listeners and sessions */
+};
+
+struct dm_tls_session {
+  dm_tls *tls;
+  SSL *ssl;
+  dm_span fed; /* borrowed: received and not used yet */
+  dm_buf wire;
+};
+
+/* The BIO: reads what was fed, adds what is written to the wire buffer. */
+
+static int bio_read(BIO *b, char *out, int n) {
+  dm_tls_session *s = BIO_get_data(b);
+  BIO_clear_retry_flags(b);
+  if (n <= 0) return 0;
+  if (s->fed.n == 0) {
+    BIO_set_retry_read(b);
+    return -1;
+  }
+  size_t take = s->fed.n < (size_t)n ? s->fed.n : (size_t)n;
+  memcpy(out, s->fed.p, take);
+  s->fed.p += take;
+  s->fed.n -= take;
+  return (int)take;
+}
+
+static int bio_write(BIO *b, const char *bytes, int n) {
+  dm_tls_session *s = BIO_get_data(b);
+  BIO_clear_retry_flags(b);
+  if (n <= 0) return 0;
+  return dm_buf_add(&s->wire, bytes, (size_t)n) ? n : -1;
+}
+
+static long bio_ctrl(BIO *b, int command, long number, void *pointer) {
+  (void)b, (void)number, (void)pointer;
+  return command == BIO_CTRL_FLUSH; /* there is nothing to do for it */
+}
+
+static BIO_METHOD *bio_method(void) {
+  BIO_METHOD *m = BIO_meth_new(BIO_TYPE_SOURCE_SINK, "dm_stream");
+  if (!m) return NULL;
+  BIO_meth_set_read(m, bio_read);
+  BIO_meth_set_write(m, bio_write);
+  BIO_meth_set_ctrl(m, bio_ctrl);
+  return m;
+}
+
+/* The first error of OpenSSL's queue as text, and an empty queue. */
+static dm_code openssl_failed(dm_err *e, const char *what) {
+  unsigned long code = ERR_peek_error();
+  const char *reason = code ? ERR_reason_error_string(code) : NULL;
+  ERR_clear_error();
+  return dm_fail(e, DM_TLS_FAILED, "%s: %s", what,
+                 reason ? reason : "no reason given");
+}
+
+/* Contexts. */
+
+static int no_password(char *buffer, int size, int writing, void *context) {
+  (void)buffer, (void)size, (void)writing, (void)context;
+  return -1; /* never ask at a terminal */
+}
+
+static BIO *pem_bio(dm_span pem) {
+  return pem.n > INT_MAX ? NULL : BIO_new_mem_buf(pem.p, (int)pem.n);
+}
+
+static dm_tls *tls_new(const SSL_METHOD *method, dm_err *e) {
+  dm_tls *t = calloc(1, sizeof *t);
+  if (!t) {
+    dm_fail(e, DM_SYSTEM_ERROR, "TLS context: out of memory");
+    return NULL;
+  }
+  t->users = 1;
+  t->method = bio_method();
+  t->context = SSL_CTX_new(method);
+  if (!t->method || !t->context ||
+      !SSL_CTX_set_min_proto_version(t->context, TLS1_2_VERSION) ||
+      !SSL_CTX_set_cipher_list(t->context, CIPHERS)) {
+    openssl_failed(e, "TLS context");
+    dm_tls_free(t);
+    return NULL;
+  }
+  SSL_CTX_set_options(t->context, SSL_OP_NO_COMPRESSION |
+                                      SSL_OP_NO_RENEGOTIATION |
+                                      SSL_OP_CIPHER_SERVER_PREFERENCE);
+  SSL_CTX_set_mode(t->context, SSL_MODE_RELEASE_BUFFERS);
+  SSL_CTX_set_session_cache_mode(t->context, SSL_SESS_CACHE_OFF);
+  return t;
+}
+
+/* The server's certificate, then those of its chain. */
+static bool use_certificates(SSL_CTX *context, dm_span pem) {
+  BIO *b = pem_bio(pem);
+  X509 *leaf = b ? PEM_read_bio_X509(b, NULL, no_password, NULL) : NULL;
+  bool good = leaf && SSL_CTX_use_certificate(context, leaf) == 1;
+  X509 *next;
+  while (good && (next = PEM_read_bio_X509(b, NULL, no_password, NULL))) {
+    good = SSL_CTX_add0_chain_cert(context, next) == 1;
+    if (!good) X509_free(next);
+  }
+  X509_free(leaf);
+  BIO_free(b);
+  if (good) ERR_clear_error(); /* the end of the text counts as an error */
+  return good;
+}
+
+static bool use_key(SSL_CTX *context, dm_span pem) {
+  BIO *b = pem_bio(pem);
+  EVP_PKEY *key =
+      b ? PEM_read_bio_PrivateKey(b, NULL, no_password, NULL) : NULL;
+  bool good = key && SSL_CTX_use_PrivateKey(context, key) == 1;
+  EVP_PKEY_free(key);
+  BIO_free(b);
+  return good;
+}
+
+dm_tls *dm_tls_server(dm_span cert_pem, dm_span key_pem, dm_err *e) {
+  ERR_clear_error();
+  dm_tls *t = tls_new(TLS_server_method(), e);
+  if (!t) return NULL;
+  const char *what = NULL;
+  if (!use_certificates(t->context, cert_pem)) {
+    what = "the server's certificate cannot be used";
+  } else if (!use_key(t->context, key_pem)) {
+    what = "the server's key cannot be used with its certificate";
+  }
+  if (!what) return t;
+  openssl_failed(e, what);
+  dm_tls_free(t);
+  return NULL;
+}
+
+dm_tls *dm_tls_keep(dm_tls *t) {
+  if (t) t->users++;
+  return t;
+}
+
+void dm_tls_free(dm_tls *t) {
+  if (!t || --t->users > 0) return;
+  SSL_CTX_free(t->context);
+  BIO_meth_free(t->method);
+  free(t);
+}
+
+/* Sessions. */
+
+dm_tls_session *dm_tls_session_new(dm_tls *t, size_t wire_limit) {
+  dm_tls_session *s = calloc(1, sizeof *s);
+  if (!s) return NULL;
+  s->tls = dm_tls_keep(t);
+  dm_buf_init(&s->wire, wire_limit);
+  s->ssl = SSL_new(t->context);
+  BIO *b = s->ssl ? BIO_new(t->method) : NULL;
+  if (!b) {
+    dm_tls_session_free(s);
+    ERR_clear_error();
+    return NULL;
+  }
+  BIO_set_data(b, s);
+  BIO_set_init(b, 1);
+  SSL_set_bio(s->ssl, b, b);
+  SSL_set_accept_state(s->ssl);
+  return s;
+}
+
+void dm_tls_session_free(dm_tls_session *s) {
+  if (!s) return;
+  SSL_free(s->ssl);
+  dm_buf_clear(&s->wire);
+  dm_tls_free(s->tls);
+  free(s);
+}
+
+void dm_tls_feed(dm_tls_session *s, dm_span bytes) {
+  s->fed = bytes;
+}
+
+static dm_tls_result result_of(dm_tls_session *s, int returned,
+                               const char *what, dm_err *e) {
+  switch (SSL_get_error(s->ssl, returned)) {
+  case SSL_ERROR_NONE:
+    return DM_TLS_DONE;
+  case SSL_ERROR_WANT_READ:
+    return DM_TLS_MORE;
+  case SSL_ERROR_ZERO_RETURN:
+    return DM_TLS_ENDED;
+  default:
+    openssl_failed(e, what);
+    return DM_TLS_BROKEN;
+  }
+}
+
+dm_tls_result dm_tls_handshake(dm_tls_session *s, dm_err *e) {
+  ERR_clear_error();
+  return result_of(s, SSL_do_handshake(s->ssl), "TLS handshake", e);
+}
+
+dm_tls_result dm_tls_read(dm_tls_session *s, char *plain, size_t size,
+                          size_t *n, dm_err *e) {
+  ERR_clear_error();
+  *n = 0;
+  return result_of(s, SSL_read_ex(s->ssl, plain, size, n), "TLS", e);
+}
+
+bool dm_tls_write(dm_tls_session *s, dm_span plain, dm_err *e) {
+  if (plain.n == 0) return true;
+  size_t n = 0;
+  ERR_clear_error();
+  if (SSL_write_ex(s->ssl, plain.p, plain.n, &n) == 1) return true;
+  openssl_failed(e, "TLS");
+  return false;
+}
+
+void dm_tls_goodbye(dm_tls_session *s) {
+  ERR_clear_error();
+  SSL_shutdown(s->ssl);
+  ERR_clear_error();
+}
+
+dm_buf *dm_tls_wire(dm_tls_session *s) {
+  return &s->wire;
+}
