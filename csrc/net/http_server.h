@@ -1,8 +1,10 @@
 /* http_server.h -- HTTP/1.1 requests on a listener. Loop thread only.
 ** Knows nothing of IoT Hub. One request a connection at a time: answers stay in
-** order, pipelined bytes wait (bounded). A request is named by an id that may
-*be
+** order, pipelined bytes wait (bounded). A request is named by an id that may be
 ** answered at any later time; when the caller went away nothing happens.
+**
+** What the standard or a limit forbids is answered here with the status that
+** fits and {"Message":"..."}, and the connection is closed.
 */
 #ifndef DM_NET_HTTP_SERVER_H
 #define DM_NET_HTTP_SERVER_H
@@ -32,23 +34,33 @@ typedef struct dm_http_server_options {
                      bool tls);
   /* The caller of an unanswered request went away; the id is dead. */
   void (*on_gone)(void *context, uint64_t id);
-  void (*on_refused)(void *context, int status,
-                     const char *why); /* 4xx of ours */
+  /* NULL, or: a request was answered with a 4xx or 5xx of ours; 'why' is
+  ** static. */
+  void (*on_refused)(void *context, int status, const char *why);
   void *context;
 } dm_http_server_options;
 
+/* The text in 'o' is copied where it is kept. */
 dm_http_server *dm_http_server_new(dm_loop *loop,
                                    const dm_http_server_options *o, dm_err *e);
 int dm_http_server_port(const dm_http_server *s);
 int dm_http_server_connections(const dm_http_server *s);
 
-/* Answer a request. 'fields': whole header lines with CRLF. The body is head +
-** body + tail, copied once, into the output. False: the caller is gone. */
+/* "1.2.3.4:5" of an unanswered request's caller; false: gone, or no room. */
+bool dm_http_server_peer(const dm_http_server *s, uint64_t id, char *text,
+                         size_t size);
+
+/* Answer a request. 'fields': whole header lines with CRLF; Date,
+** Content-Length and Connection are written here. The body is head + body +
+** tail, copied once, into the output. False: the caller is gone. */
 bool dm_http_server_answer(dm_http_server *s, uint64_t id, int status,
                            dm_span fields, dm_span head, dm_span body,
                            dm_span tail);
 
 void dm_http_server_stop(dm_http_server *s); /* no new connections */
+
+/* Closes all connections (on_gone comes for what is unanswered); on_closed comes
+** from the loop, last, and the server is freed. */
 void dm_http_server_close(dm_http_server *s, void (*on_closed)(void *context));
 
 #endif
