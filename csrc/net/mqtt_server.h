@@ -1,7 +1,8 @@
 /* mqtt_server.h -- MQTT 3.1.1 connections on a listener: framing, keep-alive,
 ** CONNECT deadline, sizes. Loop thread only. Knows nothing of IoT Hub: what a
 ** client may do is the handler's business. A connection is named by an id.
-** Everything the standard forbids closes the connection here (attacks.md A).
+** Everything the standard forbids closes the connection here (attacks.md A), and
+** so does QoS 2.
 */
 #ifndef DM_NET_MQTT_SERVER_H
 #define DM_NET_MQTT_SERVER_H
@@ -18,15 +19,16 @@ typedef struct dm_mqtt_server dm_mqtt_server;
 
 typedef struct dm_mqtt_handler { /* static; 'context' is the options' */
   /* CONNECT of level 4, first packet. Answer with dm_mqtt_server_accept or
-  ** _refuse, now or later; the spans live within the call. */
+  ** _refuse, now or later; the spans live within the call. What the client
+  ** sends behind it waits. */
   void (*on_connect)(void *context, uint64_t connection,
                      const dm_mqtt_connect *c, bool tls);
   void (*on_publish)(void *context, void *user, const dm_mqtt_publish *p);
   void (*on_subscribe)(void *context, void *user, dm_mqtt_filters *filters);
   void (*on_unsubscribe)(void *context, void *user, dm_mqtt_filters *filters);
   void (*on_puback)(void *context, void *user, uint16_t packet_id);
-  /* Gone. user NULL: it had not been accepted. 'why' is for logs and counters.
-   */
+  /* Gone, whether or not it ever said CONNECT. user NULL: it had not been
+  ** accepted. 'why' is for logs and counters; DM_OK: in good order. */
   void (*on_gone)(void *context, uint64_t connection, void *user,
                   const dm_err *why);
 } dm_mqtt_handler;
@@ -45,10 +47,15 @@ typedef struct dm_mqtt_server_options {
   void *context;
 } dm_mqtt_server_options;
 
+/* The text in 'o' is copied where it is kept. */
 dm_mqtt_server *dm_mqtt_server_new(dm_loop *loop,
                                    const dm_mqtt_server_options *o, dm_err *e);
 int dm_mqtt_server_port(const dm_mqtt_server *s);
 int dm_mqtt_server_connections(const dm_mqtt_server *s);
+
+/* "1.2.3.4:5"; false: the connection is gone, or no room. */
+bool dm_mqtt_server_peer(const dm_mqtt_server *s, uint64_t connection,
+                         char *text, size_t size);
 
 /* CONNACK 0; 'user' (not NULL) comes with every later event. False: gone. */
 bool dm_mqtt_server_accept(dm_mqtt_server *s, uint64_t connection, void *user,
@@ -65,10 +72,14 @@ bool dm_mqtt_server_suback(dm_mqtt_server *s, uint64_t connection,
 bool dm_mqtt_server_unsuback(dm_mqtt_server *s, uint64_t connection,
                              uint16_t id);
 
-/* Close without a word (MQTT 3.1.1 has none); on_gone follows from the loop. */
+/* Close without a word (MQTT 3.1.1 has none); on_gone follows from the loop, and
+** no other event of this connection comes before it. */
 void dm_mqtt_server_drop(dm_mqtt_server *s, uint64_t connection);
 
-void dm_mqtt_server_stop(dm_mqtt_server *s);
+void dm_mqtt_server_stop(dm_mqtt_server *s); /* no new connections */
+
+/* Closes all connections; on_gone comes for each, then on_closed, all from the
+** loop; then the server is freed. */
 void dm_mqtt_server_close(dm_mqtt_server *s, void (*on_closed)(void *context));
 
 #endif
