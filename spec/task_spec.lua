@@ -60,7 +60,7 @@ describe("task", function()
     assert.equal("waiting", t.status)
   end)
 
-  it("closes a cancelled task: its <close> variables run, later code does not", function()
+  it("closes a cancelled task: <close> variables run, later code does not", function()
     local trail = {}
     local t = dm.spawn(function()
       local _ <close> = setmetatable({}, {
@@ -249,7 +249,9 @@ describe("task", function()
     it("gives the condition's value, in a task and on the main thread", function()
       local value
       dm.spawn(function() dm.sleep(0.001) value = "there" end)
-      local t = dm.spawn(function() return dm.wait_until(function() return value end) end)
+      local t = dm.spawn(function()
+        return dm.wait_until(function() return value end)
+      end)
       assert.equal("there", dm.wait_until(function() return value end))
       assert.equal("there", t:await())
     end)
@@ -264,7 +266,10 @@ describe("task", function()
   it("leaves no ids, tasks or deadlines behind", function()
     local handles = core.handles()
     for _ = 1, 100 do
-      local t = dm.spawn(function() dm.sleep(0) return dm.timeout(1, function() end) end)
+      local t = dm.spawn(function()
+        dm.sleep(0)
+        return dm.timeout(1, function() end)
+      end)
       t:await()
     end
     assert.equal(0, task.count())

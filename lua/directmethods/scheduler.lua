@@ -13,7 +13,7 @@ local errors = require "directmethods.errors"
 local M = {}
 
 local READY_PER_TURN = 256 -- tasks resumed between two turns of the loop
-local CONDITION_POLL = 0.05 -- seconds between two looks at a condition
+M.CONDITION_POLL = 0.05 -- seconds between two looks at a condition
 
 -- One set of tables for a Lua state, however often this file is loaded.
 local state = core.state
@@ -202,7 +202,7 @@ end
 local function longest_wait(limit)
   if ready_count() > 0 then return 0 end
   if not state.conditions[1] then return limit end
-  return math.min(limit or CONDITION_POLL, CONDITION_POLL)
+  return math.min(limit or M.CONDITION_POLL, M.CONDITION_POLL)
 end
 
 --- One turn: what is ready, then the loop, for at most `limit` seconds.

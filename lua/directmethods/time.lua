@@ -65,7 +65,11 @@ function M.wait_until(fn, timeout)
         message = ("the condition did not hold within %g s"):format(timeout),
       }
     end
-    if running then scheduler.wait_turn(running) else scheduler.turn(math.min(left, 0.05)) end
+    if running then
+      scheduler.wait_turn(running)
+    else
+      scheduler.turn(math.min(left, scheduler.CONDITION_POLL))
+    end
   end
 end
 
