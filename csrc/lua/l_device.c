@@ -27,6 +27,7 @@ typedef struct connection {
   dm_mqtt_client *client; /* lives until on_gone */
   uint64_t id;            /* of its events */
   uint64_t token;         /* of what is outstanding on it, see net/settle.h */
+  uint64_t closing;       /* a token the hub does not know; 0: not closing */
   uint64_t malformed;     /* requests without a readable topic */
 } connection;
 
@@ -147,13 +148,17 @@ static void on_overflow(void *owner, dm_span topic) {
   }
 }
 
-/* The token goes last: what "gone" starts in Lua is counted before it. */
-static void on_gone(void *owner) {
-  connection *c = owner;
-  deliver(c, "gone", NULL, NULL);
+static void connection_free(connection *c) {
   dm_settle_close(&c->loop->settle, c->token);
+  dm_settle_close(&c->loop->settle, c->closing);
   dm_ids_remove(&c->loop->ids, c->id);
   free(c);
+}
+
+/* The tokens go last: what "gone" starts in Lua is counted before it. */
+static void on_gone(void *owner) {
+  deliver(owner, "gone", NULL, NULL);
+  connection_free(owner);
 }
 
 static const dm_mqtt_events EVENTS = {
@@ -221,13 +226,6 @@ static dm_mqtt_options read_options(lua_State *L) {
       .inbox = (int)dm_bind_integer_field(L, 1, "inbox"),
       .outbox = (int)dm_bind_integer_field(L, 1, "outbox"),
   };
-}
-
-static void connection_free(connection *c) {
-  if (c == NULL) return;
-  dm_settle_close(&c->loop->settle, c->token);
-  dm_ids_remove(&c->loop->ids, c->id);
-  free(c);
 }
 
 static connection *connection_new(dm_loop *loop) {
@@ -356,7 +354,8 @@ static void box_close(connection **box, int64_t linger_ms) {
   connection *c = *box;
   if (c == NULL) return;
   *box = NULL;
-  settle_change(c, 1); /* until it is gone */
+  c->closing = dm_settle_open(&c->loop->settle);
+  dm_settle_set(&c->loop->settle, c->closing, 1); /* until it is gone */
   dm_mqtt_client_close(c->client, linger_ms);
 }
 
