@@ -1,0 +1,114 @@
+--- Raw TCP for specs: bytes in, bytes out, while our own loop runs.
+--
+-- luv has a loop of its own; the two are turned by turns until what is waited
+-- for is there. Every wait is bounded in real time.
+
+local uv = require "luv"
+local dm = require "directmethods"
+
+local M = {}
+
+local PATIENCE = 5 -- seconds of real time a wait may take
+
+local Wire = {}
+Wire.__index = Wire
+
+--- Turn both loops until `done()`; false: the patience is over.
+function M.turn_until(done, patience)
+  local stop = uv.hrtime() + (patience or PATIENCE) * 1e9
+  while not done() do
+    if uv.hrtime() > stop then return false end
+    uv.run("nowait")
+    if done() then return true end
+    dm.loop.step(0.001)
+  end
+  return true
+end
+
+--- Connect to a port of 127.0.0.1.
+function M.connect(port)
+  local self = setmetatable({ bytes = "", closed = false }, Wire)
+  local connected, failure
+  self.socket = uv.new_tcp()
+  self.socket:connect("127.0.0.1", port, function(err)
+    connected, failure = true, err
+  end)
+  assert(M.turn_until(function() return connected end), "connect: no answer")
+  assert(not failure, failure)
+  self.socket:nodelay(true)
+  self.socket:read_start(function(err, data)
+    if data then
+      self.bytes = self.bytes .. data
+    else
+      self.closed, self.failure = true, err
+    end
+  end)
+  return self
+end
+
+--- Send bytes; a connection that the other side has closed takes them silently.
+function Wire:send(bytes)
+  local sent
+  if not self.socket:is_closing() then
+    self.socket:write(bytes, function() sent = true end)
+    M.turn_until(function() return sent end, 1)
+  end
+  return self
+end
+
+--- Send byte by byte, with a turn of the loops after each.
+function Wire:trickle(bytes)
+  for i = 1, #bytes do
+    self:send(bytes:sub(i, i))
+  end
+  return self
+end
+
+--- The next n bytes; nil, "closed" or "timeout".
+function Wire:read(n, patience)
+  M.turn_until(function() return #self.bytes >= n or self.closed end, patience)
+  if #self.bytes < n then return nil, self.closed and "closed" or "timeout" end
+  local head = self.bytes:sub(1, n)
+  self.bytes = self.bytes:sub(n + 1)
+  return head
+end
+
+--- Everything up to and including `mark`.
+function Wire:read_to(mark, patience)
+  local from, to
+  M.turn_until(function()
+    from, to = self.bytes:find(mark, 1, true)
+    return from or self.closed
+  end, patience)
+  if not from then return nil, self.closed and "closed" or "timeout" end
+  return self:read(to)
+end
+
+--- Wait until the other side has closed; false: it has not.
+function Wire:wait_closed(patience)
+  return M.turn_until(function() return self.closed end, patience)
+end
+
+--- Nothing comes, and the connection stays, for so many turns of the loop.
+function Wire:stays_quiet(turns)
+  for _ = 1, turns or 20 do
+    uv.run("nowait")
+    dm.loop.step(0.001)
+    if #self.bytes > 0 or self.closed then return false end
+  end
+  return true
+end
+
+--- Close our side without ceremony.
+function Wire:close()
+  if not self.socket:is_closing() then self.socket:close() end
+  uv.run("nowait")
+end
+
+--- Close with a reset.
+function Wire:reset()
+  if not self.socket:is_closing() then self.socket:close_reset() end
+  uv.run("nowait")
+end
+
+return M
