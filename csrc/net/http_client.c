@@ -1,0 +1,353 @@
+/* http_client.c -- see http_client.h: starts requests, ends them, words what
+** went wrong. The transfers run on http_multi. Loop thread only.
+*/
+#include "net/http_client.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "net/http_multi.h"
+#include "net/http_request.h"
+
+enum { SPARES_MAX = 64 }; /* requests kept for use again */
+
+typedef struct dm_http_lookup { /* outlives a request that is cancelled */
+  uv_getaddrinfo_t get;
+  dm_http_request *owner; /* NULL: gone */
+  char *host;             /* owned: the name looked up */
+  int port;
+} dm_http_lookup;
+
+struct dm_http_client {
+  dm_loop *loop;
+  dm_http_settings settings; /* owned */
+  bool resolve_first;        /* curl would wait for a name */
+  dm_list active, spare;
+  int spares;
+  void (*on_answer)(void *context, uint64_t id, const dm_http_answer *a);
+  void *context; /* borrowed */
+};
+
+/* -- The end of a request -------------------------------------------------------- */
+
+/* Leave the clock, the ids and the look-up, and be kept for the next. */
+static void end(dm_http_request *r) {
+  dm_http_client *c = r->client;
+  dm_loop *loop = c->loop;
+  dm_clock_stop(&loop->contract, &r->deadline);
+  dm_ids_remove(&loop->ids, r->id);
+  if (r->lookup) r->lookup->owner = NULL;
+  r->lookup = NULL;
+  dm_list_remove(&r->node);
+  dm_http_request_clear(r);
+  if (c->spares < SPARES_MAX) {
+    dm_list_append(&c->spare, &r->node);
+    c->spares++;
+  } else {
+    dm_http_request_free(r);
+  }
+}
+
+/* The owner may send, cancel and free the client within on_answer: the request
+** is out of its lists by then and freed or kept first; the spans point into
+** buffers that are moved out. */
+static void answer(dm_http_request *r, dm_http_answer *a) {
+  dm_http_client *c = r->client;
+  dm_loop *loop = c->loop;
+  uint64_t id = r->id, token = r->token;
+  dm_buf fields = r->fields, body = r->answer;
+  a->fields = dm_buf_span(&fields);
+  a->body = dm_buf_span(&body);
+  dm_buf_init(&r->fields, fields.limit);
+  dm_buf_init(&r->answer, 0);
+  end(r);
+  c->on_answer(c->context, id, a);
+  dm_buf_clear(&fields);
+  dm_buf_clear(&body);
+  dm_settle_close(&loop->settle, token);
+}
+
+static void fail_connect(const dm_http_request *r, CURLcode result, dm_err *e) {
+  const char *to = r->client->settings.proxy ? "the proxy for " : "";
+  long number = 0;
+  curl_easy_getinfo(r->easy, CURLINFO_OS_ERRNO, &number);
+  const char *why = number ? strerror((int)number) : "failed";
+  if (result == CURLE_OPERATION_TIMEDOUT) why = "timed out";
+  dm_fail(e, DM_CONNECT_FAILED, "connect to %s%s: %s", to, r->where, why);
+}
+
+static void fail_limit(const dm_http_request *r, dm_err *e) {
+  dm_fail(e, DM_LIMIT_EXCEEDED, "%s: the answer is over %zu bytes", r->where,
+          r->answer.limit);
+}
+
+/* curl's own words only where they say more, and can hold no secret. */
+static void explain(const dm_http_request *r, CURLcode result, dm_err *e) {
+  switch (result) {
+  case CURLE_COULDNT_RESOLVE_HOST:
+    dm_fail(e, DM_NAME_NOT_RESOLVED, "%s: the host name does not resolve",
+            r->where);
+    break;
+  case CURLE_COULDNT_RESOLVE_PROXY:
+    dm_fail(e, DM_NAME_NOT_RESOLVED, "%s: the proxy's name does not resolve",
+            r->where);
+    break;
+  case CURLE_COULDNT_CONNECT:
+  case CURLE_OPERATION_TIMEDOUT:
+    fail_connect(r, result, e);
+    break;
+  case CURLE_SSL_CONNECT_ERROR:
+  case CURLE_PEER_FAILED_VERIFICATION:
+  case CURLE_SSL_CACERT_BADFILE:
+  case CURLE_SSL_CERTPROBLEM:
+  case CURLE_SSL_CIPHER:
+    dm_fail(e, DM_TLS_FAILED, "connect to %s: TLS: %s", r->where,
+            r->reason[0] ? r->reason : curl_easy_strerror(result));
+    break;
+  case CURLE_GOT_NOTHING:
+  case CURLE_SEND_ERROR:
+  case CURLE_RECV_ERROR:
+  case CURLE_PARTIAL_FILE:
+  case CURLE_ABORTED_BY_CALLBACK:
+    dm_fail(e, DM_CONNECT_FAILED,
+            "%s closed the connection before it had answered", r->where);
+    break;
+  case CURLE_WRITE_ERROR:
+    fail_limit(r, e);
+    break;
+  case CURLE_OUT_OF_MEMORY:
+    dm_fail(e, DM_SYSTEM_ERROR, "%s: out of memory", r->where);
+    break;
+  default:
+    dm_fail(e, DM_PROTOCOL_ERROR, "%s: %s", r->where,
+            curl_easy_strerror(result));
+  }
+}
+
+static void on_done(void *context, CURL *easy, CURLcode result) {
+  dm_http_answer a = {.sent = true};
+  dm_http_request *r = NULL;
+  long status = 0;
+  (void)context;
+  curl_easy_getinfo(easy, CURLINFO_PRIVATE, (void *)&r);
+  curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
+  a.status = (int)status;
+  if (result != CURLE_OK) {
+    a.sent = dm_http_request_sent(r);
+    explain(r, result, &a.error);
+  }
+  answer(r, &a);
+}
+
+/* A request that waits for its look-up is not with curl yet. */
+static void withdraw(dm_http_request *r) {
+  if (r->lookup == NULL)
+    dm_http_multi_remove(r->client->settings.multi, r->easy);
+}
+
+static void on_due(dm_timer *timer) {
+  dm_http_request *r = DM_OWNER(timer, dm_http_request, deadline);
+  dm_http_answer a = {.sent = r->lookup == NULL && dm_http_request_sent(r)};
+  withdraw(r);
+  dm_fail(&a.error, DM_TIMEOUT, "%s: no answer within %g s", r->where,
+          (double)r->timeout_ms / 1000);
+  answer(r, &a);
+}
+
+/* -- The start of a request ---------------------------------------------------- */
+
+static dm_http_request *request_take(dm_http_client *c) {
+  if (dm_list_empty(&c->spare)) return dm_http_request_new(c, &c->settings);
+  dm_http_request *r = DM_OWNER(c->spare.next, dm_http_request, node);
+  dm_list_remove(&r->node);
+  c->spares--;
+  return r;
+}
+
+static void fail_lookup(dm_http_request *r, int status) {
+  dm_http_answer a = {.sent = false};
+  dm_fail(&a.error, DM_NAME_NOT_RESOLVED, "%s: %s", r->where,
+          uv_strerror(status));
+  answer(r, &a);
+}
+
+/* Give the address to curl and the request with it. */
+static int use_address(dm_http_request *r, const dm_http_lookup *l,
+                       const struct addrinfo *found) {
+  char text[INET6_ADDRSTRLEN];
+  int rc = found->ai_family == AF_INET6
+               ? uv_ip6_name((const void *)found->ai_addr, text, sizeof text)
+               : uv_ip4_name((const void *)found->ai_addr, text, sizeof text);
+  if (rc != 0) return rc;
+  if (!dm_http_request_address(r, l->host, l->port, text) ||
+      !dm_http_multi_add(r->client->settings.multi, r->easy))
+    return UV_ENOMEM;
+  return 0;
+}
+
+static void lookup_free(dm_http_lookup *l) {
+  if (l) free(l->host);
+  free(l);
+}
+
+static void on_resolved(uv_getaddrinfo_t *get, int status,
+                        struct addrinfo *found) {
+  dm_http_lookup *l = DM_OWNER(get, dm_http_lookup, get);
+  dm_http_request *r = l->owner;
+  if (r != NULL) {
+    if (status == 0) status = use_address(r, l, found);
+    if (status != 0)
+      fail_lookup(r, status);
+    else
+      r->lookup = NULL;
+  }
+  uv_freeaddrinfo(found);
+  lookup_free(l);
+}
+
+/* False: out of memory. */
+static bool look_up(dm_http_request *r, const dm_http_call *call) {
+  struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
+  const char *host = call->connect_host ? call->connect_host : call->host;
+  dm_http_lookup *l = calloc(1, sizeof *l);
+  if (l == NULL) return false;
+  l->owner = r;
+  l->port = call->port;
+  l->host = strdup(host);
+  if (l->host && uv_getaddrinfo(&r->client->loop->uv, &l->get, on_resolved,
+                                host, NULL, &hints) == 0) {
+    r->lookup = l;
+    return true;
+  }
+  lookup_free(l);
+  return false;
+}
+
+static bool start(dm_http_request *r, const dm_http_call *call) {
+  dm_http_client *c = r->client;
+  dm_clock *contract = &c->loop->contract;
+  r->deadline.on_due = on_due;
+  if (call->timeout_ms > 0 &&
+      !dm_clock_start(contract, &r->deadline,
+                      dm_clock_now(contract) + call->timeout_ms))
+    return false;
+  if (c->resolve_first && c->settings.proxy == NULL) return look_up(r, call);
+  return dm_http_multi_add(c->settings.multi, r->easy);
+}
+
+uint64_t dm_http_client_send(dm_http_client *c, const dm_http_call *call,
+                             dm_err *e) {
+  dm_http_request *r = request_take(c);
+  if (r != NULL) {
+    r->id = dm_loop_id(c->loop, r);
+    dm_list_append(&c->active, &r->node);
+    if (r->id != 0 && dm_http_request_fill(r, call, c->settings.tls) &&
+        start(r, call))
+      return r->id;
+    end(r);
+  }
+  dm_fail(e, DM_SYSTEM_ERROR, "%s %s:%d: out of memory", call->method,
+          call->host, call->port);
+  return 0;
+}
+
+bool dm_http_client_cancel(dm_http_client *c, uint64_t id) {
+  for (dm_list *n = c->active.next; n != &c->active; n = n->next) {
+    dm_http_request *r = DM_OWNER(n, dm_http_request, node);
+    if (r->id != id) continue;
+    dm_settle_close(&c->loop->settle, r->token);
+    withdraw(r);
+    end(r);
+    return true;
+  }
+  return false;
+}
+
+/* -- Answers ---------------------------------------------------------------------- */
+
+static dm_span trim(dm_span s) {
+  while (s.n > 0 && (*s.p == ' ' || *s.p == '\t'))
+    s.p++, s.n--;
+  while (s.n > 0 && strchr(" \t\r\n", s.p[s.n - 1]))
+    s.n--;
+  return s;
+}
+
+dm_span dm_http_answer_field(const dm_http_answer *a, const char *name) {
+  dm_span left = a->fields, wanted = dm_span_of(name);
+  while (left.n > 0) {
+    const char *end_of_line = memchr(left.p, '\n', left.n);
+    size_t n = end_of_line ? (size_t)(end_of_line - left.p) + 1 : left.n;
+    if (n > wanted.n && left.p[wanted.n] == ':' &&
+        dm_span_equal_nocase((dm_span){left.p, wanted.n}, wanted))
+      return trim((dm_span){left.p + wanted.n + 1, n - wanted.n - 1});
+    left.p += n;
+    left.n -= n;
+  }
+  return (dm_span){NULL, 0};
+}
+
+/* -- Life ------------------------------------------------------------------------- */
+
+/* False: out of memory. A text that is not given stays NULL. */
+static bool copy(char **to, const char *text) {
+  if (text == NULL) return true;
+  *to = strdup(text);
+  return *to != NULL;
+}
+
+static bool has_async_names(void) {
+  return curl_version_info(CURLVERSION_NOW)->features & CURL_VERSION_ASYNCHDNS;
+}
+
+dm_http_client *dm_http_client_new(dm_loop *loop,
+                                   const dm_http_client_options *o,
+                                   void (*on_answer)(void *context, uint64_t id,
+                                                     const dm_http_answer *a),
+                                   void *context, dm_err *e) {
+  dm_http_client *c = calloc(1, sizeof *c);
+  if (c != NULL && curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK) {
+    c->loop = loop;
+    c->on_answer = on_answer;
+    c->context = context;
+    c->resolve_first = !has_async_names();
+    dm_list_init(&c->active);
+    dm_list_init(&c->spare);
+    c->settings.tls = o->tls;
+    c->settings.verify = o->verify;
+    c->settings.multi = dm_http_multi_new(loop, o->connections, on_done, c);
+    if (c->settings.multi && copy(&c->settings.ca_pem, o->ca_pem) &&
+        copy(&c->settings.ca_file, o->ca_file) &&
+        copy(&c->settings.proxy, o->proxy))
+      return c;
+    dm_http_client_free(c);
+  } else {
+    free(c);
+  }
+  dm_fail(e, DM_SYSTEM_ERROR, "http client: out of memory");
+  return NULL;
+}
+
+static void free_all(dm_list *requests) {
+  while (!dm_list_empty(requests)) {
+    dm_http_request *r = DM_OWNER(requests->next, dm_http_request, node);
+    dm_list_remove(&r->node);
+    dm_http_request_free(r);
+  }
+}
+
+/* Teardown order: the requests leave curl, the clock and the ids; the multi
+** handle closes the connections, for which it needs no request; then the
+** requests go, and the settings they point to. */
+void dm_http_client_free(dm_http_client *c) {
+  while (!dm_list_empty(&c->active)) {
+    dm_http_request *r = DM_OWNER(c->active.next, dm_http_request, node);
+    dm_http_client_cancel(c, r->id);
+  }
+  dm_http_multi_close(c->settings.multi);
+  free_all(&c->spare);
+  free(c->settings.ca_pem);
+  free(c->settings.ca_file);
+  free(c->settings.proxy);
+  free(c);
+}
