@@ -121,10 +121,10 @@ local SPEC = {
   ]]),
 }
 
-local LEVEL = 2 -- from here up to the caller of dm.hub
+local LEVEL = 3 -- from read_tls up to the caller of dm.hub
 
-local function fail(option, rule)
-  options.fail(WHAT, ("option '%s'"):format(option), rule, LEVEL)
+local function fail(option, rule, level)
+  options.fail(WHAT, ("option '%s'"):format(option), rule, level or LEVEL)
 end
 
 local function is_loopback(host)
@@ -136,11 +136,11 @@ local function read_pem(tls, name)
   local value = tls[name]
   if not value or value:find("-----BEGIN", 1, true) then return value end
   local file, why = io.open(value, "rb")
-  if not file then fail("tls." .. name, "cannot be read: " .. why) end
+  if not file then fail("tls." .. name, "cannot be read: " .. why, LEVEL + 1) end
   local text = file:read("a")
   file:close()
   if not text or not text:find("-----BEGIN", 1, true) then
-    fail("tls." .. name, "must be PEM text or the path of a PEM file")
+    fail("tls." .. name, "must be PEM text or the path of a PEM file", LEVEL + 1)
   end
   return text
 end
