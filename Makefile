@@ -47,7 +47,7 @@ core_NET = loop* clock* settle* mailbox* process* mqtt_client* mqtt_paho* \
            mqtt_waker* tls*
 core_LUA = core bind* l_loop* l_exec* l_device* l_sas* l_json*
 
-http_core_NET = loop* clock* settle* http_client*
+http_core_NET = loop* clock* settle* http_client* http_multi* http_request*
 http_core_LUA = http_core bind* l_http*
 
 hub_core_NET = loop* clock* settle* stream* listener* tls* http_server* \

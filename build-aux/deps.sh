@@ -61,9 +61,9 @@ need_build() {
 }
 
 need_test() {
-  need_modules busted=lua-busted
+  need_modules busted=lua-busted luv=lua-luv
   # Node may come from elsewhere, with which Debian's npm conflicts
-  need_commands node=nodejs npm=npm openssl=openssl
+  need_commands node=nodejs npm=npm openssl=openssl ip=iproute2
 }
 
 need_check() {
