@@ -206,7 +206,7 @@ static size_t take_packets(client *c, dm_span bytes) {
   while (at < bytes.n && (c->state == NEW || c->state == ACCEPTED) &&
          !c->server->closed) {
     dm_err e;
-    dm_mqtt_frame f;
+    dm_mqtt_frame f = {0};
     dm_code code = cut(c, (dm_span){bytes.p + at, bytes.n - at}, &f, &e);
     if (code == DM_OK && f.size == 0) break;
     if (code == DM_OK) {

@@ -365,7 +365,7 @@ size_t dm_stream_queued(const dm_stream *s) {
 }
 
 bool dm_stream_peer(const dm_stream *s, char *text, size_t size) {
-  struct sockaddr_storage a;
+  struct sockaddr_storage a = {0};
   socklen_t length = sizeof a;
   char host[INET6_ADDRSTRLEN];
   if (s->fd < 0 || getpeername(s->fd, (struct sockaddr *)&a, &length) != 0) {

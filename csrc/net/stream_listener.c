@@ -178,7 +178,7 @@ static int bind_name(const char *host, int port, dm_err *e) {
 }
 
 static int bound_port(int fd) {
-  struct sockaddr_storage a;
+  struct sockaddr_storage a = {0};
   socklen_t size = sizeof a;
   if (getsockname(fd, (struct sockaddr *)&a, &size) != 0) return 0;
   return ntohs(a.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&a)->sin6_port
