@@ -71,20 +71,16 @@ local IDENTITY = {
 local MODULES = { GET = { READ, list_modules } }
 
 local function percent_decoded(segment)
-  if segment:gsub("%%%x%x", ""):find("%", 1, true) then return nil end
   return (segment:gsub("%%(%x%x)", function(hex)
     return string.char(tonumber(hex, 16))
   end))
 end
 
--- The decoded segments of a path, without the empty one behind a slash at its end;
--- nil: it is not one.
+-- The decoded segments of a path, without the empty one behind a slash at its end.
 local function split(path)
   local segments = {}
   for segment in path:gmatch("/([^/]*)") do
-    local text = percent_decoded(segment)
-    if not text then return nil end
-    segments[#segments + 1] = text
+    segments[#segments + 1] = percent_decoded(segment)
   end
   if segments[#segments] == "" then segments[#segments] = nil end
   return segments
@@ -93,7 +89,7 @@ end
 -- The verbs of a path, and the ids in it.
 local function find(path)
   local s = split(path)
-  if not s or s[1] ~= "devices" then return nil end
+  if s[1] ~= "devices" then return nil end
   if #s == 2 then return IDENTITY, s[2] end
   if #s == 3 and s[3] == "modules" then return MODULES, s[2] end
   if #s == 4 and s[3] == "modules" then return IDENTITY, s[2], s[4] end
