@@ -365,16 +365,17 @@ size_t dm_stream_queued(const dm_stream *s) {
 }
 
 bool dm_stream_peer(const dm_stream *s, char *text, size_t size) {
-  struct sockaddr_storage a = {0};
+  union {
+    struct sockaddr_in6 six; /* the largest first: all of it is zeroed */
+    struct sockaddr_in four;
+    struct sockaddr any;
+  } a = {0};
   socklen_t length = sizeof a;
   char host[INET6_ADDRSTRLEN];
-  if (s->fd < 0 || getpeername(s->fd, (struct sockaddr *)&a, &length) != 0) {
-    return false;
-  }
-  bool six = a.ss_family == AF_INET6;
-  in_port_t port = six ? ((struct sockaddr_in6 *)&a)->sin6_port
-                       : ((struct sockaddr_in *)&a)->sin_port;
-  if (uv_ip_name((struct sockaddr *)&a, host, sizeof host) != 0) return false;
+  if (s->fd < 0 || getpeername(s->fd, &a.any, &length) != 0) return false;
+  bool six = a.any.sa_family == AF_INET6;
+  in_port_t port = six ? a.six.sin6_port : a.four.sin_port;
+  if (uv_ip_name(&a.any, host, sizeof host) != 0) return false;
   int n = snprintf(text, size, six ? "[%s]:%d" : "%s:%d", host, ntohs(port));
   return n > 0 && (size_t)n < size;
 }

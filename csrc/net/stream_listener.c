@@ -178,11 +178,15 @@ static int bind_name(const char *host, int port, dm_err *e) {
 }
 
 static int bound_port(int fd) {
-  struct sockaddr_storage a = {0};
+  union {
+    struct sockaddr_in6 six; /* the largest first: all of it is zeroed */
+    struct sockaddr_in four;
+    struct sockaddr any;
+  } a = {0};
   socklen_t size = sizeof a;
-  if (getsockname(fd, (struct sockaddr *)&a, &size) != 0) return 0;
-  return ntohs(a.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&a)->sin6_port
-                                       : ((struct sockaddr_in *)&a)->sin_port);
+  if (getsockname(fd, &a.any, &size) != 0) return 0;
+  bool six = a.any.sa_family == AF_INET6;
+  return ntohs(six ? a.six.sin6_port : a.four.sin_port);
 }
 
 static void fill_in(dm_listener *l, dm_loop *loop,
