@@ -23,6 +23,10 @@
   X(expired)              /* connections closed because their token ended */   \
   X(identity_closed)      /* connections closed with their identity or key */  \
   X(disconnected)         /* connections that ended by themselves */           \
+  X(mqtt_malformed)       /* closed: what MQTT 3.1.1 or we do not allow */     \
+  X(mqtt_over_limit)      /* closed: a packet too large, or a slow reader */   \
+  X(mqtt_timed_out)       /* closed: handshake, CONNECT or keep-alive */       \
+  X(mqtt_tls_failed)      /* closed: the handshake or a record */              \
   X(responses)            /* method answers that reached their call */         \
   X(response_unknown_rid) /* dropped: late, twice, foreign or invented */      \
   X(response_malformed)   /* dropped: status or $rid cannot be read */         \

@@ -195,12 +195,41 @@ static void on_connect(void *context, uint64_t connection,
     detach(s, DM_ERROR_DISCONNECTED);
 }
 
+static void on_refused(void *context, int code, const char *why) {
+  dm_hub_listener *l = context;
+  (void)code;
+  l->hub->counted.connect_refused++;
+  dm_hub_log(l->hub, "CONNECT refused", (dm_span){NULL, 0}, why);
+}
+
+/* What the peer did to be closed; NULL: nothing. */
+static unsigned long long *counter_of(dm_hub *h, dm_code code) {
+  switch (code) {
+  case DM_PROTOCOL_ERROR:
+    return &h->counted.mqtt_malformed;
+  case DM_LIMIT_EXCEEDED:
+    return &h->counted.mqtt_over_limit;
+  case DM_TIMEOUT:
+    return &h->counted.mqtt_timed_out;
+  case DM_TLS_FAILED:
+    return &h->counted.mqtt_tls_failed;
+  default:
+    return NULL;
+  }
+}
+
 static void on_gone(void *context, uint64_t connection, void *user,
                     const dm_err *why) {
   dm_hub_listener *l = context;
   dm_session *s = user;
+  unsigned long long *counter = counter_of(l->hub, why->code);
   (void)connection;
-  (void)why;
+  if (counter != NULL) {
+    bool known = s != NULL && s->identity != NULL;
+    ++*counter;
+    dm_hub_log(l->hub, "connection closed",
+               known ? s->identity->device : (dm_span){NULL, 0}, why->text);
+  }
   if (s == NULL) return;
   if (s->identity != NULL) l->hub->counted.disconnected++;
   detach(s, DM_ERROR_DISCONNECTED);
@@ -214,5 +243,6 @@ const dm_mqtt_handler dm_session_handler = {
     .on_subscribe = dm_session_on_subscribe,
     .on_unsubscribe = dm_session_on_unsubscribe,
     .on_puback = dm_session_on_puback,
+    .on_refused = on_refused,
     .on_gone = on_gone,
 };

@@ -106,15 +106,22 @@ static void refuse(client *c, int code) {
   dm_stream_close(c->stream);
 }
 
+/* Before anybody was asked. */
+static void refuse_at_once(client *c, int code, const char *why) {
+  const dm_mqtt_server_options *o = &c->server->o;
+  refuse(c, code);
+  o->handler->on_refused(o->context, code, why);
+}
+
 static dm_code take_connect(client *c, const dm_mqtt_frame *f, dm_err *e) {
   dm_mqtt_server *s = c->server;
   dm_mqtt_connect packet;
   dm_code code = dm_mqtt_read_connect(f, &packet, e);
   if (code != DM_OK) return code;
   if (packet.level != 4) {
-    refuse(c, 1); /* unacceptable protocol level */
+    refuse_at_once(c, 1, "the protocol is not MQTT 3.1.1");
   } else if (packet.client_id.n == 0 && !packet.clean_session) {
-    refuse(c, 2); /* identifier rejected [MQTT-3.1.3-8] */
+    refuse_at_once(c, 2, "no client id [MQTT-3.1.3-8]");
   } else {
     c->state = DECIDING;
     c->silence = silence_of(s, packet.keepalive);
@@ -308,9 +315,9 @@ bool dm_mqtt_server_accept(dm_mqtt_server *s, uint64_t connection, void *user,
   if (!c || c->state != DECIDING) return false;
   dm_mqtt_connack ack = {.session_present = session_present};
   dm_buf *out = dm_stream_output(c->stream);
+  c->user = user; /* on_gone brings it back whatever happens now */
   if (!written(c, dm_mqtt_write_connack(out, ack))) return false;
   c->state = ACCEPTED;
-  c->user = user;
   c->last = dm_clock_now(&s->loop->io);
   start_timer(c, c->last + c->silence);
   if (c->rest.len > 0 && !c->taking) {

@@ -27,6 +27,8 @@ typedef struct dm_mqtt_handler { /* static; 'context' is the options' */
   void (*on_subscribe)(void *context, void *user, dm_mqtt_filters *filters);
   void (*on_unsubscribe)(void *context, void *user, dm_mqtt_filters *filters);
   void (*on_puback)(void *context, void *user, uint16_t packet_id);
+  /* The server refused a CONNECT by itself, with this CONNACK; before on_gone. */
+  void (*on_refused)(void *context, int code, const char *why);
   /* Gone, whether or not it ever said CONNECT. user NULL: it had not been
   ** accepted. 'why' is for logs and counters; DM_OK: in good order. */
   void (*on_gone)(void *context, uint64_t connection, void *user,
