@@ -5,6 +5,7 @@ local core = require "directmethods.core"
 local dm = require "directmethods"
 local http = require "spec.support.http"
 local mqtt = require "spec.support.mqtt"
+local task = require "directmethods.task"
 
 local M = {}
 
@@ -12,11 +13,28 @@ M.HOST = "localhost"
 M.OLD = "2018-06-30" -- api-version of the seeds' contract
 M.NEW = "2021-04-12"
 
+-- Live handles of the loop before a hub was made.
+local handles_before = setmetatable({}, { __mode = "k" })
+
 --- A plain hub on ports of the system's choice.
 function M.hub(opts)
   local o = { tls = false }
   for k, v in pairs(opts or {}) do o[k] = v end
-  return dm.hub(o)
+  local handles = core.handles()
+  local hub = assert(dm.hub(o))
+  handles_before[hub] = handles
+  return hub
+end
+
+--- Close what is given, then the hub; raises when anything of it is left.
+function M.finish(hub, ...)
+  for _, closable in ipairs { ... } do closable:close() end
+  hub:close()
+  assert(hub:closed(10))
+  local before = handles_before[hub]
+  assert(dm.wait_until(function() return core.handles() <= before end))
+  assert(task.count() == 0, "tasks are left")
+  assert(core.outstanding() == 0, "operations are outstanding")
 end
 
 --- The key of a policy or device ("dev" or "dev/mod") of this hub.
