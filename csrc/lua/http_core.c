@@ -1,0 +1,12 @@
+/* http_core.c -- luaopen_directmethods_http_core: HTTP requests by libcurl on
+** the loop of core. Loop thread only.
+*/
+#include "lua/l_http.h"
+
+DM_EXPORT int luaopen_directmethods_http_core(lua_State *L);
+
+int luaopen_directmethods_http_core(lua_State *L) {
+  lua_newtable(L);
+  l_http_open(L);
+  return 1;
+}

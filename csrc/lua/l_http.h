@@ -1,0 +1,10 @@
+/* l_http.h -- the HTTP client for Lua. Loop thread only. */
+#ifndef DM_LUA_L_HTTP_H
+#define DM_LUA_L_HTTP_H
+
+#include "lua/bind.h"
+
+/* Adds the functions to the table at the top of the stack. */
+void l_http_open(lua_State *L);
+
+#endif
