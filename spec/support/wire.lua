@@ -56,11 +56,20 @@ function Wire:send(bytes)
   return self
 end
 
---- Send byte by byte, with a turn of the loops after each.
+--- Send byte by byte: each is taken by the other side before the next is sent.
 function Wire:trickle(bytes)
   for i = 1, #bytes do
     self:send(bytes:sub(i, i))
+    dm.loop.step(0)
   end
+  return self
+end
+
+--- Read no more: what the other side sends stays in the system's buffers, which
+-- are made small.
+function Wire:stall()
+  self.socket:recv_buffer_size(4096)
+  self.socket:read_stop()
   return self
 end
 
