@@ -5,6 +5,7 @@
 ** finds the first one's, with its loop and the tables of task.lua in 'state'.
 */
 #include <dlfcn.h>
+#include <signal.h>
 
 #include "lua/bind.h"
 
@@ -17,12 +18,23 @@ static void pin(void) {
     dlopen(info.dli_fname, RTLD_NOW | RTLD_NOLOAD | RTLD_NODELETE);
 }
 
+/* A peer that is gone is an error of a write, not the end of the process. A
+** handler of the host's is left alone; children start with the default. */
+static void ignore_sigpipe(void) {
+  struct sigaction present;
+  if (sigaction(SIGPIPE, NULL, &present) != 0) return;
+  if (present.sa_handler != SIG_DFL) return;
+  present.sa_handler = SIG_IGN;
+  sigaction(SIGPIPE, &present, NULL);
+}
+
 DM_EXPORT int luaopen_directmethods_core(lua_State *L);
 
 int luaopen_directmethods_core(lua_State *L) {
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, &CORE) == LUA_TTABLE) return 1;
   lua_pop(L, 1);
   pin();
+  ignore_sigpipe();
   lua_newtable(L);
   l_loop_open(L);
   l_exec_open(L);

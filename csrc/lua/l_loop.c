@@ -23,6 +23,7 @@ typedef struct binding {
   dm_list log_lines;
   int log_count;
   long log_dropped;
+  dm_list timers; /* those that run */
   uint64_t log_id, signal_id;
 } binding;
 
@@ -164,6 +165,7 @@ static int l_handles(lua_State *L) {
 
 typedef struct lua_timer {
   const void *type; /* &TIMER: tells it from other values of loop->ids */
+  dm_list node;     /* in the binding's timers */
   dm_timer timer;
   dm_loop *loop;
   uint64_t id;
@@ -172,6 +174,7 @@ typedef struct lua_timer {
 static const char TIMER = 't'; /* lua_timer.type: its address */
 
 static void timer_end(lua_timer *t) {
+  dm_list_remove(&t->node);
   dm_clock_stop(&t->loop->contract, &t->timer);
   dm_ids_remove(&t->loop->ids, t->id);
   free(t);
@@ -193,6 +196,7 @@ static int l_timer(lua_State *L) {
   t->type = &TIMER;
   t->loop = loop;
   t->timer.on_due = on_timer;
+  dm_list_append(&bound(L)->timers, &t->node);
   t->id = dm_loop_id(loop, t);
   if (t->id == 0 || !dm_clock_start(&loop->contract, &t->timer,
                                     dm_clock_now(&loop->contract) + ms)) {
@@ -323,6 +327,8 @@ static int l_log(lua_State *L) {
 /* Life ------------------------------------------------------------------- */
 
 static void binding_close(binding *b) {
+  while (!dm_list_empty(&b->timers))
+    timer_end(DM_OWNER(b->timers.next, lua_timer, node));
   dm_list_remove(&b->log_flusher.node);
   while (!dm_list_empty(&b->log_lines)) {
     log_line *line = DM_OWNER(b->log_lines.next, log_line, node);
@@ -355,6 +361,7 @@ static binding *binding_new(lua_State *L, dm_loop *loop) {
   b->L = lua_tothread(L, -1);
   lua_pop(L, 1);
   b->loop = loop;
+  dm_list_init(&b->timers);
   dm_list_init(&b->log_lines);
   dm_list_init(&b->log_flusher.node);
   b->log_flusher.on_flush = flush_log;

@@ -8,13 +8,10 @@
 
 enum { IDS_MAX = 4 * 1000 * 1000 }; /* operations and objects at a time */
 
-/* Flushers that ask again while they run wait for the next flush. */
+/* Until nobody has anything to flush: flushing may give another something. */
 static void flush(dm_loop *loop) {
-  dm_list now;
-  dm_list_init(&now);
-  dm_list_move(&now, &loop->flushers);
-  while (!dm_list_empty(&now)) {
-    dm_flusher *f = DM_OWNER(now.next, dm_flusher, node);
+  while (!dm_list_empty(&loop->flushers)) {
+    dm_flusher *f = DM_OWNER(loop->flushers.next, dm_flusher, node);
     dm_list_remove(&f->node);
     f->on_flush(f);
   }

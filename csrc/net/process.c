@@ -168,7 +168,10 @@ static int spawn(process *p, char **argv) {
 
 static void start_io(process *p, const dm_process_options *o) {
   uv_buf_t buf = uv_buf_init(p->input, (unsigned)o->input.n);
-  uv_write(&p->write, (uv_stream_t *)&p->input_pipe, &buf, 1, on_written);
+  if (buf.len == 0)
+    close_handle(&p->input_pipe);
+  else
+    uv_write(&p->write, (uv_stream_t *)&p->input_pipe, &buf, 1, on_written);
   uv_read_start((uv_stream_t *)&p->out.pipe, on_alloc, on_read);
   uv_read_start((uv_stream_t *)&p->err.pipe, on_alloc, on_read);
   if (o->timeout_ms > 0)
