@@ -110,6 +110,8 @@ describe("dm.service", function()
         { connection_string = CONNECTION, api_version = "2018-06" },
       ["option 'tls.ca' cannot be read"] =
         { connection_string = CONNECTION, tls = { ca = "no-such-folder/ca.pem" } },
+      ["option 'tls.ca' must be a certificate in PEM form"] =
+        { connection_string = CONNECTION, tls = { ca = "spec/support/run.lua" } },
       ["option 'tls.verify' must be of type boolean"] =
         { connection_string = CONNECTION, tls = { verify = "no" } },
       ["option 'proxy' must be a URL"] =
@@ -413,6 +415,67 @@ describe("dm.service", function()
       assert.equal("Unauthorized", err.name)
       assert.matches("expired at %d+%-%d+%-%d+T", err.message)
       assert.equal(count, #http.sent)
+    end)
+  end)
+
+  describe("line", function()
+    local function sent(n)
+      return function() return #http.sent >= n end
+    end
+
+    it("lets only so many requests start, in order", function()
+      http.answers = {}
+      local service = make { max_connections = 2 }
+      local calls = {}
+      for i = 1, 5 do
+        calls[i] = task.spawn(function() return service:invoke("d" .. i, "m") end)
+      end
+      time.wait_until(sent(2), 5)
+      time.sleep(0)
+      assert.equal(2, #http.sent)
+      task.finish(http.sent[1].id, "failed", "ProtocolError", "x", true)
+      time.wait_until(sent(3), 5)
+      assert.matches("/twins/d3/", last().target, 1, true)
+      calls[2]:cancel() -- under way: its place goes to the next
+      time.wait_until(sent(4), 5)
+      assert.matches("/twins/d4/", last().target, 1, true)
+      calls[5]:cancel() -- in line: leaves it
+      for i = 3, 4 do task.finish(http.sent[i].id, "answer", 200, "", OK) end
+      assert.equal(200, calls[3]:await(5).status)
+      assert.equal(200, calls[4]:await(5).status)
+      http.answers = { { "answer", 200, "", OK } }
+      for _ = 1, 3 do assert(service:invoke("d", "m")) end
+      assert.equal(7, #http.sent)
+    end)
+
+    it("keeps no place for a task that was cancelled when its turn came", function()
+      http.answers = {}
+      local service = make { max_connections = 1 }
+      local first = task.spawn(function() return service:invoke("d1", "m") end)
+      local second = task.spawn(function() return service:invoke("d2", "m") end)
+      time.wait_until(sent(1), 5)
+      first:cancel()
+      second:cancel()
+      second:await(5)
+      http.answers = { { "answer", 200, "", OK } }
+      assert(service:invoke("d3", "m"))
+      assert.matches("/twins/d3/", last().target, 1, true)
+    end)
+
+    it("ends with the client", function()
+      http.answers = {}
+      local service = make { max_connections = 1 }
+      local calls = {}
+      for i = 1, 3 do
+        calls[i] = task.spawn(function() return service:invoke("d", "m") end)
+      end
+      time.wait_until(sent(1), 5)
+      service:close()
+      for i = 1, 3 do
+        local _, err = calls[i]:await(5)
+        assert.equal("Closed", err.name)
+      end
+      assert.equal(1, #http.sent)
     end)
   end)
 

@@ -3,19 +3,16 @@
 --     local service <close> = dm.service { connection_string = "HostName=..." }
 --     local reply, err = service:invoke("dev1", "reboot", { input1 = "x" })
 
+local connection = require "directmethods.service.connection"
 local core = require "directmethods.core"
 local errors = require "directmethods.errors"
 local json = require "directmethods.json"
 local options = require "directmethods.options"
-local task = require "directmethods.task"
+local reply = require "directmethods.service.reply"
 
 local M = {}
 
-local USER_AGENT = "directmethods/" .. core.version
 local MARGIN_S = 10 -- the hub's clock runs out first, by this much
-local ANSWER_MAX = 131072 + 8192 -- bytes of an answer: a payload and its envelope
-local RENEW_MAX_S = 300 -- a token is renewed at most this long before its expiry
-local SKEW_S = 300 -- the hub takes a token this long after its expiry
 
 -- What the hub allows, by api-version; both ends are included.
 local CONTRACT_2017 = {
@@ -28,90 +25,6 @@ local RESPONSE_DEFAULT_S = 30
 
 local function contract_of(api_version)
   return api_version:sub(1, 10) < "2019-01-01" and CONTRACT_2017 or CONTRACT_2019
-end
-
--- Replies ------------------------------------------------------------------
-
---- The answer of a device.
----@class directmethods.Reply
----@field status integer      the status that the method returned
----@field ok boolean          status < 400
----@field payload any         decoded when it is first read; dm.null for JSON null
----@field decode_error directmethods.Error? why payload is nil although there is a body
----@field body string         the payload as JSON text, as the device sent it
----@field request_id string?  the hub's x-ms-request-id
----@field elapsed number      seconds from the call to the answer
-local Reply = { __name = "directmethods.Reply" }
-
-local function reply_text(reply)
-  return ("directmethods.Reply (status %d, %d bytes)"):format(reply.status, #reply.body)
-end
-
-local Decoded = { __name = Reply.__name, __tostring = reply_text }
-Reply.__tostring = reply_text
-
-function Reply.__index(reply, key)
-  if key ~= "payload" and key ~= "decode_error" then return nil end
-  setmetatable(reply, Decoded)
-  reply.payload, reply.decode_error = json.decode(reply.body)
-  return reply[key]
-end
-
--- The members of an answer's body. Hubs pass on what is not JSON, too.
-local function split(body)
-  local ok, status, payload = core.json_members(body, "status", "payload")
-  if not ok then
-    status, payload = body:match('^%s*{%s*"status"%s*:%s*(%-?%d+)%s*,'
-      .. '%s*"payload"%s*:%s*(.-)%s*}%s*$')
-  end
-  status = status and status:find("^%-?%d+$") and math.tointeger(tonumber(status))
-  return status, payload or "null"
-end
-
-local function make_reply(answer, elapsed)
-  local status, payload = split(answer.body)
-  if not status then
-    return nil, errors.new {
-      name = "ProtocolError",
-      http_status = answer.status,
-      message = "the hub's answer is not of the form {\"status\":...,\"payload\":...}",
-    }
-  end
-  return setmetatable({
-    status = status,
-    ok = status < 400,
-    body = payload,
-    request_id = errors.field(answer.fields, "x-ms-request-id"),
-    elapsed = elapsed,
-  }, Reply)
-end
-
--- Tokens -------------------------------------------------------------------
-
--- A function that gives the token to send; the key lives in it alone.
-local function signer(credentials, host, ttl)
-  local token, signed, renew
-  return function()
-    local now = core.time()
-    if token and now >= signed and now < renew then return token end
-    local expiry = math.ceil(now + ttl)
-    local text, name, message = core.sas_sign(
-      host, credentials.key, expiry, credentials.key_name)
-    if not text then return nil, errors.new { name = name, message = message } end
-    token, signed, renew = text, now, expiry - math.min(ttl * 0.2, RENEW_MAX_S)
-    return token
-  end
-end
-
-local function given_token(token, expiry)
-  return function()
-    if core.time() <= expiry + SKEW_S then return token end
-    return nil, errors.new {
-      name = "Unauthorized",
-      message = "the SAS token that was given expired at "
-        .. os.date("!%Y-%m-%dT%H:%M:%SZ", expiry),
-    }
-  end
 end
 
 -- Making -------------------------------------------------------------------
@@ -142,74 +55,6 @@ local SPEC = {
   token_ttl = { "number", default = 3600, min = 1, max = 365 * 86400 },
 }
 
-local function read_connection_string(text, level)
-  local function fail(rule)
-    options.fail("dm.service", "option 'connection_string'", rule, level + 1)
-  end
-  local fields, _, message = core.connstr(text)
-  if not fields then fail("is wrong: " .. message:gsub("^connection string: ", "")) end
-  if fields.device_id then
-    fail("is a device's (it has a DeviceId); a service's has SharedAccessKeyName")
-  elseif fields.gateway_host_name then
-    fail("has a GatewayHostName, which services do not use")
-  elseif fields.key and not fields.key_name then
-    fail("has no SharedAccessKeyName")
-  elseif not fields.key and not fields.signature then
-    fail("needs SharedAccessKeyName and SharedAccessKey, or SharedAccessSignature")
-  end
-  return fields.host_name, fields
-end
-
--- The host and the function that gives tokens.
-local function read_credentials(opts, level)
-  local host, token, name = opts.host, opts.sas, "option 'sas'"
-  if opts.connection_string then
-    if host or token then
-      options.fail("dm.service", "option 'connection_string'",
-        "stands alone: 'host' and 'sas' are given without it", level)
-    end
-    local fields
-    host, fields = read_connection_string(opts.connection_string, level + 1)
-    if fields.key then return host, signer(fields, host, opts.token_ttl) end
-    token, name = fields.signature, "option 'connection_string'"
-  elseif not host or not token then
-    options.fail("dm.service", "option 'connection_string'",
-      "is required (or 'host' and 'sas')", level)
-  elseif not host:find("^[%w%-._]+$") then
-    options.fail("dm.service", "option 'host'",
-      "must be a host name without a port", level)
-  end
-  local expiry = core.sas_expiry(token)
-  if not expiry then
-    options.fail("dm.service", name,
-      "must hold a token: SharedAccessSignature sr=...&sig=...&se=...", level)
-  end
-  return host, given_token(token, expiry)
-end
-
-local function client_options(opts, level)
-  local tls = opts.tls == true and { verify = true } or opts.tls or nil
-  local client = {
-    tls = tls ~= nil,
-    verify = tls ~= nil and tls.verify,
-    proxy = opts.proxy,
-    connections = opts.max_connections,
-  }
-  if tls and tls.ca then
-    if tls.ca:find("-----BEGIN", 1, true) then
-      client.ca = tls.ca
-    else
-      local file, why = io.open(tls.ca)
-      if not file then
-        options.fail("dm.service", "option 'tls.ca'", "cannot be read: " .. why, level)
-      end
-      file:close()
-      client.ca_file = tls.ca
-    end
-  end
-  return client
-end
-
 --- Calls methods of devices.
 ---@class directmethods.Service
 ---@field host string         host name of the hub
@@ -238,88 +83,27 @@ Service.__index = Service
 ---@return directmethods.Error? err the system refused
 function M.service(opts)
   opts = options.check(opts, SPEC, "dm.service")
-  local host, authorize = read_credentials(opts, 1)
-  local config = client_options(opts, 1)
-  local http = require "directmethods.http_core"
-  local client, name, message = http.client(core.loop, config)
-  if not client then return nil, errors.new { name = name, message = message } end
+  local made, err = connection.new(opts, 1)
+  if not made then return nil, err end
   return setmetatable({
-    host = host,
+    host = made.host,
     api_version = opts.api_version,
-    _port = opts.port,
-    _connect_host = opts.connect_host,
-    _authorize = authorize,
-    _client = client,
-    _waiting = {},
+    _connection = made,
   }, Service)
 end
 
 function Service:__tostring()
   return ("directmethods.service (%s, %s)"):format(self.host,
-    self._client and "open" or "closed")
+    self._connection.client and "open" or "closed")
 end
 
 --- End the client. Calls under way return nil, err (Closed). Harmless again.
 function Service:close()
-  local client = self._client
-  if not client then return end
-  self._client = nil
-  client:close()
-  for id in pairs(self._waiting) do
-    task.finish(id, "failed", "Closed", "the service client was closed", true)
-  end
+  self._connection:close()
 end
 
 Service.__close = Service.close
 Service.__gc = Service.close
-
--- Requests -----------------------------------------------------------------
-
-local function escape(text)
-  local escaped = text:gsub("[^%w%-._~]", function(c)
-    return ("%%%02X"):format(c:byte())
-  end)
-  -- a segment of dots alone would be taken for a folder
-  return escaped:find("^%.+$") and escaped:gsub("%.", "%%2E") or escaped
-end
-
-local NOT_SENT = { Timeout = true, NameNotResolved = true, ConnectFailed = true }
-
--- Wait for the answer to the request `id`.
-local function wait_for_answer(self, id)
-  local client = self._client
-  self._waiting[id] = true
-  local event, a, b, c = task.wait(id, function()
-    self._waiting[id] = nil
-    client:cancel(id)
-  end)
-  self._waiting[id] = nil
-  if event == "answer" then return { status = a, fields = b, body = c } end
-  return nil, errors.new {
-    name = a, message = b, retriable = not c and NOT_SENT[a] or false,
-  }
-end
-
---- Send a request and wait for the answer. For the parts of this library.
----@param request table method, target, fields, body, timeout (seconds)
----@return table? answer status, fields (header block), body
----@return directmethods.Error? err
-function Service:_send(request)
-  local token, why = self._authorize()
-  if not token then return nil, why end
-  local fields = {
-    "Authorization: " .. token,
-    "User-Agent: " .. USER_AGENT,
-    "Accept: application/json",
-    "Content-Type: application/json; charset=utf-8",
-  }
-  table.move(request.fields or {}, 1, #(request.fields or {}), #fields + 1, fields)
-  local id, name, message = self._client:send(
-    request.method, self.host, self._port, self._connect_host, request.target,
-    fields, request.body, request.timeout, ANSWER_MAX, true)
-  if not id then return nil, errors.new { name = name, message = message } end
-  return wait_for_answer(self, id)
-end
 
 -- Invoking -----------------------------------------------------------------
 
@@ -408,6 +192,14 @@ local function body_of(call, payload)
   return table.concat(parts)
 end
 
+local function escape(text)
+  local escaped = text:gsub("[^%w%-._~]", function(c)
+    return ("%%%02X"):format(c:byte())
+  end)
+  -- a segment of dots alone would be taken for a folder
+  return escaped:find("^%.+$") and escaped:gsub("%.", "%%2E") or escaped
+end
+
 local function target_of(self, call)
   local module = call.module_id and "/modules/" .. escape(call.module_id) or ""
   return ("/twins/%s%s/methods?api-version=%s"):format(
@@ -432,14 +224,14 @@ end
 ---@return directmethods.Reply? reply whatever status the device answered
 ---@return directmethods.Error? err   nothing was answered by the device
 function Service:invoke(device_id, method, payload, opts)
-  if not self._client then
+  if not self._connection.client then
     error(WHAT .. ": attempt to use a closed service", 2)
   end
   local call = read_call(self, device_id, method, payload, opts)
   local text, too_large = encode_payload(self, call.payload)
   if too_large then return nil, too_large end
   local started = core.now()
-  local answer, err = self:_send {
+  local answer, err = self._connection:send {
     method = "POST",
     target = target_of(self, call),
     fields = { call.request_id and "x-ms-client-request-id: " .. call.request_id },
@@ -451,7 +243,7 @@ function Service:invoke(device_id, method, payload, opts)
   if answer.status ~= 200 then
     return nil, errors.from_http(answer.status, answer.fields, answer.body)
   end
-  return make_reply(answer, core.now() - started)
+  return reply.new(answer, core.now() - started)
 end
 
 return M

@@ -1,0 +1,68 @@
+--- The answer of a device to a call.
+
+local core = require "directmethods.core"
+local errors = require "directmethods.errors"
+local json = require "directmethods.json"
+
+local M = {}
+
+--- The answer of a device.
+---@class directmethods.Reply
+---@field status integer      the status that the method returned
+---@field ok boolean          status < 400
+---@field payload any         decoded when it is first read; dm.null for JSON null
+---@field decode_error directmethods.Error? why payload is nil although there is a body
+---@field body string         the payload as JSON text, as the device sent it
+---@field request_id string?  the hub's x-ms-request-id
+---@field elapsed number      seconds from the call to the answer
+local Reply = { __name = "directmethods.Reply" }
+
+local function reply_text(reply)
+  return ("directmethods.Reply (status %d, %d bytes)"):format(reply.status, #reply.body)
+end
+
+local Decoded = { __name = Reply.__name, __tostring = reply_text }
+Reply.__tostring = reply_text
+
+function Reply.__index(reply, key)
+  if key ~= "payload" and key ~= "decode_error" then return nil end
+  setmetatable(reply, Decoded)
+  reply.payload, reply.decode_error = json.decode(reply.body)
+  return reply[key]
+end
+
+-- The members of an answer's body. Hubs pass on what is not JSON, too.
+local function split(body)
+  local ok, status, payload = core.json_members(body, "status", "payload")
+  if not ok then
+    status, payload = body:match('^%s*{%s*"status"%s*:%s*(%-?%d+)%s*,'
+      .. '%s*"payload"%s*:%s*(.-)%s*}%s*$')
+  end
+  status = status and status:find("^%-?%d+$") and math.tointeger(tonumber(status))
+  return status, payload or "null"
+end
+
+--- The reply that an HTTP answer with status 200 holds.
+---@param answer table status, fields, body
+---@param elapsed number seconds
+---@return directmethods.Reply? reply
+---@return directmethods.Error? err
+function M.new(answer, elapsed)
+  local status, payload = split(answer.body)
+  if not status then
+    return nil, errors.new {
+      name = "ProtocolError",
+      http_status = answer.status,
+      message = "the hub's answer is not of the form {\"status\":...,\"payload\":...}",
+    }
+  end
+  return setmetatable({
+    status = status,
+    ok = status < 400,
+    body = payload,
+    request_id = errors.field(answer.fields, "x-ms-request-id"),
+    elapsed = elapsed,
+  }, Reply)
+end
+
+return M
