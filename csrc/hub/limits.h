@@ -18,12 +18,12 @@
   X(packet_filters, 256)     /* in one SUBSCRIBE, at most 1024: then closed */ \
   X(connect_size, 8192)      /* bytes of a CONNECT */                          \
   X(packet_size, 262144)     /* bytes of any other MQTT packet */              \
-  X(mqtt_output, 1048576)  /* bytes queued for a device that does not read */  \
-  X(http_output, 16777216) /* bytes queued for a caller */                     \
-  X(target_size, 8192)     /* bytes of a request target: then 414 */           \
-  X(header_size, 16384)    /* bytes of a header block: then 431 */             \
-  X(header_fields, 64)     /* header fields: then 431 */                       \
-  X(body_size, 1048576)    /* bytes of a request body: then 413 */
+  X(mqtt_output, 16777216)   /* queued for a device: 100 calls of 128 KiB */   \
+  X(http_output, 16777216)   /* bytes queued for a caller */                   \
+  X(target_size, 8192)       /* bytes of a request target: then 414 */         \
+  X(header_size, 16384)      /* bytes of a header block: then 431 */           \
+  X(header_fields, 64)       /* header fields: then 431 */                     \
+  X(body_size, 1048576)      /* bytes of a request body: then 413 */
 
 /* name, default in milliseconds of real time */
 #define DM_HUB_TIME_MAP(X)                                                     \
