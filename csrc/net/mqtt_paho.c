@@ -166,7 +166,7 @@ static void deliver(dm_paho *c, dm_letter *letters) {
 
 static void on_spare(dm_mail_record *r, uint32_t flags, dm_letter *letters) {
   dm_paho *c = DM_OWNER(r, dm_paho, spare);
-  (void)flags;
+  (void)flags; /* none are set */
   while (letters) {
     dm_paho_letter *m = DM_OWNER(letters, dm_paho_letter, letter);
     letters = letters->next;
@@ -200,9 +200,9 @@ static void paho_free(dm_paho *c) {
 
 static void free_letters(dm_letter *letters) {
   while (letters) {
-    dm_letter *next = letters->next;
-    free(DM_OWNER(letters, dm_paho_letter, letter));
-    letters = next;
+    dm_paho_letter *m = DM_OWNER(letters, dm_paho_letter, letter);
+    letters = letters->next;
+    free(m);
   }
 }
 
@@ -258,8 +258,8 @@ static void on_closing_news(dm_paho *c, uint32_t flags) {
 static void paho_close(dm_mqtt_client *client, int64_t linger_ms) {
   dm_paho *c = paho_of(client);
   dm_clock *io = &c->loop->io;
-  bool online = c->stage == DM_PAHO_ONLINE && !c->working;
   if (is_closing(c)) return;
+  bool online = c->stage == DM_PAHO_ONLINE && !c->working;
   if (c->lookup) c->lookup->owner = NULL;
   if (!online || linger_ms <= 0 ||
       !dm_clock_start(io, &c->deadline, dm_clock_now(io) + linger_ms)) {
@@ -434,13 +434,11 @@ static dm_code paho_publish(dm_mqtt_client *client, const char *topic,
 }
 
 static int paho_pending(const dm_mqtt_client *client) {
-  const dm_paho *c = (const void *)client;
-  return atomic_load(&c->pending);
+  return atomic_load(&((const dm_paho *)(const void *)client)->pending);
 }
 
 static uint64_t paho_dropped(const dm_mqtt_client *client) {
-  const dm_paho *c = (const void *)client;
-  return atomic_load(&c->dropped);
+  return atomic_load(&((const dm_paho *)(const void *)client)->dropped);
 }
 
 static const dm_mqtt_class paho_class = {
