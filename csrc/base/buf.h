@@ -11,6 +11,8 @@
 
 #include "base/span.h"
 
+#pragma GCC visibility push(hidden)
+
 typedef struct dm_buf {
   char *data;      /* owned; NULL while nothing was added */
   size_t len;      /* bytes in use */
@@ -47,5 +49,7 @@ void dm_buf_drop(dm_buf *b, size_t n);
 static inline dm_span dm_buf_span(const dm_buf *b) {
   return (dm_span){b->data, b->len};
 }
+
+#pragma GCC visibility pop
 
 #endif

@@ -10,6 +10,8 @@
 
 #include <stdbool.h>
 
+#pragma GCC visibility push(hidden)
+
 /* code, name in Lua, text when there is nothing better to say */
 #define DM_ERR_MAP(X)                                                          \
   X(OK, "OK", "ok")                                                            \
@@ -50,5 +52,7 @@ const char *dm_err_name(dm_code code);
 
 /* The default text of a code; static. */
 const char *dm_err_text(dm_code code);
+
+#pragma GCC visibility pop
 
 #endif

@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#pragma GCC visibility push(hidden)
+
 typedef struct dm_heap_node {
   int64_t key;
   uint64_t order; /* set by insert: breaks ties first in, first out */
@@ -35,5 +37,7 @@ void dm_heap_remove(dm_heap *h, dm_heap_node *n);
 static inline dm_heap_node *dm_heap_first(const dm_heap *h) {
   return h->count ? h->node[0] : NULL;
 }
+
+#pragma GCC visibility pop
 
 #endif

@@ -12,6 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#pragma GCC visibility push(hidden)
+
 typedef struct dm_ids_slot {
   void *value;         /* borrowed; NULL: free */
   uint32_t generation; /* of the present or the next use */
@@ -39,5 +41,7 @@ void *dm_ids_remove(dm_ids *t, uint64_t id);
 /* Walk over the living: start with *place = 0; NULL ends. Removing the value
 ** just returned is allowed. */
 void *dm_ids_next(const dm_ids *t, uint32_t *place);
+
+#pragma GCC visibility pop
 
 #endif

@@ -12,6 +12,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#pragma GCC visibility push(hidden)
+
 typedef struct dm_list {
   struct dm_list *next, *prev; /* itself: empty, or a node in no list */
 } dm_list;
@@ -44,5 +46,7 @@ static inline void dm_list_remove(dm_list *node) {
 
 /* Move all nodes of 'from' to the end of 'to'; 'from' is empty afterwards. */
 void dm_list_move(dm_list *to, dm_list *from);
+
+#pragma GCC visibility pop
 
 #endif

@@ -7,6 +7,8 @@
 
 #include <stddef.h>
 
+#pragma GCC visibility push(hidden)
+
 typedef enum dm_log_level {
   DM_LOG_DEBUG,
   DM_LOG_INFO,
@@ -29,5 +31,7 @@ void dm_log_write(const dm_log *log, dm_log_level level, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
 const char *dm_log_level_name(dm_log_level level); /* "warn"; static */
+
+#pragma GCC visibility pop
 
 #endif

@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#pragma GCC visibility push(hidden)
+
 typedef struct dm_span {
   const char *p; /* borrowed; NULL: there is no value (an absent member) */
   size_t n;
@@ -33,5 +35,7 @@ bool dm_span_equal_nocase(dm_span a, dm_span b);
 /* Bytes of the UTF-8 character that 's' begins with; 0: none begins there (the
 ** span is empty, the form overlong, a surrogate, cut off, above U+10FFFF). */
 size_t dm_span_utf8(dm_span s);
+
+#pragma GCC visibility pop
 
 #endif

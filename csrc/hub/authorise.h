@@ -14,6 +14,8 @@
 #include "hub/hub.h"
 #include "hub/identity.h"
 
+#pragma GCC visibility push(hidden)
+
 typedef struct dm_policy {
   dm_span name, primary, secondary; /* owned */
   unsigned rights;                  /* DM_RIGHT_... */
@@ -51,5 +53,7 @@ bool dm_authorise_service(dm_authority *a, dm_span token,
 bool dm_authorise_device(dm_authority *a, dm_span token,
                          const dm_identity *identity, dm_span device,
                          dm_span module, int64_t now, dm_grant *out);
+
+#pragma GCC visibility pop
 
 #endif

@@ -8,8 +8,12 @@
 
 #include "base/span.h"
 
+#pragma GCC visibility push(hidden)
+
 /* Do all names and strings of this checked JSON value (p NULL: none) consist of
 ** printable ASCII without $ ( ) < > @ , ; : \ " / [ ] ? = { } space and tab? */
 bool dm_charset_holds(dm_span json);
+
+#pragma GCC visibility pop
 
 #endif

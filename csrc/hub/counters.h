@@ -4,6 +4,8 @@
 #ifndef DM_HUB_COUNTERS_H
 #define DM_HUB_COUNTERS_H
 
+#pragma GCC visibility push(hidden)
+
 /* each is a member of dm_hub_counter and the name that Lua shows */
 #define DM_HUB_COUNTER_MAP(X)                                                  \
   X(http_requests)        /* whole requests that arrived */                    \
@@ -46,5 +48,7 @@ typedef struct dm_hub_counters {
   DM_HUB_COUNTER_MAP(X)
 #undef X
 } dm_hub_counters;
+
+#pragma GCC visibility pop
 
 #endif

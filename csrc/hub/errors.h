@@ -11,6 +11,8 @@
 #include "base/buf.h"
 #include "base/span.h"
 
+#pragma GCC visibility push(hidden)
+
 /* What stands as "info" in Format M. */
 typedef enum dm_error_info {
   DM_INFO_ABSENT,
@@ -78,5 +80,7 @@ bool dm_error_write_e(dm_buf *out, const char *name, dm_span text,
 
 /* 32 hex digits of the two numbers. */
 bool dm_error_write_hex(dm_buf *out, const uint64_t number[2]);
+
+#pragma GCC visibility pop
 
 #endif

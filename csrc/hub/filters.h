@@ -10,6 +10,8 @@
 #include "base/span.h"
 #include "proto/topic.h"
 
+#pragma GCC visibility push(hidden)
+
 typedef struct dm_filter dm_filter;
 
 typedef struct dm_filters {
@@ -27,5 +29,7 @@ bool dm_filters_have(const dm_filters *f, dm_topic_kind kind);
 
 /* Is there one that takes requests of this method? */
 bool dm_filters_take(const dm_filters *f, dm_span method);
+
+#pragma GCC visibility pop
 
 #endif

@@ -19,6 +19,8 @@
 #include "net/loop.h"
 #include "proto/http_message.h"
 
+#pragma GCC visibility push(hidden)
+
 typedef struct dm_hub dm_hub;
 
 typedef enum dm_hub_contract {
@@ -133,5 +135,7 @@ void dm_hub_stop(dm_hub *h, int64_t ms);
 void dm_hub_close(dm_hub *h);
 /* No events from now on: the context is going away. The hub must be closing. */
 void dm_hub_detach(dm_hub *h);
+
+#pragma GCC visibility pop
 
 #endif

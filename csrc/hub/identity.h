@@ -13,6 +13,8 @@
 #include "base/span.h"
 #include "hub/filters.h"
 
+#pragma GCC visibility push(hidden)
+
 struct dm_session;
 struct dm_policy;
 
@@ -72,5 +74,7 @@ bool dm_identity_usable(const dm_identity *i);
 
 /* Walk: start with i NULL, NULL ends. Nothing may be removed meanwhile. */
 dm_identity *dm_identities_next(const dm_identities *t, const dm_identity *i);
+
+#pragma GCC visibility pop
 
 #endif

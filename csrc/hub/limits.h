@@ -6,6 +6,8 @@
 
 #include <stdint.h>
 
+#pragma GCC visibility push(hidden)
+
 /* name, default: numbers and bytes, from 1 to DM_HUB_LIMIT_MAX */
 #define DM_HUB_COUNT_MAP(X)                                                    \
   X(connections, 20000)      /* of each listener */                            \
@@ -50,5 +52,7 @@ static inline dm_hub_limits dm_hub_limits_default(void) {
   return (dm_hub_limits){DM_HUB_COUNT_MAP(X) DM_HUB_TIME_MAP(X)};
 #undef X
 }
+
+#pragma GCC visibility pop
 
 #endif

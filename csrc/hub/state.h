@@ -18,6 +18,8 @@
 #include "net/mqtt_server.h"
 #include "proto/calls.h"
 
+#pragma GCC visibility push(hidden)
+
 enum {
   DM_HUB_PARKED = 4096, /* hash chains of unanswered requests, a power of 2 */
   DM_METHOD_NAME_MAX = 100,
@@ -160,5 +162,7 @@ void dm_session_on_subscribe(void *context, void *user,
 void dm_session_on_unsubscribe(void *context, void *user,
                                dm_mqtt_filters *filters);
 void dm_session_on_puback(void *context, void *user, uint16_t packet_id);
+
+#pragma GCC visibility pop
 
 #endif

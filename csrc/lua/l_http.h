@@ -4,7 +4,11 @@
 
 #include "lua/bind.h"
 
+#pragma GCC visibility push(hidden)
+
 /* Adds the functions to the table at the top of the stack. */
 void l_http_open(lua_State *L);
+
+#pragma GCC visibility pop
 
 #endif

@@ -5,6 +5,8 @@
 #include "hub/hub.h"
 #include "lua/bind.h"
 
+#pragma GCC visibility push(hidden)
+
 #define DM_HUB_TYPE "directmethods.hub"
 
 typedef struct l_hub { /* the userdata */
@@ -30,5 +32,7 @@ void l_hub_read_options(lua_State *L, int table, dm_hub_options *o,
 
 /* Add hub() to the table at the top. */
 void l_hub_open(lua_State *L);
+
+#pragma GCC visibility pop
 
 #endif

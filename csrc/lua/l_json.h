@@ -4,6 +4,8 @@
 
 #include "lua/bind.h"
 
+#pragma GCC visibility push(hidden)
+
 #define DM_JSON_ARRAY_TYPE "directmethods.json.array" /* of marked arrays */
 
 /* Of a JSON text: a userdata that holds the depth of the text as an int; the
@@ -15,5 +17,7 @@
 ** The last three are markers of lua-cjson, or nil. 'path' is where the value is
 ** wrong (".a[2]"), 'rule' what is wrong with it. */
 int dm_json_encode(lua_State *L);
+
+#pragma GCC visibility pop
 
 #endif

@@ -19,6 +19,8 @@
 
 #include "base/heap.h"
 
+#pragma GCC visibility push(hidden)
+
 #define DM_NEVER INT64_MAX /* a deadline that does not come */
 
 typedef struct dm_timer { /* embedded in its owner; zeroed: not running */
@@ -54,5 +56,7 @@ int64_t dm_clock_next(const dm_clock *c); /* earliest deadline; DM_NEVER */
 
 /* Move the clock forward; what becomes due fires at the next turn. */
 void dm_clock_move(dm_clock *c, int64_t by);
+
+#pragma GCC visibility pop
 
 #endif

@@ -14,6 +14,8 @@
 #include "base/span.h"
 #include "net/loop.h"
 
+#pragma GCC visibility push(hidden)
+
 typedef struct dm_http_client dm_http_client;
 
 typedef struct dm_http_client_options { /* text is copied */
@@ -67,5 +69,7 @@ dm_span dm_http_answer_field(const dm_http_answer *a, const char *name);
 
 /* Cancels everything, without answers. */
 void dm_http_client_free(dm_http_client *c);
+
+#pragma GCC visibility pop
 
 #endif

@@ -9,6 +9,8 @@
 
 #include "net/loop.h"
 
+#pragma GCC visibility push(hidden)
+
 typedef struct dm_http_multi dm_http_multi;
 
 /* on_done: a transfer is over and has left the multi handle; from the loop. It
@@ -26,5 +28,7 @@ void dm_http_multi_remove(dm_http_multi *m, CURL *easy);
 
 /* After all transfers were removed; frees it. Takes NULL. */
 void dm_http_multi_close(dm_http_multi *m);
+
+#pragma GCC visibility pop
 
 #endif

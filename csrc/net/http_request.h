@@ -9,6 +9,8 @@
 #include "net/http_client.h"
 #include "net/http_multi.h"
 
+#pragma GCC visibility push(hidden)
+
 typedef struct dm_http_settings { /* the same for all requests of a client */
   dm_http_multi *multi;           /* borrowed */
   bool tls, verify;
@@ -48,5 +50,7 @@ bool dm_http_request_sent(const dm_http_request *r);
 
 void dm_http_request_clear(dm_http_request *r); /* as new */
 void dm_http_request_free(dm_http_request *r);  /* NULL is taken */
+
+#pragma GCC visibility pop
 
 #endif

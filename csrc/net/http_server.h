@@ -17,6 +17,8 @@
 #include "net/stream.h"
 #include "proto/http_message.h"
 
+#pragma GCC visibility push(hidden)
+
 typedef struct dm_http_server dm_http_server;
 
 typedef struct dm_http_server_options {
@@ -62,5 +64,7 @@ void dm_http_server_stop(dm_http_server *s); /* no new connections */
 /* Closes all connections (on_gone comes for what is unanswered); on_closed comes
 ** from the loop, last, and the server is freed. */
 void dm_http_server_close(dm_http_server *s, void (*on_closed)(void *context));
+
+#pragma GCC visibility pop
 
 #endif

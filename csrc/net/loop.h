@@ -19,6 +19,8 @@
 #include "net/mailbox.h"
 #include "net/settle.h"
 
+#pragma GCC visibility push(hidden)
+
 enum { DM_LOOP_LAYOUT = 1, DM_LOOP_READ = 65536, DM_LOOP_CLOSE_MS = 5000 };
 
 typedef struct dm_loop dm_loop;
@@ -87,5 +89,7 @@ bool dm_loop_settle(dm_loop *loop, int64_t cap_ms);
 
 /* Have f->on_flush called before the loop waits; once per call of this. */
 void dm_loop_flush_later(dm_loop *loop, dm_flusher *f);
+
+#pragma GCC visibility pop
 
 #endif

@@ -15,6 +15,8 @@
 
 #include "base/list.h"
 
+#pragma GCC visibility push(hidden)
+
 typedef struct dm_letter { /* malloc'ed by the poster with its data behind it */
   struct dm_letter *next;
 } dm_letter;
@@ -54,5 +56,7 @@ bool dm_mailbox_empty(dm_mailbox *m);
 /* Take the record out; returns the letters it still had (the caller frees them,
 ** each with free()). No other thread may know the record any more. */
 dm_letter *dm_mailbox_forget(dm_mailbox *m, dm_mail_record *r);
+
+#pragma GCC visibility pop
 
 #endif

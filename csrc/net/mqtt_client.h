@@ -13,6 +13,8 @@
 #include "base/span.h"
 #include "net/loop.h"
 
+#pragma GCC visibility push(hidden)
+
 typedef struct dm_mqtt_client dm_mqtt_client;
 
 /* What an implementation does for the functions of the same names below. */
@@ -88,5 +90,7 @@ int dm_mqtt_client_pending(const dm_mqtt_client *c);
 /* Let what is queued go out, DISCONNECT, free; at most 'linger_ms'. After it no
 ** event but on_gone comes. */
 void dm_mqtt_client_close(dm_mqtt_client *c, int64_t linger_ms);
+
+#pragma GCC visibility pop
 
 #endif

@@ -13,6 +13,8 @@
 #include "net/mqtt_client.h"
 #include "net/tls_files.h"
 
+#pragma GCC visibility push(hidden)
+
 /* News from paho's threads, as flags of the mail record. */
 enum {
   DM_PAHO_CONNECTED = 1,
@@ -100,5 +102,7 @@ void dm_paho_destroy(uv_work_t *work);
 int dm_paho_subscribe(dm_paho *c, const char *filter, int qos);
 int dm_paho_send(dm_paho *c, const char *topic, dm_span payload, int qos);
 int dm_paho_disconnect(dm_paho *c);
+
+#pragma GCC visibility pop
 
 #endif

@@ -15,6 +15,8 @@
 #include "net/stream.h"
 #include "proto/mqtt_packet.h"
 
+#pragma GCC visibility push(hidden)
+
 typedef struct dm_mqtt_server dm_mqtt_server;
 
 typedef struct dm_mqtt_handler { /* static; 'context' is the options' */
@@ -83,5 +85,7 @@ void dm_mqtt_server_stop(dm_mqtt_server *s); /* no new connections */
 /* Closes all connections; on_gone comes for each, then on_closed, all from the
 ** loop; then the server is freed. */
 void dm_mqtt_server_close(dm_mqtt_server *s, void (*on_closed)(void *context));
+
+#pragma GCC visibility pop
 
 #endif

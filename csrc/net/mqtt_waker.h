@@ -11,6 +11,8 @@
 #ifndef DM_NET_MQTT_WAKER_H
 #define DM_NET_MQTT_WAKER_H
 
+#pragma GCC visibility push(hidden)
+
 /* Make the waker unless it is there. May wait up to a second (the first time),
 ** so not for the loop thread. Without it all works, only later. */
 void dm_mqtt_waker_ready(void);
@@ -22,5 +24,7 @@ void dm_mqtt_waker_poke(void);
 /* Wake its send thread too: that one sleeps for a second over a message that
 ** did not go out in one write, even when the rest has. Never waits. */
 void dm_mqtt_waker_push(void);
+
+#pragma GCC visibility pop
 
 #endif

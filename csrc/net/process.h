@@ -11,6 +11,8 @@
 #include "base/span.h"
 #include "net/loop.h"
 
+#pragma GCC visibility push(hidden)
+
 typedef struct dm_process_options { /* borrowed within dm_process_start */
   char **argv;        /* NULL-terminated; argv[0] is looked up in PATH */
   dm_span input;      /* written to its stdin, which is then closed */
@@ -35,5 +37,7 @@ uint64_t dm_process_start(dm_loop *loop, const dm_process_options *o,
 
 /* Kill it with its group; on_done does not come any more. */
 void dm_process_cancel(dm_loop *loop, uint64_t id);
+
+#pragma GCC visibility pop
 
 #endif

@@ -28,6 +28,8 @@
 #include "base/ids.h"
 #include "base/span.h"
 
+#pragma GCC visibility push(hidden)
+
 enum { DM_SETTLE_TEXT = 37 }; /* a token as text: a GUID and its NUL */
 
 typedef struct dm_settle {
@@ -53,5 +55,7 @@ bool dm_settle_attached(const dm_settle *s, uint64_t token);
 void dm_settle_write(const dm_settle *s, uint64_t token,
                      char text[DM_SETTLE_TEXT]);
 uint64_t dm_settle_find(const dm_settle *s, dm_span text);
+
+#pragma GCC visibility pop
 
 #endif

@@ -16,6 +16,8 @@
 #include "base/span.h"
 #include "net/loop.h"
 
+#pragma GCC visibility push(hidden)
+
 typedef struct dm_stream dm_stream;
 typedef struct dm_tls dm_tls; /* a shared context of certificates and rules */
 
@@ -97,5 +99,7 @@ void dm_listener_stop(dm_listener *l); /* accepts no more */
 /* Stops, aborts its streams; on_closed comes from the loop when all is gone;
 ** then it is freed. */
 void dm_listener_close(dm_listener *l, void (*on_closed)(void *context));
+
+#pragma GCC visibility pop
 
 #endif

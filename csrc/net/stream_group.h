@@ -11,6 +11,8 @@
 #include "net/loop.h"
 #include "net/stream.h"
 
+#pragma GCC visibility push(hidden)
+
 enum {
   DM_STREAM_SPARES = 64,       /* buffers kept for the next turn */
   DM_STREAM_SPARE_SIZE = 16384 /* larger ones are released */
@@ -50,5 +52,7 @@ void dm_stream_begin(dm_stream *s, void *owner);
 
 void dm_stream_flush(dm_list *dirty);           /* the stream's node */
 void dm_stream_group_abort(dm_stream_group *g); /* all its streams */
+
+#pragma GCC visibility pop
 
 #endif

@@ -16,6 +16,8 @@
 #include "base/span.h"
 #include "net/stream.h"
 
+#pragma GCC visibility push(hidden)
+
 typedef struct dm_tls_session dm_tls_session;
 
 typedef enum dm_tls_result {
@@ -47,5 +49,7 @@ void dm_tls_goodbye(dm_tls_session *s); /* close_notify into the wire buffer */
 
 /* What is to be sent; the stream takes from its front. */
 dm_buf *dm_tls_wire(dm_tls_session *s);
+
+#pragma GCC visibility pop
 
 #endif

@@ -9,6 +9,8 @@
 
 #include "base/err.h"
 
+#pragma GCC visibility push(hidden)
+
 typedef struct dm_tls_file {
   int fd;     /* valid while path is not NULL */
   char *path; /* owned; NULL: there is no file */
@@ -25,5 +27,7 @@ dm_code dm_tls_check_ca(const char *pem, dm_err *e);
 /* The key must open with the password (NULL: none) and fit the certificate. */
 dm_code dm_tls_check_pair(const char *cert_pem, const char *key_pem,
                           const char *password, dm_err *e);
+
+#pragma GCC visibility pop
 
 #endif

@@ -16,6 +16,8 @@
 #include "base/heap.h"
 #include "base/span.h"
 
+#pragma GCC visibility push(hidden)
+
 typedef struct dm_call { /* embedded in its owner; zeroed before first use */
   dm_heap_node deadline;
   struct dm_call *next; /* in its hash chain */
@@ -59,5 +61,7 @@ dm_call *dm_calls_expired(dm_calls *t, int64_t now);
 
 void dm_rid_write(char text[DM_RID_TEXT], uint32_t rid);
 bool dm_rid_read(dm_span text, uint32_t *rid); /* strict lower-case hex */
+
+#pragma GCC visibility pop
 
 #endif

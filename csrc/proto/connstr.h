@@ -9,6 +9,8 @@
 #include "base/err.h"
 #include "base/span.h"
 
+#pragma GCC visibility push(hidden)
+
 enum { DM_CONNSTR_MAX = 4096 }; /* bytes of a connection string */
 
 typedef struct dm_connstr { /* spans borrow from the text; p NULL: absent */
@@ -26,5 +28,7 @@ typedef struct dm_connstr { /* spans borrow from the text; p NULL: absent */
 ** HostName missing or with a port, ids that are none, a key that is not
 ** base64, more than one of key, signature and x509. */
 dm_code dm_connstr_parse(dm_span text, dm_connstr *out, dm_err *e);
+
+#pragma GCC visibility pop
 
 #endif

@@ -7,6 +7,8 @@
 
 #include "proto/http_message.h"
 
+#pragma GCC visibility push(hidden)
+
 enum { DM_HTTP_METHOD_MAX = 32 }; /* bytes of a method */
 
 typedef struct dm_http_framing { /* what the fields say about the body */
@@ -34,5 +36,7 @@ int dm_http_filter_head(dm_span block, const dm_http_limits *limits,
 
 /* Cut "name: value" (without its CR LF). False: no field as it has to be. */
 bool dm_http_filter_field(dm_span line, dm_http_field *out);
+
+#pragma GCC visibility pop
 
 #endif

@@ -26,6 +26,8 @@
 #include "base/err.h"
 #include "base/span.h"
 
+#pragma GCC visibility push(hidden)
+
 typedef struct dm_http_limits {
   size_t target; /* bytes of the request target: over it, 414 */
   size_t header; /* bytes of request line and header fields: over it, 431 */
@@ -106,5 +108,7 @@ const char *dm_http_reason(int status); /* "Not Found"; static */
 /* May this text stand in a header value as it is? (no control bytes; at most
 ** 256 bytes: used before a caller's request id is echoed) */
 bool dm_http_value_is_clean(dm_span value);
+
+#pragma GCC visibility pop
 
 #endif

@@ -11,6 +11,8 @@
 #include "base/err.h"
 #include "base/span.h"
 
+#pragma GCC visibility push(hidden)
+
 enum {
   DM_JSON_DEPTH = 64,     /* nesting of a payload; an envelope gets one more */
   DM_JSON_DEPTH_MAX = 256 /* what can be asked for; more counts as this */
@@ -71,5 +73,7 @@ bool dm_json_string(struct dm_buf *out, dm_span string);
 
 /* An integer literal without fraction or exponent, within int64. */
 bool dm_json_int64(dm_span number, int64_t *out);
+
+#pragma GCC visibility pop
 
 #endif

@@ -15,6 +15,8 @@
 #include "base/err.h"
 #include "base/span.h"
 
+#pragma GCC visibility push(hidden)
+
 typedef enum dm_mqtt_type {
   DM_MQTT_CONNECT = 1,
   DM_MQTT_CONNACK,
@@ -122,5 +124,7 @@ bool dm_mqtt_write_suback(dm_buf *out, dm_mqtt_suback ack);
 /* PINGREQ, PINGRESP, DISCONNECT: the two bytes. There is nothing to read:
 ** dm_mqtt_cut has checked the flags and that the body is empty. */
 bool dm_mqtt_write_empty(dm_buf *out, dm_mqtt_type type);
+
+#pragma GCC visibility pop
 
 #endif

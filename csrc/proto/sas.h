@@ -11,6 +11,8 @@
 #include "base/err.h"
 #include "base/span.h"
 
+#pragma GCC visibility push(hidden)
+
 enum {
   DM_SAS_SKEW_S = 300,     /* a token is good this long past its se (4.5) */
   DM_SAS_TOKEN_MAX = 4096, /* bytes of a token's text */
@@ -48,5 +50,7 @@ bool dm_sas_expired(const dm_sas *sas, int64_t now); /* skew included */
 ** case against each of 'hosts', the rest with case. */
 bool dm_sas_covers(const dm_sas *sas, const dm_span *hosts, int host_count,
                    const dm_span *segments, int segment_count);
+
+#pragma GCC visibility pop
 
 #endif

@@ -10,6 +10,8 @@
 #include "base/buf.h"
 #include "base/span.h"
 
+#pragma GCC visibility push(hidden)
+
 /* The bytes up to the first 'separator'; *rest is what follows it, with p NULL
 ** when there was none. */
 dm_span dm_text_cut(dm_span s, char separator, dm_span *rest);
@@ -46,5 +48,7 @@ bool dm_text_identity(dm_span s);
 /* A method name of design.md 4.5: 1..100 printable ASCII characters without
 ** $ ( ) < > @ , ; : \ " / [ ] ? = { } # + % space and tab. */
 bool dm_text_method_name(dm_span s);
+
+#pragma GCC visibility pop
 
 #endif

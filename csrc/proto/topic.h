@@ -11,6 +11,8 @@
 #include "base/buf.h"
 #include "base/span.h"
 
+#pragma GCC visibility push(hidden)
+
 #define DM_TOPIC_METHODS_FILTER "$iothub/methods/POST/#"
 
 /* $iothub/methods/POST/{method}/?$rid={rid}[&name=value...] */
@@ -87,5 +89,7 @@ bool dm_username_parse(dm_span text, dm_username *out);
 bool dm_username_write(dm_buf *out, dm_span host, dm_span device,
                        dm_span module, dm_span api_version,
                        dm_span client_type);
+
+#pragma GCC visibility pop
 
 #endif
