@@ -75,6 +75,18 @@ describe("dm.hub", function()
       assert.falsy(message:find("SECRET", 1, true))
     end)
 
+    it("know every limit of the data plane", function()
+      local count = 0
+      for line in io.lines("csrc/hub/limits.h") do
+        local name = line:match("^  X%(([%a_]+), %d+%)")
+        if name then
+          dm.hub({ tls = false, limits = { [name] = 2000 } }):close()
+          count = count + 1
+        end
+      end
+      assert.truthy(count > 20)
+    end)
+
     it("allow plain TCP beyond loopback when told so", function()
       hub = plain { host = "0.0.0.0", insecure = true }
       assert.equal("number", type(hub:ports().mqtt))
