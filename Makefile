@@ -47,10 +47,10 @@ core_NET = loop* clock* settle* mailbox* process* mqtt_client* mqtt_paho* \
            mqtt_waker* tls*
 core_LUA = core bind* l_loop* l_exec* l_device* l_sas* l_json*
 
-http_core_NET = loop* clock* settle* http_client* http_multi* http_request*
+http_core_NET = loop* clock* settle* mailbox* http_client* http_multi* http_request*
 http_core_LUA = http_core bind* l_http*
 
-hub_core_NET = loop* clock* settle* stream* listener* tls* http_server* \
+hub_core_NET = loop* clock* settle* mailbox* stream* listener* tls* http_server* \
                mqtt_server*
 hub_core_LUA = hub_core bind* l_hub*
 
@@ -331,7 +331,10 @@ uninstall: ## remove what `make install` put into PREFIX
 
 # LuaRocks leaves objects beside the sources, so it gets a copy of them.
 ROCKS = build/rocks
-rock: ## install both rocks into build/rocks/tree with LuaRocks
+ROCK_TREE = $(CURDIR)/$(ROCKS)/tree
+ROCK_ENV = LUA_PATH="$(ROCK_TREE)/share/lua/$(LUA_VERSION)/?.lua;$(ROCK_TREE)/share/lua/$(LUA_VERSION)/?/init.lua;;" \
+  LUA_CPATH="$(ROCK_TREE)/lib/lua/$(LUA_VERSION)/?.so;;"
+rock: ## install both rocks into build/rocks/tree with LuaRocks, and try them
 	@$(DEPS) build rock
 	@rm -rf $(ROCKS)
 	@mkdir -p $(ROCKS)/src
@@ -341,6 +344,8 @@ rock: ## install both rocks into build/rocks/tree with LuaRocks
 	    --tree ../tree $$r >../log 2>&1 || { cat ../log; exit 1; }; done
 	@for m in $(MODULES); do sh build-aux/symbols.sh \
 	  $(ROCKS)/tree/lib/lua/$(LUA_VERSION)/directmethods/$$m.so || exit 1; done
+	@cd / && $(ROCK_ENV) $(LUA) $(CURDIR)/examples/demo.lua >$(CURDIR)/$(ROCKS)/log
+	@cd / && $(ROCK_ENV) $(ROCK_TREE)/bin/directmethods --version
 	@echo "installed both rocks into $(ROCKS)/tree"
 
 clean: ## remove everything that was built

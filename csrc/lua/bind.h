@@ -15,6 +15,8 @@
 #include "base/span.h"
 #include "net/loop.h"
 
+#pragma GCC visibility push(hidden)
+
 #define DM_EXPORT __attribute__((visibility("default")))
 #define DM_LOOP_TYPE "directmethods.loop" /* metatable of the loop */
 
@@ -52,5 +54,7 @@ void l_device_open(lua_State *L);
 ** top) with dm_bind_core_loop. */
 void dm_bind_functions(lua_State *L, const luaL_Reg *functions);
 dm_loop *dm_bind_core_loop(lua_State *L);
+
+#pragma GCC visibility pop
 
 #endif

@@ -214,6 +214,7 @@ static void on_destroyed(uv_work_t *work, int status) {
   (void)status;
   dm_clock_stop(&c->loop->io, &c->deadline);
   dm_clock_stop(&c->loop->io, &c->poke);
+  c->loop->closing--;
   free_letters(dm_mailbox_forget(mailbox, &c->mail));
   free_letters(dm_mailbox_forget(mailbox, &c->spare));
   paho_free(c);
@@ -259,6 +260,7 @@ static void paho_close(dm_mqtt_client *client, int64_t linger_ms) {
   dm_paho *c = paho_of(client);
   dm_clock *io = &c->loop->io;
   if (is_closing(c)) return;
+  c->loop->closing++; /* a loop that ends waits for on_destroyed */
   bool online = c->stage == DM_PAHO_ONLINE && !c->working;
   if (c->lookup) c->lookup->owner = NULL;
   if (!online || linger_ms <= 0 ||
