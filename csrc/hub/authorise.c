@@ -1,37 +1,21 @@
 /* authorise.c -- see authorise.h. Loop thread only. */
 #include "hub/authorise.h"
 
-#include <openssl/crypto.h>
-#include <stdlib.h>
-
+#include "hub/secret.h"
 #include "proto/sas.h"
 #include "proto/text.h"
 
 enum { POLICY_NAME_MAX = 128 }; /* bytes of a decoded skn */
 
-static bool copy(dm_span *out, dm_span s) {
-  char *p = malloc(s.n > 0 ? s.n : 1);
-  if (p == NULL) return false;
-  if (s.n > 0) memcpy(p, s.p, s.n);
-  *out = (dm_span){p, s.n};
-  return true;
-}
-
-static void release(dm_span *s) {
-  char *p = (char *)(uintptr_t)s->p;
-  if (s->n > 0) OPENSSL_cleanse(p, s->n);
-  free(p);
-  *s = (dm_span){NULL, 0};
-}
-
 static void release_policy(dm_policy *p) {
-  release(&p->name);
-  release(&p->primary);
-  release(&p->secondary);
+  dm_secret_release(&p->name);
+  dm_secret_release(&p->primary);
+  dm_secret_release(&p->secondary);
 }
 
 bool dm_authority_host(dm_authority *a, dm_span name) {
-  if (a->hosts == DM_HUB_HOSTS || !copy(&a->host[a->hosts], name)) return false;
+  if (a->hosts == DM_HUB_HOSTS || !dm_secret_copy(&a->host[a->hosts], name))
+    return false;
   a->hosts++;
   return true;
 }
@@ -55,8 +39,9 @@ bool dm_authority_policy(dm_authority *a, dm_span name, dm_span primary,
   dm_policy *old = dm_authority_find(a, name);
   dm_policy fresh = {.rights = rights};
   if (old == NULL && a->policies == DM_HUB_POLICIES) return false;
-  if (!copy(&fresh.name, name) || !copy(&fresh.primary, primary) ||
-      !copy(&fresh.secondary, secondary)) {
+  if (!dm_secret_copy(&fresh.name, name) ||
+      !dm_secret_copy(&fresh.primary, primary) ||
+      !dm_secret_copy(&fresh.secondary, secondary)) {
     release_policy(&fresh);
     return false;
   }
@@ -72,7 +57,7 @@ void dm_authority_clear(dm_authority *a) {
   while (a->policies > 0)
     release_policy(&a->policy[--a->policies]);
   while (a->hosts > 0)
-    release(&a->host[--a->hosts]);
+    dm_secret_release(&a->host[--a->hosts]);
 }
 
 /* Tokens */

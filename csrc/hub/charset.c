@@ -14,8 +14,7 @@ static long escaped(const char *p) {
   return strtol(hex, NULL, 16);
 }
 
-/* One string from behind its first quote; NULL: not allowed, else where it ends.
- */
+/* One string from behind its first quote to its last; NULL: not allowed. */
 static const char *pass_string(const char *p) {
   for (; *p != '"'; p++) {
     long c = (unsigned char)*p;

@@ -8,7 +8,7 @@
 enum { INNER_MAX = 2048 }; /* bytes of Format M's inner document, of a text */
 
 static const dm_error ERRORS[] = {
-#define X(id, code, name, info, text) {code, name, DM_INFO_##info, text},
+#define X(id, code, name, info, text) {name, text, code, DM_INFO_##info},
     DM_ERROR_MAP(X)
 #undef X
 };

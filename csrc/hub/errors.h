@@ -55,10 +55,10 @@ typedef enum dm_error_id {
 } dm_error_id;
 
 typedef struct dm_error {
-  int code;         /* 404103 */
   const char *name; /* "DeviceNotOnline", the header iothub-errorcode */
-  dm_error_info info;
   const char *text;
+  int code; /* 404103 */
+  dm_error_info info;
 } dm_error;
 
 const dm_error *dm_error_of(dm_error_id id); /* static */

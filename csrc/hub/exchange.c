@@ -147,7 +147,7 @@ static bool finish(dm_exchange *x, int status, dm_span fields,
 /* Does one of these header lines have this name? */
 static bool has_field(dm_span fields, const char *name) {
   size_t n = strlen(name);
-  while (fields.p != NULL && fields.n > n) {
+  while (fields.n > n) {
     dm_span start = {fields.p, n};
     if (dm_span_equal_nocase(start, dm_span_of(name)) && fields.p[n] == ':')
       return true;

@@ -1,7 +1,7 @@
 /* hub.c -- the hub's life: made, listening, stopping, closed. Loop thread only.
 **
 ** Closing: the servers close their connections, for each of which on_gone comes
-** from the loop and frees the session or exchange; when the last server has gone
+** from the loop and frees the session or exchange; when the last server is gone
 ** the hub frees what is left, says on_closed and is gone itself.
 */
 #include "hub/hub.h"

@@ -131,7 +131,7 @@ unsigned long long dm_hub_under_way(const dm_hub *h); /* calls */
 /* No new connections; close when every request is answered, at the latest after
 ** 'ms' of real time. */
 void dm_hub_stop(dm_hub *h, int64_t ms);
-/* Drop everything; on_closed follows from the loop. Harmless the second time. */
+/* Drop everything; on_closed follows from the loop. Harmless when repeated. */
 void dm_hub_close(dm_hub *h);
 /* No events from now on: the context is going away. The hub must be closing. */
 void dm_hub_detach(dm_hub *h);

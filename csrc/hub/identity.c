@@ -1,8 +1,9 @@
 /* identity.c -- see identity.h. Loop thread only. */
 #include "hub/identity.h"
 
-#include <openssl/crypto.h>
 #include <stdlib.h>
+
+#include "hub/secret.h"
 
 enum { CHAINS = 16 }; /* hash chains of the first identity */
 
@@ -44,15 +45,9 @@ static bool grow(dm_identities *t) {
   return true;
 }
 
-static void release_key(dm_span *key) {
-  if (key->n > 0) OPENSSL_cleanse((char *)(uintptr_t)key->p, key->n);
-  free((char *)(uintptr_t)key->p);
-  *key = (dm_span){NULL, 0};
-}
-
 static void release(dm_identity *i) {
-  release_key(&i->primary);
-  release_key(&i->secondary);
+  dm_secret_release(&i->primary);
+  dm_secret_release(&i->secondary);
   dm_filters_clear(&i->filters);
   free(i);
 }
@@ -109,23 +104,15 @@ dm_identity *dm_identities_add(dm_identities *t, dm_span device, dm_span module,
   return i;
 }
 
-static bool copy_key(dm_span *copy, dm_span key) {
-  char *p = malloc(key.n > 0 ? key.n : 1);
-  if (p == NULL) return false;
-  if (key.n > 0) memcpy(p, key.p, key.n);
-  *copy = (dm_span){p, key.n};
-  return true;
-}
-
 bool dm_identity_set_keys(dm_identity *i, dm_span primary, dm_span secondary) {
   dm_span first, second;
-  if (!copy_key(&first, primary)) return false;
-  if (!copy_key(&second, secondary)) {
-    release_key(&first);
+  if (!dm_secret_copy(&first, primary)) return false;
+  if (!dm_secret_copy(&second, secondary)) {
+    dm_secret_release(&first);
     return false;
   }
-  release_key(&i->primary);
-  release_key(&i->secondary);
+  dm_secret_release(&i->primary);
+  dm_secret_release(&i->secondary);
   i->primary = first;
   i->secondary = second;
   return true;

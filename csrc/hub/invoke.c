@@ -1,5 +1,6 @@
 /* invoke.c -- the body of a method call: its fields are checked in the order of
-** protocol.md 2.2 and the payload is sliced out, never decoded. Loop thread only.
+** protocol.md 2.2 and the payload is sliced out, never decoded.
+** Loop thread only.
 */
 #include <stdio.h>
 

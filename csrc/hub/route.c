@@ -1,5 +1,6 @@
 /* route.c -- an HTTP request on its way: path and verb, api-version, token; a
-** method call goes on to invoke, all else to the control plane. Loop thread only.
+** method call goes on to invoke, all else to the control plane.
+** Loop thread only.
 */
 #include "hub/state.h"
 #include "proto/text.h"

@@ -170,7 +170,7 @@ static void on_connect(void *context, uint64_t connection,
   newcomer n = {.identity = NULL};
   const char *why = check(h, c, &n);
   (void)tls;
-  if (why != NULL) {
+  if (why != NULL || n.identity == NULL) {
     refuse(l, connection, NOT_AUTHORIZED, n.name.device, why);
     return;
   }
@@ -202,19 +202,23 @@ static void on_refused(void *context, int code, const char *why) {
   dm_hub_log(l->hub, "CONNECT refused", (dm_span){NULL, 0}, why);
 }
 
-/* What the peer did to be closed; NULL: nothing. */
-static unsigned long long *counter_of(dm_hub *h, dm_code code) {
+/* Count what the peer did to be closed; false: nothing. */
+static bool count_fault(dm_hub_counters *c, dm_code code) {
   switch (code) {
   case DM_PROTOCOL_ERROR:
-    return &h->counted.mqtt_malformed;
+    c->mqtt_malformed++;
+    return true;
   case DM_LIMIT_EXCEEDED:
-    return &h->counted.mqtt_over_limit;
+    c->mqtt_over_limit++;
+    return true;
   case DM_TIMEOUT:
-    return &h->counted.mqtt_timed_out;
+    c->mqtt_timed_out++;
+    return true;
   case DM_TLS_FAILED:
-    return &h->counted.mqtt_tls_failed;
+    c->mqtt_tls_failed++;
+    return true;
   default:
-    return NULL;
+    return false;
   }
 }
 
@@ -222,11 +226,9 @@ static void on_gone(void *context, uint64_t connection, void *user,
                     const dm_err *why) {
   dm_hub_listener *l = context;
   dm_session *s = user;
-  unsigned long long *counter = counter_of(l->hub, why->code);
   (void)connection;
-  if (counter != NULL) {
+  if (count_fault(&l->hub->counted, why->code)) {
     bool known = s != NULL && s->identity != NULL;
-    ++*counter;
     dm_hub_log(l->hub, "connection closed",
                known ? s->identity->device : (dm_span){NULL, 0}, why->text);
   }

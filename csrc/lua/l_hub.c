@@ -132,7 +132,7 @@ static int l_hub_connections(lua_State *L) {
   return 1;
 }
 
-/* Whole header lines: each ends in CRLF, none is empty, nothing else controls. */
+/* Whole header lines: each ends in CRLF, none is empty, no other controls. */
 static bool are_lines(dm_span s) {
   size_t start = 0;
   for (size_t i = 0; i < s.n; i++) {

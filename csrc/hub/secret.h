@@ -1,0 +1,14 @@
+/* secret.h -- owned copies of keys and names, wiped when they are released.
+** Loop thread only. A zeroed span is none.
+*/
+#ifndef DM_HUB_SECRET_H
+#define DM_HUB_SECRET_H
+
+#include <stdbool.h>
+
+#include "base/span.h"
+
+bool dm_secret_copy(dm_span *copy, dm_span s); /* false: no memory */
+void dm_secret_release(dm_span *copy);         /* to {NULL, 0} */
+
+#endif
