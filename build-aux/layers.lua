@@ -1,5 +1,6 @@
 -- layers.lua FILE... -- includes point down only (base < proto < net < hub <
--- lua), and only csrc/lua knows Lua's headers.
+-- lua), only csrc/lua knows Lua's headers, and every header hides what it
+-- declares, since LuaRocks passes no -fvisibility.
 
 local RANK = { base = 0, proto = 1, net = 2, hub = 3, lua = 4 }
 local LUA_HEADERS = { ["lua.h"] = true, ["lauxlib.h"] = true, ["lualib.h"] = true }
@@ -21,15 +22,24 @@ local function check_include(path, folder, header)
   end
 end
 
+local function check_file(path, folder)
+  local hides = false
+  for line in io.lines(path) do
+    local header = line:match('^%s*#%s*include%s*[<"]([^>"]+)[>"]')
+    if header then check_include(path, folder, header) end
+    hides = hides or line == "#pragma GCC visibility push(hidden)"
+  end
+  if path:find("%.h$") and not hides then
+    complain(path, "does not hide what it declares: visibility push(hidden)")
+  end
+end
+
 for _, path in ipairs(arg) do
   local folder = path:match("csrc/(%w+)/")
-  if not RANK[folder] then
-    complain(path, "stands in no layer")
+  if RANK[folder] then
+    check_file(path, folder)
   else
-    for line in io.lines(path) do
-      local header = line:match('^%s*#%s*include%s*[<"]([^>"]+)[>"]')
-      if header then check_include(path, folder, header) end
-    end
+    complain(path, "stands in no layer")
   end
 end
 
