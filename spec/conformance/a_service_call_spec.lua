@@ -265,3 +265,34 @@ describe("the contract of 2017", function()
     end
   end)
 end)
+
+describe("documented_charset", function()
+  local pair
+
+  setup(function() pair = callers.pair { documented_charset = true } end)
+
+  teardown(function() pair:finish() end)
+
+  it("A37 refuses names and texts outside the note's set", function()
+    for c in ([[$()<>@,;:/[]?={} ]]):gmatch(".") do
+      for _, payload in ipairs { '"a%sb"', '{"a%sb":1}', '{"a":["b",{"c":"%s"}]}' } do
+        local text = body('"payload":' .. payload:format(c))
+        callers.is_argument_error(pair:refused { body = text },
+          "'payload' holds a character that is not allowed in property names and "
+            .. "values.")
+      end
+    end
+    for _, text in ipairs { [["\\"]], [["\""]], [["\u0024"]], [["\u00e9"]], '"\u{E9}"',
+      '"\u{7F}"', [["\t"]] } do
+      callers.is_argument_error(pair:refused { body = body('"payload":' .. text) })
+    end
+  end)
+
+  it("A37 takes everything else", function()
+    for _, payload in ipairs { '{ "a-b" : [ 1, -2.5e3, true, null ] }',
+      [["c!#%&*+.^_`|~'"]], [["\u0041"]], '""', "[]" } do
+      local reply, seen = pair:call { body = body('"payload":' .. payload) }
+      assert.same({ 200, payload }, { reply.status, seen })
+    end
+  end)
+end)
