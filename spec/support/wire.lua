@@ -25,18 +25,11 @@ function M.turn_until(done, patience)
   return true
 end
 
---- Connect to a port of 127.0.0.1.
-function M.connect(port)
-  local self = setmetatable({ bytes = "", closed = false }, Wire)
-  local connected, failure
-  self.socket = uv.new_tcp()
-  self.socket:connect("127.0.0.1", port, function(err)
-    connected, failure = true, err
-  end)
-  assert(M.turn_until(function() return connected end), "connect: no answer")
-  assert(not failure, failure)
-  self.socket:nodelay(true)
-  self.socket:read_start(function(err, data)
+-- A wire on a connected socket: what comes is kept.
+local function adopt(socket)
+  local self = setmetatable({ socket = socket, bytes = "", closed = false }, Wire)
+  socket:nodelay(true)
+  socket:read_start(function(err, data)
     if data then
       self.bytes = self.bytes .. data
     else
@@ -44,6 +37,47 @@ function M.connect(port)
     end
   end)
   return self
+end
+
+--- Connect to a port of 127.0.0.1.
+function M.connect(port)
+  local connected, failure
+  local socket = uv.new_tcp()
+  socket:connect("127.0.0.1", port, function(err)
+    connected, failure = true, err
+  end)
+  assert(M.turn_until(function() return connected end), "connect: no answer")
+  assert(not failure, failure)
+  return adopt(socket)
+end
+
+local Listener = {}
+Listener.__index = Listener
+
+--- Listen on a port of the system's choice, `port`, of 127.0.0.1.
+function M.listen()
+  local self = setmetatable({ socket = uv.new_tcp(), waiting = {} }, Listener)
+  assert(self.socket:bind("127.0.0.1", 0))
+  assert(self.socket:listen(16, function(err)
+    assert(not err, err)
+    local peer = uv.new_tcp()
+    self.socket:accept(peer)
+    table.insert(self.waiting, adopt(peer))
+  end))
+  self.port = self.socket:getsockname().port
+  return self
+end
+
+--- The wire of who connects next; nil: nobody did.
+function Listener:accept(patience)
+  M.turn_until(function() return self.waiting[1] end, patience)
+  return table.remove(self.waiting, 1)
+end
+
+function Listener:close()
+  for _, wire in ipairs(self.waiting) do wire:close() end
+  if not self.socket:is_closing() then self.socket:close() end
+  uv.run("nowait")
 end
 
 --- Send bytes; a connection that the other side has closed takes them silently.
