@@ -213,8 +213,14 @@ demo: build-deps ## the main job: hub, device and calls in one script
 
 bench: ## calls per second against Mosquitto, medians of five
 	@$(DEPS) build bench
-	@$(MAKE) --no-print-directory -j$(JOBS) all
-	@$(RUN) spec/bench/run.lua
+	@$(MAKE) --no-print-directory -j$(JOBS) all $(BENCH)/load
+	@BENCH=$(BENCH) $(RUN) spec/bench/run.lua
+
+BENCH = $(B)/bench
+$(BENCH)/load: $(B)/obj/spec/bench/load.o $(TEST_LIB)
+	@mkdir -p $(@D)
+	@echo "  LD   $@"
+	$(Q)$(CC) -o $@ $^ $(CFLAGS) -Wl,--as-needed $(LDFLAGS) $(LLHTTP_LIBS) -lcrypto
 
 # -- What must be installed -----------------------------------------------------
 

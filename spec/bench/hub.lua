@@ -1,0 +1,49 @@
+--- A plain hub of `make bench`, in a process of its own until SIGTERM.
+--
+--     hub.lua FILE [tls]
+--
+-- FILE gets a line each: the ports of MQTT and HTTP, tokens of the device "bench" and
+-- of the policy "service", the connection strings of "bench" and "idle", the CA's
+-- path. Then the process id is printed.
+
+local core = require "directmethods.core"
+local dm = require "directmethods"
+
+local TOKEN_SECONDS = 3600
+
+local function key_of(connection_string)
+  return assert(core.connstr(connection_string)).key
+end
+
+local function token(hub, name, resource, policy)
+  local key = key_of(hub:connection_string(name))
+  local expiry = math.floor(dm.time()) + TOKEN_SECONDS
+  return assert(core.sas_sign(resource, key, expiry, policy))
+end
+
+local function write_facts(hub, path)
+  local ports = hub:ports()
+  local file <close> = assert(io.open(path, "w"))
+  assert(file:write(table.concat({
+    ports.mqtt,
+    ports.https,
+    token(hub, "bench", "localhost/devices/bench"),
+    token(hub, "service", "localhost", "service"),
+    hub:connection_string("bench"),
+    hub:connection_string("idle"),
+    hub:ca_file() or "",
+  }, "\n"), "\n"))
+end
+
+local function process_id()
+  local file <close> = assert(io.open("/proc/self/stat"))
+  return file:read("n")
+end
+
+local hub <close> = assert(dm.hub { tls = arg[2] == "tls" })
+assert(hub:add_device("bench"))
+assert(hub:add_device("idle"))
+write_facts(hub, arg[1])
+print(process_id())
+io.stdout:flush()
+dm.run()
