@@ -8,7 +8,11 @@
 
 #include "base/span.h"
 
+#pragma GCC visibility push(hidden)
+
 bool dm_secret_copy(dm_span *copy, dm_span s); /* false: no memory */
 void dm_secret_release(dm_span *copy);         /* to {NULL, 0} */
+
+#pragma GCC visibility pop
 
 #endif
