@@ -83,8 +83,8 @@ local function pass_deadline(target)
 end
 
 local function advance(seconds, over)
-  local target = core.now() + seconds
   scheduler.settle(SETTLE_CAP)
+  local target = core.now() + seconds -- for what has arrived, too
   for _ = 1, STEPS_MAX do
     if over and over() then return true end
     if not pass_deadline(target) then break end
