@@ -26,15 +26,15 @@ local SPEC = {
   sink = { "function" },
 }
 
+---@class directmethods.LogOptions
+---@field level? "debug"|"info"|"warn"|"error"|"off" lines below it are not made;
+--  default: as it is, at first "warn"
+---@field sink? fun(level: string, line: string) runs as a task; default: stderr
+
 --- Set what is logged and where it goes.
 --
 --     dm.log { level = "debug", sink = function(level, line) print(level, line) end }
 --
----@class directmethods.LogOptions
----@field level? "debug"|"info"|"warn"|"error"|"off" lines below it are not made;
---  default "warn"
----@field sink? fun(level: string, line: string) runs as a task; default: stderr
-
 ---@param opts directmethods.LogOptions
 function M.set(opts)
   opts = options.check(opts, SPEC, "dm.log")

@@ -62,23 +62,42 @@ local SPEC = {
 local Service = { __name = "directmethods.service" }
 Service.__index = Service
 
+---@class directmethods.ServiceOptions
+---@field connection_string string?
+-- the hub's: "HostName=h;SharedAccessKeyName=service;SharedAccessKey=k", or with
+-- SharedAccessSignature=token
+---@field host string?  instead of it the hub's host name, together with sas
+---@field sas string?   a token of your own; it is not renewed
+---@field port integer?          default 443
+---@field connect_host string?
+-- where to connect instead of the host name, which is still what the certificate and
+-- the token are for
+---@field api_version string?
+-- default "2018-06-30": payloads up to 8192 bytes, response_timeout 1 to 3600 s; from
+-- "2019-01-01" on 131072 bytes and 5 to 300 s
+---@field tls boolean|{ca: string?, verify: boolean?}?
+-- default true; ca: PEM text or path (default: the system's); verify: check the
+-- certificate and its name (default true); false: plain HTTP
+---@field proxy string?          URL of an HTTP proxy, "http://user:password@host:3128"
+---@field max_connections integer?
+-- used at a time and kept, 1 to 10000; further calls wait in line; default 64
+---@field token_ttl number?
+-- seconds a token is good for, renewed in time; default 3600
+
+local function check_self(service, what)
+  if getmetatable(service) ~= Service then
+    error(("%s: called on a %s (is it service:name(...) with a colon?)"):format(
+      what, type(service)), 3)
+  end
+end
+
 --- Make a service client. Nothing is sent yet. Raises on wrong options.
----
---- connection_string: the hub's, with HostName, SharedAccessKeyName and
----   SharedAccessKey (or SharedAccessSignature)
---- host, sas: instead of it, the hub's host name and a token of your own
---- port: default 443
---- connect_host: where to connect instead of the host name, which is still what
----   the certificate and the token are for
---- api_version: decides what the hub allows. Default "2018-06-30" (payloads up to
----   8,192 bytes, response_timeout 1 to 3600 s); from "2019-01-01" on 131,072
----   bytes and 5 to 300 s
---- tls: { ca = a file or PEM text (default: the system's), verify = true }, or false
----   for plain HTTP
---- proxy: URL of an HTTP proxy, "http://user:password@host:3128"
---- max_connections: kept and used at a time (64); further calls wait in line
---- token_ttl: seconds a token is good for (3600); it is renewed in time
----@param opts table
+--- ```lua
+--- local service <close> = dm.service {
+---   connection_string = "HostName=h;SharedAccessKeyName=service;SharedAccessKey=...",
+--- }
+--- ```
+---@param opts directmethods.ServiceOptions
 ---@return directmethods.Service? service
 ---@return directmethods.Error? err the system refused
 function M.service(opts)
@@ -99,6 +118,7 @@ end
 
 --- End the client. Calls under way return nil, err (Closed). Harmless again.
 function Service:close()
+  check_self(self, "service:close")
   self._connection:close()
 end
 
@@ -206,24 +226,36 @@ local function target_of(self, call)
     escape(call.device_id), module, self.api_version)
 end
 
+---@class directmethods.InvokeOptions
+---@field response_timeout integer?
+-- seconds that the device has to answer; the hub's default is 30
+---@field connect_timeout integer?
+-- seconds that the hub waits for the device to connect, 0 to 300; default 0
+---@field module_id string?   call the device's module
+---@field request_id string?
+-- sent as x-ms-client-request-id, for the hub's records
+
+---@class directmethods.InvokeTable: directmethods.InvokeOptions
+---@field device_id string
+---@field method string
+---@field payload any
+
 --- Call a method and wait for the device's answer. Raises on wrong arguments.
----
---- payload: nil sends none, dm.null JSON null, a string a JSON string;
----   dm.json.raw(text) passes JSON text through
---- options.response_timeout: whole seconds the device has to answer (30)
---- options.connect_timeout: whole seconds the hub waits for the device to connect
----   (0 to 300, default 0)
---- options.module_id: a module of the device
---- options.request_id: sent as x-ms-client-request-id, for the hub's records
----
---- Also as service:invoke { device_id =, method =, payload =, ... }.
----@param device_id string|table
+-- The payload: nil sends none, dm.null JSON null, a string a JSON string;
+-- dm.json.raw(text) passes JSON text through.
+--- ```lua
+--- local reply, err = service:invoke("dev1", "reboot", { input1 = "x" },
+---   { response_timeout = 200 })
+--- service:invoke { device_id = "dev1", method = "reboot" }  -- the same by names
+--- ```
+---@param device_id string|directmethods.InvokeTable
 ---@param method string?
 ---@param payload any
----@param opts table?
+---@param opts directmethods.InvokeOptions?
 ---@return directmethods.Reply? reply whatever status the device answered
 ---@return directmethods.Error? err   nothing was answered by the device
 function Service:invoke(device_id, method, payload, opts)
+  check_self(self, WHAT)
   if not self._connection.client then
     error(WHAT .. ": attempt to use a closed service", 2)
   end

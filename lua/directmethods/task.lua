@@ -26,6 +26,13 @@ function Task:__tostring()
   return ("directmethods.task (%s)"):format(self.status)
 end
 
+local function check_self(task, what)
+  if getmetatable(task) ~= Task then
+    error(("%s: called on a %s (is it task:name(...) with a colon?)"):format(
+      what, type(task)), 3)
+  end
+end
+
 local FINAL = { done = true, failed = true, cancelled = true }
 
 local function notify(task)
@@ -131,14 +138,18 @@ function M.spawn(fn, ...)
 end
 
 --- Has it ended, in whatever way?
+---@return boolean
 function Task:ended()
+  check_self(self, "task:ended")
   return FINAL[self.status] == true
 end
 
 --- Wait for the end. Returns what the function returned, or raises its error.
 -- A task that was cancelled, and a time-out, give nil, err.
 ---@param timeout? number seconds; default: none
+---@return any ... what the function returned; or nil, err
 function Task:await(timeout)
+  check_self(self, "task:await")
   if state.current == self then error("task:await: a task cannot await itself", 2) end
   self.awaited = true
   if not self:ended() then
@@ -163,6 +174,7 @@ end
 -- wait), a running one ends at its next wait. False: it has ended already.
 ---@return boolean
 function Task:cancel()
+  check_self(self, "task:cancel")
   if self:ended() then return false end
   self.cancelling = true
   local waiter = self.waiter

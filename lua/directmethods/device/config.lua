@@ -97,10 +97,10 @@ local SPEC = {
   handler_timeout = seconds(),
 }
 
-local LEVEL = 2 -- from here up to the caller of dm.device
+local LEVEL = 3 -- from the helpers of M.read up to the caller of dm.device
 
-local function fail(option, rule)
-  options.fail(WHAT, ("option '%s'"):format(option), rule, LEVEL)
+local function fail(option, rule, level)
+  options.fail(WHAT, ("option '%s'"):format(option), rule, level or LEVEL)
 end
 
 local FROM_STRING = {
@@ -111,7 +111,10 @@ local FROM_STRING = {
 local function read_connection_string(opts)
   if not opts.connection_string then return end
   local found, _, message = core.connstr(opts.connection_string)
-  if not found then fail("connection_string", "is wrong: " .. message) end
+  if not found then
+    fail("connection_string",
+      "is wrong: " .. message:gsub("^connection string: ", ""))
+  end
   if found.x509 then fail("connection_string", "must not ask for X.509") end
   found.key_name, opts.key_name = nil, found.key_name
   found.sas, found.signature = found.signature, nil
@@ -182,11 +185,11 @@ end
 local function read_ca(ca)
   if ca:find("-----BEGIN", 1, true) then return ca end
   local file, why = io.open(ca, "rb")
-  if not file then fail("tls.ca", "cannot be read: " .. why) end
+  if not file then fail("tls.ca", "cannot be read: " .. why, LEVEL + 1) end
   local text = file:read("a")
   file:close()
   if not text or not text:find("-----BEGIN CERTIFICATE-----", 1, true) then
-    fail("tls.ca", "must be a certificate in PEM, or the path of one")
+    fail("tls.ca", "must be a certificate in PEM, or the path of one", LEVEL + 1)
   end
   return text
 end

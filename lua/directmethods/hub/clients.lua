@@ -176,6 +176,14 @@ local function client_options(own, user, what)
   return own
 end
 
+-- A client, made by dm.device or dm.service; what they raise is raised at the caller
+-- of the hub's method.
+local function make(role, opts)
+  local ok, made, err = pcall(role, opts)
+  if ok then return made, err end
+  error(type(made) == "string" and made:gsub("^[^\n]-:%d+: ", "") or made, 3)
+end
+
 --- A device client of this hub, registered if it is not yet, with connection string,
 -- port and CA filled in; not yet connected.
 --- ```lua
@@ -195,7 +203,7 @@ function Hub:device(id, handlers, opts)
   local record, err = self.state.store:find(device_id, module_id), nil
   if not record then record, err = create(self, device_id, module_id, {}) end
   if not record then return nil, err end
-  local device = require "directmethods.device".device(client_options({
+  local device = make(require "directmethods.device".device, client_options({
     connection_string = identity_string(self, record),
     handlers = handlers,
     port = self.state.ports.mqtt,
@@ -222,7 +230,7 @@ function Hub:service(policy, opts)
     error("hub:service: policy must be one of: "
       .. table.concat(planes.POLICY_NAMES, ", "), 2)
   end
-  local service, err = require "directmethods.service".service(client_options({
+  local service, err = make(require "directmethods.service".service, client_options({
     connection_string = self:connection_string(policy),
     port = self.state.ports.https,
     tls = client_tls(self),

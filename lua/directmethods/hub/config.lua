@@ -36,7 +36,7 @@ local M = {}
 ---@field packet_filters integer? filters in one SUBSCRIBE; default 256
 ---@field connect_size integer? bytes of a CONNECT; default 8192
 ---@field packet_size integer? bytes of another MQTT packet; default 256 KiB
----@field mqtt_output integer? bytes queued for one device; default 1 MiB
+---@field mqtt_output integer? bytes queued for one device; default 16 MiB
 ---@field http_output integer? bytes queued for one caller; default 16 MiB
 ---@field target_size integer? bytes of a request's target; default 8192
 ---@field header_size integer? bytes of a header block; default 16 KiB
