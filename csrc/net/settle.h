@@ -44,8 +44,7 @@ void dm_settle_free(dm_settle *s);
 uint64_t dm_settle_open(dm_settle *s); /* 0 (counts nothing): no memory */
 void dm_settle_set(dm_settle *s, uint64_t token, long n);
 void dm_settle_change(dm_settle *s, uint64_t token, long by); /* not below 0 */
-void dm_settle_close(dm_settle *s,
-                     uint64_t token); /* 0 and unknown: nothing */
+void dm_settle_close(dm_settle *s, uint64_t token); /* 0 and unknown: nothing */
 
 /* The other end is in this process too, and takes part in the count. */
 void dm_settle_attach(dm_settle *s, uint64_t token, bool attached);

@@ -98,7 +98,7 @@ bool dm_text_percent_decode(dm_buf *out, dm_span s) {
   if (to == NULL) return false;
   for (size_t i = 0; i < s.n; i++) {
     if (s.p[i] == '%') {
-      *to++ = (char)(hex_value(s.p[i + 1]) << 4 | hex_value(s.p[i + 2]));
+      *to++ = (char)(hex_value(s.p[i + 1]) * 16 + hex_value(s.p[i + 2]));
       i += 2;
     } else {
       *to++ = s.p[i];

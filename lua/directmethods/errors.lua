@@ -159,6 +159,11 @@ local function read_answer(fields_text, body)
   return found
 end
 
+local function message_of(found, known, status)
+  if not says_nothing(found.message) then return found.message end
+  return known.cause or ("the hub answered HTTP status %d"):format(status)
+end
+
 --- The error that an HTTP answer other than 200 means. Reads Format M and Format
 -- E (with what they nest) and falls back to the status.
 ---@param status integer
@@ -170,9 +175,7 @@ function M.from_http(status, fields_text, body)
   local entry = codes[found.code] or by_name[found.name]
   if entry then found.code = found.code or entry.code end
   local known = entry or not found.name and codes[status * 1000] or {}
-  if says_nothing(found.message) then
-    found.message = known.cause or ("the hub answered HTTP status %d"):format(status)
-  end
+  found.message = message_of(found, known, status)
   found.name = known.name or found.name or "ProtocolError"
   found.http_status = status
   found.retry_after = tonumber(field(fields_text, "retry-after") or "")
