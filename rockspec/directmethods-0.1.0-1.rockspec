@@ -125,6 +125,7 @@ build = {
     ["directmethods.error_codes"] = "lua/directmethods/error_codes.lua",
     ["directmethods.errors"] = "lua/directmethods/errors.lua",
     ["directmethods.exec"] = "lua/directmethods/exec.lua",
+    ["directmethods.histogram"] = "lua/directmethods/histogram.lua",
     ["directmethods"] = "lua/directmethods/init.lua",
     ["directmethods.json"] = "lua/directmethods/json.lua",
     ["directmethods.log"] = "lua/directmethods/log.lua",

@@ -36,6 +36,7 @@ local ROLES = {
   reject = "directmethods.device",
   service = "directmethods.service",
   hub = "directmethods.hub",
+  histogram = "directmethods.histogram",
 }
 
 setmetatable(dm, {
