@@ -181,7 +181,7 @@ describe("directmethods hub", function()
 
     local function stop(signal)
       local pid = read_file(folder .. "/pid"):match("%d+")
-      assert(dm.exec { "kill", "-" .. signal, pid })
+      assert(dm.exec { "sh", "-c", ("kill -%s %s"):format(signal, pid) })
       return assert(child:await(10))
     end
 

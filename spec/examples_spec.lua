@@ -1,0 +1,105 @@
+--- Every example runs, as a user would run it.
+
+local dm = require "directmethods"
+
+local LUA = os.getenv("LUA") or arg[-1]
+
+local function run(argv, env)
+  local words = { "env" }
+  for name, value in pairs(env or {}) do
+    table.insert(words, name .. "=" .. value)
+  end
+  for _, word in ipairs(argv) do
+    table.insert(words, word)
+  end
+  return assert(dm.exec(words, { timeout = 60 }))
+end
+
+local function lua(...)
+  return run { LUA, ... }
+end
+
+describe("examples", function()
+  it("demo.lua shows the main job: answers, errors, time, twenty calls", function()
+    local result = lua("examples/demo.lua")
+    assert.equal("", result.stderr)
+    assert.equal(0, result.status)
+    for _, line in ipairs {
+      "dev1.reboot %-> status 201  .*someInput",
+      'dev1.slow %-> status 200  "slept"',
+      "dev1.broken %-> status 500",
+      "dev1.selfDestruct %-> status 501",
+      "dev2.reboot %-> DeviceNotOnline %(404103%)",
+      "dev3.reboot %-> DeviceNotFound %(404001%)",
+      "dev1.silent %-> GatewayTimeout %(504101%)",
+      "2 4 6 8 10 12 14 16 18 20 22 24 26 28 30 32 34 36 38 40\n$",
+    } do
+      assert.matches(line, result.stdout)
+    end
+  end)
+
+  it("device_in_ten_lines.lua is that short, and works", function()
+    local lines = 0
+    for _ in io.lines("examples/device_in_ten_lines.lua") do
+      lines = lines + 1
+    end
+    assert.is_true(lines <= 10)
+    local result = lua("examples/device_in_ten_lines.lua")
+    assert.equal("", result.stderr)
+    assert.equal(0, result.status)
+    assert.same({ speed = 3, was = 0 }, dm.json.decode(result.stdout))
+  end)
+
+  it("test_spec.lua passes in busted", function()
+    local result = lua("-e", "arg = { 'examples/test_spec.lua' }",
+      "-e", "require 'busted.runner' { standalone = false }")
+    assert.matches("3 successes / 0 failures / 0 errors", result.stdout)
+    assert.equal(0, result.status)
+  end)
+
+  describe("device.lua and invoke.lua", function()
+    local hub, device
+
+    local function env()
+      return {
+        IOTHUB_CONNECTION_STRING = hub:connection_string("service"),
+        IOTHUB_DEVICE_CONNECTION_STRING = hub:connection_string("dev1"),
+        IOTHUB_CA_FILE = hub:ca_file(),
+        HUB_MQTT_PORT = hub:ports().mqtt,
+        HUB_HTTPS_PORT = hub:ports().https,
+      }
+    end
+
+    local function invoke(...)
+      return run({ LUA, "examples/invoke.lua", ... }, env())
+    end
+
+    setup(function()
+      hub = assert(dm.hub {})
+      hub:add_device("dev1")
+      device = dm.spawn(run, { LUA, "examples/device.lua" }, env())
+      local service <close> = hub:service()
+      assert(service:invoke("dev1", "uptime", nil, { connect_timeout = 30 }))
+    end)
+
+    teardown(function()
+      device:cancel()
+      hub:close()
+      assert(hub:closed(10))
+    end)
+
+    it("work together over TLS", function()
+      local result = invoke("dev1", "reboot", '{"why":"update"}')
+      assert.equal("", result.stderr)
+      assert.matches("^201\t.*update", result.stdout)
+      assert.equal(0, result.status)
+    end)
+
+    it("tell an unknown method and an unknown device", function()
+      assert.equal(1, invoke("dev1", "no-such-method").status)
+      local result = invoke("nobody", "reboot")
+      assert.matches("DeviceNotFound (404001)", result.stderr, 1, true)
+      assert.equal(1, result.status)
+    end)
+  end)
+end)
