@@ -78,6 +78,14 @@ function Pair:pending(o)
   return wire, rid
 end
 
+--- The same of another device, by its id.
+function Pair:pending_at(device, id)
+  local wire = self:send { device = id }
+  local method, rid = device:request()
+  assert.truthy(method, rid)
+  return wire, rid
+end
+
 --- A call that the device does not answer ends after `seconds`, and not before.
 function Pair:runs_out_after(seconds, o)
   local wire = self:pending(o)
