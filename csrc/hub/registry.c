@@ -3,13 +3,15 @@
 */
 #include "hub/state.h"
 
-/* Is the key that signed for this session still one of these? */
-static bool key_remains(dm_key_slot slot, dm_span old_primary,
-                        dm_span old_secondary, dm_span primary,
-                        dm_span secondary) {
+/* Where the key that signed for a session is among the new ones; NONE: it is
+** gone. */
+static dm_key_slot slot_among(dm_key_slot slot, dm_span old_primary,
+                              dm_span old_secondary, dm_span primary,
+                              dm_span secondary) {
   dm_span key = slot == DM_KEY_PRIMARY ? old_primary : old_secondary;
-  return key.n > 0 &&
-         (dm_span_equal(key, primary) || dm_span_equal(key, secondary));
+  if (slot == DM_KEY_NONE || key.n == 0) return DM_KEY_NONE;
+  if (dm_span_equal(key, primary)) return DM_KEY_PRIMARY;
+  return dm_span_equal(key, secondary) ? DM_KEY_SECONDARY : DM_KEY_NONE;
 }
 
 /* End an identity's session, live or stored. */
@@ -58,12 +60,13 @@ dm_code dm_hub_put_identity(dm_hub *h, dm_span device, dm_span module,
                             dm_err *e) {
   dm_identity *i = get(h, device, module, e);
   if (i == NULL) return DM_LIMIT_EXCEEDED;
-  bool lost = i->signer.slot != DM_KEY_NONE && i->signer.policy == NULL &&
-              !key_remains(i->signer.slot, i->primary, i->secondary, primary,
-                           secondary);
+  dm_key_slot slot =
+      slot_among(i->signer.slot, i->primary, i->secondary, primary, secondary);
+  bool signed_here = i->signer.slot != DM_KEY_NONE && i->signer.policy == NULL;
   if (!dm_identity_set_keys(i, primary, secondary))
     return dm_fail(e, DM_SYSTEM_ERROR, "put_identity: out of memory");
-  if (lost) end_session(h, i);
+  if (signed_here && slot == DM_KEY_NONE) end_session(h, i);
+  if (signed_here) i->signer.slot = slot;
   if (i->enabled && !enabled) {
     i->enabled = false;
     shut(h, i);
@@ -88,27 +91,31 @@ bool dm_hub_remove_identity(dm_hub *h, dm_span device, dm_span module) {
   return true;
 }
 
-/* End the sessions that a policy's key signed for, which is gone. */
-static void end_signed_by(dm_hub *h, const dm_policy *policy,
-                          dm_key_slot slot) {
+/* A policy has other keys: the one in slot n is now in slot 'among[n]'. Sessions
+** whose key is gone end. */
+static void follow_keys(dm_hub *h, const dm_policy *policy,
+                        const dm_key_slot among[]) {
   dm_identity *i = NULL;
   while ((i = dm_identities_next(&h->identities, i)) != NULL) {
-    if (i->signer.policy == policy && i->signer.slot == slot) end_session(h, i);
+    if (i->signer.policy != policy || i->signer.slot == DM_KEY_NONE) continue;
+    dm_key_slot slot = among[i->signer.slot];
+    if (slot == DM_KEY_NONE)
+      end_session(h, i);
+    else
+      i->signer.slot = slot;
   }
 }
 
 bool dm_hub_policy(dm_hub *h, dm_span name, dm_span primary, dm_span secondary,
                    unsigned rights) {
   const dm_policy *old = dm_authority_find(&h->authority, name);
-  bool gone[] = {[DM_KEY_PRIMARY] = false, [DM_KEY_SECONDARY] = false};
+  dm_key_slot among[] = {DM_KEY_NONE, DM_KEY_NONE, DM_KEY_NONE};
   for (int slot = DM_KEY_PRIMARY; old && slot <= DM_KEY_SECONDARY; slot++)
-    gone[slot] = !key_remains((dm_key_slot)slot, old->primary, old->secondary,
-                              primary, secondary);
+    among[slot] = slot_among((dm_key_slot)slot, old->primary, old->secondary,
+                             primary, secondary);
   if (!dm_authority_policy(&h->authority, name, primary, secondary, rights))
     return false;
-  for (int slot = DM_KEY_PRIMARY; slot <= DM_KEY_SECONDARY; slot++) {
-    if (gone[slot]) end_signed_by(h, old, (dm_key_slot)slot);
-  }
+  if (old) follow_keys(h, old, among);
   return true;
 }
 
