@@ -13,14 +13,22 @@ local function encoded(id)
 end
 
 describe("registry", function()
-  local hub
+  local hub, open
 
-  before_each(function() hub = assert(fixture.hub()) end)
+  before_each(function()
+    hub, open = assert(fixture.hub()), {}
+  end)
 
   after_each(function()
-    hub:close()
-    assert(hub:closed(5))
+    fixture.finish(hub, table.unpack(open))
   end)
+
+  -- A raw device "d", closed when the test ends.
+  local function device_of_d(o)
+    local device = fixture.device(hub, "d", o)
+    table.insert(open, device)
+    return device
+  end
 
   -- Fields: policy, if_match, version.
   local function ask(method, path, body, o)
@@ -191,7 +199,7 @@ describe("registry", function()
 
   it("says whether a device is connected", function()
     hub:add_device("d")
-    local device = fixture.device(hub, "d")
+    local device = device_of_d()
     assert.equal("Connected", read(ask("GET", path_of "d")).connectionState)
     device:close()
     assert(dm.wait_until(function() return not hub:devices()[1].connected end))
@@ -300,7 +308,7 @@ describe("registry", function()
   it("B15 closes the connection of what is deleted or disabled", function()
     for _, method in ipairs { "DELETE", "PUT" } do
       if not hub:devices()[1] then hub:add_device("d") end
-      local device = fixture.device(hub, "d")
+      local device = device_of_d()
       ask(method, path_of "d", method == "PUT" and
         '{"deviceId":"d","status":"disabled"}' or nil, { if_match = "*" })
       assert.is_true(device.wire:wait_closed())
@@ -315,8 +323,8 @@ describe("registry", function()
     local keys = { primaryKey = core.base64_encode(("a"):rep(32)),
       secondaryKey = core.base64_encode(("b"):rep(32)) }
     read(put("d", { authentication = { symmetricKey = keys } }, { if_match = "*" }))
-    assert.equal(5, fixture.device(hub, "d", { password = old }).code)
-    assert.equal(0, fixture.device(hub, "d").code)
+    assert.equal(5, device_of_d { password = old }.code)
+    assert.equal(0, device_of_d().code)
   end)
 
   describe("twins", function()
@@ -329,7 +337,7 @@ describe("registry", function()
 
     local function connected()
       hub:add_device("d")
-      local device = fixture.device(hub, "d")
+      local device = device_of_d()
       device:subscribe(0, "$iothub/twin/res/#")
       return device
     end
@@ -374,7 +382,7 @@ describe("registry", function()
       local device = connected()
       twin(device, PATCH, '{"a":1}')
       device:close()
-      device = fixture.device(hub, "d")
+      device = device_of_d()
       device:subscribe(0, "$iothub/twin/res/#")
       assert.equal(1, get(device).reported.a)
       ask("DELETE", path_of "d")

@@ -71,6 +71,7 @@ describe("dm.service", function()
   after_each(function()
     package.loaded["directmethods.http_core"] = real
     task.cancel_all()
+    for _, request in ipairs(http.sent) do core.free_id(request.id) end
     assert.equal(0, task.count())
   end)
 

@@ -161,6 +161,14 @@ static int l_handles(lua_State *L) {
   return 1;
 }
 
+/* Names of operations and objects that live, and tokens: for tests too. */
+static int l_ids(lua_State *L) {
+  const dm_loop *loop = bound(L)->loop;
+  lua_pushinteger(L, loop->ids.count);
+  lua_pushinteger(L, loop->settle.tokens.count);
+  return 2;
+}
+
 /* Timers and ids --------------------------------------------------------- */
 
 typedef struct lua_timer {
@@ -395,6 +403,7 @@ static const luaL_Reg FUNCTIONS[] = {
     {"fd", l_fd},
     {"timeout", l_timeout},
     {"handles", l_handles},
+    {"ids", l_ids},
     {"timer", l_timer},
     {"cancel_timer", l_cancel_timer},
     {"new_id", l_new_id},

@@ -2,7 +2,17 @@
 --
 -- Runs the C test programs, then busted in this process on the specs named, or
 -- on all of spec/, and prints one total for both on a line of its own. After
--- "--c" with "--none" instead of "--" no specs run.
+-- "--c" with "--none" instead of "--" no specs run. A spec file that leaves
+-- anything behind fails, and so does a run of other modules than those of MODE;
+-- a test that hangs ends the run with its name.
+--
+-- GC=stress collects without a pause, GC=generational in generations.
+
+local MODE = os.getenv("MODE")
+local MODULES = { "core", "http_core", "hub_core" }
+-- seconds that a test may take
+local LIMIT = { asan = 180, tsan = 180 }
+local LIMIT_RELEASE = 60
 
 local total = { passed = 0, failed = 0, pending = 0 }
 
@@ -73,11 +83,120 @@ local function names_a_spec(words)
   return false
 end
 
+-- What is tested ------------------------------------------------------------------
+
+local function quit(message)
+  io.stderr:write("run.lua: ", message, "\n")
+  os.exit(1)
+end
+
+-- The modules that `require` will find must be those of MODE.
+local function check_paths()
+  for _, name in ipairs(MODULES) do
+    local path, why = package.searchpath("directmethods." .. name, package.cpath)
+    if not path then quit(why) end
+    if not path:find("build/" .. MODE .. "/directmethods/", 1, true) then
+      quit(("MODE is %s, but directmethods.%s is %s"):format(MODE, name, path))
+    end
+  end
+end
+
+local function loaded_objects()
+  local seen = {}
+  local file <close> = io.open("/proc/self/maps")
+  if not file then return seen end -- not Linux
+  for line in file:lines() do
+    local path = line:match("/.*%.so[%.%d]*$")
+    if path then seen[path] = true end
+  end
+  return seen
+end
+
+-- Those that are in the process must be, too, and their sanitizer with them.
+local function check_loaded()
+  local runtime = MODE == "release"
+  local objects = loaded_objects()
+  for path in pairs(objects) do
+    local mode = path:match("/build/(%w+)/directmethods/[%w_]+%.so$")
+    if mode and mode ~= MODE then
+      error(("MODE is %s, but in use is %s"):format(MODE, path), 0)
+    end
+    if path:find("/lib" .. MODE .. ".so", 1, true) then runtime = true end
+  end
+  if next(objects) and not runtime then error("no runtime of MODE=" .. MODE, 0) end
+end
+
+-- Running specs --------------------------------------------------------------------
+
+local function collect_harder()
+  local how = os.getenv("GC")
+  if how == "stress" then
+    collectgarbage("incremental", 0, 1000, 0)
+  elseif how == "generational" then
+    collectgarbage("generational", 5, 20)
+  elseif how and how ~= "" then
+    quit("GC is " .. how .. ": must be stress or generational")
+  end
+end
+
+-- A process that ends this one when it hangs; what it is told is a test's name.
+local function start_watchdog()
+  local command = ("exec '%s' spec/support/watchdog.lua %d %d"):format(arg[-1],
+    require("luv").os_getpid(), LIMIT[MODE] or LIMIT_RELEASE)
+  local pipe = assert(io.popen(command, "w"))
+  pipe:setvbuf("no")
+  return function(name)
+    pipe:write((name:gsub("\n", " ")), "\n")
+  end
+end
+
+local function full_name(test, parent)
+  local busted = require "busted"
+  local words = { test.name }
+  while parent and parent.descriptor ~= "suite" do
+    table.insert(words, 1, tostring(parent.name))
+    parent = busted.parent(parent)
+  end
+  return table.concat(words, " ")
+end
+
+-- busted asks no further subscriber unless the second result is true.
+local function subscribe(busted, channel, fn)
+  busted.subscribe(channel, function(...)
+    fn(...)
+    return nil, true
+  end)
+end
+
+local function watch(busted)
+  local tell = start_watchdog()
+  subscribe(busted, { "file", "start" }, function(file) tell(file.name) end)
+  subscribe(busted, { "test", "start" }, function(test, parent)
+    tell(full_name(test, parent))
+  end)
+  subscribe(busted, { "test", "end" }, function(test, parent)
+    tell("after " .. full_name(test, parent))
+  end)
+  subscribe(busted, { "exit" }, function() tell("end") end)
+end
+
+local function check_files(busted)
+  local leaks = require "spec.support.leaks"
+  local before
+  subscribe(busted, { "file", "start" }, function() before = leaks.before() end)
+  subscribe(busted, { "file", "end" }, function()
+    if MODE then check_loaded() end
+    leaks.check(before)
+  end)
+end
+
 -- busted's own terminal output, counting what it saw; it ends the process when
 -- the last spec is done, since busted's exit status wraps around at 256.
 local function counting_handler(options)
   local busted = require "busted"
   local handler = require "busted.outputHandlers.plainTerminal"(options)
+  watch(busted)
+  check_files(busted)
   busted.subscribe({ "exit" }, function()
     total.passed = total.passed + handler.successesCount
     total.failed = total.failed + handler.failuresCount + handler.errorsCount
@@ -92,6 +211,8 @@ local function run_busted(words)
     table.move(find_specs(), 1, 4096, #words + 1, words)
   end
   if #words == 0 then return finish() end
+  if MODE then check_paths() end
+  collect_harder()
   package.preload["busted.outputHandlers.counting"] = function()
     return counting_handler
   end
