@@ -189,7 +189,7 @@ for _, tls in ipairs { false, true } do
       for _ = 1, 20 do cycle() end
       dm.advance(0)
       assert.is_true(dm.wait_until(function() return core.handles() <= handles end))
-      assert.is_true(open_files() <= files)
+      assert.is_true(dm.wait_until(function() return open_files() <= files end))
       assert.is_nil(core.next_deadline())
     end)
   end)
