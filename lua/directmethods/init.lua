@@ -175,6 +175,7 @@ function dm.loop.step(timeout)
   end
   scheduler.turn(timeout)
   scheduler.run_ready()
+  core.step(0) -- fd() must know what the tasks have begun to wait for
 end
 
 --- A descriptor that is readable when the loop has something to do.
