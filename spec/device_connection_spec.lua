@@ -102,7 +102,8 @@ describe("a device's connection", function()
       assert.is_true(dm.now() - before < 1)
       dm.advance(600)
       assert.equal("connecting idle", states())
-      assert.equal("CONNACK " .. connack, device:stats().why)
+      assert.equal(("CONNACK %d (is the device registered and enabled, and are its "
+        .. "credentials right?)"):format(connack), device:stats().why)
       assert.equal(1, #connections)
     end)
   end
@@ -158,7 +159,8 @@ describe("a device's connection", function()
     dm.advance(600)
     assert.equal(attempts, #connections)
     assert.equal("idle", device.state)
-    assert.equal("it failed", device:stats().why)
+    assert.equal("it failed (is the network up, and is the hub's port open to it?)",
+      device:stats().why)
   end)
 
   it("does not wait longer than open_timeout for one answer", function()
@@ -203,7 +205,9 @@ describe("a device's connection", function()
     plan[2], plan[3], plan[4] = fake.refuse(5), fake.suback(0x80), "TlsFailed"
     connections[1]:event("lost", "ConnectFailed", "the line broke")
     assert.equal("backoff", device.state)
-    assert.equal("the line broke", device:stats().why)
+    assert.equal("the line broke (is the network up, and is the hub's port open to "
+      .. "it?)",
+      device:stats().why)
     dm.advance(30)
     assert.equal("online", device.state)
     assert.equal(5, #connections)
@@ -300,12 +304,20 @@ describe("a device's connection", function()
       sas = "SharedAccessSignature sr=hub.test%2Fdevices%2Fd1&sig=x&se=" .. expiry,
     }
     assert(device:connect())
-    dm.advance(200)
+    dm.advance(90)
+    assert.is_nil(device:stats().why)
+    local lines = {}
+    dm.log { level = "warn", sink = function(_, line) table.insert(lines, line) end }
+    dm.advance(3600)
+    dm.log { level = "warn" }
+    local expired = "the given SAS token has expired: a new one is needed"
+    assert.same({ "device d1: " .. expired }, lines)
+    assert.same({ "online", expired }, { device.state, device:stats().why })
     assert.equal(1, #connections)
     connections[1]:event("lost", "ConnectFailed", "the hub closed the connection")
     dm.advance(10)
     assert.equal("backoff", device.state)
-    assert.equal("the given SAS token has expired", device:stats().why)
+    assert.equal(expired, device:stats().why)
     assert.equal(1, #connections)
   end)
 

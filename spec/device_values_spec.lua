@@ -90,12 +90,12 @@ describe("dm.device", function()
     { "connection_string' is wrong", { connection_string = "HostName" } },
     { "connection_string' is wrong",
       { connection_string = "HostName=h;DeviceId=d;SharedAccessKey=" .. KEY .. "!" } },
-    { "must not ask for X.509",
+    { "option 'x509' is required: connection_string has x509=true",
       { connection_string = "HostName=h;DeviceId=d;x509=true" } },
     { "option 'device_id' is required", {
       connection_string = "HostName=h;SharedAccessKeyName=p;SharedAccessKey=" .. KEY,
     } },
-    { "option 'key' or 'sas' is required",
+    { "option 'key' or 'sas' or 'x509' is required",
       { connection_string = "HostName=h;DeviceId=d" } },
   }
   for _, case in ipairs(WRONG) do

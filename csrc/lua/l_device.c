@@ -29,6 +29,7 @@ typedef struct connection {
   uint64_t token;         /* of what is outstanding on it, see net/settle.h */
   uint64_t closing;       /* a token the hub does not know; 0: not closing */
   uint64_t malformed;     /* requests without a readable topic */
+  bool standing;          /* subscribed once: connecting counts no more */
 } connection;
 
 static void settle_change(connection *c, long by) {
@@ -98,6 +99,7 @@ static void on_failed(void *owner, const dm_err *why, int connack) {
 
 static void on_subscribed(void *owner, int granted) {
   connection *c = owner;
+  c->standing = true;
   settle_change(c, -1);
   deliver(c, "subscribed", push_int, &granted);
 }
@@ -302,7 +304,10 @@ static int l_id(lua_State *L) {
 static int l_subscribe(lua_State *L) {
   connection *c = check_open(L);
   dm_err e = {0};
-  dm_mqtt_client_subscribe(c->client, DM_TOPIC_METHODS_FILTER, 0, &e);
+  if (dm_mqtt_client_subscribe(c->client, DM_TOPIC_METHODS_FILTER, 0, &e) ==
+          DM_OK &&
+      c->standing)
+    settle_change(c, 1); /* until SUBACK */
   return push_result(L, &e);
 }
 

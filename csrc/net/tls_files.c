@@ -77,67 +77,77 @@ void dm_tls_file_clear(dm_tls_file *f) {
   memset(f, 0, sizeof *f);
 }
 
-/* OpenSSL's reason for what failed last; its queue is empty afterwards. */
-static dm_code fail_tls(dm_err *e, const char *what, const char *otherwise) {
-  unsigned long code = ERR_peek_last_error();
-  const char *reason = code ? ERR_reason_error_string(code) : NULL;
-  ERR_clear_error();
-  return dm_fail(e, DM_TLS_FAILED, "%s: %s", what, reason ? reason : otherwise);
-}
+/* A password that OpenSSL may ask for; without one it would ask the terminal. */
+typedef struct password {
+  const char *text; /* borrowed; NULL: none was given */
+  bool asked;
+} password;
 
-/* No password was given where one is asked for: OpenSSL must not ask the
-** terminal. */
-static int give_password(char *room, int size, int writing, void *password) {
-  size_t n = password ? strlen(password) : 0;
+static int give_password(char *room, int size, int writing, void *context) {
+  password *p = context;
+  size_t n = p->text ? strlen(p->text) : 0;
   (void)writing;
+  p->asked = true;
   if (n == 0 || n > (size_t)size) return -1;
-  memcpy(room, password, n);
+  memcpy(room, p->text, n);
   return (int)n;
 }
 
 static BIO *open_text(const char *pem) {
   size_t n = strlen(pem);
-  ERR_clear_error();
   return n > INT_MAX ? NULL : BIO_new_mem_buf(pem, (int)n);
 }
 
 static X509 *read_certificate(const char *pem) {
+  password none = {NULL, false};
   BIO *text = open_text(pem);
-  X509 *cert = text ? PEM_read_bio_X509(text, NULL, give_password, NULL) : NULL;
+  X509 *cert =
+      text ? PEM_read_bio_X509(text, NULL, give_password, &none) : NULL;
   BIO_free(text);
+  ERR_clear_error();
   return cert;
+}
+
+static EVP_PKEY *read_key(const char *pem, password *p) {
+  BIO *text = open_text(pem);
+  EVP_PKEY *key =
+      text ? PEM_read_bio_PrivateKey(text, NULL, give_password, p) : NULL;
+  BIO_free(text);
+  ERR_clear_error();
+  return key;
 }
 
 dm_code dm_tls_check_ca(const char *pem, dm_err *e) {
   X509 *cert = read_certificate(pem);
-  if (cert == NULL) return fail_tls(e, "CA", "no certificate in the text");
+  if (cert == NULL)
+    return dm_fail(e, DM_TLS_FAILED, "ca holds no certificate in PEM");
   X509_free(cert);
   return DM_OK;
 }
 
-/* A copy of the password, as OpenSSL wants a pointer that it may change. */
-static EVP_PKEY *read_key(const char *pem, const char *password) {
-  char *copy = password ? strdup(password) : NULL;
-  BIO *text = open_text(pem);
-  EVP_PKEY *key =
-      text ? PEM_read_bio_PrivateKey(text, NULL, give_password, copy) : NULL;
-  BIO_free(text);
-  if (copy) OPENSSL_cleanse(copy, strlen(copy));
-  free(copy);
-  return key;
+/* Why there is no key in the text. */
+static dm_code fail_key(const password *p, dm_err *e) {
+  if (!p->asked)
+    return dm_fail(e, DM_TLS_FAILED, "key holds no private key in PEM");
+  if (p->text == NULL)
+    return dm_fail(e, DM_TLS_FAILED,
+                   "password is missing: the private key is encrypted");
+  return dm_fail(e, DM_TLS_FAILED, "password does not open the private key");
 }
 
 dm_code dm_tls_check_pair(const char *cert_pem, const char *key_pem,
-                          const char *password, dm_err *e) {
+                          const char *key_password, dm_err *e) {
+  password p = {key_password, false};
   X509 *cert = read_certificate(cert_pem);
   if (cert == NULL)
-    return fail_tls(e, "certificate", "no certificate in the text");
+    return dm_fail(e, DM_TLS_FAILED, "cert holds no certificate in PEM");
   dm_code code = DM_OK;
-  EVP_PKEY *key = read_key(key_pem, password);
+  EVP_PKEY *key = read_key(key_pem, &p);
   if (key == NULL)
-    code = fail_tls(e, "private key", "no key in the text");
+    code = fail_key(&p, e);
   else if (X509_check_private_key(cert, key) != 1)
-    code = fail_tls(e, "private key", "does not fit the certificate");
+    code = dm_fail(e, DM_TLS_FAILED, "key does not belong to the certificate");
+  ERR_clear_error();
   EVP_PKEY_free(key);
   X509_free(cert);
   return code;

@@ -21,12 +21,13 @@ typedef struct dm_tls_file {
 dm_code dm_tls_file_make(dm_tls_file *f, const char *pem, dm_err *e);
 void dm_tls_file_clear(dm_tls_file *f); /* takes the zero state */
 
-/* DM_TLS_FAILED and the reason when a text is not what it should be. */
+/* DM_TLS_FAILED when a text is not what it should be; the message begins with
+** "ca", "cert", "key" or "password" and says what is wrong with it. */
 dm_code dm_tls_check_ca(const char *pem, dm_err *e);
 
 /* The key must open with the password (NULL: none) and fit the certificate. */
 dm_code dm_tls_check_pair(const char *cert_pem, const char *key_pem,
-                          const char *password, dm_err *e);
+                          const char *key_password, dm_err *e);
 
 #pragma GCC visibility pop
 

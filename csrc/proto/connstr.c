@@ -51,12 +51,23 @@ static bool is_key(dm_span s) {
   return good;
 }
 
+/* A host name, or one with ":port". */
+static bool is_gateway(dm_span s) {
+  dm_span port;
+  int64_t number = 1;
+  dm_span host = dm_text_cut(s, ':', &port);
+  if (host.n == 0 || !made_of(host, "-._")) return false;
+  if (port.p && !dm_text_int64(port, 1, 65535, &number)) return false;
+  return true;
+}
+
 /* The rule that the value of 'f' breaks; NULL: none. */
 static const char *broken_rule(field f, dm_span value) {
   switch (f) {
   case HOST_NAME:
-  case GATEWAY_HOST_NAME:
     return made_of(value, "-._") ? NULL : "must be a host name without a port";
+  case GATEWAY_HOST_NAME:
+    return is_gateway(value) ? NULL : "must be a host name, maybe with a port";
   case DEVICE_ID:
   case MODULE_ID:
     return dm_text_identity(value) ? NULL : "is not an id";

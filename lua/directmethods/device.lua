@@ -1,5 +1,6 @@
 --- dm.device: a device (or module) that answers direct methods over MQTT.
 
+local core = require "directmethods.core"
 local connection = require "directmethods.device.connection"
 local calls = require "directmethods.device.calls"
 local configs = require "directmethods.device.config"
@@ -181,7 +182,8 @@ end
 
 ---@class directmethods.DeviceStats
 ---@field state string
----@field why string?      why the device is not online; nil when it is
+---@field why string?      why the device is not online, in words for its owner; or,
+---                        online, that the given token has expired; else nil
 ---@field calls integer    calls that came in
 ---@field errors integer   of these, how many a handler failed
 ---@field rejected integer answered 429
@@ -192,6 +194,7 @@ end
 ---@field running integer  handlers that run now
 ---@field queued integer   calls that wait now
 ---@field connected_at number?  unix time the device last came online
+---@field retry_in number?  seconds until the next attempt; nil unless in backoff
 
 --- What the device has done, as numbers. Works on a closed device too.
 --- ```lua
@@ -207,6 +210,9 @@ function Device:stats()
     connected_at = self.connected_at,
     why = self.why,
   }
+  if self.state == "backoff" then
+    stats.retry_in = math.max(0, self.retry_at - core.now())
+  end
   for name, count in pairs(self.counts) do stats[name] = count end
   if self.link then stats.dropped = stats.dropped + self.link.conn:dropped() end
   return stats

@@ -27,6 +27,8 @@ static void test_device(void) {
               &c, NULL) == DM_OK);
   CHECK_SPAN(c.device_id, "a=b@$,1");
   CHECK_SPAN(c.gateway_host_name, "gw_1.local");
+  CHECK(parse("HostName=h;GatewayHostName=g:8884", &c, NULL) == DM_OK);
+  CHECK_SPAN(c.gateway_host_name, "g:8884");
   CHECK(parse("HostName=h;DeviceId=d;ModuleId=$edgeAgent;x509=true", &c,
               NULL) == DM_OK);
   CHECK_SPAN(c.module_id, "$edgeAgent");
@@ -61,8 +63,14 @@ static const refused table[] = {
     {"HostName=h;SharedAccessKey=", "SharedAccessKey is empty"},
     {"HostName=h:8883", "HostName must be a host name without a port"},
     {"HostName=h/x", "HostName must be a host name without a port"},
-    {"HostName=h;GatewayHostName=g:1",
-     "GatewayHostName must be a host name without a port"},
+    {"HostName=h;GatewayHostName=g:0",
+     "GatewayHostName must be a host name, maybe with a port"},
+    {"HostName=h;GatewayHostName=g:65536",
+     "GatewayHostName must be a host name, maybe with a port"},
+    {"HostName=h;GatewayHostName=:1",
+     "GatewayHostName must be a host name, maybe with a port"},
+    {"HostName=h;GatewayHostName=g:",
+     "GatewayHostName must be a host name, maybe with a port"},
     {"HostName=h;DeviceId=a b", "DeviceId is not an id"},
     {"HostName=h;DeviceId=a/b", "DeviceId is not an id"},
     {"HostName=h;DeviceId=d;ModuleId=m/", "ModuleId is not an id"},

@@ -1,6 +1,6 @@
 --- The options of dm.device: what they may be, and the configuration they make.
 
-local core = require "directmethods.core"
+local credentials = require "directmethods.device.credentials"
 local options = require "directmethods.options"
 
 local M = {}
@@ -10,14 +10,22 @@ local M = {}
 -- "HostName=h;DeviceId=d;SharedAccessKey=k"; ModuleId, GatewayHostName and
 -- SharedAccessSignature are understood
 ---@field host_name string?          or its fields one by one
----@field gateway_host_name string?  where to connect, when it is not host_name
+---@field gateway_host_name string?
+-- where to connect, when it is not host_name: "host" or "host:port"
 ---@field device_id string?
 ---@field module_id string?
 ---@field key string?                base64
 ---@field sas string?                a token instead of a key; it is not renewed
+---@field x509 {cert: string, key: string?, password: string?}?
+-- a certificate instead of a key; PEM texts or paths; cert may hold the chain, and
+-- the key when key is not given; password: of an encrypted key
 ---@field handlers table<string, directmethods.Handler>?
 ---@field fallback directmethods.Handler?  takes every method without a handler
----@field port integer?              default 8883; 1883 when tls = false
+---@field transport "mqtt"|"websocket"?  default "mqtt"; see docs/device.md
+---@field proxy string?
+-- an HTTP proxy that allows CONNECT: "http://user:password@host:port"
+---@field port integer?
+-- default 8883, websocket 443; when tls = false 1883, websocket 80
 ---@field api_version string?
 -- default "2018-06-30": answers up to 8192 bytes; from "2019-01-01" on 131072
 ---@field tls boolean|{ca: string?, verify: boolean?}?
@@ -25,6 +33,9 @@ local M = {}
 -- certificate and its name (default true); false: no TLS
 ---@field keepalive integer?         seconds, 1 to 1177; default 240
 ---@field clean_session boolean?     default false: the hub keeps the subscription
+---@field probe number?
+-- seconds, 10 to 86400: so often an online device subscribes to its methods anew, and
+-- reconnects when the hub does not acknowledge it; default: never
 ---@field token_ttl number?          seconds a token is good for; default 3600
 ---@field token_renew number?
 -- seconds before its end that a token is renewed; default: a fifth of token_ttl, at
@@ -49,6 +60,11 @@ local ANSWER_MAX_2017 = 8192
 local ANSWER_MAX_2019 = 131072
 local CONTRACT_2019 = "2019-01-01"
 
+local PORTS = {
+  mqtt = { tls = 8883, plain = 1883 },
+  websocket = { tls = 443, plain = 80 },
+}
+
 local function seconds(default, min)
   return { "number", default = default, min = min or 0.001, max = SECONDS_MAX }
 end
@@ -61,8 +77,18 @@ local SPEC = {
   module_id = { "string" },
   key = { "string" },
   sas = { "string" },
+  x509 = {
+    "table",
+    fields = {
+      cert = { "string", required = true },
+      key = { "string" },
+      password = { "string", min = 1 },
+    },
+  },
   handlers = { "table", default = {} },
   fallback = { "function" },
+  transport = { "string", default = "mqtt", choices = { "mqtt", "websocket" } },
+  proxy = { "string" },
   port = { "integer", min = 1, max = 65535 },
   api_version = {
     "string",
@@ -80,6 +106,7 @@ local SPEC = {
   },
   keepalive = { "integer", default = 240, min = 1, max = 1177 },
   clean_session = { "boolean", default = false },
+  probe = { "number", min = 10, max = 86400 },
   token_ttl = seconds(3600, 1),
   token_renew = seconds(),
   reconnect = {
@@ -99,79 +126,11 @@ local SPEC = {
 
 local LEVEL = 3 -- from the helpers of M.read up to the caller of dm.device
 
-local function fail(option, rule, level)
-  options.fail(WHAT, ("option '%s'"):format(option), rule, level or LEVEL)
+local function fail(option, rule)
+  options.fail(WHAT, ("option '%s'"):format(option), rule, LEVEL)
 end
 
-local FROM_STRING = {
-  "host_name", "gateway_host_name", "device_id", "module_id", "key",
-}
-
--- Replace the connection string by the fields it holds.
-local function read_connection_string(opts)
-  if not opts.connection_string then return end
-  local found, _, message = core.connstr(opts.connection_string)
-  if not found then
-    fail("connection_string",
-      "is wrong: " .. message:gsub("^connection string: ", ""))
-  end
-  if found.x509 then fail("connection_string", "must not ask for X.509") end
-  found.key_name, opts.key_name = nil, found.key_name
-  found.sas, found.signature = found.signature, nil
-  for _, field in ipairs(FROM_STRING) do
-    if opts[field] and found[field] then
-      fail(field, "must not be given beside the same in connection_string")
-    end
-    opts[field] = opts[field] or found[field]
-  end
-  if found.sas and opts.sas then
-    fail("sas", "must not be given beside the same in connection_string")
-  end
-  opts.sas = opts.sas or found.sas
-  opts.connection_string = nil
-end
-
-local function check_identity(opts, field)
-  local id = opts[field]
-  if id and (#id > 128 or not id:find("^[%w%-.+%%_#*?!(),=@$':;]+$")) then
-    fail(field, "must be 1 to 128 letters, digits and "
-      .. "- . + % _ # * ? ! ( ) , = @ $ ' : ;")
-  end
-end
-
-local function check_host(opts, field)
-  local host = opts[field]
-  if host and (#host > 253 or not host:find("^[%w%-_.]+$")) then
-    fail(field, "must be a host name without a port")
-  end
-end
-
-local function require_field(opts, field)
-  if not opts[field] then
-    fail(field, "is required (or as a field of connection_string)")
-  end
-end
-
-local function resource_of(opts)
-  local resource = opts.host_name .. "/devices/" .. opts.device_id
-  if not opts.module_id then return resource end
-  return resource .. "/modules/" .. opts.module_id
-end
-
-local function check_credentials(opts)
-  if opts.key and opts.sas then fail("sas", "must not be given beside a key") end
-  if not opts.key and not opts.sas then
-    fail("key", "or 'sas' is required (or as a field of connection_string)")
-  end
-  if opts.sas then
-    opts.sas_expiry = core.sas_expiry(opts.sas)
-    if not opts.sas_expiry then fail("sas", "must be a SharedAccessSignature") end
-  elseif not core.sas_sign(opts.resource, opts.key, 0, opts.key_name) then
-    fail("key", "must be base64")
-  end
-end
-
-local function check_renewal(opts)
+local function check_times(opts)
   opts.token_renew = opts.token_renew
     or math.min(RENEW_MOST, opts.token_ttl / RENEW_PART)
   if opts.token_renew >= opts.token_ttl then
@@ -182,22 +141,20 @@ local function check_renewal(opts)
   end
 end
 
-local function read_ca(ca)
-  if ca:find("-----BEGIN", 1, true) then return ca end
-  local file, why = io.open(ca, "rb")
-  if not file then fail("tls.ca", "cannot be read: " .. why, LEVEL + 1) end
-  local text = file:read("a")
-  file:close()
-  if not text or not text:find("-----BEGIN CERTIFICATE-----", 1, true) then
-    fail("tls.ca", "must be a certificate in PEM, or the path of one", LEVEL + 1)
+local function check_proxy(opts)
+  local proxy = opts.proxy
+  if not proxy then return end
+  local port = proxy:match("^http://[%w%-_.]+:(%d+)/?$")
+    or proxy:match("^http://[!-?A-~]+@[%w%-_.]+:(%d+)/?$")
+  if not port or tonumber(port) < 1 or tonumber(port) > 65535 then
+    fail("proxy", "must be of the form http://host:port or "
+      .. "http://user:password@host:port, special characters as %XX")
   end
-  return text
 end
 
-local function read_tls(opts)
-  if opts.tls == true then opts.tls = { verify = true } end
-  if opts.tls and opts.tls.ca then opts.tls.ca = read_ca(opts.tls.ca) end
-  opts.port = opts.port or (opts.tls and 8883 or 1883)
+local function set_port(opts)
+  local by_transport = PORTS[opts.transport]
+  opts.port = opts.port or (opts.tls and by_transport.tls or by_transport.plain)
 end
 
 --- The configuration of a device. Raises at the caller of dm.device.
@@ -205,17 +162,11 @@ end
 ---@return table
 function M.read(opts)
   local config = options.check(opts, SPEC, WHAT, 1)
-  read_connection_string(config)
-  require_field(config, "host_name")
-  require_field(config, "device_id")
-  check_host(config, "host_name")
-  check_host(config, "gateway_host_name")
-  check_identity(config, "device_id")
-  check_identity(config, "module_id")
-  config.resource = resource_of(config)
-  check_credentials(config)
-  check_renewal(config)
-  read_tls(config)
+  credentials.read(config)
+  check_times(config)
+  check_proxy(config)
+  if config.tls == true then config.tls = { verify = true } end
+  set_port(config)
   config.answer_max = config.api_version < CONTRACT_2019 and ANSWER_MAX_2017
     or ANSWER_MAX_2019
   return config

@@ -7,6 +7,9 @@ local errors = require "directmethods.errors"
 local links = require "directmethods.device.link"
 local machine = require "directmethods.device.machine"
 local task = require "directmethods.task"
+local tokens = require "directmethods.device.token"
+local watch = require "directmethods.device.watch"
+local why = require "directmethods.device.why"
 
 local M = {}
 
@@ -15,6 +18,8 @@ local finish_all = machine.finish_all
 
 local DRAIN = 5 -- seconds that calls in flight may take before a renewal
 local LINGER = 5 -- seconds that queued answers have to go out at the end
+local SETTLED = 10 -- seconds online after which back-off starts from its beginning
+local CLOCK_POLL = 1 -- seconds between two looks at a clock that is not set
 local SUBACK_FAILURE = 0x80
 -- CONNACK: wrong protocol, client id refused, bad credentials, not authorized
 local REFUSED = { [1] = true, [2] = true, [4] = true, [5] = true }
@@ -44,38 +49,41 @@ end
 
 local attempt
 
-local function retry(device, err)
+local function back_off(device, seconds, fn)
+  device.retry_at = core.now() + seconds
+  arm(device, seconds, fn)
+end
+
+local function retry(device, err, short_lived)
   device.failures = device.failures + 1
-  enter(device, "backoff", err.message)
-  arm(device, delay(device.config, device.failures), attempt)
+  enter(device, "backoff", why.explain(err, short_lived))
+  back_off(device, delay(device.config, device.failures), attempt)
+end
+
+-- Was it online for a moment only? Back-off then goes on where it was, so that two
+-- devices of one id do not throw each other out all the time.
+local function was_short_lived(device)
+  if device.state ~= "online" then return false end
+  if core.now() - device.online_since < SETTLED then return device.failures > 0 end
+  device.failures = 0
+  return false
 end
 
 -- A device that was never online gives up when trying again cannot help.
 local function fail(device, err, connack)
   disarm(device)
+  local short_lived = was_short_lived(device)
   drop_link(device, 0)
+  err = tokens.expired(device.config) or err
   device.last_error = err
-  if device.persistent or not is_final(err, connack) then return retry(device, err) end
-  enter(device, "idle", err.message)
+  if device.persistent or not is_final(err, connack) then
+    return retry(device, err, short_lived)
+  end
+  enter(device, "idle", why.explain(err))
   finish_all(device, "waiters", "failed", err)
 end
 
 -- Connecting ----------------------------------------------------------------
-
--- A token for the next connection and when it expires (nil: not ours to renew).
-local function sign(config)
-  if config.sas then
-    if config.sas_expiry > core.time() then return config.sas end
-    return nil, nil, errors.new {
-      name = "Unauthorized", message = "the given SAS token has expired",
-    }
-  end
-  local expiry = math.floor(core.time() + config.token_ttl)
-  local token, name, message = core.sas_sign(
-    config.resource, config.key, expiry, config.key_name)
-  if token then return token, expiry end
-  return nil, nil, errors.new { name = name, message = message }
-end
 
 local function on_silence(device)
   fail(device, errors.new {
@@ -87,19 +95,32 @@ end
 
 local EVENTS = {}
 
+-- No token can be signed and no certificate checked by a clock that is not set.
+local function wait_for_clock(device, err)
+  device.last_error = err
+  if device.state == "backoff" then
+    device.why = err.message
+  else
+    enter(device, "backoff", err.message)
+  end
+  back_off(device, CLOCK_POLL, attempt)
+end
+
 -- Errors never come inside the call that asks for the connection.
 function attempt(device)
+  local unset = tokens.clock_error()
+  if unset then return wait_for_clock(device, unset) end
   if device.state ~= "renewing" then
     enter(device, "connecting", device.why or "connect was called")
   end
   local link
-  local token, expiry, err = sign(device.config)
-  if token then link, err = links.open(device, token, EVENTS) end
+  local credentials, err = tokens.sign(device.config)
+  if credentials then link, err = links.open(device, credentials.password, EVENTS) end
   if not link then
     return arm(device, 0, function() fail(device, err) end)
   end
   device.link = link
-  device.expiry = expiry
+  device.expiry = credentials.expiry
   arm(device, device.config.open_timeout, on_silence)
 end
 
@@ -127,20 +148,14 @@ end
 
 -- A second connection of this device would end the calls of the first one
 -- (400027), so the first one goes before the second comes.
-local function renew(device, why)
+local function renew(device, reason)
   local link = device.link
-  enter(device, "renewing", why)
+  disarm(device)
+  was_short_lived(device)
+  enter(device, "renewing", reason)
   if not next(link.open) then return swap(device) end
   arm(device, DRAIN, swap)
   link.drained = function() swap(device) end
-end
-
-local function arm_renewal(device)
-  if not device.expiry then return end
-  local left = device.expiry - device.config.token_renew - core.time()
-  arm(device, math.max(0, left), function()
-    renew(device, "the token is about to expire")
-  end)
 end
 
 function EVENTS.subscribed(device, _, granted)
@@ -150,15 +165,16 @@ function EVENTS.subscribed(device, _, granted)
       message = "the hub refused the subscription to methods (SUBACK 0x80)",
     })
   end
+  if watch.answered(device) then return end
   disarm(device)
   if device.persistent then
     device.counts.reconnects = device.counts.reconnects + 1
   end
   device.persistent = true
-  device.failures = 0
   device.connected_at = core.time()
+  device.online_since = core.now()
   enter(device, "online")
-  arm_renewal(device)
+  watch.start(device, renew, fail)
   finish_all(device, "waiters", "online")
 end
 
@@ -187,7 +203,7 @@ local function give_up(device)
   disarm(device)
   drop_link(device, 0)
   local last = device.last_error
-  enter(device, "idle", last and last.message or "the hub did not answer")
+  enter(device, "idle", last and why.explain(last) or "the hub did not answer")
 end
 
 local function wait(device, who, timeout)
@@ -233,7 +249,6 @@ function M.reconnect(device)
     disarm(device)
     attempt(device)
   elseif device.state == "online" then
-    disarm(device)
     renew(device, "reconnect was called")
   end
 end

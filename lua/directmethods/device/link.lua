@@ -20,6 +20,7 @@ Link.__index = Link
 
 local function fields_of(config, password)
   local tls = config.tls or {}
+  local x509 = config.x509 or {}
   return {
     host = config.gateway_host_name or config.host_name,
     port = config.port,
@@ -33,6 +34,11 @@ local function fields_of(config, password)
     tls = config.tls and true,
     ca = tls.ca,
     verify = tls.verify,
+    cert = x509.cert,
+    key = x509.key,
+    key_password = x509.password,
+    websocket = config.transport == "websocket",
+    proxy = config.proxy,
     connect_timeout = config.open_timeout,
     inbox = INBOX,
     outbox = OUTBOX,

@@ -6,6 +6,7 @@
 --                        │                    │    ▼                      │
 --                        └──────failed──────▶ backoff ◀─────failed────────┘
 --                                                       any state ──▶ closed
+-- From idle and renewing straight to backoff: the clock is not set yet.
 
 local core = require "directmethods.core"
 local task = require "directmethods.task"
@@ -13,7 +14,7 @@ local task = require "directmethods.task"
 local M = {}
 
 local NEXT = {
-  idle = { connecting = true, closed = true },
+  idle = { connecting = true, backoff = true, closed = true },
   connecting = { online = true, backoff = true, idle = true, closed = true },
   online = { renewing = true, backoff = true, closed = true },
   renewing = { online = true, backoff = true, closed = true },

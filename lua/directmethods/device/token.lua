@@ -1,0 +1,64 @@
+--- What a device logs in with, and whether the clock is fit to sign it.
+
+local core = require "directmethods.core"
+local errors = require "directmethods.errors"
+
+local M = {}
+
+-- 2024-01-01T00:00:00Z. Set anew with each release: a clock that shows less was never
+-- set, as on a router that has just been switched on and has no battery.
+M.BUILT = 1704067200
+
+M.EXPIRED = "the given SAS token has expired: a new one is needed"
+
+--- Why the clock cannot be right, or nil.
+---@return directmethods.Error?
+function M.clock_error()
+  local now = core.time()
+  if now >= M.BUILT then return nil end
+  return errors.new {
+    name = "SystemError",
+    message = ("the clock of this machine is not set: it shows %s; the device waits"
+      .. " until it is"):format(os.date("!%Y-%m-%d %H:%M UTC", math.floor(now))),
+  }
+end
+
+--- Wall time less monotonic time: it changes when somebody sets the clock, and when
+-- the machine was suspended.
+---@return number seconds
+function M.clock_offset()
+  return core.time() - core.now()
+end
+
+--- Has the token expired that the device was given?
+---@return directmethods.Error?
+function M.expired(config)
+  if not config.sas or config.sas_expiry > core.time() then return nil end
+  return errors.new {
+    name = "Unauthorized",
+    message = M.EXPIRED,
+  }
+end
+
+---@class directmethods.Credentials
+---@field password string?  nil: a certificate says who the device is
+---@field expiry integer?   unix time; nil: nothing that could be renewed
+
+--- Credentials for a new connection.
+---@return directmethods.Credentials?
+---@return directmethods.Error? err
+function M.sign(config)
+  if config.x509 then return {} end
+  if config.sas then
+    local expired = M.expired(config)
+    if expired then return nil, expired end
+    return { password = config.sas }
+  end
+  local expiry = math.floor(core.time() + config.token_ttl)
+  local token, name, message = core.sas_sign(
+    config.resource, config.key, expiry, config.key_name)
+  if not token then return nil, errors.new { name = name, message = message } end
+  return { password = token, expiry = expiry }
+end
+
+return M

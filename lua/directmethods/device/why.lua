@@ -1,0 +1,29 @@
+--- Why a device is not reachable, for the person who looks after it: what happened,
+-- and what to look at.
+
+local tokens = require "directmethods.device.token"
+
+local M = {}
+
+local BY_NAME = {
+  NameNotResolved = "is the network up, and does the name server answer?",
+  ConnectFailed = "is the network up, and is the hub's port open to it?",
+  TlsFailed = "are the clock and the CA certificates right?",
+  Unauthorized = "is the device registered and enabled, and are its credentials right?",
+  Timeout = "is the network slow, or does a firewall drop what is sent?",
+}
+
+local SHORT_LIVED = "does another client use the same device id?"
+
+--- One sentence about an error of the connection. `short_lived`: the connection was
+-- lost soon after it stood.
+---@param err directmethods.Error
+---@param short_lived boolean?
+---@return string
+function M.explain(err, short_lived)
+  if err.message == tokens.EXPIRED then return err.message end
+  local hint = short_lived and SHORT_LIVED or BY_NAME[err.name]
+  return hint and ("%s (%s)"):format(err.message, hint) or err.message
+end
+
+return M
