@@ -161,10 +161,16 @@ end
 
 -- Turns --------------------------------------------------------------------
 
---- Log a text of several lines, each as a line of its own.
+local REPORT_LINES = 40 -- of one text; debug.traceback gives 24 at most
+
+--- Log a text of several lines as one event: lines after the first are marked, so
+-- that a text from outside with line breaks in it cannot pass for another event.
 function M.report(level, text)
+  local count = 0
   for line in tostring(text):gmatch("[^\n]+") do
-    core.log(level, (line:gsub("\t", "  ")))
+    count = count + 1
+    if count > REPORT_LINES then return core.log(level, "  | ...") end
+    core.log(level, (count > 1 and "  | " or "") .. line:gsub("\t", "  "))
   end
 end
 
