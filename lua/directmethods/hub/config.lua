@@ -132,11 +132,14 @@ local function is_loopback(host)
     or host:find("^127%.%d+%.%d+%.%d+$") ~= nil
 end
 
+-- What should be a path may be a key by mistake: it is not repeated.
 local function read_pem(tls, name)
   local value = tls[name]
   if not value or value:find("-----BEGIN", 1, true) then return value end
   local file, why = io.open(value, "rb")
-  if not file then fail("tls." .. name, "cannot be read: " .. why, LEVEL + 1) end
+  if not file then
+    fail("tls." .. name, "cannot be read: " .. why:sub(#value + 3), LEVEL + 1)
+  end
   local text = file:read("a")
   file:close()
   if not text or not text:find("-----BEGIN", 1, true) then
