@@ -192,6 +192,15 @@ describe("a secret", function()
       { host_name = "h", device_id = "d", sas = token },
       { host_name = "h", device_id = "d", sas = SECRET },
       { host_name = SECRET, device_id = SECRET, key = SECRET },
+      { host_name = "h", device_id = "d",
+        x509 = { cert = "-----BEGIN x", key = SECRET, password = SECOND } },
+      { host_name = "h", device_id = "d", x509 = { cert = SECRET } },
+      { host_name = "h", device_id = "d", x509 = {
+        cert = "-----BEGIN x", key = "-----BEGIN PRIVATE KEY-----" .. SECRET,
+        password = SECOND,
+      } },
+      { host_name = "h", device_id = "d", key = SECRET,
+        tls = { ca = "-----BEGIN " .. SECRET } },
       { host_name = "h", device_id = "d", key = SECRET, api_version = SECRET },
     } do
       failure(dm.device, opts)

@@ -116,11 +116,13 @@ local function check_secret(opts)
   end
 end
 
--- PEM text as it is; anything else is a path.
+-- PEM text as it is; anything else is a path, or by mistake a key: it is not repeated.
 local function read_pem(value, option)
   if value:find("-----BEGIN ", 1, true) then return value end
   local file, why = io.open(value, "rb")
-  if not file then fail(option, "cannot be read: " .. why, LEVEL + 1) end
+  if not file then
+    fail(option, "cannot be read: " .. why:sub(#value + 3), LEVEL + 1)
+  end
   local text, err = file:read("a")
   file:close()
   if not text then fail(option, "cannot be read: " .. err, LEVEL + 1) end
