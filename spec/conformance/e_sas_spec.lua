@@ -345,7 +345,6 @@ describe("connection strings", function()
     { "exclude each other", DEVICE
       .. ";SharedAccessSignature=SharedAccessSignature sr=h&sig=a&se=1" },
     { "x509 can only be true", "HostName=h;DeviceId=d;x509=yes" },
-    { "must not ask for X.509", "HostName=h;DeviceId=d;x509=true" },
     { "SharedAccessKey is not base64 of a key", "HostName=h;DeviceId=d;"
       .. "SharedAccessKey=?" .. KEY },
   } do
@@ -355,6 +354,11 @@ describe("connection strings", function()
       assert.matches(case[1], message, 1, true)
     end)
   end
+
+  it("E17 of a device with x509=true need a certificate", function()
+    local message = refusal(dm.device, "HostName=h;DeviceId=d;x509=true")
+    assert.matches("option 'x509' is required", message, 1, true)
+  end)
 
   for _, case in ipairs {
     { "is a device's", DEVICE },
