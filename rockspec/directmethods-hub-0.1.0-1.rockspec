@@ -93,6 +93,7 @@ build = {
       libraries = { "uv", "ssl", "crypto" },
     },
     -- Lua files
+    ["directmethods.hub.bulk"] = "lua/directmethods/hub/bulk.lua",
     ["directmethods.hub.certificates"] = "lua/directmethods/hub/certificates.lua",
     ["directmethods.hub.class"] = "lua/directmethods/hub/class.lua",
     ["directmethods.hub.clients"] = "lua/directmethods/hub/clients.lua",
@@ -101,8 +102,11 @@ build = {
     ["directmethods.hub"] = "lua/directmethods/hub/init.lua",
     ["directmethods.hub.plane"] = "lua/directmethods/hub/plane.lua",
     ["directmethods.hub.registry"] = "lua/directmethods/hub/registry.lua",
+    ["directmethods.hub.registry_routes"] = "lua/directmethods/hub/registry_routes.lua",
     ["directmethods.hub.routes"] = "lua/directmethods/hub/routes.lua",
     ["directmethods.hub.store"] = "lua/directmethods/hub/store.lua",
+    ["directmethods.hub.twin_document"] = "lua/directmethods/hub/twin_document.lua",
+    ["directmethods.hub.twin_routes"] = "lua/directmethods/hub/twin_routes.lua",
     ["directmethods.hub.twins"] = "lua/directmethods/hub/twins.lua",
     -- end of Lua files
   },

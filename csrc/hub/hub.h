@@ -106,9 +106,15 @@ dm_code dm_hub_put_identity(dm_hub *h, dm_span device, dm_span module,
 ** False: it is not there. */
 bool dm_hub_remove_identity(dm_hub *h, dm_span device, dm_span module);
 
-/* Is it connected, and does it take method calls? */
-bool dm_hub_connected(const dm_hub *h, dm_span device, dm_span module,
-                      bool *subscribed);
+typedef struct dm_hub_presence {
+  bool connected;
+  bool subscribed; /* takes method calls */
+  int64_t changed; /* unix ms of the last connect or disconnect; 0: never */
+  int64_t active;  /* unix ms of its last CONNECT or PUBLISH; 0: never */
+} dm_hub_presence;
+
+dm_hub_presence dm_hub_presence_of(const dm_hub *h, dm_span device,
+                                   dm_span module); /* unknown: zeroes */
 int dm_hub_connections(const dm_hub *h);
 
 /* Answer an on_http. 'fields' are whole lines with CRLF; Content-Type (unless
@@ -123,6 +129,11 @@ bool dm_hub_answer_error(dm_hub *h, uint64_t request, int status,
 /* version < 0: none. False: the device is gone or did not subscribe to it. */
 bool dm_hub_twin_result(dm_hub *h, uint64_t connection, int status, dm_span rid,
                         int64_t version, dm_span payload);
+
+/* Tell it that its desired properties have changed. False: it is not connected
+** or did not subscribe to it. */
+bool dm_hub_twin_desired(dm_hub *h, dm_span device, dm_span module,
+                         int64_t version, dm_span payload);
 
 void dm_hub_watch_calls(dm_hub *h, bool on);
 const dm_hub_counters *dm_hub_counted(const dm_hub *h);

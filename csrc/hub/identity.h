@@ -41,6 +41,8 @@ typedef struct dm_identity {
   struct dm_session *session; /* the live connection; NULL: offline */
   dm_filters filters;         /* of the session, live or stored */
   int calls;                  /* under way: waiting and sent */
+  int64_t changed;            /* unix ms: connected or disconnected; 0: never */
+  int64_t active;             /* unix ms: connected or published; 0: never */
   dm_list waiting;            /* calls that wait for connection and filter */
   struct dm_identity *parent; /* a module's device */
   dm_list modules, sibling;   /* a device's modules; place in that list */

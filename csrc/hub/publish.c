@@ -112,6 +112,7 @@ void dm_session_on_publish(void *context, void *user,
   dm_topic_response response;
   (void)context;
   if (s->identity == NULL) return;
+  s->identity->active = dm_clock_wall(&h->loop->contract);
   if (p->qos == 1)
     dm_mqtt_server_puback(s->server, s->connection, p->packet_id);
   dm_topic_match match = dm_topic_parse_response(p->topic, &response);
@@ -144,4 +145,17 @@ bool dm_hub_twin_result(dm_hub *h, uint64_t connection, int status, dm_span rid,
     return false;
   dm_mqtt_publish p = {.topic = dm_buf_span(&topic), .payload = payload};
   return dm_mqtt_server_publish(s->server, s->connection, &p);
+}
+
+bool dm_hub_twin_desired(dm_hub *h, dm_span device, dm_span module,
+                         int64_t version, dm_span payload) {
+  const dm_identity *i = dm_identities_find(&h->identities, device, module);
+  char memory[TWIN_TOPIC_MAX];
+  dm_buf topic = dm_buf_fixed(memory, sizeof memory);
+  if (i == NULL || i->session == NULL ||
+      !dm_filters_have(&i->filters, DM_TOPIC_TWIN_DESIRED) ||
+      !dm_topic_write_twin_desired(&topic, version))
+    return false;
+  dm_mqtt_publish p = {.topic = dm_buf_span(&topic), .payload = payload};
+  return dm_mqtt_server_publish(i->session->server, i->session->connection, &p);
 }

@@ -121,12 +121,15 @@ bool dm_hub_policy(dm_hub *h, dm_span name, dm_span primary, dm_span secondary,
 
 /* Questions */
 
-bool dm_hub_connected(const dm_hub *h, dm_span device, dm_span module,
-                      bool *subscribed) {
+dm_hub_presence dm_hub_presence_of(const dm_hub *h, dm_span device,
+                                   dm_span module) {
   const dm_identity *i = dm_identities_find(&h->identities, device, module);
-  bool connected = i != NULL && i->session != NULL;
-  *subscribed = connected && dm_filters_have(&i->filters, DM_TOPIC_METHODS);
-  return connected;
+  dm_hub_presence p = {.connected = i != NULL && i->session != NULL};
+  if (i == NULL) return p;
+  p.subscribed = p.connected && dm_filters_have(&i->filters, DM_TOPIC_METHODS);
+  p.changed = i->changed;
+  p.active = i->active;
+  return p;
 }
 
 int dm_hub_connections(const dm_hub *h) {

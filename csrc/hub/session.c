@@ -128,6 +128,7 @@ static void detach(dm_session *s, dm_error_id id) {
   if (i == NULL) return;
   s->identity = NULL;
   i->session = NULL;
+  i->changed = dm_clock_wall(&h->loop->contract);
   dm_clock_stop(&h->loop->contract, &s->expiry);
   if (s->settle != 0) {
     dm_settle_set(&h->loop->settle, s->settle, 0);
@@ -159,6 +160,7 @@ static bool take_over(dm_session *s, newcomer *n) {
   i->stored = !s->clean;
   i->signer = n->grant.signer;
   i->session = s;
+  i->changed = i->active = dm_clock_wall(&s->hub->loop->contract);
   s->identity = i;
   return present;
 }

@@ -117,14 +117,25 @@ static int l_hub_remove_identity(lua_State *L) {
   return 1;
 }
 
-/* hub:connected(device, module|nil) -> connected, subscribed */
+/* Unix milliseconds as seconds; 0 as nil. */
+static void push_time(lua_State *L, int64_t ms) {
+  if (ms != 0)
+    lua_pushnumber(L, (lua_Number)ms / 1000);
+  else
+    lua_pushnil(L);
+}
+
+/* hub:connected(device, module|nil) -> connected, subscribed, the unix times of
+** the last change and of the last activity, or nil */
 static int l_hub_connected(lua_State *L) {
-  bool subscribed;
   dm_hub *h = open_hub(L);
   dm_span device = dm_bind_span(L, 2);
-  lua_pushboolean(L, dm_hub_connected(h, device, optional(L, 3), &subscribed));
-  lua_pushboolean(L, subscribed);
-  return 2;
+  dm_hub_presence p = dm_hub_presence_of(h, device, optional(L, 3));
+  lua_pushboolean(L, p.connected);
+  lua_pushboolean(L, p.subscribed);
+  push_time(L, p.changed);
+  push_time(L, p.active);
+  return 4;
 }
 
 static int l_hub_connections(lua_State *L) {
@@ -195,6 +206,16 @@ static int l_hub_twin_result(lua_State *L) {
   return 1;
 }
 
+/* hub:twin_desired(device, module|nil, version, payload) -> boolean */
+static int l_hub_twin_desired(lua_State *L) {
+  dm_hub *h = open_hub(L);
+  dm_span device = dm_bind_span(L, 2), module = optional(L, 3);
+  lua_Integer version = luaL_checkinteger(L, 4);
+  lua_pushboolean(
+      L, dm_hub_twin_desired(h, device, module, version, dm_bind_span(L, 5)));
+  return 1;
+}
+
 static int l_hub_watch_calls(lua_State *L) {
   dm_hub_watch_calls(open_hub(L), lua_toboolean(L, 2));
   return 0;
@@ -257,6 +278,7 @@ static const luaL_Reg METHODS[] = {
     {"answer", l_hub_answer},
     {"answer_error", l_hub_answer_error},
     {"twin_result", l_hub_twin_result},
+    {"twin_desired", l_hub_twin_desired},
     {"watch_calls", l_hub_watch_calls},
     {"counters", l_hub_counters},
     {"stop", l_hub_stop},

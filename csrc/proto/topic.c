@@ -172,6 +172,10 @@ bool dm_topic_write_twin_result(dm_buf *out, int status, dm_span rid,
   return added;
 }
 
+bool dm_topic_write_twin_desired(dm_buf *out, int64_t version) {
+  return dm_buf_addf(out, TWIN_DESIRED "?$version=%lld", (long long)version);
+}
+
 /* The user name */
 
 /* "name=value&..."; the first of each name counts, unknown ones are nothing. */

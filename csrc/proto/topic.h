@@ -72,6 +72,9 @@ bool dm_topic_rid(dm_span topic, dm_span *rid);
 bool dm_topic_write_twin_result(dm_buf *out, int status, dm_span rid,
                                 int64_t version);
 
+/* $iothub/twin/PATCH/properties/desired/?$version={version} */
+bool dm_topic_write_twin_desired(dm_buf *out, int64_t version);
+
 /* The MQTT user name of protocol.md 3.2. */
 typedef struct dm_username {
   dm_span host, device, module; /* module: p NULL for a device */

@@ -194,6 +194,13 @@ static void test_twin_topics(void) {
   out.len = 0;
   CHECK(dm_topic_write_twin_result(&out, 200, DM_SPAN("7"), -1));
   CHECK_SPAN(dm_buf_span(&out), "$iothub/twin/res/200/?$rid=7");
+  out.len = 0;
+  CHECK(dm_topic_write_twin_desired(&out, 12));
+  CHECK_SPAN(dm_buf_span(&out),
+             "$iothub/twin/PATCH/properties/desired/?$version=12");
+  out.limit = out.len = 10;
+  CHECK(!dm_topic_write_twin_desired(&out, 12));
+  CHECK(out.len == 10);
 }
 
 typedef struct named {

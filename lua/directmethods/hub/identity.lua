@@ -105,13 +105,12 @@ end
 --- What a registry document asks for: primary_key, secondary_key, enabled,
 -- status_reason, each nil when it is absent, null or "". Nil and the broken rule:
 -- it is none.
----@param body string
----@param device_id string of the path
+---@param document any decoded
+---@param device_id string that it must be for
 ---@param module_id string?
 ---@return table? fields
 ---@return string? rule
-function M.read(body, device_id, module_id)
-  local document = json.decode(body)
+function M.read(document, device_id, module_id)
   if type(document) ~= "table" then return nil, "the body must be a JSON object" end
   local ok, result = pcall(read_members, document, device_id, module_id)
   if ok then return result end
@@ -121,41 +120,63 @@ end
 
 -- Writing ------------------------------------------------------------------
 
+local TICK = 1e7 -- of the fraction of a second in a time
+
+--- A time as the registry writes it; nil: never.
+---@param seconds number? unix time
+---@return string
+function M.time_text(seconds)
+  if not seconds then return NEVER end
+  local ticks = math.floor(seconds * TICK)
+  return os.date("!%Y-%m-%dT%H:%M:%S", math.floor(ticks // TICK))
+    .. (".%07dZ"):format(math.floor(ticks % TICK))
+end
+
+--- What documents tell of an identity, as texts; `reason` and `module` may be nil.
+---@param record directmethods.IdentityRecord
+---@param connection { connected: boolean, changed: number?, active: number? } with
+---  the unix times of the last connect or disconnect, and of the last message
+---@return table<string, string>
+function M.facts(record, connection)
+  return {
+    device = record.device_id,
+    module = record.module_id,
+    generation = record.generation_id,
+    etag = record.etag,
+    connection = connection.connected and "Connected" or "Disconnected",
+    connection_time = M.time_text(connection.changed),
+    active_time = M.time_text(connection.active),
+    status = record.enabled and "enabled" or "disabled",
+    reason = record.status_reason,
+    status_time = record.status_time or NEVER,
+    primary = record.primary_key,
+    secondary = record.secondary_key,
+  }
+end
+
 local COMMON_HEAD = [["generationId":$generation,"etag":$etag,]]
   .. [["connectionState":$connection,]]
-local COMMON_TAIL = [["connectionStateUpdatedTime":$never,$status_time]]
-  .. [["lastActivityTime":$never,"cloudToDeviceMessageCount":0,]]
+local COMMON_TAIL = [["lastActivityTime":$active_time,"cloudToDeviceMessageCount":0,]]
   .. [["authentication":{"symmetricKey":{"primaryKey":$primary,]]
   .. [["secondaryKey":$secondary},"x509Thumbprint":{"primaryThumbprint":null,]]
   .. [["secondaryThumbprint":null},"type":"sas"}]]
 
 local DEVICE = [[{"deviceId":$device,]] .. COMMON_HEAD
-  .. [["status":$status,"statusReason":$reason,]] .. COMMON_TAIL
+  .. [["status":$status,"statusReason":$reason,]]
+  .. [["connectionStateUpdatedTime":$connection_time,]]
+  .. [["statusUpdatedTime":$status_time,]] .. COMMON_TAIL
   .. [[,"capabilities":{"iotEdge":false},"deviceScope":null}]]
 local MODULE = [[{"moduleId":$module,"managedBy":null,"deviceId":$device,]]
-  .. COMMON_HEAD .. COMMON_TAIL .. "}"
+  .. COMMON_HEAD .. [["connectionStateUpdatedTime":$connection_time,]]
+  .. COMMON_TAIL .. "}"
 
 --- An identity as the registry shows it.
----@param record directmethods.IdentityRecord
----@param connected boolean
+---@param facts table<string, string> of M.facts
 ---@return string json
-function M.write(record, connected)
-  local values = {
-    device = record.device_id,
-    module = record.module_id,
-    generation = record.generation_id,
-    etag = record.etag,
-    connection = connected and "Connected" or "Disconnected",
-    status = record.enabled and "enabled" or "disabled",
-    reason = record.status_reason or json.null,
-    never = NEVER,
-    primary = record.primary_key,
-    secondary = record.secondary_key,
-  }
-  for name, value in pairs(values) do values[name] = json.encode(value) end
-  values.status_time = record.module_id and ""
-    or ('"statusUpdatedTime":%s,'):format(json.encode(record.status_time or NEVER))
-  return ((record.module_id and MODULE or DEVICE):gsub("%$([%a_]+)", values))
+function M.write(facts)
+  local values = { reason = "null" }
+  for name, value in pairs(facts) do values[name] = json.encode(value) end
+  return ((facts.module and MODULE or DEVICE):gsub("%$([%a_]+)", values))
 end
 
 return M

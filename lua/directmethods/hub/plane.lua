@@ -41,8 +41,16 @@ for i, policy in ipairs(POLICIES) do M.POLICY_NAMES[i] = policy[1] end
 
 local EVENTS = {}
 
-function EVENTS.http(state, id, method, path, _, fields, body, rights)
-  routes.handle(state, id, method, path, fields, body, rights)
+function EVENTS.http(state, id, method, path, query, fields, body, rights)
+  routes.handle(state, {
+    id = id,
+    method = method,
+    path = path,
+    query = query,
+    fields = fields,
+    body = body,
+    rights = rights,
+  })
 end
 
 function EVENTS.twin(state, ...)

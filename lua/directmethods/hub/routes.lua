@@ -2,10 +2,7 @@
 -- the api-version; what the token's policy allows is checked here. Runs inside
 -- events of the loop: nothing here waits.
 
-local errors = require "directmethods.errors"
-local identity = require "directmethods.hub.identity"
 local json = require "directmethods.json"
-local registry = require "directmethods.hub.registry"
 
 local M = {}
 
@@ -13,62 +10,17 @@ local M = {}
 ---@field method string
 ---@field fields string   header lines
 ---@field body string
----@field device_id string
----@field module_id string?
+---@field query table<string, string> decoded
+---@field device_id string? and what else in {} the route's path names, decoded
 
--- Answers: status, header lines, body; or nil and a problem.
+--- A path, with names in {} for segments, and what each verb does: the right that it
+-- asks for, and a function of hub and request which gives status, header lines and
+-- body, or nil and a problem.
+---@class directmethods.HubRoute
+---@field path string
+---@field [string] { [1]: string, [2]: fun(hub, request: directmethods.HubRequest) }
 
-local function shown(hub, record)
-  return 200, ('ETag: "%s"\r\n'):format(record.etag), hub.registry:document(record)
-end
-
-local function get_identity(hub, request)
-  local record, problem = hub.registry:get(request.device_id, request.module_id)
-  if not record then return nil, problem end
-  return shown(hub, record)
-end
-
-local function put_identity(hub, request)
-  local device_id, module_id = request.device_id, request.module_id
-  local fields, rule = identity.read(request.body, device_id, module_id)
-  if not fields then return nil, registry.problem("ArgumentInvalid", rule) end
-  local condition = errors.field(request.fields, "if-match")
-  local record, problem
-  if condition then
-    record, problem = hub.registry:update(device_id, module_id, fields, condition)
-  else
-    record, problem = hub.registry:create(device_id, module_id, fields)
-  end
-  if not record then return nil, problem end
-  return shown(hub, record)
-end
-
-local function delete_identity(hub, request)
-  local condition = errors.field(request.fields, "if-match")
-  local removed, problem = hub.registry:remove(
-    request.device_id, request.module_id, condition)
-  if not removed then return nil, problem end
-  return 204, nil, ""
-end
-
-local function list_modules(hub, request)
-  local device, problem = hub.registry:get(request.device_id)
-  if not device then return nil, problem end
-  local documents = {}
-  for i, record in ipairs(hub.registry.store:list(request.device_id)) do
-    documents[i] = hub.registry:document(record)
-  end
-  return 200, nil, "[" .. table.concat(documents, ",") .. "]"
-end
-
-local READ, WRITE = "RegistryRead", "RegistryWrite"
-
-local IDENTITY = {
-  GET = { READ, get_identity },
-  PUT = { WRITE, put_identity },
-  DELETE = { WRITE, delete_identity },
-}
-local MODULES = { GET = { READ, list_modules } }
+local MODULES = { "registry_routes", "twin_routes" }
 
 local function percent_decoded(segment)
   return (segment:gsub("%%(%x%x)", function(hex)
@@ -86,13 +38,51 @@ local function split(path)
   return segments
 end
 
--- The verbs of a path, and the ids in it.
+-- Routes by how many segments they have: { segments, verbs }.
+local function collect()
+  local by_count = {}
+  for _, name in ipairs(MODULES) do
+    for _, route in ipairs(require("directmethods.hub." .. name)) do
+      local segments = split(route.path)
+      local list = by_count[#segments] or {}
+      by_count[#segments] = list
+      list[#list + 1] = { segments = segments, verbs = route }
+    end
+  end
+  return by_count
+end
+
+local ROUTES = collect()
+
+-- What the names in {} stand for; nil: another path.
+local function match(pattern, segments)
+  local values = {}
+  for i, part in ipairs(pattern) do
+    local name = part:match("^{(.+)}$")
+    if name then
+      values[name] = segments[i]
+    elseif part ~= segments[i] then
+      return nil
+    end
+  end
+  return values
+end
+
+-- The verbs of a path, and a request that holds what its segments name.
 local function find(path)
-  local s = split(path)
-  if s[1] ~= "devices" then return nil end
-  if #s == 2 then return IDENTITY, s[2] end
-  if #s == 3 and s[3] == "modules" then return MODULES, s[2] end
-  if #s == 4 and s[3] == "modules" then return IDENTITY, s[2], s[4] end
+  local segments = split(path)
+  for _, route in ipairs(ROUTES[#segments] or {}) do
+    local request = match(route.segments, segments)
+    if request then return route.verbs, request end
+  end
+end
+
+local function read_query(query)
+  local values = {}
+  for name, value in (query or ""):gmatch("([^&=]+)=?([^&]*)") do
+    values[percent_decoded(name)] = percent_decoded(value)
+  end
+  return values
 end
 
 local function answer_plain(plane, id, status, text)
@@ -108,32 +98,36 @@ local function respond(hub, id, status, fields, body)
   end
 end
 
+---@class directmethods.HubAsk
+---@field id integer the data plane's name of the request
+---@field method string
+---@field path string
+---@field query string?
+---@field fields string
+---@field body string
+---@field rights table<string, boolean> what the token's policy allows
+
 --- Answer a request that the data plane handed up.
----@param hub { plane: userdata, registry: directmethods.Registry }
----@param id integer
----@param rights table<string, boolean> what the token's policy allows
-function M.handle(hub, id, method, path, fields, body, rights)
-  local verbs, device_id, module_id = find(path)
+---@param hub directmethods.HubState
+---@param ask directmethods.HubAsk
+function M.handle(hub, ask)
+  local verbs, request = find(ask.path)
   if not verbs then
-    return answer_plain(hub.plane, id, 404, "No route of this hub has the path.")
+    return answer_plain(hub.plane, ask.id, 404, "No route of this hub has the path.")
   end
-  local route = verbs[method]
+  local route = ask.method:find("^%u+$") and verbs[ask.method]
   if not route then
-    return answer_plain(hub.plane, id, 405,
-      ("The requested resource does not support http method '%s'."):format(method))
+    return answer_plain(hub.plane, ask.id, 405,
+      ("The requested resource does not support http method '%s'."):format(ask.method))
   end
   local right, run = table.unpack(route)
-  if not rights[right] then
-    return hub.plane:answer_error(id, "E", 401, "IotHubUnauthorizedAccess",
+  if not ask.rights[right] then
+    return hub.plane:answer_error(ask.id, "E", 401, "IotHubUnauthorizedAccess",
       "Unauthorized")
   end
-  respond(hub, id, run(hub, {
-    method = method,
-    fields = fields,
-    body = body,
-    device_id = device_id,
-    module_id = module_id,
-  }))
+  request.method, request.fields, request.body = ask.method, ask.fields, ask.body
+  request.query = read_query(ask.query)
+  respond(hub, ask.id, run(hub, request))
 end
 
 return M

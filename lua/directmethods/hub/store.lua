@@ -1,12 +1,26 @@
---- Identities of devices and modules, in memory.
-
-local core = require "directmethods.core"
+--- Where a hub keeps its identities and twins. This one is memory; any other has the
+-- same methods. All are synchronous: none waits, none runs the loop.
+--
+-- Records and twins are values: who gets one does not change it, and puts a new one
+-- in its place. All their fields are texts, integers and booleans.
+--
+--   find(device, module?)        the record; nil: there is none
+--   put(record)                  in the place of the one with its ids, if there is
+--                                one; a module's device is there already
+--   remove(device, module?)      with its twin; a device's modules go with it
+--   devices(after?, limit)       at most `limit` devices, ordered by id, from behind
+--                                the id `after`: a page
+--   modules(device)              all modules of a device, ordered by id
+--   count()                      how many devices there are, and how many enabled
+--   twin(device, module?)        nil: nobody has changed it yet
+--   put_twin(device, module, twin)
+--   batch(fn)                    calls fn(), whose puts and removes are kept all
+--                                or none
+--
+-- What changes something (put, remove, put_twin, batch) returns true when it is
+-- kept for good; nil, err: nothing was changed. Reads return nil, err when they fail.
 
 local M = {}
-
-local TICKS_PER_SECOND = 10000000
-local TICKS_OF_1970 = 621355968000000000 -- .NET counts from the year 1
-local ETAG_START = 100000000
 
 ---@class directmethods.IdentityRecord
 ---@field device_id string
@@ -18,80 +32,149 @@ local ETAG_START = 100000000
 ---@field status_time string?   when the status last changed; nil: never
 ---@field etag string           another one after each change
 ---@field generation_id string  another one when an id is used again
----@field modules table<string, directmethods.IdentityRecord>? of a device
----@field twin directmethods.Twin?
+
+---@class directmethods.Twin
+---@field tags string              JSON object
+---@field desired string           JSON object, without $version and $metadata
+---@field reported string          likewise
+---@field desired_metadata string  JSON object: when each member was changed
+---@field reported_metadata string
+---@field desired_version integer  from 1
+---@field reported_version integer
+---@field version integer          of the whole twin
+---@field changes integer          of tags and desired properties: what the etag tells
 
 ---@class directmethods.Store
 local Store = {}
 Store.__index = Store
 
 function M.new()
-  return setmetatable({
-    devices = {},
-    changes = ETAG_START + string.unpack("I3", core.random(3)),
-    generation = 0,
-  }, Store)
+  return setmetatable({ entries = {}, order = nil, total = 0, enabled = 0 }, Store)
+end
+
+-- An entry: { record, twin, modules = id -> entry }.
+local function entry_of(self, device_id, module_id)
+  local entry = self.entries[device_id]
+  if entry and module_id then return entry.modules[module_id] end
+  return entry
 end
 
 ---@param device_id string
 ---@param module_id string? nil: the device itself
----@return directmethods.IdentityRecord?
+---@return directmethods.IdentityRecord? record
+---@return directmethods.Error? err
 function Store:find(device_id, module_id)
-  local device = self.devices[device_id]
-  if device and module_id then return device.modules[module_id] end
-  return device
+  local entry = entry_of(self, device_id, module_id)
+  return entry and entry.record
 end
 
--- Ticks as the service uses them, each a new one.
-local function next_generation(self)
-  local ticks = TICKS_OF_1970 + math.floor(core.time() * TICKS_PER_SECOND)
-  self.generation = math.max(self.generation + 1, ticks)
-  return tostring(self.generation)
+local function count(self, record, by)
+  if not record or record.module_id then return end
+  self.total = self.total + by
+  if record.enabled then self.enabled = self.enabled + by end
 end
 
-local function next_etag(self)
-  self.changes = self.changes + 1
-  return core.base64_encode(tostring(self.changes))
-end
-
---- Put a record in the place of the one with its ids, if there is one; it gets a
--- new etag. A module's device must be there.
 ---@param record directmethods.IdentityRecord
+---@return boolean? kept
+---@return directmethods.Error? err
 function Store:put(record)
-  local old = self:find(record.device_id, record.module_id)
-  record.etag = next_etag(self)
-  record.generation_id = old and old.generation_id or next_generation(self)
-  record.twin = old and old.twin
-  if record.module_id then
-    self.devices[record.device_id].modules[record.module_id] = record
+  local entry = entry_of(self, record.device_id, record.module_id)
+  count(self, entry and entry.record, -1)
+  count(self, record, 1)
+  if entry then
+    entry.record = record
+  elseif record.module_id then
+    self.entries[record.device_id].modules[record.module_id] = { record = record }
   else
-    record.modules = old and old.modules or {}
-    self.devices[record.device_id] = record
+    self.entries[record.device_id] = { record = record, modules = {} }
+    self.order = nil
   end
+  return true
 end
 
---- Remove an identity, with the modules of a device.
+---@return boolean? kept
+---@return directmethods.Error? err
 function Store:remove(device_id, module_id)
   if module_id then
-    self.devices[device_id].modules[module_id] = nil
-  else
-    self.devices[device_id] = nil
+    self.entries[device_id].modules[module_id] = nil
+    return true
   end
+  count(self, self:find(device_id), -1)
+  self.entries[device_id] = nil
+  self.order = nil
+  return true
 end
 
-local function sorted_values(map)
-  local ids, values = {}, {}
-  for id in pairs(map) do ids[#ids + 1] = id end
+local function sorted_ids(entries)
+  local ids = {}
+  for id in pairs(entries) do ids[#ids + 1] = id end
   table.sort(ids)
-  for i, id in ipairs(ids) do values[i] = map[id] end
-  return values
+  return ids
 end
 
---- All devices, or all modules of a device, ordered by id.
----@param device_id string?
----@return directmethods.IdentityRecord[]
-function Store:list(device_id)
-  return sorted_values(device_id and self.devices[device_id].modules or self.devices)
+-- The place of the first id behind `after`.
+local function place_behind(ids, after)
+  local low, high = 1, #ids + 1
+  while low < high do
+    local middle = (low + high) // 2
+    if ids[middle] <= after then low = middle + 1 else high = middle end
+  end
+  return low
+end
+
+---@param after string? nil: from the first
+---@param limit integer
+---@return directmethods.IdentityRecord[]? page
+---@return directmethods.Error? err
+function Store:devices(after, limit)
+  self.order = self.order or sorted_ids(self.entries)
+  local first = after and place_behind(self.order, after) or 1
+  local page = {}
+  for i = first, math.min(first + limit - 1, #self.order) do
+    page[#page + 1] = self.entries[self.order[i]].record
+  end
+  return page
+end
+
+---@param device_id string
+---@return directmethods.IdentityRecord[]? modules
+---@return directmethods.Error? err
+function Store:modules(device_id)
+  local entry = self.entries[device_id]
+  local list = {}
+  for i, id in ipairs(sorted_ids(entry and entry.modules or {})) do
+    list[i] = entry.modules[id].record
+  end
+  return list
+end
+
+---@return integer? total devices, without modules
+---@return integer|directmethods.Error enabled
+function Store:count()
+  return self.total, self.enabled
+end
+
+---@return directmethods.Twin? twin
+---@return directmethods.Error? err
+function Store:twin(device_id, module_id)
+  local entry = entry_of(self, device_id, module_id)
+  return entry and entry.twin
+end
+
+---@param twin directmethods.Twin of an identity that is there
+---@return boolean? kept
+---@return directmethods.Error? err
+function Store:put_twin(device_id, module_id, twin)
+  entry_of(self, device_id, module_id).twin = twin
+  return true
+end
+
+---@param fn fun()
+---@return boolean? kept
+---@return directmethods.Error? err
+function Store:batch(fn)
+  fn()
+  return true
 end
 
 return M

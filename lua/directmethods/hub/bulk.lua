@@ -1,0 +1,160 @@
+--- Many identities in one request: each entry says what is to be done with it. What
+-- can be done is done, and the rest told; the store keeps it all or none.
+
+local documents = require "directmethods.hub.twin_document"
+local identity = require "directmethods.hub.identity"
+local json = require "directmethods.json"
+local registry = require "directmethods.hub.registry"
+local twins = require "directmethods.hub.twins"
+
+local M = {}
+
+local ENTRIES_MAX = 100
+
+-- Functions of hub and entry: the record, true when there is none any more, or nil
+-- and a problem.
+local MODES = {}
+
+function MODES.create(hub, entry)
+  return hub.registry:create(entry.device_id, entry.module_id, entry.fields)
+end
+
+function MODES.update(hub, entry)
+  return hub.registry:update(
+    entry.device_id, entry.module_id, entry.fields, entry.condition)
+end
+
+function MODES.createorupdate(hub, entry)
+  local there = hub.store:find(entry.device_id, entry.module_id)
+  return MODES[there and "update" or "create"](hub, entry)
+end
+
+function MODES.delete(hub, entry)
+  return hub.registry:remove(entry.device_id, entry.module_id, entry.condition)
+end
+
+function MODES.updatetwin(hub, entry)
+  return hub.registry:get(entry.device_id, entry.module_id)
+end
+
+local function text_member(document, ...)
+  for _, name in ipairs { ... } do
+    local value = document[name]
+    if type(value) == "string" and value ~= "" then return value end
+  end
+end
+
+-- "updateIfMatchETag" is "update" with a condition; case does not count.
+local function read_mode(entry, document)
+  local name = (text_member(document, "importMode") or "createOrUpdate"):lower()
+  local base, conditional = name:gsub("ifmatchetag$", "")
+  entry.run = MODES[base]
+  if not entry.run then
+    return registry.problem("ArgumentInvalid", "'importMode' is not known")
+  end
+  if conditional == 1 then
+    local of_twin = base == "updatetwin"
+    entry.condition = text_member(document, of_twin and "twinETag" or "eTag", "etag")
+    if not entry.condition then
+      return registry.problem("ArgumentInvalid", "'eTag' is required by the importMode")
+    end
+  end
+  entry.twin_condition = base == "updatetwin" and entry.condition or nil
+  entry.deletes = base == "delete"
+end
+
+local function invalid(rule)
+  return registry.problem("ArgumentInvalid", rule)
+end
+
+-- An entry of the request; its `problem` says what is wrong with it.
+local function read_entry(document)
+  if not documents.is_object(document) then
+    return { device_id = "", problem = invalid("an entry must be a JSON object") }
+  end
+  local entry = {
+    device_id = text_member(document, "id", "deviceId") or "",
+    module_id = text_member(document, "moduleId"),
+  }
+  document.deviceId = entry.device_id
+  local rule
+  entry.problem = read_mode(entry, document)
+  if entry.problem or entry.deletes then return entry end
+  entry.fields, rule = identity.read(document, entry.device_id, entry.module_id)
+  if not entry.fields then
+    entry.problem = invalid(rule)
+    return entry
+  end
+  entry.sections, rule = twins.read(document)
+  if rule then entry.problem = invalid(rule) end
+  return entry
+end
+
+local function run(hub, entry)
+  if entry.problem then return nil, entry.problem end
+  local record, problem = entry.run(hub, entry)
+  if not record or entry.deletes then return record, problem end
+  if not entry.sections.tags and not entry.sections.desired then return record end
+  return twins.update(hub, record, entry.sections,
+    { whole = true, condition = entry.twin_condition })
+end
+
+local function error_of(entry, problem)
+  return {
+    deviceId = entry.device_id,
+    moduleId = entry.module_id,
+    errorCode = problem.code,
+    errorStatus = ("%s;%s"):format(problem.name, problem.text),
+  }
+end
+
+-- Errors for what is named twice; with one, nothing is done at all.
+local function find_twice(entries)
+  local seen, found = {}, json.array()
+  for _, entry in ipairs(entries) do
+    local name = entry.device_id .. "/" .. (entry.module_id or "")
+    seen[name] = (seen[name] or 0) + 1
+    if seen[name] == 2 then
+      local problem = registry.problem("DeviceDefinedMultipleTimes")
+      found[#found + 1] = error_of(entry, problem)
+    end
+  end
+  return found
+end
+
+local function result(list)
+  return #list == 0 and 200 or 400, nil, json.encode {
+    isSuccessful = #list == 0,
+    errors = list,
+    warnings = json.array(),
+  }
+end
+
+--- Do what a request asks for.
+---@param hub directmethods.HubState
+---@param body string a JSON array
+---@return integer? status 200; 400: some entries could not be done
+---@return directmethods.RegistryProblem|nil problem
+---@return string? json isSuccessful, errors, warnings
+function M.run(hub, body)
+  local list = json.decode(body)
+  if type(list) ~= "table" or documents.is_object(list) then
+    return nil, invalid("the body must be a JSON array")
+  elseif #list > ENTRIES_MAX then
+    return nil, registry.problem("TooManyDevices")
+  end
+  local entries = {}
+  for i, document in ipairs(list) do entries[i] = read_entry(document) end
+  local failed = find_twice(entries)
+  if failed[1] then return result(failed) end
+  local kept, problem = hub.registry:batch(entries, function()
+    for _, entry in ipairs(entries) do
+      local done, why = run(hub, entry)
+      if not done then failed[#failed + 1] = error_of(entry, why) end
+    end
+  end)
+  if not kept then return nil, problem end
+  return result(failed)
+end
+
+return M

@@ -1,0 +1,100 @@
+--- The HTTP routes of the registry. Answers: status, header lines, body; or nil and
+-- a problem.
+
+local bulk = require "directmethods.hub.bulk"
+local errors = require "directmethods.errors"
+local identity = require "directmethods.hub.identity"
+local json = require "directmethods.json"
+local registry = require "directmethods.hub.registry"
+
+local LIST_MAX = 1000
+
+local function shown(hub, record)
+  return 200, ('ETag: "%s"\r\n'):format(record.etag), hub.registry:document(record)
+end
+
+local function get_identity(hub, request)
+  local record, problem = hub.registry:get(request.device_id, request.module_id)
+  if not record then return nil, problem end
+  return shown(hub, record)
+end
+
+local function put_identity(hub, request)
+  local device_id, module_id = request.device_id, request.module_id
+  local fields, rule = identity.read(json.decode(request.body), device_id, module_id)
+  if not fields then return nil, registry.problem("ArgumentInvalid", rule) end
+  local condition = errors.field(request.fields, "if-match")
+  local record, problem
+  if condition then
+    record, problem = hub.registry:update(device_id, module_id, fields, condition)
+  else
+    record, problem = hub.registry:create(device_id, module_id, fields)
+  end
+  if not record then return nil, problem end
+  return shown(hub, record)
+end
+
+local function delete_identity(hub, request)
+  local removed, problem = hub.registry:remove(request.device_id, request.module_id,
+    errors.field(request.fields, "if-match"))
+  if not removed then return nil, problem end
+  return 204, nil, ""
+end
+
+local function shown_list(hub, records, err)
+  if not records then return nil, registry.unavailable(err) end
+  local parts = {}
+  for i, record in ipairs(records) do parts[i] = hub.registry:document(record) end
+  return 200, nil, "[" .. table.concat(parts, ",") .. "]"
+end
+
+local function list_modules(hub, request)
+  local device, problem = hub.registry:get(request.device_id)
+  if not device then return nil, problem end
+  return shown_list(hub, hub.store:modules(request.device_id))
+end
+
+local function list_devices(hub, request)
+  local top = request.query.top or tostring(LIST_MAX)
+  local count = top:find("^%d+$") and math.tointeger(tonumber(top))
+  if not count or count < 1 or count > LIST_MAX then
+    return nil, registry.problem("DeviceInvalidResultCount",
+      ("top must be within [1; %d]."):format(LIST_MAX))
+  end
+  return shown_list(hub, hub.store:devices(nil, count))
+end
+
+local function change_devices(hub, request)
+  return bulk.run(hub, request.body)
+end
+
+local function statistics(hub)
+  local total, enabled = hub.store:count()
+  if not total then return nil, registry.unavailable(enabled) end
+  return 200, nil, ('{"totalDeviceCount":%d,"enabledDeviceCount":%d,'
+    .. '"disabledDeviceCount":%d}'):format(total, enabled, total - enabled)
+end
+
+local READ, WRITE = "RegistryRead", "RegistryWrite"
+
+local function identity_route(path)
+  return {
+    path = path,
+    GET = { READ, get_identity },
+    PUT = { WRITE, put_identity },
+    DELETE = { WRITE, delete_identity },
+  }
+end
+
+---@type directmethods.HubRoute[]
+return {
+  {
+    path = "/devices",
+    GET = { READ, list_devices },
+    POST = { WRITE, change_devices },
+  },
+  identity_route "/devices/{device_id}",
+  { path = "/devices/{device_id}/modules", GET = { READ, list_modules } },
+  identity_route "/devices/{device_id}/modules/{module_id}",
+  { path = "/statistics/devices", GET = { READ, statistics } },
+}

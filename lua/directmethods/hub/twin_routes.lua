@@ -1,0 +1,57 @@
+--- The HTTP routes of twins. Answers: status, header lines, body; or nil and a
+-- problem.
+
+local errors = require "directmethods.errors"
+local json = require "directmethods.json"
+local registry = require "directmethods.hub.registry"
+local twins = require "directmethods.hub.twins"
+
+local function shown(hub, record)
+  local document, etag = twins.document(hub, record)
+  if not document then return nil, etag end
+  return 200, ('ETag: "%s"\r\n'):format(etag), document
+end
+
+local function get_twin(hub, request)
+  local record, problem = hub.registry:get(request.device_id, request.module_id)
+  if not record then return nil, problem end
+  return shown(hub, record)
+end
+
+local function update(hub, request, whole)
+  local sections, rule = twins.read(json.decode(request.body))
+  if not sections then return nil, registry.problem("ArgumentInvalid", rule) end
+  local record, problem = hub.registry:get(request.device_id, request.module_id)
+  if not record then return nil, problem end
+  local changed
+  changed, problem = twins.update(hub, record, sections, {
+    whole = whole, condition = errors.field(request.fields, "if-match"),
+  })
+  if not changed then return nil, problem end
+  return shown(hub, record)
+end
+
+local function patch_twin(hub, request)
+  return update(hub, request, false)
+end
+
+local function put_twin(hub, request)
+  return update(hub, request, true)
+end
+
+local RIGHT = "ServiceConnect"
+
+local function twin_route(path)
+  return {
+    path = path,
+    GET = { RIGHT, get_twin },
+    PATCH = { RIGHT, patch_twin },
+    PUT = { RIGHT, put_twin },
+  }
+end
+
+---@type directmethods.HubRoute[]
+return {
+  twin_route "/twins/{device_id}",
+  twin_route "/twins/{device_id}/modules/{module_id}",
+}
