@@ -100,17 +100,20 @@ function Histogram:percentile(p)
   return self.most
 end
 
+--- The mean of all, exactly.
 ---@return number? seconds nil: nothing was recorded
 function Histogram:mean()
   if self.count == 0 then return nil end
   return self.sum / self.count
 end
 
+--- The shortest, exactly.
 ---@return number? seconds nil: nothing was recorded
 function Histogram:min()
   return self.least
 end
 
+--- The longest, exactly.
 ---@return number? seconds nil: nothing was recorded
 function Histogram:max()
   return self.most

@@ -1,0 +1,372 @@
+--- The documents tell the truth: their code runs and prints what they say, what they
+-- name is there, and what is public is named and annotated.
+
+local core = require "directmethods.core"
+local dm = require "directmethods"
+local tasks = require "directmethods.task"
+
+local README = "README.md"
+
+local function read(path)
+  local file <close> = assert(io.open(path))
+  return file:read("a")
+end
+
+local function list(command)
+  local names = {}
+  local pipe <close> = assert(io.popen(command))
+  for name in pipe:lines() do names[#names + 1] = name end
+  assert(#names > 0, command)
+  return names
+end
+
+local DOCUMENTS = list "ls README.md docs/*.md"
+
+-- The blocks of a document: lang, code, line, and the block that follows at once.
+local function blocks_of(path)
+  local blocks, block, number = {}, nil, 0
+  for line in io.lines(path) do
+    number = number + 1
+    local lang = line:match("^```(%w*)$")
+    if lang and not block then
+      local last = blocks[#blocks]
+      block = { lang = lang, line = number, lines = {} }
+      if last and last.ended == number - 1 then last.follower = block end
+    elseif lang then
+      block.code = table.concat(block.lines, "\n") .. "\n"
+      block.ended = number
+      blocks[#blocks + 1] = block
+      block = nil
+    elseif block then
+      table.insert(block.lines, line)
+    end
+  end
+  assert(not block, path .. ": a block is not ended")
+  return blocks
+end
+
+-- Running --------------------------------------------------------------------
+
+local HANDLERS = {
+  reboot = function() return 200, { rebooted = true } end,
+  echo = function(request) return 200, request.payload end,
+}
+
+-- What docs/tasks.md promises to be there.
+local function make_scene()
+  local hub = assert(dm.hub {})
+  local device = hub:device("dev1", HANDLERS)
+  assert(device:connect())
+  return { hub = hub, device = device, service = hub:service() }
+end
+
+local function close_scene(scene)
+  scene.service:close()
+  scene.device:close()
+  assert(scene.device:closed(5))
+  scene.hub:close()
+  assert(scene.hub:closed(5))
+  local left = not dm.wait_until(function()
+    return tasks.count() == 0 and core.outstanding() == 0
+  end)
+  tasks.cancel_all() -- the next one starts with nothing
+  assert.is_false(left, "tasks or operations are left")
+end
+
+local function run(chunk, scene)
+  local printed = {}
+  local function capture(...)
+    local words = {}
+    for i = 1, select("#", ...) do words[i] = tostring((select(i, ...))) end
+    printed[#printed + 1] = table.concat(words, "\t") .. "\n"
+  end
+  local env = setmetatable({
+    dm = dm, print = capture,
+    hub = scene.hub, device = scene.device, service = scene.service,
+  }, { __index = _G })
+  debug.setupvalue(chunk, 1, env)
+  chunk()
+  return table.concat(printed)
+end
+
+describe("the code in", function()
+  local scene
+  before_each(function() scene = make_scene() end)
+  after_each(function()
+    close_scene(scene)
+    dm.log { level = "warn" }
+  end)
+
+  for _, path in ipairs(DOCUMENTS) do
+    for _, block in ipairs(blocks_of(path)) do
+      if block.lang == "lua" then
+        local place = ("%s:%d"):format(path, block.line)
+        it(place .. " runs", function()
+          local chunk = assert(load(block.code, "=" .. place, "t"))
+          if block.code:find("^%-%- needs ") then return end
+          local printed = run(chunk, scene)
+          local said = block.follower
+          if said and said.lang == "text" then assert.equal(said.code, printed) end
+        end)
+      end
+    end
+  end
+end)
+
+-- What the documents name ------------------------------------------------------
+
+local function exists(path)
+  return os.rename(path, path) ~= nil
+end
+
+describe("the documents", function()
+  it("link to files that are there", function()
+    for _, path in ipairs(DOCUMENTS) do
+      local folder = path:match("^.*/") or ""
+      for target in read(path):gmatch("%]%(([^)#:]+)%)") do
+        assert(exists(folder .. target), ("%s links to %s"):format(path, target))
+      end
+    end
+  end)
+
+  it("name targets that make has", function()
+    local makefile = "\n" .. read "Makefile"
+    for _, path in ipairs(DOCUMENTS) do
+      for _, block in ipairs(blocks_of(path)) do
+        for line in block.code:gmatch("[^\n]+") do
+          local target = line:gsub(" *#.*", ""):gsub(" %u+=%S+", "")
+            :match("make (%S+)$")
+          if target and block.lang == "sh" then
+            assert(makefile:find("\n" .. target .. ":", 1, true),
+              ("%s: make %s"):format(path, target))
+          end
+        end
+      end
+    end
+  end)
+
+  it("name the command line's options, and all of them", function()
+    local source = read "lua/directmethods/cli/hub.lua"
+    local known, named = {}, {}
+    for option in source:gmatch("parser:%a+%(\"[^\"]-(%-%-[%l-]+)\"") do
+      known[option] = true
+    end
+    local text = read "docs/hub.md"
+    local section = text:sub((text:find("## In a process", 1, true)))
+    for option in (section .. read(README)):gmatch("%f[-]%-%-[%l-]+") do
+      named[option] = true
+    end
+    assert(next(known))
+    for option in pairs(known) do
+      assert(named[option], option .. " is not in docs/hub.md")
+    end
+    for option in section:gmatch("%f[-]%-%-[%l-]+") do
+      assert(known[option], option .. " is no option")
+    end
+  end)
+
+  it("say of no id that it holds without a spec of its name", function()
+    local named = table.concat(list
+      [[grep -rhoE '"[A-E][0-9]{2}\b' spec --include=*_spec.lua]])
+    local count = 0
+    for id in read("docs/conformance.md"):gmatch("\n| (%u%d%d) |") do
+      count = count + 1
+      assert(named:find('"' .. id, 1, true), id .. " has no spec")
+    end
+    assert(count > 0)
+  end)
+
+  it("keep the README under 200 lines", function()
+    local _, lines = read(README):gsub("\n", "")
+    assert(lines < 200)
+  end)
+
+  it("have the limits of the C header with its defaults", function()
+    local text = read "docs/hub.md"
+    local seconds
+    for line in io.lines "csrc/hub/limits.h" do
+      seconds = seconds or line:find("DM_HUB_TIME_MAP", 1, true) ~= nil
+      local name, value = line:match("^ +X%(([%l_]+), (%d+)%)")
+      if name then
+        local shown = seconds and ("%d s"):format(tonumber(value) // 1000) or value
+        local row = ("| `%s` | %s |"):format(name, shown)
+        assert(text:find(row, 1, true), row)
+      end
+    end
+    assert.is_true(seconds)
+  end)
+
+  it("have the counters of the C header", function()
+    local text = read "docs/hub.md"
+    for name in read("csrc/hub/counters.h"):gmatch("\n +X%(([%l_]+)%)") do
+      assert(text:find(("| `%s` |"):format(name), 1, true), name)
+    end
+  end)
+end)
+
+-- What is public ------------------------------------------------------------------
+
+-- The lines of comment above a function's definition.
+local function annotation_of(fn)
+  local info = debug.getinfo(fn, "S")
+  assert(info.source:sub(1, 1) == "@", "not written in Lua")
+  local lines = {}
+  for line in io.lines(info.source:sub(2)) do lines[#lines + 1] = line end
+  local first = info.linedefined
+  while first > 1 and lines[first - 1]:find("^%-%-") do first = first - 1 end
+  return table.concat(lines, "\n", first, info.linedefined - 1)
+end
+
+local function parameters_of(fn)
+  local info = debug.getinfo(fn, "u")
+  local names = {}
+  for i = 1, info.nparams do
+    local name = debug.getlocal(fn, i)
+    if name ~= "self" and name ~= "_" then names[#names + 1] = name end
+  end
+  if info.isvararg then names[#names + 1] = "..." end
+  return names
+end
+
+local function check_annotation(name, fn)
+  local text = annotation_of(fn)
+  assert(text:find("^%-%-%- %u") or text:find("\n%-%-%- %u"),
+    name .. " is not described")
+  for _, parameter in ipairs(parameters_of(fn)) do
+    local tag = "---@param " .. parameter
+    local _, ends = text:find(tag, 1, true)
+    assert(ends and text:find("^[ ?]", ends + 1),
+      ("%s: %s is missing"):format(name, tag))
+  end
+end
+
+local function functions_of(holder, prefix, into)
+  for key, value in pairs(holder) do
+    if type(key) == "string" and not key:find("^_") and type(value) == "function" then
+      into[prefix .. key] = value
+    end
+  end
+  return into
+end
+
+-- The fields that the annotations give to a class, in whatever file.
+local SOURCES = list "find lua -name '*.lua'"
+
+local function fields_of(class)
+  for _, path in ipairs(SOURCES) do
+    local text = read(path)
+    local _, ends = text:find("\n---@class " .. class .. "%f[^%w_.]")
+    if ends then
+      local fields = {}
+      for line in text:sub(ends + 2):gmatch("[^\n]*") do
+        if not line:find("^%-%-") then break end
+        fields[#fields + 1] = line:match("^%-%-%-@field ([%w_]+)")
+      end
+      return fields
+    end
+  end
+  error("no class " .. class)
+end
+
+describe("what is public", function()
+  local scene, request
+  local public = {} -- name -> function
+
+  setup(function()
+    scene = make_scene()
+    scene.device:method("hold", function(r)
+      request = r
+      return 200
+    end)
+    assert(scene.service:invoke("dev1", "hold"))
+    for _, role in ipairs { "device", "reject", "service", "hub", "histogram" } do
+      assert(dm[role], role) -- loads it
+    end
+    functions_of(dm, "dm.", public)
+    functions_of(dm.json, "dm.json.", public)
+    functions_of(dm.loop, "dm.loop.", public)
+    for name, object in pairs {
+      device = scene.device, service = scene.service, hub = scene.hub,
+      task = dm.spawn(function() end), histogram = dm.histogram(),
+    } do
+      functions_of(getmetatable(object).__index, name .. ":", public)
+    end
+    for _, name in ipairs { "defer", "reply" } do
+      public["request:" .. name] = request[name]
+    end
+  end)
+
+  teardown(function() close_scene(scene) end)
+
+  it("is all that there is", function()
+    for _, name in ipairs { "dm.run", "dm.hub", "dm.json.raw", "dm.loop.fd",
+      "device:connect", "service:invoke", "hub:add_device", "task:await",
+      "request:reply", "histogram:record" } do
+      assert(public[name], name)
+    end
+  end)
+
+  it("has an annotation", function()
+    for name, fn in pairs(public) do check_annotation(name, fn) end
+  end)
+
+  it("is in the documents", function()
+    local texts = {}
+    for i, path in ipairs(DOCUMENTS) do texts[i] = read(path) end
+    local all = table.concat(texts, "\n")
+    for name in pairs(public) do
+      local called = all:find("`" .. name .. "(", 1, true)
+        or all:find("`" .. name .. " {", 1, true)
+      assert(called, name .. " is in no document")
+    end
+  end)
+
+  local CLASSES = {
+    { "directmethods.DeviceOptions", "docs/device.md" },
+    { "directmethods.DeviceStats", "docs/device.md" },
+    { "directmethods.Request", "docs/device.md" },
+    { "directmethods.ServiceOptions", "docs/service.md" },
+    { "directmethods.InvokeOptions", "docs/service.md" },
+    { "directmethods.Reply", "docs/service.md" },
+    { "directmethods.Error", "docs/service.md" },
+    { "directmethods.HubOptions", "docs/hub.md" },
+    { "directmethods.HubLimits", "docs/hub.md" },
+    { "directmethods.HubCall", "docs/hub.md" },
+    { "directmethods.HubDevice", "docs/hub.md" },
+    { "directmethods.NewIdentity", "docs/hub.md" },
+    { "directmethods.Identity", "docs/hub.md" },
+    { "directmethods.ExecResult", "docs/tasks.md" },
+    { "directmethods.LogOptions", "docs/tasks.md" },
+  }
+  for _, entry in ipairs(CLASSES) do
+    local class, path = table.unpack(entry)
+    it(("names every field of %s in %s"):format(class, path), function()
+      local text, fields = read(path), fields_of(class)
+      assert(#fields > 0)
+      for _, field in ipairs(fields) do
+        assert(text:find("`" .. field .. "%f[^%w_]"), field .. " is not in " .. path)
+      end
+    end)
+  end
+
+  -- What each function accepts is what its class says.
+  local OPTIONS = {
+    { "DeviceOptions", function(o) dm.device(o) end },
+    { "ServiceOptions", function(o) dm.service(o) end },
+    { "InvokeOptions", function(o) scene.service:invoke("dev1", "m", nil, o) end },
+    { "HubOptions", function(o) dm.hub(o) end },
+    { "HubLimits", function(o) dm.hub { limits = o } end },
+    { "NewIdentity", function(o) scene.hub:add_device("dev9", o) end },
+    { "LogOptions", function(o) dm.log(o) end },
+  }
+  for _, entry in ipairs(OPTIONS) do
+    local class, accept = table.unpack(entry)
+    it("takes every field of " .. class, function()
+      for _, field in ipairs(fields_of("directmethods." .. class)) do
+        local ok, message = pcall(accept, { [field] = coroutine.create(print) })
+        assert.is_false(ok)
+        assert.matches("option '[%w_.]*" .. field .. "' must be of type", message)
+      end
+    end)
+  end
+end)
