@@ -115,25 +115,33 @@ end
 ---@field subscribed boolean takes method calls
 ---@field modules string[] ids, ordered
 
+local function device_of(state, record)
+  local connected, subscribed = state.plane:connected(record.device_id)
+  local modules = {}
+  for i, module in ipairs(assert(state.store:modules(record.device_id))) do
+    modules[i] = module.module_id
+  end
+  return {
+    device_id = record.device_id,
+    status = record.enabled and "enabled" or "disabled",
+    connected = connected,
+    subscribed = subscribed,
+    modules = modules,
+  }
+end
+
+local PAGE = 1000 -- records that are read from the store at a time
+
 --- The registered devices, ordered by id.
 ---@return directmethods.HubDevice[]
 function Hub:devices()
   check_open(self, "hub:devices")
   local state, list = self.state, {}
-  for i, record in ipairs(state.store:list()) do
-    local connected, subscribed = state.plane:connected(record.device_id)
-    local modules = {}
-    for j, module in ipairs(state.store:list(record.device_id)) do
-      modules[j] = module.module_id
-    end
-    list[i] = {
-      device_id = record.device_id,
-      status = record.enabled and "enabled" or "disabled",
-      connected = connected,
-      subscribed = subscribed,
-      modules = modules,
-    }
-  end
+  repeat
+    local last = list[#list]
+    local page = assert(state.store:devices(last and last.device_id, PAGE))
+    for _, record in ipairs(page) do list[#list + 1] = device_of(state, record) end
+  until #page < PAGE
   return list
 end
 
