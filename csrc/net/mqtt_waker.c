@@ -17,7 +17,6 @@
 #include <sys/socket.h>
 
 #include <openssl/crypto.h>
-#include <openssl/rand.h>
 #include <MQTTAsync.h>
 #include <uv.h>
 
@@ -49,7 +48,8 @@ static int64_t now_ms(void) {
 
 static bool make_secret(char text[SECRET_TEXT]) {
   unsigned char bytes[SECRET_BYTES];
-  if (RAND_bytes(bytes, sizeof bytes) != 1) return false;
+  /* of the system: OpenSSL would keep state for this thread, a worker */
+  if (uv_random(NULL, NULL, bytes, sizeof bytes, 0, NULL) != 0) return false;
   for (int i = 0; i < SECRET_BYTES; i++)
     snprintf(text + 2 * i, 3, "%02x", bytes[i]);
   return true;
