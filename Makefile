@@ -51,7 +51,7 @@ http_core_NET = loop* clock* settle* mailbox* http_client* http_multi* http_requ
 http_core_LUA = http_core bind* l_http*
 
 hub_core_NET = loop* clock* settle* mailbox* stream* listener* tls* http_server* \
-               mqtt_server*
+               mqtt_server* websocket*
 hub_core_LUA = hub_core bind* l_hub*
 
 core_SRC := $(BASE) $(PROTO) \
@@ -89,9 +89,13 @@ LLHTTP_CFLAGS := -isystem $(LLHTTP_INCDIR) -isystem $(LLHTTP_DIR)
 LLHTTP_LIBS   :=
 endif
 
+# Debian's wslay comes without a pkg-config file
+WSLAY_LIBS   ?= $(or $(call pkg,--libs,libwslay),-lwslay)
+WSLAY_LIBS   := $(WSLAY_LIBS)
+
 core_LIBS      = -lpaho-mqtt3as -luv -lssl -lcrypto -lpthread
 http_core_LIBS = -lcurl -luv -lssl -lcrypto
-hub_core_LIBS  = -luv $(LLHTTP_LIBS) -lssl -lcrypto
+hub_core_LIBS  = -luv $(LLHTTP_LIBS) $(WSLAY_LIBS) -lssl -lcrypto
 
 # -- Flags ----------------------------------------------------------------------
 

@@ -55,7 +55,7 @@ need_build() {
   need_commands "$CC=gcc" make=make pkg-config=pkg-config "$LUA=lua5.4"
   need_headers stdlib.h=libc6-dev lua.h=liblua5.4-dev uv.h=libuv1-dev \
     MQTTAsync.h=libpaho-mqtt-dev curl/curl.h=libcurl4-openssl-dev \
-    openssl/ssl.h=libssl-dev llhttp.h=node-llhttp
+    openssl/ssl.h=libssl-dev llhttp.h=node-llhttp wslay/wslay.h=libwslay-dev
   [ -n "$LLHTTP_LIBS" ] || need_headers llhttp.c=node-llhttp
   need_modules cjson=lua-cjson openssl=lua-luaossl argparse=lua-argparse
 }

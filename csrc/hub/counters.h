@@ -13,6 +13,7 @@
   X(http_gone)            /* the caller left before the answer */              \
   X(http_unauthorized)    /* 401 */                                            \
   X(http_bad_version)     /* api-version missing, twice or malformed */        \
+  X(websocket_refused)    /* requests for a WebSocket that got none */         \
   X(calls)                /* method calls that passed authorisation */         \
   X(calls_answered)       /* ended with the device's answer */                 \
   X(calls_failed)         /* ended with an error, whoever's it is */           \

@@ -96,8 +96,9 @@ dm_hub *dm_hub_new(dm_loop *loop, const dm_hub_options *o,
 
 /* Listen */
 
-static bool listen_mqtt(dm_hub *h, dm_hub_listener *l, const char *host,
-                        int port, dm_err *e) {
+/* MQTT connections; host NULL: those that come by WebSocket. */
+static bool serve_mqtt(dm_hub *h, dm_hub_listener *l, const char *host,
+                       int port, dm_err *e) {
   const dm_hub_limits *m = &h->limits;
   dm_mqtt_server_options o = {
       .host = host,
@@ -109,17 +110,20 @@ static bool listen_mqtt(dm_hub *h, dm_hub_listener *l, const char *host,
                  .write_ms = m->write_timeout},
       .connect_size = (size_t)m->connect_size,
       .packet_size = (size_t)m->packet_size,
+      .message_size = (size_t)m->websocket_size,
       .connect_ms = m->connect_timeout,
       .keepalive_cap_ms = m->keepalive_cap,
       .handler = &dm_session_handler,
       .context = l,
   };
   l->mqtt = dm_mqtt_server_new(h->loop, &o, e);
-  return l->mqtt != NULL;
+  if (l->mqtt == NULL) return false;
+  h->open_servers++;
+  return true;
 }
 
-static bool listen_http(dm_hub *h, dm_hub_listener *l, const char *host,
-                        int port, dm_err *e) {
+static bool serve_http(dm_hub *h, dm_hub_listener *l, const char *host,
+                       int port, dm_err *e) {
   const dm_hub_limits *m = &h->limits;
   dm_http_server_options o = {
       .host = host,
@@ -142,7 +146,9 @@ static bool listen_http(dm_hub *h, dm_hub_listener *l, const char *host,
       .context = l,
   };
   l->http = dm_http_server_new(h->loop, &o, e);
-  return l->http != NULL;
+  if (l->http == NULL) return false;
+  h->open_servers++;
+  return true;
 }
 
 int dm_hub_listen(dm_hub *h, dm_hub_service service, const char *host, int port,
@@ -163,14 +169,16 @@ int dm_hub_listen(dm_hub *h, dm_hub_service service, const char *host, int port,
     if (l->tls == NULL) return 0;
   }
   bool mqtt = service == DM_HUB_MQTT;
-  if (!(mqtt ? listen_mqtt(h, l, host, port, e)
-             : listen_http(h, l, host, port, e))) {
+  if (!(mqtt ? serve_mqtt(h, l, host, port, e)
+             : serve_http(h, l, host, port, e))) {
     dm_tls_free(l->tls);
     return 0;
   }
   h->listeners++;
-  h->open_listeners++;
-  return mqtt ? dm_mqtt_server_port(l->mqtt) : dm_http_server_port(l->http);
+  if (mqtt) return dm_mqtt_server_port(l->mqtt);
+  /* Without memory for it the port has no WebSocket; requests are answered. */
+  serve_mqtt(h, l, NULL, 0, NULL);
+  return dm_http_server_port(l->http);
 }
 
 /* Close */
@@ -213,7 +221,7 @@ static void finish(dm_hub *h) {
 
 static void on_server_closed(void *context) {
   dm_hub_listener *l = context;
-  if (--l->hub->open_listeners == 0) finish(l->hub);
+  if (--l->hub->open_servers == 0) finish(l->hub);
 }
 
 /* A hub that never listened has no server to wait for. */
@@ -228,10 +236,8 @@ void dm_hub_close(dm_hub *h) {
   dm_clock_stop(&h->loop->io, &h->stop_timer);
   for (int i = 0; i < h->listeners; i++) {
     dm_hub_listener *l = &h->listener[i];
-    if (l->mqtt != NULL)
-      dm_mqtt_server_close(l->mqtt, on_server_closed);
-    else
-      dm_http_server_close(l->http, on_server_closed);
+    if (l->mqtt != NULL) dm_mqtt_server_close(l->mqtt, on_server_closed);
+    if (l->http != NULL) dm_http_server_close(l->http, on_server_closed);
   }
   if (h->listeners > 0) return;
   h->stop_timer.on_due = on_nothing_open;
@@ -248,10 +254,8 @@ void dm_hub_stop(dm_hub *h, int64_t ms) {
   h->stopping = true;
   for (int i = 0; i < h->listeners; i++) {
     dm_hub_listener *l = &h->listener[i];
-    if (l->mqtt != NULL)
-      dm_mqtt_server_stop(l->mqtt);
-    else
-      dm_http_server_stop(l->http);
+    if (l->mqtt != NULL) dm_mqtt_server_stop(l->mqtt);
+    if (l->http != NULL) dm_http_server_stop(l->http);
   }
   dm_clock_start(&h->loop->io, &h->stop_timer, dm_clock_now(&h->loop->io) + ms);
   dm_hub_check_stopped(h);

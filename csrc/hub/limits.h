@@ -20,6 +20,7 @@
   X(packet_filters, 256)     /* in one SUBSCRIBE, at most 1024: then closed */ \
   X(connect_size, 8192)      /* bytes of a CONNECT */                          \
   X(packet_size, 262144)     /* bytes of any other MQTT packet */              \
+  X(websocket_size, 1048576) /* bytes of a WebSocket message */                \
   X(mqtt_output, 16777216)   /* queued for a device: 100 calls of 128 KiB */   \
   X(http_output, 16777216)   /* bytes queued for a caller */                   \
   X(target_size, 8192)       /* bytes of a request target: then 414 */         \

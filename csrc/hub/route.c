@@ -3,6 +3,7 @@
 ** Loop thread only.
 */
 #include "hub/state.h"
+#include "proto/http_websocket.h"
 #include "proto/text.h"
 
 enum {
@@ -171,6 +172,34 @@ static void route(dm_exchange *x, const dm_http_request *r, const caller *f) {
   }
 }
 
+/* A request for MQTT over WebSocket, whatever its query: its CONNECT will show
+** who it is. */
+static bool is_websocket_path(const dm_http_request *r) {
+  char memory[sizeof "/$iothub/websocket"];
+  dm_buf decoded = dm_buf_fixed(memory, sizeof memory);
+  return dm_text_percent_decode(&decoded, r->path) &&
+         dm_span_is(dm_buf_span(&decoded), "/$iothub/websocket");
+}
+
+static void upgrade(dm_hub_listener *l, uint64_t id, const dm_http_request *r) {
+  char memory[DM_HTTP_WEBSOCKET_FIELDS];
+  dm_buf fields = dm_buf_fixed(memory, sizeof memory);
+  const char *why = "The hub takes no more connections.";
+  int status = dm_http_websocket(r, "mqtt", &fields, &why);
+  if (status == 101) {
+    if (!l->hub->stopping && l->mqtt != NULL &&
+        dm_mqtt_server_upgrade(l->mqtt, l->http, id, dm_buf_span(&fields)))
+      return;
+    fields.len = 0;
+    status = 503;
+  }
+  l->hub->counted.websocket_refused++;
+  dm_buf_add_text(&fields, "Content-Type: application/json; charset=utf-8\r\n");
+  dm_http_server_answer(l->http, id, status, dm_buf_span(&fields),
+                        DM_SPAN("{\"Message\":\""), dm_span_of(why),
+                        DM_SPAN("\"}"));
+}
+
 void dm_route_request(void *context, uint64_t id, const dm_http_request *r,
                       bool tls) {
   dm_hub_listener *l = context;
@@ -178,6 +207,10 @@ void dm_route_request(void *context, uint64_t id, const dm_http_request *r,
   const dm_span none = {NULL, 0};
   (void)tls;
   h->counted.http_requests++;
+  if (is_websocket_path(r)) {
+    upgrade(l, id, r);
+    return;
+  }
   dm_exchange *x = dm_exchange_open(h, l->http, id);
   if (x == NULL) {
     dm_http_server_answer(l->http, id, 503, none, none, none, none);

@@ -76,8 +76,8 @@ typedef struct dm_session {
 typedef struct dm_hub_listener {
   dm_hub *hub;
   dm_tls *tls;
-  dm_http_server *http; /* one of the two */
-  dm_mqtt_server *mqtt;
+  dm_http_server *http; /* NULL: of devices alone */
+  dm_mqtt_server *mqtt; /* beside http: of WebSockets; NULL: no memory */
 } dm_hub_listener;
 
 struct dm_hub {
@@ -95,7 +95,7 @@ struct dm_hub {
   dm_identities identities;
   dm_ids sessions; /* dm_session */
   dm_hub_listener listener[DM_HUB_LISTENERS];
-  int listeners, open_listeners;
+  int listeners, open_servers;
 
   dm_calls calls;
   dm_timer calls_timer; /* contract clock: due when a call may be */

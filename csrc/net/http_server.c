@@ -28,7 +28,8 @@ typedef enum phase {
   HEADER,  /* a header block is coming in, or the first is awaited */
   BODY,    /* a body is coming in */
   WAITING, /* the request is with the owner */
-  CLOSING  /* nothing more is read */
+  CLOSING, /* nothing more is read */
+  LEFT     /* the stream is another's */
 } phase;
 
 struct dm_http_server {
@@ -176,6 +177,39 @@ bool dm_http_server_answer(dm_http_server *s, uint64_t id, int status,
   return true;
 }
 
+/* Upgrades. */
+
+dm_stream *dm_http_server_upgrade(dm_http_server *s, uint64_t id,
+                                  dm_span fields,
+                                  const dm_stream_events *events, void *owner) {
+  const dm_span none[3] = {{NULL, 0}};
+  caller *c = dm_ids_remove(&s->requests, id);
+  if (!c) return NULL;
+  c->request = 0;
+  if (!write_answer(c, 101, fields, none)) {
+    c->phase = CLOSING;
+    return NULL;
+  }
+  c->phase = LEFT;
+  dm_stream_hand_over(c->stream, events, owner);
+  return c->stream;
+}
+
+static void free_caller(caller *c) {
+  dm_clock_stop(&c->server->loop->io, &c->timer);
+  dm_list_remove(&c->ready);
+  dm_http_reader_free(c->reader);
+  dm_buf_clear(&c->rest);
+  free(c);
+}
+
+/* The stream was handed over; the rest of what was received goes with it. */
+static void leave(caller *c, dm_span rest) {
+  dm_stream_resume(c->stream);
+  if (rest.n > 0) dm_stream_deliver(c->stream, rest);
+  free_caller(c);
+}
+
 /* Requests. */
 
 static void hand_over(caller *c) {
@@ -243,6 +277,10 @@ static void keep(caller *c, dm_span bytes) {
 static void go_on(caller *c) {
   size_t used = feed(c, dm_buf_span(&c->rest));
   dm_buf_drop(&c->rest, used);
+  if (c->phase == LEFT) {
+    leave(c, dm_buf_span(&c->rest));
+    return;
+  }
   if (c->rest.len == 0 || c->phase == CLOSING) dm_buf_clear(&c->rest);
   if (c->rest.len <= PAUSE_BYTES) dm_stream_resume(c->stream);
 }
@@ -273,8 +311,11 @@ static void on_data(void *owner, dm_span bytes) {
   if (c->phase != WAITING && !c->held && c->rest.len == 0) {
     used = feed(c, bytes);
   }
-  if (used == bytes.n || c->phase == CLOSING) return;
-  keep(c, (dm_span){bytes.p + used, bytes.n - used});
+  dm_span rest = {bytes.p + used, bytes.n - used};
+  if (c->phase == LEFT)
+    leave(c, rest);
+  else if (rest.n > 0 && c->phase != CLOSING)
+    keep(c, rest);
 }
 
 static void on_drained(void *owner) {
@@ -291,11 +332,7 @@ static void on_close(void *owner, const dm_err *why) {
     dm_ids_remove(&s->requests, c->request);
     s->o.on_gone(s->o.context, c->request);
   }
-  dm_clock_stop(&s->loop->io, &c->timer);
-  dm_list_remove(&c->ready);
-  dm_http_reader_free(c->reader);
-  dm_buf_clear(&c->rest);
-  free(c);
+  free_caller(c);
 }
 
 static void on_due(dm_timer *timer) {

@@ -59,6 +59,14 @@ bool dm_http_server_answer(dm_http_server *s, uint64_t id, int status,
                            dm_span fields, dm_span head, dm_span body,
                            dm_span tail);
 
+/* Within on_request alone: answer with 101 and these header lines, and let the
+** connection go. Its stream, with what the request was followed by, has another
+** owner from now on; the server's end closes it all the same. NULL: the caller
+** is gone. */
+dm_stream *dm_http_server_upgrade(dm_http_server *s, uint64_t id,
+                                  dm_span fields,
+                                  const dm_stream_events *events, void *owner);
+
 void dm_http_server_stop(dm_http_server *s); /* no new connections */
 
 /* Closes all connections (on_gone comes for what is unanswered); on_closed comes

@@ -3,6 +3,9 @@
 ** client may do is the handler's business. A connection is named by an id.
 ** Everything the standard forbids closes the connection here (attacks.md A), and
 ** so does QoS 2.
+**
+** A server may also, or alone, have guests: MQTT over WebSocket, on connections
+** that an HTTP server has accepted.
 */
 #ifndef DM_NET_MQTT_SERVER_H
 #define DM_NET_MQTT_SERVER_H
@@ -11,6 +14,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "net/http_server.h"
 #include "net/loop.h"
 #include "net/stream.h"
 #include "proto/mqtt_packet.h"
@@ -38,13 +42,14 @@ typedef struct dm_mqtt_handler { /* static; 'context' is the options' */
 } dm_mqtt_handler;
 
 typedef struct dm_mqtt_server_options {
-  const char *host;
+  const char *host; /* NULL: it does not listen, guests come alone */
   int port;
-  dm_tls *tls;
+  dm_tls *tls; /* on_connect tells of it; guests' streams have their own */
   int connections;
   dm_stream_limits stream;
   size_t connect_size;      /* bytes of a CONNECT: e.g. 8 KiB */
   size_t packet_size;       /* bytes of any other packet: 256 KiB */
+  size_t message_size;      /* bytes of a WebSocket message */
   int64_t connect_ms;       /* from accept to a whole CONNECT */
   int64_t keepalive_cap_ms; /* 1,767,000: also what keep alive 0 means */
   const dm_mqtt_handler *handler;
@@ -56,6 +61,12 @@ dm_mqtt_server *dm_mqtt_server_new(dm_loop *loop,
                                    const dm_mqtt_server_options *o, dm_err *e);
 int dm_mqtt_server_port(const dm_mqtt_server *s);
 int dm_mqtt_server_connections(const dm_mqtt_server *s);
+
+/* Let the caller of an HTTP request for a WebSocket in: it is answered with 101
+** and 'fields', and is a connection like any other from now on. Within the HTTP
+** server's on_request alone. False: no room, the request is to be answered. */
+bool dm_mqtt_server_upgrade(dm_mqtt_server *s, dm_http_server *http,
+                            uint64_t request, dm_span fields);
 
 /* "1.2.3.4:5"; false: the connection is gone, or no room. */
 bool dm_mqtt_server_peer(const dm_mqtt_server *s, uint64_t connection,

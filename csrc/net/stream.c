@@ -30,9 +30,10 @@ enum { WIRE_EXTRA = 128 * 1024 }; /* a handshake, and what records add */
 struct dm_stream {
   uv_poll_t poll;
   dm_stream_group *group;
-  void *owner;         /* borrowed; NULL: refused, hears nothing */
-  dm_list node, dirty; /* in the group's lists */
-  dm_timer timer;      /* of handshake, write or linger, by state */
+  const dm_stream_events *events; /* static */
+  void *owner;                    /* borrowed; NULL: refused, hears nothing */
+  dm_list node, dirty;            /* in the group's lists */
+  dm_timer timer;                 /* of handshake, write or linger, by state */
   dm_buf out;          /* plain bytes to be sent; borrowed from the group */
   dm_tls_session *tls; /* owned; NULL: plain */
   dm_err *why;         /* owned; NULL: closed in good order */
@@ -54,7 +55,7 @@ static void on_closed(uv_handle_t *handle) {
   dm_stream *s = handle->data;
   dm_stream_group *g = s->group;
   dm_err good = {.code = DM_OK, .text = "closed"};
-  if (s->owner) g->events->on_close(s->owner, s->why ? s->why : &good);
+  if (s->owner) s->events->on_close(s->owner, s->why ? s->why : &good);
   dm_list_remove(&s->node);
   dm_tls_session_free(s->tls);
   dm_buf_clear(&s->out);
@@ -183,7 +184,7 @@ static void stream_flush(dm_stream *s) {
   watch(s);
   if (empty && s->state == OPEN && s->await_drain) {
     s->await_drain = false;
-    s->group->events->on_drained(s->owner);
+    s->events->on_drained(s->owner);
   }
 }
 
@@ -211,7 +212,7 @@ static bool handshake(dm_stream *s) {
   if (r == DM_TLS_DONE) {
     s->state = OPEN;
     dm_clock_stop(&s->group->loop->io, &s->timer);
-    s->group->events->on_open(s->owner);
+    s->events->on_open(s->owner);
   } else if (r != DM_TLS_MORE) {
     send_wire(s); /* an alert, if the socket takes it at once */
     if (r == DM_TLS_ENDED) dm_fail(&e, DM_TLS_FAILED, NULL);
@@ -228,7 +229,7 @@ static void take_records(dm_stream *s) {
     dm_tls_result r = dm_tls_read(s->tls, plain, sizeof plain, &n, &e);
     if (r == DM_TLS_MORE) return;
     if (r == DM_TLS_DONE) {
-      s->group->events->on_data(s->owner, (dm_span){plain, n});
+      s->events->on_data(s->owner, (dm_span){plain, n});
     } else if (r == DM_TLS_ENDED) {
       peer_ended(s);
     } else {
@@ -265,7 +266,7 @@ static void stream_read(dm_stream *s) {
   } else if (s->tls) {
     take_tls(s, (dm_span){loop->read, (size_t)n});
   } else {
-    s->group->events->on_data(s->owner, (dm_span){loop->read, (size_t)n});
+    s->events->on_data(s->owner, (dm_span){loop->read, (size_t)n});
   }
 }
 
@@ -360,6 +361,20 @@ void dm_stream_abort(dm_stream *s, const dm_err *why) {
   stream_end(s, why);
 }
 
+void dm_stream_push(dm_stream *s) {
+  if (s->state == OPEN) stream_flush(s);
+}
+
+void dm_stream_hand_over(dm_stream *s, const dm_stream_events *events,
+                         void *owner) {
+  s->events = events;
+  s->owner = owner;
+}
+
+void dm_stream_deliver(dm_stream *s, dm_span bytes) {
+  if (s->state == OPEN) s->events->on_data(s->owner, bytes);
+}
+
 size_t dm_stream_queued(const dm_stream *s) {
   return s->out.len + (s->tls ? dm_tls_wire(s->tls)->len : 0);
 }
@@ -398,6 +413,7 @@ dm_stream *dm_stream_adopt(dm_stream_group *g, int fd) {
   dm_stream *s = calloc(1, sizeof *s);
   if (!s) return NULL;
   s->group = g;
+  s->events = g->events;
   s->fd = fd;
   s->timer.on_due = on_due;
   s->state = g->tls ? HANDSHAKE : OPEN;
@@ -425,7 +441,7 @@ void dm_stream_begin(dm_stream *s, void *owner) {
   if (s->state == CLOSED) return; /* or by the owner within on_accept */
   if (s->tls) start_limit(s, s->group->limits.handshake_ms);
   watch(s);
-  if (s->state == OPEN) s->group->events->on_open(owner);
+  if (s->state == OPEN) s->events->on_open(owner);
 }
 
 void dm_stream_group_abort(dm_stream_group *g) {

@@ -69,8 +69,19 @@ void dm_stream_resume(dm_stream *s);
 ** peer has closed too, or has had DM_STREAM_LINGER_MS to read it. */
 void dm_stream_close(dm_stream *s);
 
+/* Send at once as much of what is queued as the system takes: before an abort
+** that should not lose it. */
+void dm_stream_push(dm_stream *s);
+
 /* Close now; on_close follows from the loop with 'why' (NULL: DM_OK). */
 void dm_stream_abort(dm_stream *s, const dm_err *why);
+
+/* From now on the events go to another owner, who has to take them as they are:
+** on_open was told before. */
+void dm_stream_hand_over(dm_stream *s, const dm_stream_events *events,
+                         void *owner);
+/* Give the owner bytes that were received before it had the stream. */
+void dm_stream_deliver(dm_stream *s, dm_span bytes);
 
 /* "1.2.3.4:5" or "[::1]:5"; false: not connected any more, or no room. */
 bool dm_stream_peer(const dm_stream *s, char *text, size_t size);

@@ -36,6 +36,7 @@ local M = {}
 ---@field packet_filters integer? filters in one SUBSCRIBE; default 256
 ---@field connect_size integer? bytes of a CONNECT; default 8192
 ---@field packet_size integer? bytes of another MQTT packet; default 256 KiB
+---@field websocket_size integer? bytes of a WebSocket message; default 1 MiB
 ---@field mqtt_output integer? bytes queued for one device; default 16 MiB
 ---@field http_output integer? bytes queued for one caller; default 16 MiB
 ---@field target_size integer? bytes of a request's target; default 8192
@@ -113,8 +114,8 @@ local SPEC = {
   documented_charset = { "boolean", default = false },
   limits = limits([[
     connections identities calls calls_per_device waiting_bytes filters filter_size
-    packet_filters connect_size packet_size mqtt_output http_output target_size
-    header_size header_fields body_size
+    packet_filters connect_size packet_size websocket_size mqtt_output http_output
+    target_size header_size header_fields body_size
   ]], [[
     handshake_timeout connect_timeout keepalive_cap header_timeout body_timeout
     idle_timeout write_timeout

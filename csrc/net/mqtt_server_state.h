@@ -1,0 +1,76 @@
+/* mqtt_server_state.h -- an MQTT server and its connections; for the server's own
+** files alone. Loop thread only.
+**
+**   mqtt_server         accepts, answers for the handler, ends
+**   mqtt_server_packet  what a client sends: framing, packets, keep-alive
+*/
+#ifndef DM_NET_MQTT_SERVER_STATE_H
+#define DM_NET_MQTT_SERVER_STATE_H
+
+#include "base/list.h"
+#include "net/mqtt_server.h"
+#include "net/websocket.h"
+
+#pragma GCC visibility push(hidden)
+
+typedef enum dm_mqtt_peer_state {
+  DM_MQTT_NEW,      /* no CONNECT yet */
+  DM_MQTT_DECIDING, /* the handler has not accepted it yet */
+  DM_MQTT_ACCEPTED,
+  DM_MQTT_CLOSING /* nothing more is read or written */
+} dm_mqtt_peer_state;
+
+struct dm_mqtt_server {
+  dm_loop *loop;
+  dm_listener *listener; /* NULL: it has guests alone */
+  dm_mqtt_server_options o;
+  void (*on_closed)(void *context);
+  dm_ids peers;
+  int guests;         /* peers whose streams another listener has */
+  bool closed;        /* dm_mqtt_server_close was called */
+  bool open;          /* the listener, or what stands for it, is not gone yet */
+  dm_timer end;       /* without a listener */
+  dm_flusher flusher; /* peers accepted with packets behind their CONNECT */
+  dm_list ready;
+  dm_buf packet; /* for a WebSocket: the one being written */
+};
+
+typedef struct dm_mqtt_peer {
+  dm_mqtt_server *server;
+  dm_stream *stream;
+  dm_websocket *websocket; /* owned; NULL: MQTT right on the stream */
+  void *user;              /* borrowed: the handler's */
+  uint64_t id;             /* 0: it was refused a name */
+  int64_t last;            /* I/O time of the last whole packet */
+  int64_t silence;         /* ms allowed between packets */
+  dm_timer timer;
+  dm_list ready; /* in the server's */
+  dm_buf rest;   /* part of a packet, or what waits */
+  uint8_t state;
+  bool taking; /* inside take_packets */
+} dm_mqtt_peer;
+
+/* Where the next packet is to be built, and then that it was: false when it did
+** not fit or the connection is gone. */
+static inline dm_buf *dm_mqtt_peer_output(dm_mqtt_peer *c) {
+  if (!c->websocket) return dm_stream_output(c->stream);
+  c->server->packet.len = 0;
+  return &c->server->packet;
+}
+bool dm_mqtt_peer_written(dm_mqtt_peer *c, bool complete);
+
+/* mqtt_server_packet.c */
+void dm_mqtt_peer_start(dm_mqtt_peer *c); /* the CONNECT deadline */
+void dm_mqtt_peer_take(dm_mqtt_peer *c, dm_span bytes);
+void dm_mqtt_peer_go_on(dm_mqtt_peer *c); /* take what was kept */
+/* CONNACK with a code, then close. */
+void dm_mqtt_peer_refuse(dm_mqtt_peer *c, int code);
+/* It may send packets from now on. */
+void dm_mqtt_peer_accepted(dm_mqtt_peer *c);
+
+/* mqtt_server.c: the end, on_close follows from the loop */
+void dm_mqtt_peer_end(dm_mqtt_peer *c, const dm_err *why);
+
+#pragma GCC visibility pop
+
+#endif
