@@ -91,8 +91,8 @@ bool dm_hub_remove_identity(dm_hub *h, dm_span device, dm_span module) {
   return true;
 }
 
-/* A policy has other keys: the one in slot n is now in slot 'among[n]'. Sessions
-** whose key is gone end. */
+/* A policy has other keys: the one in slot n is now in slot 'among[n]'.
+** Sessions whose key is gone end. */
 static void follow_keys(dm_hub *h, const dm_policy *policy,
                         const dm_key_slot among[]) {
   dm_identity *i = NULL;

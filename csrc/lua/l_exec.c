@@ -1,4 +1,5 @@
-/* l_exec.c -- child processes in Lua: start, result, cancel. Loop thread only. */
+/* l_exec.c -- child processes in Lua: start, result, cancel. Loop thread only.
+*/
 #include "lua/bind.h"
 
 #include "net/process.h"

@@ -28,7 +28,7 @@ struct dm_http_client {
   void *context; /* borrowed */
 };
 
-/* -- The end of a request -------------------------------------------------------- */
+/* -- The end of a request -------------------------------------------------- */
 
 /* Leave the clock, the ids and the look-up, and be kept for the next. */
 static void end(dm_http_request *r) {
@@ -154,7 +154,7 @@ static void on_due(dm_timer *timer) {
   answer(r, &a);
 }
 
-/* -- The start of a request ---------------------------------------------------- */
+/* -- The start of a request ------------------------------------------------ */
 
 static dm_http_request *request_take(dm_http_client *c) {
   if (dm_list_empty(&c->spare)) return dm_http_request_new(c, &c->settings);
@@ -263,7 +263,7 @@ bool dm_http_client_cancel(dm_http_client *c, uint64_t id) {
   return false;
 }
 
-/* -- Answers ---------------------------------------------------------------------- */
+/* -- Answers --------------------------------------------------------------- */
 
 static dm_span trim(dm_span s) {
   while (s.n > 0 && (*s.p == ' ' || *s.p == '\t'))
@@ -287,7 +287,7 @@ dm_span dm_http_answer_field(const dm_http_answer *a, const char *name) {
   return (dm_span){NULL, 0};
 }
 
-/* -- Life ------------------------------------------------------------------------- */
+/* -- Life ------------------------------------------------------------------ */
 
 /* False: out of memory. A text that is not given stays NULL. */
 static bool copy(char **to, const char *text) {

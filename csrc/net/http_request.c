@@ -24,7 +24,8 @@ static size_t on_body(char *bytes, size_t one, size_t n, void *context) {
   return 0;
 }
 
-/* A status line begins a new block: the last answer's is kept (100 Continue). */
+/* A status line begins a new block: the last answer's is kept (100 Continue).
+*/
 static size_t on_field(char *line, size_t one, size_t n, void *context) {
   dm_http_request *r = context;
   (void)one;
@@ -154,7 +155,7 @@ void dm_http_request_clear(dm_http_request *r) {
   r->id = r->token = 0;
 }
 
-/* -- One call ---------------------------------------------------------------- */
+/* -- One call -------------------------------------------------------------- */
 
 static char *format_text(const char *fmt, ...)
     __attribute__((format(printf, 1, 2)));

@@ -1,8 +1,8 @@
 /* http_server.c -- HTTP/1.1 connections: one request at a time, deadlines,
 ** pipelining, answers. Loop thread only.
 **
-** Deadlines are checked lazily: a connection's timer is left to run and looks at
-** the deadline when it is due, so that a request that comes in one piece
+** Deadlines are checked lazily: a connection's timer is left to run and looks
+** at the deadline when it is due, so that a request that comes in one piece
 ** touches no timer.
 */
 #include "net/http_server.h"

@@ -1,7 +1,7 @@
-/* http_server.h -- HTTP/1.1 requests on a listener. Loop thread only.
-** Knows nothing of IoT Hub. One request a connection at a time: answers stay in
-** order, pipelined bytes wait (bounded). A request is named by an id that may be
-** answered at any later time; when the caller went away nothing happens.
+/* http_server.h -- HTTP/1.1 requests on a listener. Loop thread only. Knows
+** nothing of IoT Hub. One request a connection at a time: answers stay in
+** order, pipelined bytes wait (bounded). A request is named by an id that may
+** be answered at any later time; when the caller went away nothing happens.
 **
 ** What the standard or a limit forbids is answered here with the status that
 ** fits and {"Message":"..."}, and the connection is closed.
@@ -69,8 +69,8 @@ dm_stream *dm_http_server_upgrade(dm_http_server *s, uint64_t id,
 
 void dm_http_server_stop(dm_http_server *s); /* no new connections */
 
-/* Closes all connections (on_gone comes for what is unanswered); on_closed comes
-** from the loop, last, and the server is freed. */
+/* Closes all connections (on_gone comes for what is unanswered); on_closed
+** comes from the loop, last, and the server is freed. */
 void dm_http_server_close(dm_http_server *s, void (*on_closed)(void *context));
 
 #pragma GCC visibility pop

@@ -67,7 +67,8 @@ struct dm_loop {
 };
 
 dm_loop *dm_loop_new(dm_err *e);
-/* Waits for what is closing (at most DM_LOOP_CLOSE_MS), then for all handles. */
+/* Waits for what is closing (at most DM_LOOP_CLOSE_MS), then for all handles.
+*/
 void dm_loop_free(dm_loop *loop);
 bool dm_loop_fits(const dm_loop *loop);
 

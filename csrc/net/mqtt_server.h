@@ -1,8 +1,8 @@
 /* mqtt_server.h -- MQTT 3.1.1 connections on a listener: framing, keep-alive,
 ** CONNECT deadline, sizes. Loop thread only. Knows nothing of IoT Hub: what a
 ** client may do is the handler's business. A connection is named by an id.
-** Everything the standard forbids closes the connection here (attacks.md A), and
-** so does QoS 2.
+** Everything the standard forbids closes the connection here (attacks.md A),
+** and so does QoS 2.
 **
 ** A server may also, or alone, have guests: MQTT over WebSocket, on connections
 ** that an HTTP server has accepted.
@@ -33,7 +33,8 @@ typedef struct dm_mqtt_handler { /* static; 'context' is the options' */
   void (*on_subscribe)(void *context, void *user, dm_mqtt_filters *filters);
   void (*on_unsubscribe)(void *context, void *user, dm_mqtt_filters *filters);
   void (*on_puback)(void *context, void *user, uint16_t packet_id);
-  /* The server refused a CONNECT by itself, with this CONNACK; before on_gone. */
+  /* The server refused a CONNECT by itself, with this CONNACK; before on_gone.
+  */
   void (*on_refused)(void *context, int code, const char *why);
   /* Gone, whether or not it ever said CONNECT. user NULL: it had not been
   ** accepted. 'why' is for logs and counters; DM_OK: in good order. */
@@ -87,8 +88,8 @@ bool dm_mqtt_server_suback(dm_mqtt_server *s, uint64_t connection,
 bool dm_mqtt_server_unsuback(dm_mqtt_server *s, uint64_t connection,
                              uint16_t id);
 
-/* Close without a word (MQTT 3.1.1 has none); on_gone follows from the loop, and
-** no other event of this connection comes before it. */
+/* Close without a word (MQTT 3.1.1 has none); on_gone follows from the loop,
+** and no other event of this connection comes before it. */
 void dm_mqtt_server_drop(dm_mqtt_server *s, uint64_t connection);
 
 void dm_mqtt_server_stop(dm_mqtt_server *s); /* no new connections */

@@ -1,5 +1,5 @@
-/* stream_listener.c -- accepts connections and hands each to its owner. Loop thread
-** only.
+/* stream_listener.c -- accepts connections and hands each to its owner. Loop
+** thread only.
 **
 ** When the process has no file descriptor left, a reserve is given up for a
 ** moment to accept and close what waits, so that the peers know; without a

@@ -77,7 +77,8 @@ void dm_tls_file_clear(dm_tls_file *f) {
   memset(f, 0, sizeof *f);
 }
 
-/* A password that OpenSSL may ask for; without one it would ask the terminal. */
+/* A password that OpenSSL may ask for; without one it would ask the terminal.
+*/
 typedef struct password {
   const char *text; /* borrowed; NULL: none was given */
   bool asked;

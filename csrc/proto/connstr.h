@@ -25,8 +25,8 @@ typedef struct dm_connstr { /* spans borrow from the text; p NULL: absent */
 /* Names are case-sensitive, values are split at the first '=', one trailing ';'
 ** is allowed. Errors (DM_PROTOCOL_ERROR) name the field and the rule, never a
 ** value: unknown or duplicate field, no '=', empty value, CR, LF, NUL or BOM,
-** HostName missing or with a port (GatewayHostName may have one), ids that are none, a key that is not
-** base64, more than one of key, signature and x509. */
+** HostName missing or with a port (GatewayHostName may have one), ids that are
+** none, a key that is not base64, more than one of key, signature and x509. */
 dm_code dm_connstr_parse(dm_span text, dm_connstr *out, dm_err *e);
 
 #pragma GCC visibility pop

@@ -1,6 +1,6 @@
 /* json_member.c -- walking over a text that dm_json_check found to be JSON, and
-** decoding its strings and integers. Pure; reads never pass the span's end, even
-** in a text that was not checked.
+** decoding its strings and integers. Pure; reads never pass the span's end,
+** even in a text that was not checked.
 */
 #include "proto/json.h"
 

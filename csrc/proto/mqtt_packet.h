@@ -44,10 +44,11 @@ typedef struct dm_mqtt_frame {
 
 /* Cut the next packet from 'bytes'. DM_OK with frame->size 0: more bytes are
 ** needed. DM_PROTOCOL_ERROR: a type of 0 or 15, flags that this type does not
-** allow [MQTT-2.2.2-2] (QoS 3 and DUP with QoS 0 too), told with the first byte;
-** a remaining length of five bytes, or another one than the type's where that
-** is fixed. DM_LIMIT_EXCEEDED: the packet is larger than 'limit' (told as soon
-** as the length is known). The readers below take the frames this one made. */
+** allow [MQTT-2.2.2-2] (QoS 3 and DUP with QoS 0 too), told with the first
+** byte; a remaining length of five bytes, or another one than the type's where
+** that is fixed. DM_LIMIT_EXCEEDED: the packet is larger than 'limit' (told as
+** soon as the length is known). The readers below take the frames this one
+** made. */
 dm_code dm_mqtt_cut(dm_span bytes, size_t limit, dm_mqtt_frame *frame,
                     dm_err *e);
 

@@ -1,8 +1,8 @@
-/* sas.c -- shared access signatures. Pure.
-** HMAC-SHA256 is put together here from SHA256_*: a verification is on the way
-** of every request, and these functions neither look an algorithm up nor
-** allocate (0.3 us a token; HMAC() of OpenSSL 3 takes 2 us). OpenSSL 3 calls them
-** deprecated, hence the line below.
+/* sas.c -- shared access signatures. Pure. HMAC-SHA256 is put together here
+** from SHA256_*: a verification is on the way of every request, and these
+** functions neither look an algorithm up nor allocate (0.3 us a token; HMAC()
+** of OpenSSL 3 takes 2 us). OpenSSL 3 calls them deprecated, hence the line
+** below.
 */
 #define OPENSSL_API_COMPAT 10100
 #include "proto/sas.h"

@@ -46,8 +46,8 @@ bool dm_sas_expired(const dm_sas *sas, int64_t now); /* skew included */
 
 /* Does the token's sr cover the resource of these segments ({"devices", "d1",
 ** "modules", "m"}, none for the hub itself)? Whole segments, decoded once:
-** "h/devices/d1" covers d1 and its modules, never d10. The host compares without
-** case against each of 'hosts', the rest with case. */
+** "h/devices/d1" covers d1 and its modules, never d10. The host compares
+** without case against each of 'hosts', the rest with case. */
 bool dm_sas_covers(const dm_sas *sas, const dm_span *hosts, int host_count,
                    const dm_span *segments, int segment_count);
 

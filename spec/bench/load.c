@@ -189,7 +189,8 @@ static void open_mqtt(peer *p, const char *client_id, const char *filter) {
   expect(p, DM_MQTT_SUBACK, 0);
 }
 
-/* {root}/methods/POST/echo/{rest} is answered on {root}/methods/res/200/{rest}. */
+/* {root}/methods/POST/echo/{rest} is answered on {root}/methods/res/200/{rest}.
+*/
 static void answer(peer *p, const dm_mqtt_frame *f) {
   static const char post[] = "/POST/echo/", res[] = "/res/200/";
   enum { POST = sizeof post - 1, RES = sizeof res - 1 };

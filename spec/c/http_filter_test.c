@@ -1,5 +1,5 @@
-/* http_filter_test.c -- header blocks that are refused, and those that just pass
-** (attacks 50, 52, 53, 55, 60). */
+/* http_filter_test.c -- header blocks that are refused, and those that just
+** pass (attacks 50, 52, 53, 55, 60). */
 #include "http_read.h"
 
 static void test_request_lines_refused(void) {

@@ -1,5 +1,5 @@
-/* http_read.h -- what the tests of http_message share: requests read whole, byte
-** by byte and split at every offset have to come out the same.
+/* http_read.h -- what the tests of http_message share: requests read whole,
+** byte by byte and split at every offset have to come out the same.
 */
 #ifndef SPEC_C_HTTP_READ_H
 #define SPEC_C_HTTP_READ_H

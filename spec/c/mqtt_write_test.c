@@ -1,5 +1,5 @@
-/* mqtt_write_test.c -- the limits of what is written; mqtt_packet_test.c has the
-** exact bytes. */
+/* mqtt_write_test.c -- the limits of what is written; mqtt_packet_test.c has
+** the exact bytes. */
 #include "check.h"
 
 #include "proto/mqtt_packet.h"

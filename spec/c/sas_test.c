@@ -48,8 +48,8 @@ static void test_vectors(void) {
   }
 }
 
-/* What HMAC-SHA256 gives for keys of 131 bytes (RFC 4231 has such keys): computed
-** with another implementation over "h\n1". */
+/* What HMAC-SHA256 gives for keys of 131 bytes (RFC 4231 has such keys):
+** computed with another implementation over "h\n1". */
 static void test_long_keys(void) {
   unsigned char key[256];
   char text[400];
