@@ -64,6 +64,7 @@ build = {
         "csrc/net/mqtt_server_packet.c",
         "csrc/net/settle.c",
         "csrc/net/stream.c",
+        "csrc/net/stream_connector.c",
         "csrc/net/stream_group.c",
         "csrc/net/stream_listener.c",
         "csrc/net/tls.c",

@@ -50,6 +50,7 @@ void l_sas_open(lua_State *L);
 void l_json_open(lua_State *L);
 void l_device_open(lua_State *L);
 void l_device_tls_open(lua_State *L);
+void l_fleet_open(lua_State *L);
 
 /* Add functions that find the loop of core (the field 'loop' of the table at the
 ** top) with dm_bind_core_loop. */

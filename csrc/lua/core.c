@@ -42,6 +42,7 @@ int luaopen_directmethods_core(lua_State *L) {
   l_json_open(L);
   l_device_open(L);
   l_device_tls_open(L);
+  l_fleet_open(L);
   lua_pushliteral(L, "0.1.0");
   lua_setfield(L, -2, "version");
   lua_newtable(L);

@@ -11,6 +11,7 @@
 
 #include <stdlib.h>
 
+#include "lua/l_fleet.h"
 #include "net/mqtt_client.h"
 #include "proto/topic.h"
 
@@ -242,7 +243,7 @@ static connection *connection_new(dm_loop *loop) {
 }
 
 static dm_code start(connection *c, const identity *who, dm_mqtt_options *o,
-                     dm_err *e) {
+                     dm_mqtt_engine *engine, dm_err *e) {
   char id[USERNAME_MAX], name[USERNAME_MAX];
   dm_buf client_id = dm_buf_fixed(id, sizeof id);
   dm_buf username = dm_buf_fixed(name, sizeof name);
@@ -251,6 +252,7 @@ static dm_code start(connection *c, const identity *who, dm_mqtt_options *o,
     return dm_fail(e, DM_LIMIT_EXCEEDED, "connect: the user name is too long");
   o->client_id = id;
   o->username = name;
+  if (engine) return dm_mqtt_uv_connect(engine, o, &EVENTS, c, &c->client, e);
   return dm_mqtt_paho_connect(c->loop, o, &EVENTS, c, &c->client, e);
 }
 
@@ -258,20 +260,21 @@ static dm_code start(connection *c, const identity *who, dm_mqtt_options *o,
 ** host, port, host_name, device_id, module_id, api_version (none: the hub's
 ** oldest contract), password, keepalive (s), clean_session, tls, verify,
 ** verify_name, ca, cert, key, key_password (PEM texts), websocket, proxy,
-** connect_timeout (s), inbox, outbox. */
+** connect_timeout (s), inbox, outbox; engine (of l_fleet.c; without: paho). */
 static int l_mqtt_connect(lua_State *L) {
   dm_loop *loop = dm_bind_core_loop(L);
   dm_err e = {0};
   luaL_checktype(L, 1, LUA_TTABLE);
   dm_mqtt_options o = read_options(L);
   identity who = read_identity(L);
+  dm_mqtt_engine *engine = l_fleet_engine(L, 1);
   luaL_argcheck(L, o.host != NULL, 1, "field 'host' is missing");
   connection **box = lua_newuserdatauv(L, sizeof(connection *), 0);
   *box = NULL;
   luaL_setmetatable(L, CONNECTION);
   connection *c = connection_new(loop);
   if (c == NULL) return luaL_error(L, "not enough memory");
-  if (start(c, &who, &o, &e) != DM_OK) {
+  if (start(c, &who, &o, engine, &e) != DM_OK) {
     connection_free(c);
     return dm_bind_fail(L, &e);
   }
@@ -333,6 +336,19 @@ static int l_reply(lua_State *L) {
   return push_result(L, &e);
 }
 
+/* connection:publish(topic, payload, qos) -> true | nil, name, message
+** qos: 0 or 1. */
+static int l_publish(lua_State *L) {
+  connection *c = check_open(L);
+  const char *topic = luaL_checkstring(L, 2);
+  dm_span payload = dm_bind_span(L, 3);
+  lua_Integer qos = luaL_checkinteger(L, 4);
+  luaL_argcheck(L, qos == 0 || qos == 1, 4, "qos must be 0 or 1");
+  dm_err e = {0};
+  dm_mqtt_client_publish(c->client, topic, payload, (int)qos, &e);
+  return push_result(L, &e);
+}
+
 /* connection:seen(n): the tasks of n requests have waited or ended. */
 static int l_seen(lua_State *L) {
   connection *c = check_open(L);
@@ -387,10 +403,9 @@ static int l_tostring(lua_State *L) {
 }
 
 static const luaL_Reg METHODS[] = {
-    {"id", l_id},           {"subscribe", l_subscribe},
-    {"reply", l_reply},     {"seen", l_seen},
-    {"pending", l_pending}, {"dropped", l_dropped},
-    {"close", l_close},     {NULL, NULL},
+    {"id", l_id},           {"subscribe", l_subscribe}, {"reply", l_reply},
+    {"publish", l_publish}, {"seen", l_seen},           {"pending", l_pending},
+    {"dropped", l_dropped}, {"close", l_close},         {NULL, NULL},
 };
 
 static const luaL_Reg META[] = {

@@ -2,6 +2,19 @@
 ** Loop thread only. */
 #include "net/mqtt_client.h"
 
+/* MQTT 3.1.1 section 3.2.2.3. */
+dm_code dm_mqtt_refused(dm_err *e, const char *where, int connack) {
+  static const char *const reason[] = {
+      "the protocol version is refused", "the client id is refused",
+      "the service is unavailable", "bad user name or password",
+      "not authorized"};
+  static const dm_code code[] = {DM_PROTOCOL_ERROR, DM_UNAUTHORIZED,
+                                 DM_CONNECT_FAILED, DM_UNAUTHORIZED,
+                                 DM_UNAUTHORIZED};
+  return dm_fail(e, code[connack - 1], "connect to %s: %s (CONNACK %d)", where,
+                 reason[connack - 1], connack);
+}
+
 dm_code dm_mqtt_client_subscribe(dm_mqtt_client *c, const char *filter, int qos,
                                  dm_err *e) {
   return c->class->subscribe(c, filter, qos, e);

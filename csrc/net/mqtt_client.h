@@ -68,12 +68,16 @@ typedef struct dm_mqtt_options { /* all text borrowed: copied by connect */
   int outbox; /* publishes not yet confirmed; over it DM_LIMIT_EXCEEDED */
 } dm_mqtt_options;
 
-/* Start to connect. DM_TLS_FAILED etc. at once for what can be checked here
-** (CA, certificate, key). On success events follow and the client lives until
-** on_gone. */
+/* Start to connect, with paho; mqtt_uv.h has the other way. DM_TLS_FAILED etc.
+** at once for what can be checked here (CA, certificate, key). On success
+** events follow and the client lives until on_gone. */
 dm_code dm_mqtt_paho_connect(dm_loop *loop, const dm_mqtt_options *o,
                              const dm_mqtt_events *events, void *owner,
                              dm_mqtt_client **out, dm_err *e);
+
+/* What CONNACK's return code 'connack' (1 to 5) means, for messages; 'where'
+** is "host:port". */
+dm_code dm_mqtt_refused(dm_err *e, const char *where, int connack);
 
 /* One at a time: the next may follow on_subscribed. DM_CLOSED: not connected. */
 dm_code dm_mqtt_client_subscribe(dm_mqtt_client *c, const char *filter, int qos,

@@ -78,19 +78,10 @@ static void fail(dm_paho *c, const dm_err *why, int connack) {
   c->events->on_failed(c->owner, why, connack);
 }
 
-/* CONNACK's return codes, MQTT 3.1.1 section 3.2.2.3. */
 static void fail_connack(dm_paho *c, int connack) {
-  static const char *const reason[] = {
-      "the protocol version is refused", "the client id is refused",
-      "the service is unavailable", "bad user name or password",
-      "not authorized"};
-  static const dm_code code[] = {DM_PROTOCOL_ERROR, DM_UNAUTHORIZED,
-                                 DM_CONNECT_FAILED, DM_UNAUTHORIZED,
-                                 DM_UNAUTHORIZED};
   char room[WHERE_ROOM];
   dm_err e;
-  dm_fail(&e, code[connack - 1], "connect to %s: %s (CONNACK %d)",
-          where(c, room), reason[connack - 1], connack);
+  dm_mqtt_refused(&e, where(c, room), connack);
   fail(c, &e, connack);
 }
 

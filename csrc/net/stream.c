@@ -1,4 +1,4 @@
-/* stream.c -- accepted streams, plain or TLS. Loop thread only.
+/* stream.c -- streams, plain or TLS. Loop thread only.
 **
 ** A stream polls its socket and reads and writes by itself: into the loop's
 ** shared buffer, and from one output buffer that it borrows from its group
@@ -10,19 +10,17 @@
 #include "net/tls.h"
 
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 typedef enum stream_state {
-  HANDSHAKE, /* of TLS */
-  OPEN,      /* the owner was told */
-  DRAINING,  /* we close; what is queued goes out first */
-  LINGERING, /* our side is shut; the peer may read what it was sent */
-  CLOSED     /* the handle is closing; on_close comes */
+  CONNECTING, /* to a server; TCP's part of it */
+  HANDSHAKE,  /* of TLS */
+  OPEN,       /* the owner was told */
+  DRAINING,   /* we close; what is queued goes out first */
+  LINGERING,  /* our side is shut; the peer may read what it was sent */
+  CLOSED      /* the handle is closing; on_close comes */
 } stream_state;
 
 enum { WIRE_EXTRA = 128 * 1024 }; /* a handshake, and what records add */
@@ -33,7 +31,7 @@ struct dm_stream {
   const dm_stream_events *events; /* static */
   void *owner;                    /* borrowed; NULL: refused, hears nothing */
   dm_list node, dirty;            /* in the group's lists */
-  dm_timer timer;                 /* of handshake, write or linger, by state */
+  dm_timer timer;                 /* of connecting, write or linger, by state */
   dm_buf out;          /* plain bytes to be sent; borrowed from the group */
   dm_tls_session *tls; /* owned; NULL: plain */
   dm_err *why;         /* owned; NULL: closed in good order */
@@ -81,8 +79,8 @@ static void stream_end(dm_stream *s, const dm_err *why) {
 
 static void fail_errno(dm_stream *s, const char *what, int error) {
   dm_err e;
-  dm_fail(&e, DM_CLOSED, "%s: %s", what,
-          uv_strerror(uv_translate_sys_error(error)));
+  dm_fail(&e, s->state == CONNECTING ? DM_CONNECT_FAILED : DM_CLOSED, "%s: %s",
+          what, uv_strerror(uv_translate_sys_error(error)));
   stream_end(s, &e);
 }
 
@@ -111,7 +109,7 @@ static void flush_soon(dm_stream *s) {
 
 static void start_limit(dm_stream *s, int64_t ms) {
   dm_clock *io = &s->group->loop->io;
-  if (!dm_clock_start(io, &s->timer, dm_clock_now(io) + ms)) {
+  if (ms > 0 && !dm_clock_start(io, &s->timer, dm_clock_now(io) + ms)) {
     dm_err e;
     dm_fail(&e, DM_SYSTEM_ERROR, "connection: out of memory");
     stream_end(s, &e);
@@ -270,17 +268,35 @@ static void stream_read(dm_stream *s) {
   }
 }
 
-static int socket_error(int fd) {
-  int error = 0;
-  socklen_t size = sizeof error;
-  getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size);
-  return error ? error : ECONNRESET;
+/* TCP has connected, or has failed to. */
+static void connected(dm_stream *s) {
+  int error = dm_stream_error_of(s->fd);
+  if (error) {
+    fail_errno(s, "TCP", error);
+    return;
+  }
+  s->blocked = false;
+  s->state = s->tls ? HANDSHAKE : OPEN;
+  if (!s->tls) {
+    dm_clock_stop(&s->group->loop->io, &s->timer);
+    s->events->on_open(s->owner);
+  } else {
+    handshake(s);
+    if (s->state != CLOSED) flush_soon(s);
+  }
+  watch(s);
 }
 
 static void on_ready(uv_poll_t *poll, int status, int events) {
   dm_stream *s = poll->data;
   if (status < 0) {
-    fail_errno(s, "connection", socket_error(s->fd));
+    int error = dm_stream_error_of(s->fd);
+    fail_errno(s, s->state == CONNECTING ? "TCP" : "connection",
+               error ? error : ECONNRESET);
+    return;
+  }
+  if (s->state == CONNECTING) {
+    connected(s);
     return;
   }
   if (events & UV_WRITABLE) stream_flush(s);
@@ -294,6 +310,7 @@ static void on_ready(uv_poll_t *poll, int status, int events) {
 
 static void on_due(dm_timer *timer) {
   static const char *const what[] = {
+      [CONNECTING] = "the connection took too long",
       [HANDSHAKE] = "the TLS handshake took too long",
       [OPEN] = "the peer does not read",
       [DRAINING] = "the peer does not read",
@@ -348,7 +365,7 @@ void dm_stream_resume(dm_stream *s) {
 }
 
 void dm_stream_close(dm_stream *s) {
-  if (s->state == HANDSHAKE) {
+  if (s->state < OPEN) {
     stream_end(s, NULL);
   } else if (s->state == OPEN) {
     s->state = DRAINING;
@@ -380,43 +397,24 @@ size_t dm_stream_queued(const dm_stream *s) {
 }
 
 bool dm_stream_peer(const dm_stream *s, char *text, size_t size) {
-  union {
-    struct sockaddr_in6 six; /* the largest first: all of it is zeroed */
-    struct sockaddr_in four;
-    struct sockaddr any;
-  } a = {0};
-  socklen_t length = sizeof a;
-  char host[INET6_ADDRSTRLEN];
-  if (s->fd < 0 || getpeername(s->fd, &a.any, &length) != 0) return false;
-  bool six = a.any.sa_family == AF_INET6;
-  in_port_t port = six ? a.six.sin6_port : a.four.sin_port;
-  if (uv_ip_name(&a.any, host, sizeof host) != 0) return false;
-  int n = snprintf(text, size, six ? "[%s]:%d" : "%s:%d", host, ntohs(port));
-  return n > 0 && (size_t)n < size;
+  return s->fd >= 0 && dm_stream_peer_of(s->fd, text, size);
+}
+
+bool dm_stream_certificate(const dm_stream *s, dm_certificate *out) {
+  return s->tls && dm_tls_certificate(s->tls, out);
 }
 
 /* The group's side. */
 
-/* No delay for small packets, and an end for a peer that is silently gone. */
-static void set_options(int fd, int64_t write_ms) {
-  int on = 1;
-  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-#ifdef TCP_USER_TIMEOUT
-  unsigned ms = write_ms > 0 ? (unsigned)write_ms : 0;
-  setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof ms);
-#else
-  (void)write_ms;
-#endif
-}
-
-dm_stream *dm_stream_adopt(dm_stream_group *g, int fd) {
+dm_stream *dm_stream_adopt(dm_stream_group *g, int fd, bool connecting) {
   dm_stream *s = calloc(1, sizeof *s);
   if (!s) return NULL;
   s->group = g;
   s->events = g->events;
   s->fd = fd;
   s->timer.on_due = on_due;
-  s->state = g->tls ? HANDSHAKE : OPEN;
+  s->state = connecting ? CONNECTING : g->tls ? HANDSHAKE : OPEN;
+  s->blocked = connecting;
   dm_list_init(&s->dirty);
   size_t wire = g->limits.output + g->limits.output / 8 + WIRE_EXTRA;
   if (g->tls && !(s->tls = dm_tls_session_new(g->tls, wire))) {
@@ -429,7 +427,7 @@ dm_stream *dm_stream_adopt(dm_stream_group *g, int fd) {
     return NULL;
   }
   s->poll.data = s;
-  set_options(fd, g->limits.write_ms);
+  dm_stream_set_options(fd, g->limits.write_ms);
   dm_list_append(&g->streams, &s->node);
   g->count++;
   return s;
@@ -439,9 +437,13 @@ void dm_stream_begin(dm_stream *s, void *owner) {
   s->owner = owner;
   if (!owner) stream_end(s, NULL);
   if (s->state == CLOSED) return; /* or by the owner within on_accept */
-  if (s->tls) start_limit(s, s->group->limits.handshake_ms);
+  if (s->state < OPEN) start_limit(s, s->group->limits.handshake_ms);
   watch(s);
   if (s->state == OPEN) s->events->on_open(owner);
+}
+
+bool dm_stream_expect(dm_stream *s, const char *name) {
+  return !s->tls || !name || dm_tls_session_expect(s->tls, name);
 }
 
 void dm_stream_group_abort(dm_stream_group *g) {

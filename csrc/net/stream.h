@@ -1,5 +1,5 @@
-/* stream.h -- one accepted byte stream over TCP, plain or TLS, and the listener
-** that accepts them. Loop thread only.
+/* stream.h -- one byte stream over TCP, plain or TLS, the listener that accepts
+** them, and the connector that makes them. Loop thread only.
 **
 ** What is written in one turn of the loop goes out in one system call at its
 ** end. TLS runs over buffers of ours: OpenSSL never touches a socket, and an
@@ -19,6 +19,7 @@
 #pragma GCC visibility push(hidden)
 
 typedef struct dm_stream dm_stream;
+struct dm_certificate; /* tls_certificate.h */
 typedef struct dm_tls dm_tls; /* a shared context of certificates and rules */
 
 typedef struct dm_stream_events {
@@ -35,7 +36,8 @@ typedef struct dm_stream_events {
 
 typedef struct dm_stream_limits {
   size_t output;        /* bytes queued for a slow reader; over it: closed */
-  int64_t handshake_ms; /* TLS handshake must end within */
+  int64_t handshake_ms; /* TCP and TLS must have connected within; a connector
+                        ** takes 0: its owners see to it */
   int64_t write_ms;     /* queued bytes must move within */
 } dm_stream_limits;
 
@@ -45,8 +47,14 @@ enum { /* after dm_stream_close, until the peer closes too */
 };
 
 /* The context of a server: PEM texts; the certificates of its chain may follow
-** its own. */
-dm_tls *dm_tls_server(dm_span cert_pem, dm_span key_pem, dm_err *e);
+** its own. client_ca_pem: authorities whose certificates of clients are trusted,
+** n 0: none. */
+dm_tls *dm_tls_server(dm_span cert_pem, dm_span key_pem, dm_span client_ca_pem,
+                      dm_err *e);
+
+/* The context of clients. ca_pem: certificates to trust, p NULL: the system's.
+** verify: the server's chain, and its name if dm_stream_connect gets one. */
+dm_tls *dm_tls_client(dm_span ca_pem, bool verify, dm_err *e);
 void dm_tls_free(dm_tls *t); /* counted: listeners and streams hold it too */
 
 /* Queue bytes. False: over the output limit; the stream is closed then. */
@@ -86,6 +94,9 @@ void dm_stream_deliver(dm_stream *s, dm_span bytes);
 /* "1.2.3.4:5" or "[::1]:5"; false: not connected any more, or no room. */
 bool dm_stream_peer(const dm_stream *s, char *text, size_t size);
 
+/* The certificate that a TLS client has shown; false: plain, or none. */
+bool dm_stream_certificate(const dm_stream *s, struct dm_certificate *out);
+
 typedef struct dm_listener dm_listener;
 
 typedef struct dm_listener_options {
@@ -110,6 +121,25 @@ void dm_listener_stop(dm_listener *l); /* accepts no more */
 /* Stops, aborts its streams; on_closed comes from the loop when all is gone;
 ** then it is freed. */
 void dm_listener_close(dm_listener *l, void (*on_closed)(void *context));
+
+typedef struct dm_connector dm_connector; /* what streams to servers share */
+
+typedef struct dm_connector_options {
+  dm_tls *tls; /* NULL: plain */
+  dm_stream_limits limits;
+  const dm_stream_events *events; /* static */
+} dm_connector_options;
+
+/* NULL: out of memory. */
+dm_connector *dm_connector_new(dm_loop *loop, const dm_connector_options *o);
+void dm_connector_free(dm_connector *c); /* its streams live on */
+
+/* Begin to connect. 'name', with TLS: what the server is asked for and its
+** certificate must be for, a host name or an address; NULL: any. on_open or
+** on_close follows from the loop. NULL: the system refused. */
+struct sockaddr;
+dm_stream *dm_stream_connect(dm_connector *c, const struct sockaddr *to,
+                             const char *name, void *owner, dm_err *e);
 
 #pragma GCC visibility pop
 

@@ -1,6 +1,6 @@
-/* stream_group.h -- what the streams of one listener share: rules, events, spare
-** buffers, and the flush at the end of a turn. Loop thread only. For
-** stream_listener.c and stream.c alone.
+/* stream_group.h -- what the streams of one listener or connector share: rules,
+** events, spare buffers, and the flush at the end of a turn. Loop thread only.
+** For stream*.c alone.
 */
 #ifndef DM_NET_STREAM_GROUP_H
 #define DM_NET_STREAM_GROUP_H
@@ -43,12 +43,22 @@ void dm_stream_group_give_back(dm_stream_group *g, dm_buf *b);
 /* Have dm_stream_flush called at the end of this turn. */
 void dm_stream_group_flush(dm_stream_group *g, dm_list *dirty);
 
-/* A stream on a connected socket, which it owns then. NULL: no memory, or the
-** system refused; the socket is the caller's. It has no owner yet. */
-dm_stream *dm_stream_adopt(dm_stream_group *g, int fd);
+/* A stream on a socket that is connected or connects, which it owns then. NULL:
+** no memory, or the system refused; the socket is the caller's. It has no owner
+** yet. */
+dm_stream *dm_stream_adopt(dm_stream_group *g, int fd, bool connecting);
 
 /* Give it its owner and begin; NULL: it is closed, and no event comes. */
 void dm_stream_begin(dm_stream *s, void *owner);
+
+/* Whom the peer's certificate must name: see dm_stream_connect. False: no
+** memory. */
+bool dm_stream_expect(dm_stream *s, const char *name);
+
+/* No delay for small packets, and an end for a peer that is silently gone. */
+void dm_stream_set_options(int fd, int64_t write_ms);
+bool dm_stream_peer_of(int fd, char *text, size_t size); /* dm_stream_peer */
+int dm_stream_error_of(int fd); /* the socket's pending error; 0: none */
 
 void dm_stream_flush(dm_list *dirty);           /* the stream's node */
 void dm_stream_group_abort(dm_stream_group *g); /* all its streams */

@@ -86,7 +86,7 @@ static void take(dm_listener *l, int fd) {
     close(fd);
     return;
   }
-  dm_stream *s = dm_stream_adopt(&l->group, fd);
+  dm_stream *s = dm_stream_adopt(&l->group, fd, false);
   if (!s) {
     complain(l, "out of memory");
     close(fd);

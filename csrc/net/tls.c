@@ -3,17 +3,25 @@
 
 #include <limits.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
+#include <openssl/x509v3.h>
 
 /* Forward secrecy and AEAD only; TLS 1.3 has nothing else. */
 #define CIPHERS "ECDHE+AESGCM:ECDHE+CHACHA20"
 
+enum {                     /* of a client's certificate */
+       CHAIN_MAX = 8,      /* authorities between it and a trusted one */
+       CHAIN_BYTES = 32768 /* of all it shows */
+};
+
 struct dm_tls {
   SSL_CTX *context;
   BIO_METHOD *method;
+  bool client;
   int users; /* the maker, listeners and sessions */
 };
 
@@ -132,7 +140,39 @@ static bool use_key(SSL_CTX *context, dm_span pem) {
   return good;
 }
 
-dm_tls *dm_tls_server(dm_span cert_pem, dm_span key_pem, dm_err *e) {
+/* Trust every certificate of the text, and no other. */
+static bool trust(SSL_CTX *context, dm_span pem) {
+  BIO *b = pem_bio(pem);
+  X509_STORE *store = SSL_CTX_get_cert_store(context);
+  X509 *next;
+  int n = 0;
+  while (b && (next = PEM_read_bio_X509(b, NULL, no_password, NULL))) {
+    n += X509_STORE_add_cert(store, next);
+    X509_free(next);
+  }
+  BIO_free(b);
+  if (n > 0) ERR_clear_error(); /* the end of the text counts as an error */
+  return n > 0;
+}
+
+/* Whatever it is: its owner decides what a certificate is good for. */
+static int take_any(int good, X509_STORE_CTX *c) {
+  (void)good, (void)c;
+  return 1;
+}
+
+/* Clients are asked for a certificate and need not show one. */
+static bool ask_for_certificates(SSL_CTX *context, dm_span ca_pem) {
+  static const unsigned char name[] = "directmethods"; /* of resumed sessions */
+  SSL_CTX_set_verify(context, SSL_VERIFY_PEER, take_any);
+  SSL_CTX_set_verify_depth(context, CHAIN_MAX);
+  SSL_CTX_set_max_cert_list(context, CHAIN_BYTES);
+  return SSL_CTX_set_session_id_context(context, name, sizeof name - 1) == 1 &&
+         (ca_pem.n == 0 || trust(context, ca_pem));
+}
+
+dm_tls *dm_tls_server(dm_span cert_pem, dm_span key_pem, dm_span client_ca_pem,
+                      dm_err *e) {
   ERR_clear_error();
   dm_tls *t = tls_new(TLS_server_method(), e);
   if (!t) return NULL;
@@ -141,9 +181,26 @@ dm_tls *dm_tls_server(dm_span cert_pem, dm_span key_pem, dm_err *e) {
     what = "the server's certificate cannot be used";
   } else if (!use_key(t->context, key_pem)) {
     what = "the server's key cannot be used with its certificate";
+  } else if (!ask_for_certificates(t->context, client_ca_pem)) {
+    what = "the authority of the clients' certificates cannot be used";
   }
   if (!what) return t;
   openssl_failed(e, what);
+  dm_tls_free(t);
+  return NULL;
+}
+
+dm_tls *dm_tls_client(dm_span ca_pem, bool verify, dm_err *e) {
+  ERR_clear_error();
+  dm_tls *t = tls_new(TLS_client_method(), e);
+  if (!t) return NULL;
+  t->client = true;
+  SSL_CTX_set_verify(t->context, verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE,
+                     NULL);
+  bool good = ca_pem.p ? trust(t->context, ca_pem)
+                       : SSL_CTX_set_default_verify_paths(t->context) == 1;
+  if (good) return t;
+  openssl_failed(e, "CA");
   dm_tls_free(t);
   return NULL;
 }
@@ -177,8 +234,28 @@ dm_tls_session *dm_tls_session_new(dm_tls *t, size_t wire_limit) {
   BIO_set_data(b, s);
   BIO_set_init(b, 1);
   SSL_set_bio(s->ssl, b, b);
-  SSL_set_accept_state(s->ssl);
+  if (t->client)
+    SSL_set_connect_state(s->ssl);
+  else
+    SSL_set_accept_state(s->ssl);
   return s;
+}
+
+/* An address is no server name [RFC 6066, 3]; certificates have them apart. */
+bool dm_tls_session_expect(dm_tls_session *s, const char *name) {
+  X509_VERIFY_PARAM *rules = SSL_get0_param(s->ssl);
+  char host[TLSEXT_MAXLEN_host_name + 1];
+  size_t n = strlen(name) + 1;
+  bool good = X509_VERIFY_PARAM_set1_ip_asc(rules, name) == 1;
+  if (!good && n <= sizeof host) {
+    memcpy(host, name, n);
+    X509_VERIFY_PARAM_set_hostflags(rules,
+                                    X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    good = X509_VERIFY_PARAM_set1_host(rules, host, 0) == 1 &&
+           SSL_set_tlsext_host_name(s->ssl, host) == 1;
+  }
+  ERR_clear_error();
+  return good;
 }
 
 void dm_tls_session_free(dm_tls_session *s) {
@@ -193,6 +270,19 @@ void dm_tls_feed(dm_tls_session *s, dm_span bytes) {
   s->fed = bytes;
 }
 
+static bool is_distrusted(const dm_tls_session *s) {
+  return s->tls->client && SSL_get_verify_mode(s->ssl) != SSL_VERIFY_NONE &&
+         SSL_get_verify_result(s->ssl) != X509_V_OK;
+}
+
+/* The server's certificate is not good; why. */
+static void distrust(dm_tls_session *s, dm_err *e) {
+  long why = SSL_get_verify_result(s->ssl);
+  ERR_clear_error();
+  dm_fail(e, DM_TLS_FAILED, "TLS handshake: certificate verify failed: %s",
+          X509_verify_cert_error_string(why));
+}
+
 static dm_tls_result result_of(dm_tls_session *s, int returned,
                                const char *what, dm_err *e) {
   switch (SSL_get_error(s->ssl, returned)) {
@@ -203,7 +293,10 @@ static dm_tls_result result_of(dm_tls_session *s, int returned,
   case SSL_ERROR_ZERO_RETURN:
     return DM_TLS_ENDED;
   default:
-    openssl_failed(e, what);
+    if (is_distrusted(s))
+      distrust(s, e);
+    else
+      openssl_failed(e, what);
     return DM_TLS_BROKEN;
   }
 }
@@ -237,4 +330,8 @@ void dm_tls_goodbye(dm_tls_session *s) {
 
 dm_buf *dm_tls_wire(dm_tls_session *s) {
   return &s->wire;
+}
+
+bool dm_tls_certificate(const dm_tls_session *s, dm_certificate *out) {
+  return dm_certificate_read(s->ssl, out);
 }

@@ -3,7 +3,9 @@
 ** never touches a socket. An idle session holds no record buffers.
 **
 ** TLS 1.2 and 1.3, ECDHE with AEAD ciphers, no compression, no renegotiation,
-** session tickets; a server asks for no client certificate.
+** session tickets. A server asks clients for a certificate: they need not show
+** one, and whichever they show, the handshake goes on.
+** A client verifies the server's chain and name unless it is told otherwise.
 */
 #ifndef DM_NET_TLS_H
 #define DM_NET_TLS_H
@@ -15,6 +17,7 @@
 #include "base/err.h"
 #include "base/span.h"
 #include "net/stream.h"
+#include "net/tls_certificate.h"
 
 #pragma GCC visibility push(hidden)
 
@@ -35,6 +38,10 @@ dm_tls *dm_tls_keep(dm_tls *t); /* one more user; until dm_tls_free */
 dm_tls_session *dm_tls_session_new(dm_tls *t, size_t wire_limit);
 void dm_tls_session_free(dm_tls_session *s);
 
+/* A client's, before its handshake: the server is asked for this name, and its
+** certificate must be for it, if the context verifies. False: no memory. */
+bool dm_tls_session_expect(dm_tls_session *s, const char *name);
+
 /* Lend received bytes: they are used up by the calls below and must live until
 ** these say DM_TLS_MORE or nothing ({NULL, 0}) was lent. */
 void dm_tls_feed(dm_tls_session *s, dm_span bytes);
@@ -46,6 +53,9 @@ dm_tls_result dm_tls_read(dm_tls_session *s, char *plain, size_t size,
 /* Encrypt all of it into the wire buffer. */
 bool dm_tls_write(dm_tls_session *s, dm_span plain, dm_err *e);
 void dm_tls_goodbye(dm_tls_session *s); /* close_notify into the wire buffer */
+
+/* What the client has shown; false: nothing. */
+bool dm_tls_certificate(const dm_tls_session *s, dm_certificate *out);
 
 /* What is to be sent; the stream takes from its front. */
 dm_buf *dm_tls_wire(dm_tls_session *s);

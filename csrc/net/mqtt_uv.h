@@ -1,0 +1,44 @@
+/* mqtt_uv.h -- MQTT connections on the loop's own sockets, without threads: for
+** fleets. Loop thread only. The rules of mqtt_client.h hold; what differs is
+** that TLS rules, spare buffers and looked-up names are shared by all
+** connections of one engine, and that there are no WebSockets, proxies or
+** client certificates.
+**
+** An idle connection without TLS takes less than 1 KB. A packet that comes and
+** goes in one piece costs no allocation.
+*/
+#ifndef DM_NET_MQTT_UV_H
+#define DM_NET_MQTT_UV_H
+
+#include "net/mqtt_client.h"
+
+#pragma GCC visibility push(hidden)
+
+enum {
+  DM_MQTT_UV_PACKET = 1024 * 1024, /* bytes of a packet that comes in */
+  DM_MQTT_UV_OUTPUT =
+      16 * 1024 * 1024,       /* bytes queued; over it publish fails */
+  DM_MQTT_UV_WRITE_MS = 30000 /* queued bytes must move within */
+};
+
+typedef struct dm_mqtt_engine dm_mqtt_engine;
+
+typedef struct dm_mqtt_engine_options { /* borrowed for the call */
+  bool tls;
+  const char *ca_pem; /* NULL: the system's */
+  bool verify;        /* certificate chain and host name */
+} dm_mqtt_engine_options;
+
+/* NULL: DM_TLS_FAILED for a CA that is none, or out of memory. */
+dm_mqtt_engine *dm_mqtt_engine_new(dm_loop *loop,
+                                   const dm_mqtt_engine_options *o, dm_err *e);
+void dm_mqtt_engine_free(dm_mqtt_engine *g); /* its connections live on */
+
+/* As dm_mqtt_paho_connect. The options for TLS are the engine's. */
+dm_code dm_mqtt_uv_connect(dm_mqtt_engine *g, const dm_mqtt_options *o,
+                           const dm_mqtt_events *events, void *owner,
+                           dm_mqtt_client **out, dm_err *e);
+
+#pragma GCC visibility pop
+
+#endif
