@@ -100,8 +100,8 @@ static void on_failed(void *owner, const dm_err *why, int connack) {
 
 static void on_subscribed(void *owner, int granted) {
   connection *c = owner;
+  if (!c->standing || is_counted(c)) settle_change(c, -1);
   c->standing = true;
-  settle_change(c, -1);
   deliver(c, "subscribed", push_int, &granted);
 }
 
@@ -307,9 +307,8 @@ static int l_id(lua_State *L) {
 static int l_subscribe(lua_State *L) {
   connection *c = check_open(L);
   dm_err e = {0};
-  if (dm_mqtt_client_subscribe(c->client, DM_TOPIC_METHODS_FILTER, 0, &e) ==
-          DM_OK &&
-      c->standing)
+  dm_mqtt_client_subscribe(c->client, DM_TOPIC_METHODS_FILTER, 0, &e);
+  if (e.code == DM_OK && c->standing && is_counted(c))
     settle_change(c, 1); /* until SUBACK */
   return push_result(L, &e);
 }

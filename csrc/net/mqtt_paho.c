@@ -17,7 +17,7 @@ enum {
   POKE_MS = 2,           /* least time between two wake-ups of paho */
   POKE_SHARE = 50,       /* and this part of the time it has gone on for */
   PUSH_BYTES = 8 * 1024, /* a message that may not go out in one write */
-  WHERE_ROOM = 96
+  WHERE_ROOM = 160
 };
 
 /* A look-up outlives a client that is closed meanwhile. */
@@ -38,9 +38,15 @@ static bool is_closing(const dm_paho *c) {
 
 /* -- Events ------------------------------------------------------------------ */
 
-/* "host:port" for messages. */
+/* "host:port" for messages, and the proxy's without the credentials. */
 static const char *where(const dm_paho *c, char room[WHERE_ROOM]) {
-  snprintf(room, WHERE_ROOM, "%.80s:%d", c->host, c->port);
+  const char *proxy = c->setup.proxy;
+  const char *at = proxy ? strrchr(proxy, '@') : NULL;
+  snprintf(room, WHERE_ROOM, "%.80s:%d%s%.40s", c->host, c->port,
+           proxy ? " by the proxy " : "",
+           at      ? at + 1
+           : proxy ? proxy
+                   : "");
   return room;
 }
 

@@ -41,10 +41,17 @@ static bool copy(char **to, const char *text) {
   return *to != NULL;
 }
 
+/* "http://" is our word for what the proxy speaks; paho's differs with TLS. */
+static const char *without_scheme(const char *proxy) {
+  const char *start = proxy ? strstr(proxy, "://") : NULL;
+  return start ? start + 3 : proxy;
+}
+
 static bool setup_texts(dm_paho_setup *s, const dm_mqtt_options *o) {
   return copy(&s->client_id, o->client_id) && copy(&s->username, o->username) &&
          copy(&s->password, o->password) &&
-         copy(&s->key_password, o->key_password) && copy(&s->proxy, o->proxy);
+         copy(&s->key_password, o->key_password) &&
+         copy(&s->proxy, without_scheme(o->proxy));
 }
 
 static dm_code setup_tls(dm_paho_setup *s, const dm_mqtt_options *o,

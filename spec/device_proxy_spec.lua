@@ -1,0 +1,69 @@
+-- A device behind an HTTP proxy, and over WebSockets.
+
+local dm = require "directmethods"
+local fixture = require "spec.support.fixture"
+local http_proxy = require "spec.support.http_proxy"
+local proxy = require "spec.support.proxy"
+local wire = require "spec.support.wire"
+
+for _, tls in ipairs { false, true } do
+  describe(tls and "a device behind an HTTP proxy, over TLS"
+    or "a device behind an HTTP proxy", function()
+    local hub, service, gate, device
+
+    local function make(credentials, options)
+      options = options or {}
+      options.proxy = ("http://%s127.0.0.1:%d"):format(
+        credentials and credentials .. "@" or "", gate.port)
+      options.reconnect = { min = 0.01, max = 0.05 }
+      device = hub:device("dev1", { who = function() return 200, "here" end }, options)
+      return proxy.await(dm.spawn(device.connect, device, 10))
+    end
+
+    local function answers()
+      return proxy.await(dm.spawn(service.invoke, service, "dev1", "who")).payload
+    end
+
+    before_each(function()
+      hub = fixture.hub { tls = tls }
+      service = hub:service()
+    end)
+
+    after_each(function()
+      device:close()
+      assert.is_true(wire.turn_until(function() return device:closed(0) end))
+      gate:close()
+      fixture.finish(hub, service)
+    end)
+
+    it("asks it for the hub, without credentials", function()
+      gate = http_proxy.new()
+      assert(make())
+      assert.equal("here", answers())
+      assert.same({ { method = "CONNECT", host = "localhost", port = hub:ports().mqtt } },
+        gate.requests)
+    end)
+
+    it("gives user and password, %XX decoded", function()
+      gate = http_proxy.new("Basic dXM6ZXIrQHA6dyU=") -- us:er+@p:w%
+      assert(make("us:er+%40p%3Aw%25"))
+      assert.equal("here", answers())
+      assert.equal("Basic dXM6ZXIrQHA6dyU=", gate.requests[1].credentials)
+    end)
+
+    it("says where it cannot get when the proxy refuses it", function()
+      gate = http_proxy.new("Basic eDp5")
+      device = hub:device("dev1", nil, {
+        proxy = "http://user:secret@127.0.0.1:" .. gate.port,
+        reconnect = { min = 0.01, max = 0.05 },
+      })
+      local ok, err = proxy.await(dm.spawn(device.connect, device, 0.5))
+      assert.is_nil(ok)
+      assert.equal("ConnectFailed", err.name)
+      assert.is_truthy(err.message:find("by the proxy 127.0.0.1:" .. gate.port, 1, true),
+        err.message)
+      assert.is_nil(err.message:find("secret", 1, true))
+      assert.is_nil(device:stats().why:find("secret", 1, true))
+    end)
+  end)
+end
