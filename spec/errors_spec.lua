@@ -155,6 +155,14 @@ describe("errors.from_http", function()
     assert.equal(errors.codes[401002].cause, err.message)
   end)
 
+  it("reads Retry-After when it is a number of seconds", function()
+    for text, seconds in pairs { ["7"] = 7, ["0"] = 0, ["1.5"] = 1.5, ["-1"] = false,
+      ["0x10"] = false, ["inf"] = false, ["Wed, 21 Oct 2015 07:28:00 GMT"] = false } do
+      local err = errors.from_http(429, "Retry-After: " .. text, "")
+      assert.equal(seconds or nil, err.retry_after)
+    end
+  end)
+
   it("keeps a foreign message on one line and short", function()
     local err = errors.from_http(500, "",
       '{"Message":"a\\r\\n\\u001b[31m b ' .. ("é"):rep(2000) .. '"}')

@@ -178,7 +178,8 @@ function M.from_http(status, fields_text, body)
   found.message = message_of(found, known, status)
   found.name = known.name or found.name or "ProtocolError"
   found.http_status = status
-  found.retry_after = tonumber(field(fields_text, "retry-after") or "")
+  local seconds = field(fields_text, "retry-after") or ""
+  found.retry_after = tonumber(seconds:match("^%d+%.?%d*$"))
   found.retriable = known.retriable or false
   return M.new(found)
 end

@@ -10,7 +10,6 @@ local task = require "directmethods.task"
 local M = {}
 
 local USER_AGENT = "directmethods/" .. core.version
-local ANSWER_MAX = 131072 + 8192 -- bytes of an answer: a payload and its envelope
 local FILE_MAX = 4 * 1024 * 1024 -- bytes of a CA file that are looked at
 
 local function read_file(path, level)
@@ -91,13 +90,14 @@ function Connection:close()
   end
 end
 
--- Wait for the events of an id; "closed" when the connection ends before.
-local function wait(self, id, cancel)
+-- Wait for the events of an id; "closed" when the connection ends before; nil, err
+-- after `seconds`, if they are given.
+local function wait(self, id, cancel, seconds)
   self.waiting[id] = true
   local event, a, b, c = task.wait(id, function()
     self.waiting[id] = nil
     cancel()
-  end)
+  end, seconds)
   self.waiting[id] = nil
   return event, a, b, c
 end
@@ -124,7 +124,7 @@ function Slot.__close(slot)
   connection.free = connection.free + 1
 end
 
-local function wait_in_line(slot)
+local function wait_in_line(slot, seconds)
   local connection = slot.connection
   local line = connection.line
   slot.id = core.new_id()
@@ -133,18 +133,33 @@ local function wait_in_line(slot)
   wait(connection, slot.id, function()
     slot.cancelled = true
     core.free_id(slot.id)
-  end)
-  core.free_id(slot.id)
+  end, seconds)
+  if not slot.cancelled then core.free_id(slot.id) end
 end
 
-local function take(slot)
+-- Without a grant: the client was closed, or its time was over.
+local function take(slot, seconds)
   local connection = slot.connection
-  if connection.free == 0 then return wait_in_line(slot) end
+  if connection.free == 0 then return wait_in_line(slot, seconds) end
   connection.free = connection.free - 1
   slot.granted = true
 end
 
 local NOT_SENT = { Timeout = true, NameNotResolved = true, ConnectFailed = true }
+
+local function too_late()
+  return errors.new {
+    name = "Timeout",
+    message = "the deadline was over before a connection was free for the request",
+    retriable = true,
+  }
+end
+
+-- The seconds that a request may take.
+local function time_of(request)
+  if not request.stop then return request.timeout end
+  return math.min(request.timeout, math.max(0.001, request.stop - core.now()))
+end
 
 local function start(self, request, token)
   local fields = {
@@ -155,17 +170,19 @@ local function start(self, request, token)
   }
   for _, field in ipairs(request.fields or {}) do fields[#fields + 1] = field end
   return self.client:send(request.method, self.host, self.port, self.connect_host,
-    request.target, fields, request.body, request.timeout, ANSWER_MAX, true)
+    request.target, fields, request.body, time_of(request), request.answer_max, true)
 end
 
 --- Send a request and wait for the answer, whatever its status.
----@param request table method, target, fields (lines), body, timeout (seconds)
+---@param request table method, target, fields (lines), body, timeout (seconds),
+---  answer_max (bytes of its body), stop (contract time by which it ends, or nil)
 ---@return table? answer status, fields (header block), body
 ---@return directmethods.Error? err
 function Connection:send(request)
   local slot <close> = setmetatable({ connection = self }, Slot)
-  take(slot)
+  take(slot, request.stop and math.max(0, request.stop - core.now()))
   if not self.client then return nil, closed() end
+  if not slot.granted then return nil, too_late() end
   local token, why = self.authorize()
   if not token then return nil, why end
   local client = self.client

@@ -1,0 +1,151 @@
+--- A method call as an HTTP request: its arguments checked, its body, its answer.
+
+local core = require "directmethods.core"
+local errors = require "directmethods.errors"
+local json = require "directmethods.json"
+local options = require "directmethods.options"
+local reply = require "directmethods.service.reply"
+local retry = require "directmethods.service.retry"
+
+local M = {}
+
+local MARGIN_S = 10 -- the hub's clock runs out first, by this much
+local RESPONSE_DEFAULT_S = 30
+local ANSWER_MAX = 131072 + 8192 -- bytes of an answer: a payload and its envelope
+
+-- What the hub allows, by api-version; both ends are included.
+local CONTRACT_2017 = {
+  payload_max = 8192, response_min = 1, response_max = 3600, connect_max = 300,
+}
+local CONTRACT_2019 = {
+  payload_max = 131072, response_min = 5, response_max = 300, connect_max = 300,
+}
+
+local function contract_of(api_version)
+  return api_version:sub(1, 10) < "2019-01-01" and CONTRACT_2017 or CONTRACT_2019
+end
+
+--- The options that every call has.
+---@type table<string, directmethods.OptionSpec>
+M.OPTIONS = {
+  response_timeout = { "integer" },
+  connect_timeout = { "integer" },
+  retry = retry.OPTION,
+}
+
+-- Checking: `level` is as for options.check, from the function that calls this. ---
+
+--- Check an argument that is a text.
+function M.check_text(what, name, value, rule, level)
+  if type(value) ~= "string" then
+    options.fail(what, name, "must be a string, not a " .. type(value), level + 1)
+  end
+  local wrong = rule(value)
+  if wrong then options.fail(what, name, wrong, level + 1) end
+end
+
+local function check_seconds(service, what, opts, name, range, level)
+  local value, min, max = opts[name], range[1], range[2]
+  if not value or value >= min and value <= max then return end
+  options.fail(what, ("option '%s'"):format(name),
+    ("must be from %d to %d s with api-version %s, not %d"):format(
+      min, max, service.api_version, value), level + 1)
+end
+
+--- Check the times of a call against the service's contract.
+function M.check_times(service, what, opts, level)
+  local c = contract_of(service.api_version)
+  check_seconds(service, what, opts, "response_timeout",
+    { c.response_min, c.response_max }, level + 1)
+  check_seconds(service, what, opts, "connect_timeout", { 0, c.connect_max }, level + 1)
+end
+
+-- The payload as JSON text; nil: there is none; false, err: it is too large.
+local function encode(service, what, payload, level)
+  if payload == nil then return nil end
+  local text, wrong = json.try_encode(payload, "payload")
+  if not text then error(("%s: %s"):format(what, wrong), level + 4) end
+  local contract = contract_of(service.api_version)
+  if #text <= contract.payload_max then return text end
+  local advice = contract == CONTRACT_2017 and #text <= CONTRACT_2019.payload_max
+    and ("; from api-version 2019-01-01 on %d are allowed"):format(
+      CONTRACT_2019.payload_max) or ""
+  return false, errors.new {
+    name = "LimitExceeded",
+    message = ("%s: the payload has %d bytes, api-version %s allows %d%s"):format(
+      what, #text, service.api_version, contract.payload_max, advice),
+  }
+end
+
+--- The body of a call; nil, err: the payload is too large. Raises when it has no
+-- JSON form.
+---@return string? body
+---@return directmethods.Error? err
+function M.body(service, what, method, payload, opts, level)
+  local text, too_large = encode(service, what, payload, level)
+  if text == false then return nil, too_large end
+  local parts = { ('{"methodName":"%s"'):format(method) }
+  local function add(name, value)
+    if value then parts[#parts + 1] = (',"%s":%s'):format(name, value) end
+  end
+  add("responseTimeoutInSeconds", opts.response_timeout)
+  add("connectTimeoutInSeconds", opts.connect_timeout)
+  if text then
+    parts[#parts + 1] = ',"payload":'
+    parts[#parts + 1] = text
+  end
+  parts[#parts + 1] = "}"
+  return table.concat(parts)
+end
+
+-- Sending ------------------------------------------------------------------
+
+--- An id as a segment of a path.
+---@param text string
+---@return string
+function M.escape(text)
+  local escaped = text:gsub("[^%w%-._~]", function(c)
+    return ("%%%02X"):format(c:byte())
+  end)
+  -- a segment of dots alone would be taken for a folder
+  return escaped:find("^%.+$") and escaped:gsub("%.", "%%2E") or escaped
+end
+
+--- The path of an identity below `folder` ("twins", "devices").
+function M.path(folder, device_id, module_id)
+  local module = module_id and "/modules/" .. M.escape(module_id) or ""
+  return ("/%s/%s%s"):format(folder, M.escape(device_id), module)
+end
+
+--- Call, again if the options say so, and wait for the answer.
+---@param service directmethods.Service
+---@param target { device_id: string, module_id: string?, request_id: string? }
+---@param body string
+---@param opts table checked options
+---@return directmethods.Reply? reply
+---@return directmethods.Error? err
+function M.run(service, target, body, opts)
+  local path = M.path("twins", target.device_id, target.module_id)
+  local id = target.request_id
+  local request = {
+    method = "POST",
+    target = ("%s/methods?api-version=%s"):format(path, service.api_version),
+    fields = { id and "x-ms-client-request-id: " .. id },
+    body = body,
+    timeout = (opts.response_timeout or RESPONSE_DEFAULT_S)
+      + (opts.connect_timeout or 0) + MARGIN_S,
+    answer_max = ANSWER_MAX,
+  }
+  local started = core.now()
+  return retry.run(retry.policy(opts.retry, service._retry), function(stop)
+    request.stop = stop
+    local answer, err = service._connection:send(request)
+    if not answer then return nil, err end
+    if answer.status ~= 200 then
+      return nil, errors.from_http(answer.status, answer.fields, answer.body)
+    end
+    return reply.new(answer, core.now() - started)
+  end)
+end
+
+return M

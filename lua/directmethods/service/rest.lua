@@ -1,0 +1,114 @@
+--- Requests of registry and twins: a JSON document goes, a JSON document comes.
+
+local errors = require "directmethods.errors"
+local json = require "directmethods.json"
+local retry = require "directmethods.service.retry"
+
+local M = {}
+
+local TIMEOUT_S = 60
+local ANSWER_MAX = 64 * 1024 * 1024 -- bytes of an answer: 1,000 twins
+
+--- Raises at the caller of the method that calls this.
+function M.check(object, class, what)
+  if getmetatable(object) ~= class then
+    error(("%s: called on a %s (call it with a colon)"):format(what, type(object)), 3)
+  elseif not object._service._connection.client then
+    error(what .. ": attempt to use a closed service", 3)
+  end
+end
+
+--- An etag as If-Match wants it; nil without one.
+---@param etag string? with or without quotes
+---@return string?
+function M.quoted(etag)
+  return etag and (etag:find('"', 1, true) and etag or ('"%s"'):format(etag))
+end
+
+--- A document's JSON text. Raises at the caller of the method that calls this.
+---@param what string the method
+---@param name string of the value
+---@param value any
+---@return string
+function M.encode(what, name, value)
+  local text, wrong = json.try_encode(value, name)
+  if not text then error(("%s: %s"):format(what, wrong), 3) end
+  return text
+end
+
+local function target_of(service, request)
+  local query = request.query and "&" .. request.query or ""
+  return ("%s?api-version=%s%s"):format(request.path, service._rest_version, query)
+end
+
+-- The document of an answer, and its header block.
+local function read(answer)
+  if answer.status == 204 then return { document = true, fields = answer.fields } end
+  local document, err = json.decode(answer.body)
+  if type(document) == "table" then
+    return { document = document, fields = answer.fields }
+  end
+  return nil, errors.new {
+    name = "ProtocolError",
+    http_status = answer.status,
+    message = "the hub's answer is no JSON document: "
+      .. (err and err.message or "it is a single value"),
+  }
+end
+
+---@class directmethods.RestRequest
+---@field method string
+---@field path string
+---@field query string?
+---@field body string?     JSON text
+---@field if_match string?
+---@field fields string[]? more header lines
+---@field takes fun(answer: table): boolean? says which other answers are documents
+
+local function is_taken(request, answer)
+  return answer.status >= 200 and answer.status < 300
+    or request.takes and request.takes(answer)
+end
+
+local function exchange(service, request)
+  local fields = request.fields or {}
+  if request.if_match then fields[#fields + 1] = "If-Match: " .. request.if_match end
+  return retry.run(service._retry, function(stop)
+    local answer, err = service._connection:send {
+      method = request.method,
+      target = target_of(service, request),
+      fields = fields,
+      body = request.body,
+      timeout = TIMEOUT_S,
+      answer_max = ANSWER_MAX,
+      stop = stop,
+    }
+    if not answer then return nil, err end
+    if is_taken(request, answer) then return read(answer) end
+    return nil, errors.from_http(answer.status, answer.fields, answer.body)
+  end)
+end
+
+--- Ask the hub.
+---@param service directmethods.Service
+---@param request directmethods.RestRequest
+---@return any document true: there is none
+---@return directmethods.Error? err
+function M.ask(service, request)
+  local found, err = exchange(service, request)
+  if not found then return nil, err end
+  return found.document
+end
+
+--- Ask the hub for a page.
+---@param service directmethods.Service
+---@param request directmethods.RestRequest
+---@return table? page
+---@return string|directmethods.Error|nil continuation nil: it is the last one
+function M.page(service, request)
+  local found, err = exchange(service, request)
+  if not found then return nil, err end
+  return found.document, errors.field(found.fields, "x-ms-continuation")
+end
+
+return M
