@@ -112,13 +112,16 @@ static bool add_guid(dm_buf *out, dm_hub *h) {
   char memory[33];
   dm_buf hex = dm_buf_fixed(memory, sizeof memory);
   uint64_t number[2] = {dm_hub_random(h), dm_hub_random(h)};
+  char *p = dm_buf_reserve(out, 36);
+  if (p == NULL) return false;
   dm_error_write_hex(&hex, number);
-  static const int cut[] = {0, 8, 12, 16, 20, 32};
-  for (int i = 0; i < 5; i++) {
-    if (i > 0 && !dm_buf_add(out, "-", 1)) return false;
-    if (!dm_buf_add(out, memory + cut[i], (size_t)(cut[i + 1] - cut[i])))
-      return false;
-  }
+  memset(p, '-', 36);
+  memcpy(p, memory, 8);
+  memcpy(p + 9, memory + 8, 4);
+  memcpy(p + 14, memory + 12, 4);
+  memcpy(p + 19, memory + 16, 4);
+  memcpy(p + 24, memory + 20, 12);
+  out->len += 36;
   return true;
 }
 
