@@ -40,13 +40,10 @@ static bool is_closing(const dm_paho *c) {
 
 /* "host:port" for messages, and the proxy's without the credentials. */
 static const char *where(const dm_paho *c, char room[WHERE_ROOM]) {
-  const char *proxy = c->setup.proxy;
-  const char *at = proxy ? strrchr(proxy, '@') : NULL;
+  const char *proxy = c->setup.proxy ? c->setup.proxy : "";
+  const char *at = strrchr(proxy, '@');
   snprintf(room, WHERE_ROOM, "%.80s:%d%s%.40s", c->host, c->port,
-           proxy ? " by the proxy " : "",
-           at      ? at + 1
-           : proxy ? proxy
-                   : "");
+           *proxy ? " by the proxy " : "", at ? at + 1 : proxy);
   return room;
 }
 

@@ -64,9 +64,8 @@ local function read_connect(packet)
   }
 end
 
---- Let the next device in: CONNECT, CONNACK, SUBSCRIBE, SUBACK. The peer's
--- fields: wire, connect, subscribe (the packet).
-function FakeHub:device(session_present)
+--- Let the next device in, up to its SUBSCRIBE; peer:acknowledge() sends the SUBACK.
+function FakeHub:device_without_suback(session_present)
   local peer = setmetatable({ wire = self:accept() }, Peer)
   local packet = assert(mqtt.read(peer.wire))
   assert(packet.type == 1, "not a CONNECT")
@@ -74,14 +73,30 @@ function FakeHub:device(session_present)
   peer.wire:send(string.char(0x20, 2, session_present and 1 or 0, 0))
   peer.subscribe = assert(mqtt.read(peer.wire))
   assert(peer.subscribe.type == 8, "not a SUBSCRIBE")
-  peer.wire:send("\x90\x03" .. peer.subscribe.body:sub(1, 2) .. "\0")
   return peer
 end
 
---- Call a method of the device.
-function Peer:call(method, rid, payload, o)
+--- Let the next device in: CONNECT, CONNACK, SUBSCRIBE, SUBACK. The peer's
+-- fields: wire, connect, subscribe (the packet).
+function FakeHub:device(session_present)
+  local peer = self:device_without_suback(session_present)
+  peer:acknowledge()
+  return peer
+end
+
+function Peer:acknowledge()
+  self.wire:send("\x90\x03" .. self.subscribe.body:sub(1, 2) .. "\0")
+end
+
+--- The bytes of a call of a method.
+function M.call(method, rid, payload, o)
   local topic = ("$iothub/methods/POST/%s/?$rid=%s"):format(method, rid)
-  self.wire:send(mqtt.publish(topic, payload or "", o))
+  return mqtt.publish(topic, payload or "", o)
+end
+
+--- Call a method of the device.
+function Peer:call(...)
+  self.wire:send(M.call(...))
 end
 
 --- The next packet that is no PINGREQ; those are answered and counted.
