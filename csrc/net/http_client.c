@@ -81,8 +81,20 @@ static void fail_limit(const dm_http_request *r, dm_err *e) {
           r->answer.limit);
 }
 
+/* Did the proxy answer CONNECT with another status than 2xx? */
+static bool is_refused_by_proxy(const dm_http_request *r, dm_err *e) {
+  long status = 0;
+  curl_easy_getinfo(r->easy, CURLINFO_HTTP_CONNECTCODE, &status);
+  if (status == 0 || status / 100 == 2) return false;
+  dm_fail(e, DM_CONNECT_FAILED,
+          "connect to %s: the proxy answered HTTP status %ld", r->where,
+          status);
+  return true;
+}
+
 /* curl's own words only where they say more, and can hold no secret. */
 static void explain(const dm_http_request *r, CURLcode result, dm_err *e) {
+  if (is_refused_by_proxy(r, e)) return;
   switch (result) {
   case CURLE_COULDNT_RESOLVE_HOST:
     dm_fail(e, DM_NAME_NOT_RESOLVED, "%s: the host name does not resolve",

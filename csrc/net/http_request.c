@@ -35,19 +35,30 @@ static size_t on_field(char *line, size_t one, size_t n, void *context) {
   return 0;
 }
 
-bool dm_http_request_sent(const dm_http_request *r) {
+/* What went out so far; curl counts the CONNECT to a proxy, too. */
+static long bytes_sent(const dm_http_request *r) {
   long bytes = 0;
   curl_easy_getinfo(r->easy, CURLINFO_REQUEST_SIZE, &bytes);
-  return bytes > 0;
+  return bytes;
 }
 
 #if LIBCURL_VERSION_NUM >= 0x075000
+bool dm_http_request_sent(const dm_http_request *r) {
+  return r->attempted && bytes_sent(r) > r->prelude;
+}
+
 static int on_attempt(void *context, char *peer, char *local, int peer_port,
                       int local_port) {
   dm_http_request *r = context;
   (void)peer, (void)local, (void)peer_port, (void)local_port;
-  return r->repeatable || !dm_http_request_sent(r) ? CURL_PREREQFUNC_OK
-                                                   : CURL_PREREQFUNC_ABORT;
+  if (!r->repeatable && dm_http_request_sent(r)) return CURL_PREREQFUNC_ABORT;
+  r->attempted = true;
+  r->prelude = bytes_sent(r);
+  return CURL_PREREQFUNC_OK;
+}
+#else
+bool dm_http_request_sent(const dm_http_request *r) {
+  return bytes_sent(r) > 0;
 }
 #endif
 
@@ -153,6 +164,8 @@ void dm_http_request_clear(dm_http_request *r) {
   empty(&r->answer);
   r->reason[0] = '\0';
   r->id = r->token = 0;
+  r->attempted = false;
+  r->prelude = 0;
 }
 
 /* -- One call -------------------------------------------------------------- */

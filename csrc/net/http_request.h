@@ -30,7 +30,9 @@ typedef struct dm_http_request {
   struct dm_http_lookup *lookup;         /* in progress, or NULL */
   char *where;                           /* owned: "host:port", for messages */
   bool repeatable;                       /* GET, HEAD */
-  char reason[CURL_ERROR_SIZE];          /* curl's words */
+  bool attempted;                        /* a connection was there for it */
+  long prelude;                 /* bytes sent before that: to the proxy */
+  char reason[CURL_ERROR_SIZE]; /* curl's words */
 } dm_http_request;
 
 /* In no list; NULL: out of memory. */
