@@ -191,9 +191,18 @@ describe("registry", function()
       .. '{"secondaryKey":"SECRET not base64"}}}',
     ["keys that are no object"] = '{"deviceId":"d","authentication":[]'
       .. ',"status":"enabled","capabilities":1}',
-    ["another type"] = '{"deviceId":"d","authentication":{"type":"selfSigned"}}',
-    ["a thumbprint"] = '{"deviceId":"d","authentication":{"x509Thumbprint":'
-      .. '{"primaryThumbprint":"' .. ("A"):rep(40) .. '"}}}',
+    ["an unknown type"] = '{"deviceId":"d","authentication":{"type":"SAS"}}',
+    ["selfSigned without a thumbprint"] =
+      '{"deviceId":"d","authentication":{"type":"selfSigned"}}',
+    ["a thumbprint of 41 digits"] = '{"deviceId":"d","authentication":{'
+      .. '"x509Thumbprint":{"primaryThumbprint":"' .. ("A"):rep(41) .. '"}}}',
+    ["a thumbprint that is not hexadecimal"] = '{"deviceId":"d","authentication":{'
+      .. '"x509Thumbprint":{"secondaryThumbprint":"' .. ("G"):rep(64) .. '"}}}',
+    ["a thumbprint of type sas"] = '{"deviceId":"d","authentication":{"type":"sas",'
+      .. '"x509Thumbprint":{"primaryThumbprint":"' .. ("A"):rep(40) .. '"}}}',
+    ["a key of type certificateAuthority"] = '{"deviceId":"d","authentication":{'
+      .. '"type":"certificateAuthority","symmetricKey":{"primaryKey":"'
+      .. 'MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="}}}',
     ["another status"] = '{"deviceId":"d","status":"off"}',
     ["a long reason"] = '{"deviceId":"d","statusReason":"' .. ("x"):rep(129) .. '"}',
     ["an edge device"] = '{"deviceId":"d","capabilities":{"iotEdge":true}}',

@@ -123,12 +123,20 @@ bool dm_authorise_service(dm_authority *a, dm_span token,
   return verify_policy(a, &sas, 0, segments, count, now, out);
 }
 
+static bool is_usable(const dm_identity *identity, dm_grant *out) {
+  if (identity == NULL) return refuse(out, "the identity is not registered");
+  if (!dm_identity_usable(identity))
+    return refuse(out, "the identity is disabled");
+  return true;
+}
+
 bool dm_authorise_device(dm_authority *a, dm_span token,
                          const dm_identity *identity, dm_span device,
                          dm_span module, int64_t now, dm_grant *out) {
   const dm_span segments[] = {DM_SPAN("devices"), device, DM_SPAN("modules"),
                               module};
   const dm_span none = {NULL, 0};
+  bool keyed = identity != NULL && identity->auth == DM_HUB_AUTH_SAS;
   int count = module.p != NULL ? 4 : 2;
   dm_sas sas;
   *out = (dm_grant){.why = ""};
@@ -138,13 +146,42 @@ bool dm_authorise_device(dm_authority *a, dm_span token,
     if (!verify_policy(a, &sas, DM_RIGHT_DEVICE_CONNECT, segments, count, now,
                        out))
       return false;
-  } else if (!verify(a, &sas, identity ? identity->primary : none,
-                     identity ? identity->secondary : none, segments, count,
-                     now, out)) {
+  } else if (!verify(a, &sas, keyed ? identity->primary : none,
+                     keyed ? identity->secondary : none, segments, count, now,
+                     out)) {
     return false;
   }
-  if (identity == NULL) return refuse(out, "the identity is not registered");
-  if (!dm_identity_usable(identity))
-    return refuse(out, "the identity is disabled");
-  return true;
+  return is_usable(identity, out);
+}
+
+/* Certificates */
+
+/* {device} or {device}/{module} */
+static bool is_name_of(const dm_certificate *c, const dm_identity *i) {
+  dm_span name = {c->name, c->name_length}, rest;
+  bool has_module = i->module.p != NULL;
+  if (!dm_span_equal(dm_text_cut(name, '/', &rest), i->device)) return false;
+  return has_module ? rest.p != NULL && dm_span_equal(rest, i->module)
+                    : rest.p == NULL;
+}
+
+static dm_key_slot slot_of_certificate(const dm_certificate *c,
+                                       const dm_identity *i) {
+  if (i->auth == DM_HUB_AUTH_SELF_SIGNED) {
+    if (dm_certificate_has(c, i->primary)) return DM_KEY_PRIMARY;
+    if (dm_certificate_has(c, i->secondary)) return DM_KEY_SECONDARY;
+  } else if (i->auth == DM_HUB_AUTH_AUTHORITY && c->trusted &&
+             is_name_of(c, i)) {
+    return DM_KEY_AUTHORITY;
+  }
+  return DM_KEY_NONE;
+}
+
+bool dm_authorise_certificate(const dm_certificate *c,
+                              const dm_identity *identity, dm_grant *out) {
+  *out = (dm_grant){.expiry = INT64_MAX, .why = ""};
+  if (identity != NULL) out->signer.slot = slot_of_certificate(c, identity);
+  if (identity != NULL && out->signer.slot == DM_KEY_NONE)
+    return refuse(out, "the certificate is not the identity's");
+  return is_usable(identity, out);
 }

@@ -1,5 +1,6 @@
-/* authorise.h -- who may do what: shared access policies, and tokens checked
-** against them and against the keys of an identity. Loop thread only.
+/* authorise.h -- who may do what: shared access policies, tokens checked against
+** them and against the keys of an identity, and certificates of devices. Loop
+** thread only.
 **
 ** An unknown policy or device and a wrong key take the same way and the same
 ** time. Reasons are for the log; a peer is told only "Unauthorized".
@@ -13,6 +14,7 @@
 #include "base/span.h"
 #include "hub/hub.h"
 #include "hub/identity.h"
+#include "net/tls_certificate.h"
 
 #pragma GCC visibility push(hidden)
 
@@ -53,6 +55,10 @@ bool dm_authorise_service(dm_authority *a, dm_span token,
 bool dm_authorise_device(dm_authority *a, dm_span token,
                          const dm_identity *identity, dm_span device,
                          dm_span module, int64_t now, dm_grant *out);
+
+/* The certificate that came with a CONNECT without a password. */
+bool dm_authorise_certificate(const dm_certificate *c,
+                              const dm_identity *identity, dm_grant *out);
 
 #pragma GCC visibility pop
 

@@ -152,7 +152,7 @@ static bool serve_http(dm_hub *h, dm_hub_listener *l, const char *host,
 }
 
 int dm_hub_listen(dm_hub *h, dm_hub_service service, const char *host, int port,
-                  dm_span cert_pem, dm_span key_pem, dm_err *e) {
+                  const dm_hub_tls *tls, dm_err *e) {
   if (h->stopping || h->closing) {
     dm_fail(e, DM_CLOSED, "hub: closed");
     return 0;
@@ -164,8 +164,8 @@ int dm_hub_listen(dm_hub *h, dm_hub_service service, const char *host, int port,
   }
   dm_hub_listener *l = &h->listener[h->listeners];
   *l = (dm_hub_listener){.hub = h};
-  if (cert_pem.n > 0) {
-    l->tls = dm_tls_server(cert_pem, key_pem, e);
+  if (tls->cert.n > 0) {
+    l->tls = dm_tls_server(tls->cert, tls->key, tls->client_ca, e);
     if (l->tls == NULL) return 0;
   }
   bool mqtt = service == DM_HUB_MQTT;

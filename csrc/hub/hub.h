@@ -86,21 +86,38 @@ dm_hub *dm_hub_new(dm_loop *loop, const dm_hub_options *o,
 
 typedef enum dm_hub_service { DM_HUB_MQTT, DM_HUB_HTTPS } dm_hub_service;
 
-/* Listen; cert_pem n 0: plain. Returns the port, 0 after an error. */
+typedef struct dm_hub_tls { /* PEM texts */
+  dm_span cert, key;        /* cert n 0: plain */
+  dm_span client_ca;        /* whose certificates devices may show; n 0: none */
+} dm_hub_tls;
+
+/* Listen. Returns the port, 0 after an error. */
 int dm_hub_listen(dm_hub *h, dm_hub_service service, const char *host, int port,
-                  dm_span cert_pem, dm_span key_pem, dm_err *e);
+                  const dm_hub_tls *tls, dm_err *e);
 
 /* Add a policy or replace it. False: there are DM_HUB_POLICIES, or no memory.
 ** A connection whose token was signed by a key that is gone is closed. */
 bool dm_hub_policy(dm_hub *h, dm_span name, dm_span primary, dm_span secondary,
                    unsigned rights);
 
-/* Add an identity or change its keys (base64) and status. Disabling closes its
-** connection and its modules'; so does a changed key, if the connection's token
-** was signed by the one that is gone. A module needs its device. */
+typedef enum dm_hub_auth { /* how an identity shows who it is */
+                           DM_HUB_AUTH_SAS, /* a token signed by one of its keys */
+                           DM_HUB_AUTH_SELF_SIGNED, /* a certificate with one of its thumbprints */
+                           DM_HUB_AUTH_AUTHORITY, /* a certificate in its name, by one we trust */
+                           DM_HUB_AUTH_NONE /* by the token of a policy alone */
+} dm_hub_auth;
+
+typedef struct dm_hub_identity {
+  dm_hub_auth auth;
+  dm_span primary, secondary; /* keys in base64, or thumbprints in hex; n 0 */
+  bool enabled;
+} dm_hub_identity;
+
+/* Add an identity, or change what it is. Disabling closes its connection and its
+** modules'; so does a changed key or thumbprint, if the connection was let in by
+** the one that is gone. A module needs its device. */
 dm_code dm_hub_put_identity(dm_hub *h, dm_span device, dm_span module,
-                            dm_span primary, dm_span secondary, bool enabled,
-                            dm_err *e);
+                            const dm_hub_identity *what, dm_err *e);
 
 /* Remove it, with the modules of a device, their connections and sessions.
 ** False: it is not there. */

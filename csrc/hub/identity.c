@@ -104,7 +104,8 @@ dm_identity *dm_identities_add(dm_identities *t, dm_span device, dm_span module,
   return i;
 }
 
-bool dm_identity_set_keys(dm_identity *i, dm_span primary, dm_span secondary) {
+bool dm_identity_set_keys(dm_identity *i, dm_hub_auth auth, dm_span primary,
+                          dm_span secondary) {
   dm_span first, second;
   if (!dm_secret_copy(&first, primary)) return false;
   if (!dm_secret_copy(&second, secondary)) {
@@ -113,6 +114,7 @@ bool dm_identity_set_keys(dm_identity *i, dm_span primary, dm_span secondary) {
   }
   dm_secret_release(&i->primary);
   dm_secret_release(&i->secondary);
+  i->auth = (uint8_t)auth;
   i->primary = first;
   i->secondary = second;
   return true;

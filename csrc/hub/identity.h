@@ -12,17 +12,19 @@
 #include "base/list.h"
 #include "base/span.h"
 #include "hub/filters.h"
+#include "hub/hub.h"
 
 #pragma GCC visibility push(hidden)
 
 struct dm_session;
 struct dm_policy;
 
-/* Which key a token was signed with. */
+/* Which key a token was signed with, or which thumbprint a certificate has. */
 typedef enum dm_key_slot {
   DM_KEY_NONE,
   DM_KEY_PRIMARY,
-  DM_KEY_SECONDARY
+  DM_KEY_SECONDARY,
+  DM_KEY_AUTHORITY /* a certificate by an authority that we trust */
 } dm_key_slot;
 
 typedef struct dm_signer {
@@ -34,7 +36,9 @@ typedef struct dm_identity {
   struct dm_identity *next; /* in its hash chain */
   uint64_t hash;
   dm_span device, module;     /* owned with the struct; module p NULL: none */
-  dm_span primary, secondary; /* owned: keys in base64; n 0: never verifies */
+  dm_span primary, secondary; /* owned: keys in base64, or thumbprints in hex;
+                              ** n 0: never verifies */
+  uint8_t auth;               /* dm_hub_auth: which of them */
   bool enabled;
   bool stored;      /* a session outlives its connection (clean session 0) */
   dm_signer signer; /* of the session's latest connection */
@@ -65,8 +69,9 @@ dm_identity *dm_identities_find(const dm_identities *t, dm_span device,
 dm_identity *dm_identities_add(dm_identities *t, dm_span device, dm_span module,
                                dm_identity *parent);
 
-/* Replace the keys. False: no memory, and nothing was changed. */
-bool dm_identity_set_keys(dm_identity *i, dm_span primary, dm_span secondary);
+/* Replace the keys or thumbprints. False: no memory, nothing was changed. */
+bool dm_identity_set_keys(dm_identity *i, dm_hub_auth auth, dm_span primary,
+                          dm_span secondary);
 
 /* Take it out and free it; it has no modules, session and calls. */
 void dm_identities_remove(dm_identities *t, dm_identity *i);

@@ -55,24 +55,31 @@ static dm_identity *get(dm_hub *h, dm_span device, dm_span module, dm_err *e) {
   return i;
 }
 
+/* Where what let the identity in is from now on; NONE: it is gone. */
+static dm_key_slot slot_after(const dm_identity *i,
+                              const dm_hub_identity *what) {
+  if (i->auth != what->auth) return DM_KEY_NONE;
+  if (i->signer.slot == DM_KEY_AUTHORITY) return DM_KEY_AUTHORITY;
+  return slot_among(i->signer.slot, i->primary, i->secondary, what->primary,
+                    what->secondary);
+}
+
 dm_code dm_hub_put_identity(dm_hub *h, dm_span device, dm_span module,
-                            dm_span primary, dm_span secondary, bool enabled,
-                            dm_err *e) {
+                            const dm_hub_identity *what, dm_err *e) {
   dm_identity *i = get(h, device, module, e);
   if (i == NULL) return DM_LIMIT_EXCEEDED;
-  dm_key_slot slot =
-      slot_among(i->signer.slot, i->primary, i->secondary, primary, secondary);
+  dm_key_slot slot = slot_after(i, what);
   bool signed_here = i->signer.slot != DM_KEY_NONE && i->signer.policy == NULL;
-  if (!dm_identity_set_keys(i, primary, secondary))
+  if (!dm_identity_set_keys(i, what->auth, what->primary, what->secondary))
     return dm_fail(e, DM_SYSTEM_ERROR, "put_identity: out of memory");
   if (signed_here && slot == DM_KEY_NONE) end_session(h, i);
   if (signed_here) i->signer.slot = slot;
-  if (i->enabled && !enabled) {
+  if (i->enabled && !what->enabled) {
     i->enabled = false;
     shut(h, i);
     shut_modules(h, i);
   }
-  i->enabled = enabled;
+  i->enabled = what->enabled;
   return DM_OK;
 }
 

@@ -42,23 +42,39 @@ static bool is_client_id(dm_span id, const dm_username *n) {
          dm_span_equal((dm_span){rest.p + 1, rest.n - 1}, n->module);
 }
 
+/* By the certificate in the place of a password. */
+static bool authorise_certificate(const dm_hub_listener *l, uint64_t connection,
+                                  newcomer *out) {
+  dm_certificate certificate;
+  if (dm_mqtt_server_certificate(l->mqtt, connection, &certificate))
+    return dm_authorise_certificate(&certificate, out->identity, &out->grant);
+  out->grant.why = "there is neither a password nor a certificate";
+  return false;
+}
+
+static bool authorise(dm_hub_listener *l, uint64_t connection,
+                      const dm_mqtt_connect *c, newcomer *out) {
+  dm_hub *h = l->hub;
+  int64_t now = dm_clock_wall(&h->loop->contract) / 1000;
+  out->identity =
+      dm_identities_find(&h->identities, out->name.device, out->name.module);
+  if (!c->has_password || c->password.n == 0)
+    return authorise_certificate(l, connection, out);
+  return dm_authorise_device(&h->authority, c->password, out->identity,
+                             out->name.device, out->name.module, now,
+                             &out->grant);
+}
+
 /* NULL: welcome; else why not. */
-static const char *check(dm_hub *h, const dm_mqtt_connect *c, newcomer *out) {
+static const char *check(dm_hub_listener *l, uint64_t connection,
+                         const dm_mqtt_connect *c, newcomer *out) {
   if (!c->has_username || !dm_username_parse(c->username, &out->name))
     return "the user name is not {host}/{device}[/{module}]/?api-version=...";
   if (!is_client_id(c->client_id, &out->name))
     return "the client id is not the identity in the user name";
-  if (!dm_authority_is_host(&h->authority, out->name.host))
+  if (!dm_authority_is_host(&l->hub->authority, out->name.host))
     return "the host in the user name is not this hub";
-  if (!c->has_password) return "there is no password";
-  int64_t now = dm_clock_wall(&h->loop->contract) / 1000;
-  out->identity =
-      dm_identities_find(&h->identities, out->name.device, out->name.module);
-  if (!dm_authorise_device(&h->authority, c->password, out->identity,
-                           out->name.device, out->name.module, now,
-                           &out->grant))
-    return out->grant.why;
-  return NULL;
+  return authorise(l, connection, c, out) ? NULL : out->grant.why;
 }
 
 /* A will is telemetry of the device's own, or it is none. */
@@ -170,7 +186,7 @@ static void on_connect(void *context, uint64_t connection,
   dm_hub_listener *l = context;
   dm_hub *h = l->hub;
   newcomer n = {.identity = NULL};
-  const char *why = check(h, c, &n);
+  const char *why = check(l, connection, c, &n);
   (void)tls;
   if (why != NULL || n.identity == NULL) {
     refuse(l, connection, NOT_AUTHORIZED, n.name.device, why);

@@ -49,7 +49,7 @@ static int l_hub_id(lua_State *L) {
   return 1;
 }
 
-/* hub:listen("mqtt"|"https", host, port[, cert_pem, key_pem]) -> port */
+/* hub:listen("mqtt"|"https", host, port[, cert, key[, client_ca]]) -> port */
 static int l_hub_listen(lua_State *L) {
   static const char *const services[] = {"mqtt", "https", NULL};
   dm_hub *h = open_hub(L);
@@ -57,9 +57,12 @@ static int l_hub_listen(lua_State *L) {
   const char *host = luaL_checkstring(L, 3);
   lua_Integer port = luaL_checkinteger(L, 4);
   luaL_argcheck(L, port >= 0 && port <= 65535, 4, "port out of range");
+  dm_hub_tls tls = {.cert = optional(L, 5),
+                    .key = optional(L, 6),
+                    .client_ca = optional(L, 7)};
   dm_err e;
   int bound = dm_hub_listen(h, service == 0 ? DM_HUB_MQTT : DM_HUB_HTTPS, host,
-                            (int)port, optional(L, 5), optional(L, 6), &e);
+                            (int)port, &tls, &e);
   if (bound == 0) return dm_bind_fail(L, &e);
   lua_pushinteger(L, bound);
   return 1;
@@ -97,14 +100,24 @@ static int l_hub_policy(lua_State *L) {
   return dm_bind_fail(L, &e);
 }
 
-/* hub:put_identity(device, module|nil, primary, secondary, enabled) */
+/* hub:put_identity(device, module|nil, auth, primary, secondary, enabled) */
 static int l_hub_put_identity(lua_State *L) {
+  static const char *const auths[] = {[DM_HUB_AUTH_SAS] = "sas",
+                                      [DM_HUB_AUTH_SELF_SIGNED] = "selfSigned",
+                                      [DM_HUB_AUTH_AUTHORITY] =
+                                          "certificateAuthority",
+                                      [DM_HUB_AUTH_NONE] = "none",
+                                      NULL};
   dm_hub *h = open_hub(L);
   dm_span device = dm_bind_span(L, 2), module = optional(L, 3);
-  dm_span primary = optional(L, 4), secondary = optional(L, 5);
+  dm_hub_identity what = {
+      .auth = (dm_hub_auth)luaL_checkoption(L, 4, NULL, auths),
+      .primary = optional(L, 5),
+      .secondary = optional(L, 6),
+      .enabled = lua_toboolean(L, 7),
+  };
   dm_err e;
-  if (dm_hub_put_identity(h, device, module, primary, secondary,
-                          lua_toboolean(L, 6), &e) != DM_OK)
+  if (dm_hub_put_identity(h, device, module, &what, &e) != DM_OK)
     return dm_bind_fail(L, &e);
   lua_pushboolean(L, true);
   return 1;

@@ -28,10 +28,8 @@ static dm_websocket_code close_code(const dm_err *why) {
 
 void dm_mqtt_peer_end(dm_mqtt_peer *c, const dm_err *why) {
   c->state = DM_MQTT_CLOSING;
-  if (c->websocket) {
-    dm_websocket_close(c->websocket, close_code(why));
-    dm_stream_push(c->stream);
-  }
+  if (c->websocket) dm_websocket_close(c->websocket, close_code(why));
+  if (c->websocket || !why) dm_stream_push(c->stream);
   dm_stream_abort(c->stream, why);
 }
 
@@ -279,6 +277,12 @@ bool dm_mqtt_server_peer(const dm_mqtt_server *s, uint64_t connection,
                          char *text, size_t size) {
   const dm_mqtt_peer *c = dm_ids_get(&s->peers, connection);
   return c && dm_stream_peer(c->stream, text, size);
+}
+
+bool dm_mqtt_server_certificate(const dm_mqtt_server *s, uint64_t connection,
+                                dm_certificate *out) {
+  const dm_mqtt_peer *c = dm_ids_get(&s->peers, connection);
+  return c && dm_stream_certificate(c->stream, out);
 }
 
 void dm_mqtt_server_stop(dm_mqtt_server *s) {

@@ -17,6 +17,7 @@
 #include "net/http_server.h"
 #include "net/loop.h"
 #include "net/stream.h"
+#include "net/tls_certificate.h"
 #include "proto/mqtt_packet.h"
 
 #pragma GCC visibility push(hidden)
@@ -72,6 +73,10 @@ bool dm_mqtt_server_upgrade(dm_mqtt_server *s, dm_http_server *http,
 /* "1.2.3.4:5"; false: the connection is gone, or no room. */
 bool dm_mqtt_server_peer(const dm_mqtt_server *s, uint64_t connection,
                          char *text, size_t size);
+
+/* The certificate that the client has shown; false: none, or it is gone. */
+bool dm_mqtt_server_certificate(const dm_mqtt_server *s, uint64_t connection,
+                                dm_certificate *out);
 
 /* CONNACK 0; 'user' (not NULL) comes with every later event. False: gone. */
 bool dm_mqtt_server_accept(dm_mqtt_server *s, uint64_t connection, void *user,

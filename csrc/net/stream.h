@@ -19,7 +19,7 @@
 #pragma GCC visibility push(hidden)
 
 typedef struct dm_stream dm_stream;
-struct dm_certificate; /* tls_certificate.h */
+struct dm_certificate;        /* tls_certificate.h */
 typedef struct dm_tls dm_tls; /* a shared context of certificates and rules */
 
 typedef struct dm_stream_events {

@@ -233,7 +233,7 @@ describe("a token", function()
   end)
 
   it("44 opens nothing without a key in the registry", function()
-    hub.state.plane:put_identity("bare", nil, "", "", true)
+    hub.state.plane:put_identity("bare", nil, "sas", "", "", true)
     for _, bytes in ipairs { "", ("\0"):rep(32) } do
       local token = tokens.make { bytes = bytes, resource = "localhost/devices/bare" }
       assert.equal(REFUSED, tokens.connack(hub, "bare", token))

@@ -119,7 +119,7 @@ describe("tokens", function()
   end)
 
   it("E06 signed with nothing verify against no key", function()
-    hub.state.plane:put_identity("bare", nil, "", "", true)
+    hub.state.plane:put_identity("bare", nil, "sas", "", "", true)
     hub.state.plane:policy("bare", "", "", { "ServiceConnect", "DeviceConnect" })
     for _, bytes in ipairs { "", ("\0"):rep(32), ("\0"):rep(64) } do
       for _, id in ipairs { "bare", "unknown" } do

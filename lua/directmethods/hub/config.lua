@@ -15,6 +15,10 @@ local M = {}
 ---@field tls boolean|{ cert: string, key: string, ca: string? }|nil default true: a
 ---  certificate authority of its own. false: plain TCP. cert, key, ca: PEM text or
 ---  paths; ca is what its clients trust (default: the system's)
+---@field x509_ca string? PEM text or path: the authority, or authorities, whose
+---  certificates devices of authentication certificateAuthority show; needs tls
+---@field dev_keys boolean? policies and devices that are given no keys get the same,
+---  published ones, so that connection strings stay the same; on loopback alone
 ---@field insecure boolean? allow plain TCP beyond loopback; default false
 ---@field contract "2017"|"2019"|nil for all, whatever their api-version: payloads to
 ---  8,192 bytes and response time-outs 1 to 3600 s, or 131,072 bytes and 5 to 300 s;
@@ -108,6 +112,8 @@ local SPEC = {
       ca = { "string" },
     },
   },
+  x509_ca = { "string" },
+  dev_keys = { "boolean", default = false },
   insecure = { "boolean", default = false },
   contract = { "string", choices = { "2017", "2019" } },
   api_version_optional = { "boolean", default = false },
@@ -134,17 +140,16 @@ local function is_loopback(host)
 end
 
 -- What should be a path may be a key by mistake: it is not repeated.
-local function read_pem(tls, name)
-  local value = tls[name]
+local function read_pem(value, option)
   if not value or value:find("-----BEGIN", 1, true) then return value end
   local file, why = io.open(value, "rb")
   if not file then
-    fail("tls." .. name, "cannot be read: " .. why:sub(#value + 3), LEVEL + 1)
+    fail(option, "cannot be read: " .. why:sub(#value + 3), LEVEL + 1)
   end
   local text = file:read("a")
   file:close()
   if not text or not text:find("-----BEGIN", 1, true) then
-    fail("tls." .. name, "must be PEM text or the path of a PEM file", LEVEL + 1)
+    fail(option, "must be PEM text or the path of a PEM file", LEVEL + 1)
   end
   return text
 end
@@ -153,14 +158,21 @@ local function read_tls(config)
   local tls = config.tls
   if type(tls) == "table" then
     config.tls = {
-      cert = read_pem(tls, "cert"),
-      key = read_pem(tls, "key"),
-      ca = read_pem(tls, "ca"),
+      cert = read_pem(tls.cert, "tls.cert"),
+      key = read_pem(tls.key, "tls.key"),
+      ca = read_pem(tls.ca, "tls.ca"),
     }
   elseif not tls and not config.insecure and not is_loopback(config.host) then
     fail("host", "must be a loopback address when tls is false, or else set "
       .. "insecure = true: tokens and payloads would cross the network in the clear")
   end
+end
+
+local function read_x509_ca(config)
+  if config.x509_ca and not config.tls then
+    fail("x509_ca", "needs tls: without it nobody shows a certificate")
+  end
+  config.x509_ca = read_pem(config.x509_ca, "x509_ca")
 end
 
 local function unique(names)
@@ -180,7 +192,12 @@ end
 ---@return table config with `hostnames`, all names that clients may call it by
 function M.read(opts)
   local config = options.check(opts, SPEC, WHAT, 1)
+  if config.dev_keys and not is_loopback(config.host) then
+    fail("dev_keys", "must not be set when host is not a loopback address: everybody "
+      .. "knows these keys", LEVEL - 1)
+  end
   read_tls(config)
+  read_x509_ca(config)
   config.hostnames = unique { config.hostname, table.unpack(config.aliases) }
   return config
 end

@@ -7,6 +7,9 @@ local options = require "directmethods.options"
 local M = {}
 
 local KEY_BYTES = 32 -- of a key made here
+-- The published keys of hubs with dev_keys.
+local DEV_PRIMARY = "ZGlyZWN0bWV0aG9kcyBwdWJsaWMga2V5OiBmaXJzdCE="
+local DEV_SECONDARY = "ZGlyZWN0bWV0aG9kcyBwdWJsaWMga2V5OiBzZWNvbmQ="
 local KEY_MIN, KEY_MAX = 16, 64 -- bytes of a key that is given
 local REASON_MAX = 128 -- characters
 local NEVER = "0001-01-01T00:00:00"
@@ -28,9 +31,27 @@ function M.wrong_key(key)
   return ("must be base64 of %d to %d bytes"):format(KEY_MIN, KEY_MAX)
 end
 
----@return string key random, base64
-function M.new_key()
-  return core.base64_encode(core.random(KEY_BYTES))
+local SHA1_DIGITS, SHA256_DIGITS = 40, 64
+
+--- The rule that a thumbprint breaks, or nil.
+---@param thumbprint any
+---@return string?
+function M.wrong_thumbprint(thumbprint)
+  if type(thumbprint) == "string" and thumbprint:find("^%x+$")
+    and (#thumbprint == SHA1_DIGITS or #thumbprint == SHA256_DIGITS) then
+    return nil
+  end
+  return "must be 40 (SHA-1) or 64 (SHA-256) hexadecimal digits"
+end
+
+--- Two keys, base64: random, or the published ones.
+---@param dev boolean
+---@return string primary
+---@return string secondary
+function M.new_keys(dev)
+  if dev then return DEV_PRIMARY, DEV_SECONDARY end
+  return core.base64_encode(core.random(KEY_BYTES)),
+    core.base64_encode(core.random(KEY_BYTES))
 end
 
 -- Reading ------------------------------------------------------------------
@@ -49,25 +70,48 @@ local function refuse(rule)
   error({ rule = rule }, 0)
 end
 
-local function read_key(keys, name)
-  local key = member(keys, name, "string")
-  local wrong = key and M.wrong_key(key)
-  if wrong then refuse(("'%s' %s"):format(name, wrong)) end
-  return key
+-- Two members of one: nil where absent, null or "".
+local function read_pair(authentication, name, primary, secondary, rule)
+  local pair = member(authentication, name, "table") or {}
+  local values = {}
+  for i, each in ipairs { primary, secondary } do
+    values[i] = member(pair, each, "string")
+    local wrong = values[i] and rule(values[i])
+    if wrong then refuse(("'%s' %s"):format(each, wrong)) end
+  end
+  return values[1], values[2]
+end
+
+--- The values of authentication.type.
+---@type string[]
+M.AUTHENTICATIONS = { "sas", "selfSigned", "certificateAuthority", "none" }
+
+local IS_AUTHENTICATION = {}
+for _, name in ipairs(M.AUTHENTICATIONS) do IS_AUTHENTICATION[name] = true end
+
+-- A type that is not told follows from what is there.
+local function read_type(authentication, has_keys, has_thumbprints)
+  local auth = member(authentication, "type", "string")
+    or (has_thumbprints and "selfSigned" or "sas")
+  if not IS_AUTHENTICATION[auth] then
+    refuse("'type' must be one of: " .. table.concat(M.AUTHENTICATIONS, ", "))
+  elseif auth ~= "selfSigned" and has_thumbprints then
+    refuse("'x509Thumbprint' is for the authentication type selfSigned")
+  elseif auth ~= "sas" and has_keys then
+    refuse("'symmetricKey' is for the authentication type sas")
+  end
+  return auth
 end
 
 local function read_authentication(document, fields)
   local authentication = member(document, "authentication", "table")
   if not authentication then return end
-  local kind = member(authentication, "type", "string") or "sas"
-  local thumbprints = member(authentication, "x509Thumbprint", "table") or {}
-  if kind ~= "sas" or member(thumbprints, "primaryThumbprint", "string")
-    or member(thumbprints, "secondaryThumbprint", "string") then
-    refuse("the authentication type must be sas: this hub knows symmetric keys alone")
-  end
-  local keys = member(authentication, "symmetricKey", "table") or {}
-  fields.primary_key = read_key(keys, "primaryKey")
-  fields.secondary_key = read_key(keys, "secondaryKey")
+  fields.primary_key, fields.secondary_key = read_pair(authentication,
+    "symmetricKey", "primaryKey", "secondaryKey", M.wrong_key)
+  fields.primary_thumbprint, fields.secondary_thumbprint = read_pair(authentication,
+    "x509Thumbprint", "primaryThumbprint", "secondaryThumbprint", M.wrong_thumbprint)
+  fields.auth = read_type(authentication, fields.primary_key or fields.secondary_key,
+    fields.primary_thumbprint or fields.secondary_thumbprint)
 end
 
 local function read_status(document, fields)
@@ -102,9 +146,9 @@ local function read_members(document, device_id, module_id)
   return fields
 end
 
---- What a registry document asks for: primary_key, secondary_key, enabled,
--- status_reason, each nil when it is absent, null or "". Nil and the broken rule:
--- it is none.
+--- What a registry document asks for: auth, primary_key, secondary_key,
+-- primary_thumbprint, secondary_thumbprint, enabled, status_reason, each nil when it
+-- is absent, null or "". Nil and the broken rule: it is none.
 ---@param document any decoded
 ---@param device_id string that it must be for
 ---@param module_id string?
@@ -132,7 +176,8 @@ function M.time_text(seconds)
     .. (".%07dZ"):format(math.floor(ticks % TICK))
 end
 
---- What documents tell of an identity, as texts; `reason` and `module` may be nil.
+--- What documents tell of an identity, as texts; `reason`, `module`, keys and
+-- thumbprints may be nil.
 ---@param record directmethods.IdentityRecord
 ---@param connection { connected: boolean, changed: number?, active: number? } with
 ---  the unix times of the last connect or disconnect, and of the last message
@@ -149,8 +194,11 @@ function M.facts(record, connection)
     status = record.enabled and "enabled" or "disabled",
     reason = record.status_reason,
     status_time = record.status_time or NEVER,
+    auth = record.auth,
     primary = record.primary_key,
     secondary = record.secondary_key,
+    thumbprint = record.primary_thumbprint,
+    second_thumbprint = record.secondary_thumbprint,
   }
 end
 
@@ -158,8 +206,8 @@ local COMMON_HEAD = [["generationId":$generation,"etag":$etag,]]
   .. [["connectionState":$connection,]]
 local COMMON_TAIL = [["lastActivityTime":$active_time,"cloudToDeviceMessageCount":0,]]
   .. [["authentication":{"symmetricKey":{"primaryKey":$primary,]]
-  .. [["secondaryKey":$secondary},"x509Thumbprint":{"primaryThumbprint":null,]]
-  .. [["secondaryThumbprint":null},"type":"sas"}]]
+  .. [["secondaryKey":$secondary},"x509Thumbprint":{"primaryThumbprint":$thumbprint,]]
+  .. [["secondaryThumbprint":$second_thumbprint},"type":$auth}]]
 
 local DEVICE = [[{"deviceId":$device,]] .. COMMON_HEAD
   .. [["status":$status,"statusReason":$reason,]]
@@ -174,7 +222,10 @@ local MODULE = [[{"moduleId":$module,"managedBy":null,"deviceId":$device,]]
 ---@param facts table<string, string> of M.facts
 ---@return string json
 function M.write(facts)
-  local values = { reason = "null" }
+  local values = {
+    reason = "null", primary = "null", secondary = "null",
+    thumbprint = "null", second_thumbprint = "null",
+  }
   for name, value in pairs(facts) do values[name] = json.encode(value) end
   return ((facts.module and MODULE or DEVICE):gsub("%$([%a_]+)", values))
 end

@@ -81,29 +81,29 @@ function EVENTS.closed(state)
   state.waiting = {}
 end
 
-local function add_policies(state)
+local function add_policies(state, dev_keys)
   for _, policy in ipairs(POLICIES) do
-    local primary = identity.new_key()
+    local primary, secondary = identity.new_keys(dev_keys)
     state.policies[policy[1]] = primary
-    state.plane:policy(policy[1], primary, identity.new_key(),
+    state.plane:policy(policy[1], primary, secondary,
       table.move(policy, 2, #policy, 1, {}))
   end
 end
 
-local function make(plane, ca)
+local function make(plane, config, ca)
   local store = stores.new()
   local state = {
     plane = plane,
     open = true,
     gone = false,
     store = store,
-    registry = registry.new(store, plane),
+    registry = registry.new(store, plane, config.dev_keys),
     policies = {},
     ports = {},
     ca = ca,
     waiting = {},
   }
-  add_policies(state)
+  add_policies(state, config.dev_keys)
   task.objects[plane:id()] = function(event, ...)
     EVENTS[event](state, ...)
   end
@@ -116,7 +116,7 @@ local function listen(state, config, tls)
   for _, listener in ipairs(LISTENERS) do
     local service, option = table.unpack(listener)
     local port, name, message = state.plane:listen(service, config.host, config[option],
-      tls.cert, tls.key)
+      tls.cert, tls.key, config.x509_ca)
     if not port then
       return nil, errors.new { name = name, message = option .. ": " .. message }
     end
@@ -133,7 +133,7 @@ end
 function M.start(config, tls)
   local plane, name, message = require "directmethods.hub_core".hub(core.loop, config)
   if not plane then return nil, errors.new { name = name, message = message } end
-  local state = make(plane, tls.ca)
+  local state = make(plane, config, tls.ca)
   local ok, err = listen(state, config, tls)
   if ok then return state end
   M.close(state)

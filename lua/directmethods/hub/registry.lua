@@ -59,11 +59,12 @@ local ROOM = "The hub has no room for another identity."
 local Registry = {}
 Registry.__index = Registry
 
---- `plane` is the C hub.
-function M.new(store, plane)
+--- `plane` is the C hub; dev_keys: who is given no keys gets the published ones.
+function M.new(store, plane, dev_keys)
   return setmetatable({
     store = store,
     plane = plane,
+    dev_keys = dev_keys,
     changes = ETAG_START + string.unpack("I3", core.random(3)),
     generation = 0,
   }, Registry)
@@ -103,32 +104,52 @@ local function next_etag(self)
   return core.base64_encode(tostring(self.changes))
 end
 
+-- How the identity of a new record shows who it is.
+local function merge_authentication(self, record, fields, old)
+  record.auth = fields.auth or old.auth or "sas"
+  if record.auth == "sas" then
+    local primary, secondary = identity.new_keys(self.dev_keys)
+    record.primary_key = fields.primary_key or old.primary_key or primary
+    record.secondary_key = fields.secondary_key or old.secondary_key or secondary
+  elseif record.auth == "selfSigned" then
+    -- both are replaced: a certificate must be able to lose its right
+    local told = fields.primary_thumbprint or fields.secondary_thumbprint
+    local from = told and fields or old
+    record.primary_thumbprint = from.primary_thumbprint
+    record.secondary_thumbprint = from.secondary_thumbprint
+  end
+  return record
+end
+
 -- A new record of what is asked for and, for the rest, of the old record.
 local function merge(self, device_id, module_id, fields, old)
   local enabled, was = fields.enabled, old.enabled ~= false
   if enabled == nil then enabled = was end
   local since = old.status_time
   if old.etag and enabled ~= was then since = identity.time_text(core.time()) end
-  return {
+  return merge_authentication(self, {
     device_id = device_id,
     module_id = module_id,
-    primary_key = fields.primary_key or old.primary_key or identity.new_key(),
-    secondary_key = fields.secondary_key or old.secondary_key or identity.new_key(),
     enabled = enabled,
     status_reason = fields.status_reason,
     status_time = since,
     etag = next_etag(self),
     generation_id = old.generation_id or next_generation(self),
-  }
+  }, fields, old)
 end
 
 local function tell_plane(self, record)
-  return self.plane:put_identity(record.device_id, record.module_id,
-    record.primary_key, record.secondary_key, record.enabled)
+  return self.plane:put_identity(record.device_id, record.module_id, record.auth,
+    record.primary_key or record.primary_thumbprint,
+    record.secondary_key or record.secondary_thumbprint, record.enabled)
 end
 
 -- Into the store first: what cannot be kept lets nobody in.
 local function put(self, record, old)
+  if record.auth == "selfSigned" and not record.primary_thumbprint
+    and not record.secondary_thumbprint then
+    return nil, M.problem("ArgumentInvalid", "'x509Thumbprint' holds no thumbprint")
+  end
   local kept, err = self.store:put(record)
   if not kept then return nil, M.unavailable(err) end
   local ok, name = tell_plane(self, record)

@@ -25,8 +25,11 @@ local M = {}
 ---@class directmethods.IdentityRecord
 ---@field device_id string
 ---@field module_id string?     nil: a device
----@field primary_key string    base64
----@field secondary_key string  base64
+---@field auth "sas"|"selfSigned"|"certificateAuthority"|"none"
+---@field primary_key string?   base64; of auth sas alone, there always
+---@field secondary_key string?
+---@field primary_thumbprint string?  hexadecimal; of auth selfSigned, one or both
+---@field secondary_thumbprint string?
 ---@field enabled boolean
 ---@field status_reason string?
 ---@field status_time string?   when the status last changed; nil: never

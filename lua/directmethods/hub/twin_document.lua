@@ -184,8 +184,9 @@ end
 local DOCUMENT = [[{"deviceId":$device$module,"etag":$etag,"deviceEtag":$device_etag,]]
   .. [["status":$status,"statusReason":$reason,"statusUpdateTime":$status_time,]]
   .. [["connectionState":$connection,"lastActivityTime":$active_time,]]
-  .. [["cloudToDeviceMessageCount":0,"authenticationType":"sas",]]
-  .. [["x509Thumbprint":{"primaryThumbprint":null,"secondaryThumbprint":null},]]
+  .. [["cloudToDeviceMessageCount":0,"authenticationType":$auth,]]
+  .. [["x509Thumbprint":{"primaryThumbprint":$thumbprint,]]
+  .. [["secondaryThumbprint":$second_thumbprint},]]
   .. [["modelId":"","version":$version,"tags":$tags,]]
   .. [["properties":{"desired":$desired,"reported":$reported},]]
   .. [["capabilities":{"iotEdge":false}}]]
@@ -201,6 +202,9 @@ function M.for_service(twin, facts)
     device_etag = facts.etag,
     status = facts.status,
     reason = facts.reason or json.null,
+    auth = facts.auth,
+    thumbprint = facts.thumbprint or json.null,
+    second_thumbprint = facts.second_thumbprint or json.null,
     status_time = facts.status_time,
     connection = facts.connection,
     active_time = facts.active_time,
