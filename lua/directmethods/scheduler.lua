@@ -114,6 +114,14 @@ function M.current(what)
   return nil
 end
 
+-- A timer for a wait; without memory for it there is no wait, and no operation.
+local function limit_timer(seconds, cancel)
+  local ok, timer = pcall(core.timer, seconds)
+  if ok then return timer end
+  if cancel then cancel() end
+  error(timer, 0)
+end
+
 --- Wait until the operation `id` finishes; its event's name and values.
 -- After `timeout` seconds, `cancel` is called and nil, err returned. When the
 -- task is cancelled, `cancel` is called and the wait does not return.
@@ -123,11 +131,11 @@ end
 function M.wait(id, cancel, timeout)
   local task = M.current("wait")
   local waiter = { id = id, task = task, cancel = cancel }
-  state.waiting[id] = waiter
   if timeout then
-    waiter.timer = core.timer(timeout)
+    waiter.timer = limit_timer(timeout, cancel)
     state.waiting[waiter.timer] = waiter
   end
+  state.waiting[id] = waiter
   if not task then
     M.drive(function() return waiter.done end)
   elseif task.cancelling then
