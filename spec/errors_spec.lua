@@ -184,7 +184,42 @@ describe("errors.codes", function()
       assert.matches("[%.%)]$", entry.remedy)
       assert.equal("boolean", type(entry.retriable))
     end
-    assert.is_true(count > 50)
+    assert.is_true(count > 80)
+  end)
+
+  it("has each name once", function()
+    local seen = {}
+    for code, entry in pairs(errors.codes) do
+      assert.is_nil(seen[entry.name], entry.name .. " " .. code)
+      seen[entry.name] = true
+    end
+    for name, entry in pairs(errors.names) do
+      assert.is_nil(seen[name])
+      assert.matches("%.$", entry.cause)
+      assert.matches("%.$", entry.remedy)
+    end
+  end)
+
+  it("has all names that C reports", function()
+    local file <close> = assert(io.open("csrc/base/err.h"))
+    local count = 0
+    for name in file:read("a"):gmatch('X%([%u_]+, "(%a+)"') do
+      if name ~= "OK" then
+        count = count + 1
+        assert.is_truthy(errors.names[name], name)
+      end
+    end
+    assert.is_true(count > 5)
+  end)
+
+  it("has all codes that the hub answers", function()
+    local file <close> = assert(io.open("csrc/hub/errors.h"))
+    local count = 0
+    for code, name in file:read("a"):gmatch('X%([%u_]+, (%d+), "(%a+)"') do
+      count = count + 1
+      assert.equal(name, errors.codes[tonumber(code)].name)
+    end
+    assert.is_true(count > 10)
   end)
 
   it("has the codes of direct methods", function()

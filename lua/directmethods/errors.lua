@@ -28,6 +28,10 @@ end
 ---@type table<integer, directmethods.ErrorCode>
 M.codes = codes
 
+--- Our own names, which have no code: `errors.names.Timeout`.
+---@type table<string, { cause: string, remedy: string }>
+M.names = require "directmethods.error_names"
+
 local by_name = {}
 for _, entry in pairs(codes) do by_name[entry.name] = entry end
 

@@ -5,6 +5,7 @@ local M = {}
 
 local COMMANDS = {
   { "hub", "run a local hub until SIGINT or SIGTERM" },
+  { "explain", "say what an error code means and what helps" },
 }
 
 local USAGE_ERROR = 2 -- exit status
@@ -19,7 +20,7 @@ local function help()
     "Commands:",
   }
   for _, command in ipairs(COMMANDS) do
-    lines[#lines + 1] = ("  %-6s %s"):format(command[1], command[2])
+    lines[#lines + 1] = ("  %-8s %s"):format(command[1], command[2])
   end
   lines[#lines + 1] = ""
   lines[#lines + 1] = "`directmethods COMMAND --help` shows the options of a command."
