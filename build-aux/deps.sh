@@ -57,7 +57,8 @@ need_build() {
     MQTTAsync.h=libpaho-mqtt-dev curl/curl.h=libcurl4-openssl-dev \
     openssl/ssl.h=libssl-dev llhttp.h=node-llhttp wslay/wslay.h=libwslay-dev
   [ -n "$LLHTTP_LIBS" ] || need_headers llhttp.c=node-llhttp
-  need_modules cjson=lua-cjson openssl=lua-luaossl argparse=lua-argparse
+  need_modules cjson=lua-cjson openssl=lua-luaossl argparse=lua-argparse \
+    lpeg=lua-lpeg
 }
 
 need_test() {
