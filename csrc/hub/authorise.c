@@ -146,9 +146,9 @@ bool dm_authorise_device(dm_authority *a, dm_span token,
     if (!verify_policy(a, &sas, DM_RIGHT_DEVICE_CONNECT, segments, count, now,
                        out))
       return false;
-  } else if (!verify(a, &sas, keyed ? identity->primary : none,
-                     keyed ? identity->secondary : none, segments, count, now,
-                     out)) {
+  } else if (!verify(a, &sas, keyed ? dm_identity_primary(identity) : none,
+                     keyed ? dm_identity_secondary(identity) : none, segments,
+                     count, now, out)) {
     return false;
   }
   return is_usable(identity, out);
@@ -159,17 +159,19 @@ bool dm_authorise_device(dm_authority *a, dm_span token,
 /* {device} or {device}/{module} */
 static bool is_name_of(const dm_certificate *c, const dm_identity *i) {
   dm_span name = {c->name, c->name_length}, rest;
-  bool has_module = i->module.p != NULL;
-  if (!dm_span_equal(dm_text_cut(name, '/', &rest), i->device)) return false;
-  return has_module ? rest.p != NULL && dm_span_equal(rest, i->module)
-                    : rest.p == NULL;
+  dm_span module = dm_identity_module(i);
+  if (!dm_span_equal(dm_text_cut(name, '/', &rest), dm_identity_device(i)))
+    return false;
+  return module.p != NULL ? rest.p != NULL && dm_span_equal(rest, module)
+                          : rest.p == NULL;
 }
 
 static dm_key_slot slot_of_certificate(const dm_certificate *c,
                                        const dm_identity *i) {
   if (i->auth == DM_HUB_AUTH_SELF_SIGNED) {
-    if (dm_certificate_has(c, i->primary)) return DM_KEY_PRIMARY;
-    if (dm_certificate_has(c, i->secondary)) return DM_KEY_SECONDARY;
+    if (dm_certificate_has(c, dm_identity_primary(i))) return DM_KEY_PRIMARY;
+    if (dm_certificate_has(c, dm_identity_secondary(i)))
+      return DM_KEY_SECONDARY;
   } else if (i->auth == DM_HUB_AUTH_AUTHORITY && c->trusted &&
              is_name_of(c, i)) {
     return DM_KEY_AUTHORITY;

@@ -43,10 +43,11 @@ static void report(dm_hub *h, dm_hub_call *call, uint64_t started) {
 
 /* What is known of the call before it ends; 'name' is room for its method. */
 static dm_hub_call describe(const dm_exchange *x, char *name) {
+  const dm_identity *i = x->identity;
   memcpy(name, x->method, x->method_length);
   return (dm_hub_call){
-      .device = x->identity != NULL ? x->identity->device : x->device,
-      .module = x->identity != NULL ? x->identity->module : x->module,
+      .device = i != NULL ? dm_identity_device(i) : x->device,
+      .module = i != NULL ? dm_identity_module(i) : x->module,
       .method = {name, x->method_length},
   };
 }

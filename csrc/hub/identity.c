@@ -1,9 +1,8 @@
 /* identity.c -- see identity.h. Loop thread only. */
 #include "hub/identity.h"
 
+#include <openssl/crypto.h>
 #include <stdlib.h>
-
-#include "hub/secret.h"
 
 enum { CHAINS = 16 }; /* hash chains of the first identity */
 
@@ -13,16 +12,16 @@ static uint64_t mix(uint64_t h, dm_span s) {
   return h ^ h >> 29;
 }
 
-static uint64_t hash_of(const dm_identities *t, dm_span device,
+static uint32_t hash_of(const dm_identities *t, dm_span device,
                         dm_span module) {
   uint64_t h = mix(t->seed, device);
   if (module.p != NULL) h = mix(h * 0x9e3779b97f4a7c15u + 1, module);
-  return (h ^ h >> 32) * 0xff51afd7ed558ccdu;
+  return (uint32_t)(((h ^ h >> 32) * 0xff51afd7ed558ccdu) >> 32);
 }
 
 static dm_identity **chain_of(dm_identity **chain, size_t chains,
-                              uint64_t hash) {
-  return &chain[(size_t)(hash >> 32) & (chains - 1)];
+                              uint32_t hash) {
+  return &chain[hash & (chains - 1)];
 }
 
 static bool grow(dm_identities *t) {
@@ -45,9 +44,14 @@ static bool grow(dm_identities *t) {
   return true;
 }
 
+static void release_keys(dm_identity *i) {
+  if (i->keys == NULL) return;
+  OPENSSL_cleanse(i->keys, (size_t)i->primary_n + i->secondary_n);
+  free(i->keys);
+}
+
 static void release(dm_identity *i) {
-  dm_secret_release(&i->primary);
-  dm_secret_release(&i->secondary);
+  release_keys(i);
   dm_filters_clear(&i->filters);
   free(i);
 }
@@ -71,26 +75,25 @@ void dm_identities_clear(dm_identities *t) {
 dm_identity *dm_identities_find(const dm_identities *t, dm_span device,
                                 dm_span module) {
   if (t->chains == 0) return NULL;
-  uint64_t hash = hash_of(t, device, module);
+  uint32_t hash = hash_of(t, device, module);
   dm_identity *i = *chain_of(t->chain, t->chains, hash);
-  while (i != NULL && (i->hash != hash || !dm_span_equal(i->device, device) ||
-                       !dm_span_equal(i->module, module)))
+  while (i != NULL &&
+         (i->hash != hash || !dm_span_equal(dm_identity_device(i), device) ||
+          !dm_span_equal(dm_identity_module(i), module)))
     i = i->next;
   return i;
 }
 
 dm_identity *dm_identities_add(dm_identities *t, dm_span device, dm_span module,
                                dm_identity *parent) {
+  if (device.n > UINT8_MAX || module.n > UINT8_MAX) return NULL;
   if (t->count >= t->limit || !grow(t)) return NULL;
   dm_identity *i = calloc(1, sizeof *i + device.n + module.n);
   if (i == NULL) return NULL;
-  char *text = (char *)(i + 1);
-  memcpy(text, device.p, device.n);
-  i->device = (dm_span){text, device.n};
-  if (module.p != NULL) {
-    memcpy(text + device.n, module.p, module.n);
-    i->module = (dm_span){text + device.n, module.n};
-  }
+  memcpy(i->ids, device.p, device.n);
+  if (module.n > 0) memcpy(i->ids + device.n, module.p, module.n);
+  i->device_n = (uint8_t)device.n;
+  i->module_n = (uint8_t)module.n;
   i->hash = hash_of(t, device, module);
   i->parent = parent;
   dm_list_init(&i->waiting);
@@ -106,17 +109,16 @@ dm_identity *dm_identities_add(dm_identities *t, dm_span device, dm_span module,
 
 bool dm_identity_set_keys(dm_identity *i, dm_hub_auth auth, dm_span primary,
                           dm_span secondary) {
-  dm_span first, second;
-  if (!dm_secret_copy(&first, primary)) return false;
-  if (!dm_secret_copy(&second, secondary)) {
-    dm_secret_release(&first);
-    return false;
-  }
-  dm_secret_release(&i->primary);
-  dm_secret_release(&i->secondary);
+  if (primary.n > UINT8_MAX || secondary.n > UINT8_MAX) return false;
+  char *keys = malloc(primary.n + secondary.n + 1); /* not of 0 bytes */
+  if (keys == NULL) return false;
+  if (primary.n > 0) memcpy(keys, primary.p, primary.n);
+  if (secondary.n > 0) memcpy(keys + primary.n, secondary.p, secondary.n);
+  release_keys(i);
+  i->keys = keys;
+  i->primary_n = (uint8_t)primary.n;
+  i->secondary_n = (uint8_t)secondary.n;
   i->auth = (uint8_t)auth;
-  i->primary = first;
-  i->secondary = second;
   return true;
 }
 
@@ -138,7 +140,7 @@ bool dm_identity_usable(const dm_identity *i) {
 dm_identity *dm_identities_next(const dm_identities *t, const dm_identity *i) {
   if (i != NULL && i->next != NULL) return i->next;
   size_t n = 0;
-  if (i != NULL) n = ((size_t)(i->hash >> 32) & (t->chains - 1)) + 1;
+  if (i != NULL) n = (i->hash & (t->chains - 1)) + 1;
   while (n < t->chains && t->chain[n] == NULL)
     n++;
   return n < t->chains ? t->chain[n] : NULL;

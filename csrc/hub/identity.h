@@ -32,25 +32,47 @@ typedef struct dm_signer {
   dm_key_slot slot;
 } dm_signer;
 
+/* There may be hundreds of thousands: with keys of 32 bytes and an id of 16, one
+** takes less than 300 bytes, its part of the chains included. */
 typedef struct dm_identity {
-  struct dm_identity *next; /* in its hash chain */
-  uint64_t hash;
-  dm_span device, module;     /* owned with the struct; module p NULL: none */
-  dm_span primary, secondary; /* owned: keys in base64, or thumbprints in hex;
-                              ** n 0: never verifies */
-  uint8_t auth;               /* dm_hub_auth: which of them */
-  bool enabled;
-  bool stored;      /* a session outlives its connection (clean session 0) */
-  dm_signer signer; /* of the session's latest connection */
+  struct dm_identity *next;   /* in its hash chain */
+  struct dm_identity *parent; /* a module's device */
   struct dm_session *session; /* the live connection; NULL: offline */
+  dm_signer signer;           /* of the session's latest connection */
   dm_filters filters;         /* of the session, live or stored */
-  int calls;                  /* under way: waiting and sent */
+  dm_list waiting;            /* calls that wait for connection and filter */
+  dm_list modules, sibling;   /* a device's modules; place in that list */
   int64_t changed;            /* unix ms: connected or disconnected; 0: never */
   int64_t active;             /* unix ms: connected or published; 0: never */
-  dm_list waiting;            /* calls that wait for connection and filter */
-  struct dm_identity *parent; /* a module's device */
-  dm_list modules, sibling;   /* a device's modules; place in that list */
+  char *keys;                 /* owned: the primary, then the secondary */
+  uint32_t hash;
+  int calls; /* under way: waiting and sent */
+  bool enabled;
+  bool stored;  /* outlives its connection (clean session 0) */
+  uint8_t auth; /* dm_hub_auth: what the keys are */
+  uint8_t primary_n, secondary_n; /* bytes of each key */
+  uint8_t device_n, module_n;     /* bytes of each id */
+  char ids[];                     /* the device's, then the module's */
 } dm_identity;
+
+static inline dm_span dm_identity_device(const dm_identity *i) {
+  return (dm_span){i->ids, i->device_n};
+}
+
+/* p NULL: it is a device. */
+static inline dm_span dm_identity_module(const dm_identity *i) {
+  return (dm_span){i->module_n > 0 ? i->ids + i->device_n : NULL, i->module_n};
+}
+
+/* Keys in base64, or thumbprints in hex; n 0: never verifies. */
+static inline dm_span dm_identity_primary(const dm_identity *i) {
+  return (dm_span){i->keys, i->primary_n};
+}
+
+static inline dm_span dm_identity_secondary(const dm_identity *i) {
+  const char *p = i->secondary_n > 0 ? i->keys + i->primary_n : NULL;
+  return (dm_span){p, i->secondary_n};
+}
 
 typedef struct dm_identities {
   dm_identity **chain; /* owned; 'chains' of them, a power of two */
@@ -64,12 +86,13 @@ void dm_identities_clear(dm_identities *t); /* frees the identities too */
 dm_identity *dm_identities_find(const dm_identities *t, dm_span device,
                                 dm_span module); /* NULL: unknown */
 
-/* A new one, disabled and without keys. NULL: at the limit, no memory. 'parent'
-** is the device of a module, else NULL. */
+/* A new one, disabled and without keys. NULL: at the limit, no memory, an id
+** longer than 255 bytes. 'parent' is the device of a module, else NULL. */
 dm_identity *dm_identities_add(dm_identities *t, dm_span device, dm_span module,
                                dm_identity *parent);
 
-/* Replace the keys or thumbprints. False: no memory, nothing was changed. */
+/* Replace the keys or thumbprints. False: no memory, or one is longer than 255
+** bytes; nothing was changed. */
 bool dm_identity_set_keys(dm_identity *i, dm_hub_auth auth, dm_span primary,
                           dm_span secondary);
 

@@ -15,7 +15,8 @@ enum {
 static uint8_t subscribe(dm_session *s, dm_span filter, uint8_t qos) {
   dm_hub *h = s->hub;
   dm_identity *i = s->identity;
-  dm_topic_kind kind = dm_topic_of_filter(filter, i->device, i->module);
+  dm_topic_kind kind =
+      dm_topic_of_filter(filter, dm_identity_device(i), dm_identity_module(i));
   bool good = kind != DM_TOPIC_UNKNOWN &&
               filter.n <= (size_t)h->limits.filter_size &&
               dm_filters_add(&i->filters, filter, kind, (int)h->limits.filters);
@@ -77,8 +78,8 @@ static void take_response(dm_session *s, const dm_topic_response *r,
 static void take_twin(dm_session *s, const dm_mqtt_publish *p, bool reported) {
   dm_hub *h = s->hub;
   dm_hub_twin twin = {.connection = s->id,
-                      .device = s->identity->device,
-                      .module = s->identity->module,
+                      .device = dm_identity_device(s->identity),
+                      .module = dm_identity_module(s->identity),
                       .reported = reported,
                       .payload = p->payload};
   if (!dm_topic_rid(p->topic, &twin.rid) || twin.rid.n > RID_MAX) {
@@ -92,14 +93,15 @@ static void take_twin(dm_session *s, const dm_mqtt_publish *p, bool reported) {
 static void take_other(dm_session *s, const dm_mqtt_publish *p) {
   dm_hub *h = s->hub;
   dm_identity *i = s->identity;
-  dm_topic_kind kind = dm_topic_of_publish(p->topic, i->device, i->module);
+  dm_topic_kind kind = dm_topic_of_publish(p->topic, dm_identity_device(i),
+                                           dm_identity_module(i));
   if (kind == DM_TOPIC_TELEMETRY) {
     h->counted.telemetry++;
   } else if (kind == DM_TOPIC_TWIN_GET || kind == DM_TOPIC_TWIN_REPORTED) {
     take_twin(s, p, kind == DM_TOPIC_TWIN_REPORTED);
   } else {
     h->counted.publish_refused++;
-    dm_hub_log(h, "connection closed", i->device,
+    dm_hub_log(h, "connection closed", dm_identity_device(i),
                "PUBLISH to a topic that is not its own");
     dm_session_close(s, DM_ERROR_DISCONNECTED);
   }

@@ -60,8 +60,8 @@ static dm_key_slot slot_after(const dm_identity *i,
                               const dm_hub_identity *what) {
   if (i->auth != what->auth) return DM_KEY_NONE;
   if (i->signer.slot == DM_KEY_AUTHORITY) return DM_KEY_AUTHORITY;
-  return slot_among(i->signer.slot, i->primary, i->secondary, what->primary,
-                    what->secondary);
+  return slot_among(i->signer.slot, dm_identity_primary(i),
+                    dm_identity_secondary(i), what->primary, what->secondary);
 }
 
 dm_code dm_hub_put_identity(dm_hub *h, dm_span device, dm_span module,

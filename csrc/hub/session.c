@@ -248,7 +248,8 @@ static void on_gone(void *context, uint64_t connection, void *user,
   if (count_fault(&l->hub->counted, why->code)) {
     bool known = s != NULL && s->identity != NULL;
     dm_hub_log(l->hub, "connection closed",
-               known ? s->identity->device : (dm_span){NULL, 0}, why->text);
+               known ? dm_identity_device(s->identity) : (dm_span){NULL, 0},
+               why->text);
   }
   if (s == NULL) return;
   if (s->identity != NULL) l->hub->counted.disconnected++;
