@@ -1,14 +1,16 @@
 // An unmodified Azure SDK device: answers methods of the scenarios until one
-// named "quit" comes. argv: SAS token, file of the CA certificate.
+// named "quit" comes. argv: one JSON object: transport ("Mqtt" or "MqttWs"), token
+// or connectionString, ca; cert and key for X.509 (PEM).
 'use strict';
 
-const fs = require('fs');
 const { Client } = require('azure-iot-device');
-const { Mqtt } = require('azure-iot-device-mqtt');
+const transports = require('azure-iot-device-mqtt');
 
-const [token, caFile] = process.argv.slice(2);
-
-const client = Client.fromSharedAccessSignature(token, Mqtt);
+const config = JSON.parse(process.argv[2]);
+const transport = transports[config.transport];
+const client = config.token
+  ? Client.fromSharedAccessSignature(config.token, transport)
+  : Client.fromConnectionString(config.connectionString, transport);
 
 function answer(response, status, payload) {
   response.send(status, payload, (err) => {
@@ -24,7 +26,7 @@ function fail(err) {
 client.on('error', fail);
 
 async function main() {
-  await client.setOptions({ ca: fs.readFileSync(caFile, 'utf8') });
+  await client.setOptions({ ca: config.ca, cert: config.cert, key: config.key });
   await client.open();
   client.onDeviceMethod('reboot', (request, response) => {
     answer(response, 201, { rebooted: true, got: request.payload });

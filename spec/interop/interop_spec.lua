@@ -64,6 +64,26 @@ describe("Azure SDKs for Node", function()
       end)
   end)
 
+  describe("a device by each transport and credential", function()
+    for _, transport in ipairs { "Mqtt", "MqttWs" } do
+      for id, what in pairs {
+        ["by-key"] = "a key", -- from its connection string
+        ["self-signed"] = "a self-signed certificate",
+        issued = "a certificate of an authority",
+      } do
+        it(("logs in with %s over %s and is called (C09, C13)"):format(what, transport),
+          function()
+            local visit = seen.devices[transport .. "-" .. id]
+            assert.same({ status = 0, stdout = "", stderr = "" }, visit.program)
+            assert.same({
+              status = 201,
+              body = ('{"rebooted":true,"got":{"input1":"%s"}}'):format(transport),
+            }, visit.reply)
+          end)
+      end
+    end
+  end)
+
   describe("a service (azure-iothub, HTTPS)", function()
     local service
 

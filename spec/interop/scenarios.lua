@@ -4,11 +4,16 @@
 
 local core = require "directmethods.core"
 local dm = require "directmethods"
+local pem = require "spec.support.pem"
 
 local FOLDER = ...
 local PATIENCE = 60 -- seconds for one program of Node
 
-local hub <close> = dm.hub { mqtt_port = 8883, https_port = 443 }
+local AUTHORITY = pem.authority "interop"
+
+local hub <close> = dm.hub {
+  mqtt_port = 8883, https_port = 443, x509_ca = AUTHORITY.cert,
+}
 local CA = hub:ca_file()
 
 local function node(program, ...)
@@ -27,9 +32,23 @@ local function token_for(device_id, life)
     math.floor(dm.time()) + life)
 end
 
+local function read_file(path)
+  local file <close> = assert(io.open(path))
+  return file:read("a")
+end
+
+-- The program device.js as a task. Fields: transport, token, connectionString, cert,
+-- key.
+local function spawn_device(config)
+  config.ca = read_file(CA)
+  return dm.spawn(node, "device.js", dm.json.encode(config))
+end
+
 local function sdk_device()
   hub:add_device("node-device")
-  local program = dm.spawn(node, "device.js", token_for("node-device", 600), CA)
+  local program = spawn_device {
+    transport = "Mqtt", token = token_for("node-device", 600),
+  }
   local service <close> = hub:service()
   local seen = {}
   local function call(name, method, payload, options)
@@ -60,6 +79,52 @@ local function sdk_device()
   return seen
 end
 
+-- A short visit of an SDK device; `config` without its identity.
+local function visit(id, config)
+  config.connectionString = hub:connection_string(id)
+  local program = spawn_device(config)
+  local service <close> = hub:service()
+  local reply, err = service:invoke(id, "reboot", { input1 = config.transport },
+    { connect_timeout = PATIENCE })
+  if reply then assert(service:invoke(id, "quit", dm.null)) end
+  return {
+    reply = reply and { status = reply.status, body = reply.body } or tostring(err),
+    program = program:await(),
+  }
+end
+
+-- A device for each credential and transport: a session that is there already would
+-- have the hub call before the SDK has its handlers.
+local function sdk_devices()
+  local self_cert, self_key = pem.client "self-signed"
+  local function ways(prefix)
+    local issued = pem.issue(AUTHORITY, prefix .. "issued")
+    return {
+      ["by-key"] = { options = {}, config = {} },
+      ["self-signed"] = {
+        options = { primary_thumbprint = pem.thumbprint(self_cert, "sha1") },
+        config = { cert = self_cert, key = self_key },
+      },
+      issued = {
+        options = { authentication = "certificateAuthority" },
+        config = { cert = issued.cert, key = issued.key },
+      },
+    }
+  end
+  local visits = {}
+  for _, transport in ipairs { "Mqtt", "MqttWs" } do
+    for name, way in pairs(ways(transport .. "-")) do
+      local id = transport .. "-" .. name
+      assert(hub:add_device(id, way.options))
+      way.config.transport = transport
+      visits[#visits + 1] = function() return { id, visit(id, way.config) } end
+    end
+  end
+  local seen = {}
+  for _, each in ipairs(dm.all(visits)) do seen[each[1]] = each[2] end
+  return seen
+end
+
 -- An SDK service, our device -----------------------------------------------------
 
 local HANDLERS = {
@@ -79,6 +144,6 @@ local function sdk_service()
 end
 
 local seen = dm.run(function()
-  return { device = sdk_device(), service = sdk_service() }
+  return { device = sdk_device(), devices = sdk_devices(), service = sdk_service() }
 end)
 print(dm.json.encode(seen))
