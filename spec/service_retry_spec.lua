@@ -241,7 +241,7 @@ describe("retry", function()
     service:close()
     connect(false)
     call = invoke { retry = { wait = 3, jitter = 0 } }
-    fake.wires = {}
+    table.remove(fake.wires):close()
     answer(THROTTLED)
     comes_after(3)
     answer { status = 200, body = OK }

@@ -231,6 +231,7 @@ function M.wait_for_all(list)
   while not over() do
     scheduler.wait(id, function()
       forget()
+      core.free_id(id)
       for _, task in ipairs(list) do task:cancel() end
     end)
   end
