@@ -279,7 +279,8 @@ describe("what is public", function()
       return 200
     end)
     assert(scene.service:invoke("dev1", "hold"))
-    for _, role in ipairs { "device", "reject", "service", "hub", "histogram" } do
+    for _, role in ipairs { "device", "reject", "service", "hub", "histogram",
+      "fleet" } do
       assert(dm[role], role) -- loads it
     end
     functions_of(dm, "dm.", public)
@@ -288,6 +289,7 @@ describe("what is public", function()
     for name, object in pairs {
       device = scene.device, service = scene.service, hub = scene.hub,
       task = dm.spawn(function() end), histogram = dm.histogram(),
+      fleet = assert(dm.fleet { hub = scene.hub, count = 1 }),
     } do
       functions_of(getmetatable(object).__index, name .. ":", public)
     end
@@ -325,6 +327,8 @@ describe("what is public", function()
     { "directmethods.DeviceOptions", "docs/device.md" },
     { "directmethods.DeviceStats", "docs/device.md" },
     { "directmethods.Request", "docs/device.md" },
+    { "directmethods.FleetOptions", "docs/fleet.md" },
+    { "directmethods.FleetStats", "docs/fleet.md" },
     { "directmethods.ServiceOptions", "docs/service.md" },
     { "directmethods.InvokeOptions", "docs/service.md" },
     { "directmethods.Reply", "docs/service.md" },
@@ -352,6 +356,12 @@ describe("what is public", function()
   -- What each function accepts is what its class says.
   local OPTIONS = {
     { "DeviceOptions", function(o) dm.device(o) end },
+    { "FleetOptions", function(o)
+      if not o.hub and not o.connection_strings then
+        o.hub, o.count = scene.hub, o.count or 1
+      end
+      dm.fleet(o)
+    end },
     { "ServiceOptions", function(o) dm.service(o) end },
     { "InvokeOptions", function(o) scene.service:invoke("dev1", "m", nil, o) end },
     { "HubOptions", function(o) dm.hub(o) end },

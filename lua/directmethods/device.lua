@@ -17,8 +17,31 @@ M.reject = calls.reject
 ---@field state "idle"|"connecting"|"online"|"renewing"|"backoff"|"closed"
 ---@field device_id string
 ---@field module_id string?
-local Device = { __name = "directmethods.Device" }
+local Device = {
+  __name = "directmethods.Device",
+  -- What a device has at first; it keeps what becomes different, to save memory.
+  leaving = 0, -- connections that are closed and not gone
+  failures = 0, -- attempts that failed in a row
+  persistent = false, -- was online: reconnects for ever
+  listeners = {},
+  waiters = {}, -- who waits in connect
+  watchers = {}, -- who waits in closed
+}
 Device.__index = Device
+
+-- Of each device, in the same way.
+local COUNTS = {
+  calls = 0, errors = 0, rejected = 0, dropped = 0, late = 0, reconnects = 0,
+}
+local COUNTS_MT = { __index = COUNTS }
+
+-- A copy with one more member, or without it.
+local function with(members, name, value)
+  local copy = {}
+  for key, member in pairs(members) do copy[key] = member end
+  copy[name] = value
+  return copy
+end
 
 function Device:__tostring()
   return ("device %s (%s)"):format(self.name, self.state)
@@ -57,7 +80,8 @@ local function check_timeout(value, what)
   end
 end
 
-local function check_handlers(handlers)
+--- A copy of the option `handlers`; raises at the caller of dm.device.
+function M.check_handlers(handlers)
   local checked = {}
   for name, handler in pairs(handlers) do
     local wrong = configs.wrong_method_name(name)
@@ -70,6 +94,25 @@ local function check_handlers(handlers)
     checked[name] = handler
   end
   return checked
+end
+
+--- A device of a configuration that was checked before; other devices may have the
+-- same. config.observer(device, old), if there is one, is called inside the loop when
+-- the device's state has changed.
+---@return directmethods.Device
+function M.make(config)
+  local device = setmetatable({
+    state = "idle",
+    device_id = config.device_id,
+    module_id = config.module_id,
+    name = config.device_id .. (config.module_id and "/" .. config.module_id or ""),
+    config = config,
+    handlers = config.handlers,
+    fallback_handler = config.fallback,
+    counts = setmetatable({}, COUNTS_MT),
+  }, Device)
+  device.calls = calls.new(device)
+  return device
 end
 
 --- Make a device. It does nothing before `device:connect()`. Raises on wrong options.
@@ -85,25 +128,8 @@ end
 ---@return directmethods.Device
 function M.device(options)
   local config = configs.read(options)
-  local device = setmetatable({
-    state = "idle",
-    device_id = config.device_id,
-    module_id = config.module_id,
-    name = config.device_id .. (config.module_id and "/" .. config.module_id or ""),
-    config = config,
-    handlers = check_handlers(config.handlers),
-    fallback_handler = config.fallback,
-    listeners = {},
-    waiters = {}, -- who waits in connect
-    watchers = {}, -- who waits in closed
-    leaving = 0, -- connections that are closed and not gone
-    failures = 0, -- attempts that failed in a row
-    persistent = false, -- was online: reconnects for ever
-    counts = {
-      calls = 0, errors = 0, rejected = 0, dropped = 0, late = 0, reconnects = 0,
-    },
-  }, Device)
-  device.calls = calls.new(device)
+  config.handlers = M.check_handlers(config.handlers)
+  local device = M.make(config)
   return device
 end
 
@@ -123,7 +149,7 @@ function Device:method(name, handler)
   local wrong = configs.wrong_method_name(name)
   if wrong then error("device:method: name " .. wrong, 2) end
   check_function(handler, "device:method", "handler")
-  self.handlers[name] = handler
+  self.handlers = with(self.handlers, name, handler)
 end
 
 --- Set the handler of every method that has none; nil: such calls are answered 501.
@@ -177,7 +203,7 @@ function Device:on(event, fn)
   check_open(self, "device:on")
   if event ~= "state" then error("device:on: event must be \"state\"", 2) end
   check_function(fn, "device:on", "fn")
-  self.listeners[event] = fn
+  self.listeners = with(self.listeners, event, fn)
 end
 
 ---@class directmethods.DeviceStats
@@ -213,7 +239,7 @@ function Device:stats()
   if self.state == "backoff" then
     stats.retry_in = math.max(0, self.retry_at - core.now())
   end
-  for name, count in pairs(self.counts) do stats[name] = count end
+  for name in pairs(COUNTS) do stats[name] = self.counts[name] end
   if self.link then stats.dropped = stats.dropped + self.link.conn:dropped() end
   return stats
 end

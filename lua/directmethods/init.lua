@@ -36,6 +36,7 @@ local ROLES = {
   reject = "directmethods.device",
   service = "directmethods.service",
   hub = "directmethods.hub",
+  fleet = "directmethods.fleet",
   histogram = "directmethods.histogram",
 }
 

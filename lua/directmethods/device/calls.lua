@@ -48,19 +48,16 @@ end
 ---@class directmethods.Calls
 ---@field running integer  handlers that run
 ---@field queued integer   calls that wait for a handler to end
-local Calls = {}
+---@field first integer    place of the queue's first entry; the last is
+---                         first + queued - 1
+---@field queue table?     nil: nothing ever waited
+local Calls = { running = 0, queued = 0, first = 1 } -- at first, to save memory
 Calls.__index = Calls
 
 --- The calls of a device.
 ---@return directmethods.Calls
 function M.new(device)
-  return setmetatable({
-    device = device,
-    running = 0,
-    queued = 0,
-    first = 1, -- place of the queue's first entry; the last is first + queued - 1
-    queue = {},
-  }, Calls)
+  return setmetatable({ device = device }, Calls)
 end
 
 local function count(calls, what)
@@ -195,6 +192,7 @@ local function refuse(calls, link, rid, status, body)
 end
 
 local function enqueue(calls, request, handler)
+  calls.queue = calls.queue or {}
   calls.queue[calls.first + calls.queued] = { request = request, handler = handler }
   calls.queued = calls.queued + 1
 end

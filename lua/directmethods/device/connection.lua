@@ -196,8 +196,8 @@ end
 
 -- What the device offers ------------------------------------------------------
 
--- The last one who waited has gone, and the connection never stood.
-local function give_up(device)
+--- The last one who waited has gone: end it if the connection never stood.
+function M.give_up(device)
   local trying = device.state == "connecting" or device.state == "backoff"
   if not trying or device.persistent or next(device.waiters) then return end
   disarm(device)
@@ -208,11 +208,12 @@ end
 
 local function wait(device, who, timeout)
   local id = core.new_id()
-  device[who][id] = true
+  local ids = rawget(device, who) or {}
+  device[who], ids[id] = ids, true
   return task.wait(id, function()
-    device[who][id] = nil
+    ids[id] = nil
     core.free_id(id)
-    give_up(device)
+    M.give_up(device)
   end, timeout)
 end
 
@@ -225,6 +226,14 @@ local function gave_up(device, timeout)
   }
 end
 
+--- Start connecting an idle device.
+function M.start(device)
+  device.last_error = nil
+  device.failures = 0
+  device.why = nil
+  attempt(device)
+end
+
 --- Wait until the device is online; start connecting when it is idle.
 ---@return boolean? online
 ---@return directmethods.Error? err
@@ -232,11 +241,7 @@ function M.connect(device, timeout)
   if device.state == "online" then return true end
   task.current("device:connect") -- raises where nothing may wait
   device.last_error = nil
-  if device.state == "idle" then
-    device.failures = 0
-    device.why = nil
-    attempt(device)
-  end
+  if device.state == "idle" then M.start(device) end
   local outcome, err = wait(device, "waiters", timeout)
   if outcome == "online" then return true end
   if outcome == nil then err = gave_up(device, timeout) end

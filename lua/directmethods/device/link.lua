@@ -39,6 +39,7 @@ local function fields_of(config, password)
     key_password = x509.password,
     websocket = config.transport == "websocket",
     proxy = config.proxy,
+    engine = config.engine,
     connect_timeout = config.open_timeout,
     inbox = INBOX,
     outbox = OUTBOX,
@@ -55,12 +56,12 @@ function M.open(device, password, events)
   if not conn then return nil, errors.new { name = name, message = message } end
   local link = setmetatable({
     conn = conn,
+    id = conn:id(), -- of its events
     live = false,
     open = setmetatable({}, WEAK),
   }, Link)
-  local id = conn:id()
-  task.objects[id] = function(event, ...)
-    if event == "gone" then task.objects[id] = nil end
+  task.objects[link.id] = function(event, ...)
+    if event == "gone" then task.objects[link.id] = nil end
     local handle = events[event]
     if handle then handle(device, link, ...) end
   end

@@ -31,29 +31,37 @@ function M.enter(device, state, why)
   device.why = why
   core.log("debug", ("device %s: %s -> %s (%s)"):format(
     device.name, old, state, why or "all is well"))
+  local observer = device.config.observer
+  if observer then observer(device, old) end
   local listener = device.listeners.state
   if listener then task.spawn(listener, state, old, why) end
 end
 
 --- A device has one timer; what it means depends on the state.
 function M.disarm(device)
-  if device.timer then device.timer.cancel() end
+  local id = device.timer
+  if not id then return end
   device.timer = nil
+  task.objects[id] = nil
+  core.cancel_timer(id)
 end
 
 --- Have fn(device) called in so many seconds, instead of what was armed before.
 function M.arm(device, seconds, fn)
   M.disarm(device)
-  device.timer = task.after(seconds, function()
+  local id = core.timer(seconds)
+  device.timer = id
+  task.objects[id] = function()
+    task.objects[id] = nil
     device.timer = nil
     fn(device)
-  end)
+  end
 end
 
 --- Finish those who wait in device.waiters (connect) or device.watchers (closed).
 function M.finish_all(device, who, ...)
   local ids = device[who]
-  device[who] = {}
+  device[who] = nil
   for id in pairs(ids) do
     task.finish(id, ...)
     core.free_id(id)

@@ -1,0 +1,77 @@
+--- The devices of a fleet at a local hub: their ids, and how they get in.
+
+local core = require "directmethods.core"
+local options = require "directmethods.options"
+
+local M = {}
+
+--- Is it a hub of this process? Answered without loading hubs.
+---@return boolean
+function M.is_hub(value)
+  return (getmetatable(value) or {}).__name == "directmethods.Hub"
+end
+
+local function make_id(id, i)
+  if type(id) == "function" then return id(i) end
+  local ok, text = pcall(string.format, id, i)
+  return ok and text or nil
+end
+
+--- The ids of devices 1 to `count`; nil and the rule that option `id` breaks.
+---@param count integer
+---@param pattern string|fun(i: integer): string
+---@return string[]?
+---@return string? rule
+function M.ids(count, pattern)
+  local seen, ids = {}, {}
+  for i = 1, count do
+    local id = make_id(pattern, i)
+    local wrong = type(id) ~= "string" and "must give texts, like \"dev-%04d\""
+      or options.rules.identity(id) and "must give ids of 1 to 128 characters that"
+        .. " IoT Hub allows"
+      or seen[id] and "must give another id for each device"
+    if wrong then return nil, wrong end
+    seen[id], ids[i] = true, id
+  end
+  return ids
+end
+
+--- What stands for the connection strings of devices that are not registered yet.
+---@return string
+function M.sample(hub, ids)
+  return ("HostName=%s;DeviceId=%s;SharedAccessKey=%s"):format(hub.hostname, ids[1],
+    core.base64_encode(("k"):rep(32)))
+end
+
+--- Register who is not there yet.
+---@return string[]? connection_strings
+---@return directmethods.Error? err  the registry has no room
+function M.register(hub, ids)
+  local strings = {}
+  for i, id in ipairs(ids) do
+    local _, err = hub:add_device(id)
+    if err and err.name ~= "DeviceAlreadyExists" then return nil, err end
+    strings[i] = hub:connection_string(id)
+  end
+  return strings
+end
+
+--- Add what a device needs to reach the hub to its options, where the user's own go
+-- first.
+---@return boolean? added
+---@return directmethods.Error? err
+function M.reach(hub, device)
+  local ca, err = hub:ca_file()
+  if err then return nil, err end
+  local own = {
+    port = hub:ports().mqtt,
+    tls = ca and { ca = ca } or hub.config.tls or false,
+    gateway_host_name = hub.gateway,
+  }
+  for name, value in pairs(own) do
+    if device[name] == nil then device[name] = value end
+  end
+  return true
+end
+
+return M
