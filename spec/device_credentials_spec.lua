@@ -73,13 +73,13 @@ describe("dm.device with a certificate", function()
   end)
 
   it("says which file cannot be read", function()
-    assert.equal("option 'x509.cert' cannot be read: no/file: No such file or "
+    assert.equal("option 'x509.cert' cannot be read: No such file or "
       .. "directory", x509_refusal { cert = "no/file", key = key })
-    assert.equal("option 'x509.key' cannot be read: no/file: No such file or "
+    assert.equal("option 'x509.key' cannot be read: No such file or "
       .. "directory", x509_refusal { cert = cert, key = "no/file" })
     assert.equal("option 'x509.key' cannot be read: Is a directory",
       x509_refusal { cert = cert, key = "spec" })
-    assert.equal("option 'tls.ca' cannot be read: no/file: No such file or "
+    assert.equal("option 'tls.ca' cannot be read: No such file or "
       .. "directory",
       x509_refusal({ cert = cert, key = key }, { tls = { ca = "no/file" } }))
   end)

@@ -11,8 +11,8 @@
 
 #include <stdlib.h>
 
+#include "lua/l_device.h"
 #include "lua/l_fleet.h"
-#include "net/mqtt_client.h"
 #include "proto/topic.h"
 
 #define CONNECTION "directmethods.connection"
@@ -105,6 +105,12 @@ static void on_subscribed(void *owner, int granted) {
   deliver(c, "subscribed", push_int, &granted);
 }
 
+static void on_unsubscribed(void *owner) {
+  connection *c = owner;
+  if (is_counted(c)) settle_change(c, -1);
+  deliver(c, "unsubscribed", NULL, NULL);
+}
+
 static void on_lost(void *owner, const dm_err *why) {
   connection *c = owner;
   failure f = {why, 0};
@@ -168,6 +174,7 @@ static const dm_mqtt_events EVENTS = {
     .on_connected = on_connected,
     .on_failed = on_failed,
     .on_subscribed = on_subscribed,
+    .on_unsubscribed = on_unsubscribed,
     .on_message = on_message,
     .on_overflow = on_overflow,
     .on_lost = on_lost,
@@ -208,29 +215,6 @@ static bool write_username(dm_buf *out, const connection *c,
          dm_buf_add(out, "", 1);
 }
 
-static dm_mqtt_options read_options(lua_State *L) {
-  return (dm_mqtt_options){
-      .host = dm_bind_text_field(L, 1, "host"),
-      .port = (int)dm_bind_integer_field(L, 1, "port"),
-      .password = dm_bind_text_field(L, 1, "password"),
-      .keepalive_s = (int)dm_bind_integer_field(L, 1, "keepalive"),
-      .clean_session = dm_bind_boolean_field(L, 1, "clean_session"),
-      .tls = dm_bind_boolean_field(L, 1, "tls"),
-      .ca_pem = dm_bind_text_field(L, 1, "ca"),
-      .cert_pem = dm_bind_text_field(L, 1, "cert"),
-      .key_pem = dm_bind_text_field(L, 1, "key"),
-      .key_password = dm_bind_text_field(L, 1, "key_password"),
-      .verify = dm_bind_boolean_field(L, 1, "verify"),
-      .verify_name = dm_bind_text_field(L, 1, "verify_name"),
-      .websocket = dm_bind_boolean_field(L, 1, "websocket"),
-      .proxy = dm_bind_text_field(L, 1, "proxy"),
-      .connect_ms =
-          (int64_t)(dm_bind_number_field(L, 1, "connect_timeout") * 1000),
-      .inbox = (int)dm_bind_integer_field(L, 1, "inbox"),
-      .outbox = (int)dm_bind_integer_field(L, 1, "outbox"),
-  };
-}
-
 static connection *connection_new(dm_loop *loop) {
   connection *c = calloc(1, sizeof *c);
   if (c == NULL) return NULL;
@@ -265,7 +249,7 @@ static int l_mqtt_connect(lua_State *L) {
   dm_loop *loop = dm_bind_core_loop(L);
   dm_err e = {0};
   luaL_checktype(L, 1, LUA_TTABLE);
-  dm_mqtt_options o = read_options(L);
+  dm_mqtt_options o = l_device_options(L);
   identity who = read_identity(L);
   dm_mqtt_engine *engine = l_fleet_engine(L, 1);
   luaL_argcheck(L, o.host != NULL, 1, "field 'host' is missing");
@@ -303,14 +287,26 @@ static int l_id(lua_State *L) {
   return 1;
 }
 
+/* After connecting, a hub of this process is waited for until it answers. */
+static int push_asked(lua_State *L, connection *c, const dm_err *e) {
+  if (e->code == DM_OK && c->standing && is_counted(c)) settle_change(c, 1);
+  return push_result(L, e);
+}
+
 /* connection:subscribe() -> true | nil, name, message; all methods, QoS 0 */
 static int l_subscribe(lua_State *L) {
   connection *c = check_open(L);
   dm_err e = {0};
   dm_mqtt_client_subscribe(c->client, DM_TOPIC_METHODS_FILTER, 0, &e);
-  if (e.code == DM_OK && c->standing && is_counted(c))
-    settle_change(c, 1); /* until SUBACK */
-  return push_result(L, &e);
+  return push_asked(L, c, &e);
+}
+
+/* connection:unsubscribe() -> true | nil, name, message */
+static int l_unsubscribe(lua_State *L) {
+  connection *c = check_open(L);
+  dm_err e = {0};
+  dm_mqtt_client_unsubscribe(c->client, DM_TOPIC_METHODS_FILTER, &e);
+  return push_asked(L, c, &e);
 }
 
 /* connection:reply(rid, status, payload) -> true | nil, name, message */
@@ -402,9 +398,16 @@ static int l_tostring(lua_State *L) {
 }
 
 static const luaL_Reg METHODS[] = {
-    {"id", l_id},           {"subscribe", l_subscribe}, {"reply", l_reply},
-    {"publish", l_publish}, {"seen", l_seen},           {"pending", l_pending},
-    {"dropped", l_dropped}, {"close", l_close},         {NULL, NULL},
+    {"id", l_id},
+    {"subscribe", l_subscribe},
+    {"unsubscribe", l_unsubscribe},
+    {"reply", l_reply},
+    {"publish", l_publish},
+    {"seen", l_seen},
+    {"pending", l_pending},
+    {"dropped", l_dropped},
+    {"close", l_close},
+    {NULL, NULL},
 };
 
 static const luaL_Reg META[] = {

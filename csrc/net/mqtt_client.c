@@ -20,6 +20,13 @@ dm_code dm_mqtt_client_subscribe(dm_mqtt_client *c, const char *filter, int qos,
   return c->class->subscribe(c, filter, qos, e);
 }
 
+dm_code dm_mqtt_client_unsubscribe(dm_mqtt_client *c, const char *filter,
+                                   dm_err *e) {
+  if (c->class->unsubscribe == NULL)
+    return dm_fail(e, DM_CLOSED, "unsubscribe: not with this client");
+  return c->class->unsubscribe(c, filter, e);
+}
+
 dm_code dm_mqtt_client_publish(dm_mqtt_client *c, const char *topic,
                                dm_span payload, int qos, dm_err *e) {
   return c->class->publish(c, topic, payload, qos, e);

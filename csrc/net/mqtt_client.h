@@ -21,6 +21,8 @@ typedef struct dm_mqtt_client dm_mqtt_client;
 typedef struct dm_mqtt_class {
   dm_code (*subscribe)(dm_mqtt_client *c, const char *filter, int qos,
                        dm_err *e);
+  dm_code (*unsubscribe)(dm_mqtt_client *c, const char *filter,
+                         dm_err *e); /* NULL: there is none */
   dm_code (*publish)(dm_mqtt_client *c, const char *topic, dm_span payload,
                      int qos, dm_err *e);
   int (*pending)(const dm_mqtt_client *c);
@@ -40,6 +42,7 @@ typedef struct dm_mqtt_events { /* static */
   ** else 0. Last event but on_gone. */
   void (*on_failed)(void *owner, const dm_err *why, int connack);
   void (*on_subscribed)(void *owner, int granted); /* granted 0, 1, 2 or 0x80 */
+  void (*on_unsubscribed)(void *owner); /* nothing comes by it any more */
   void (*on_message)(void *owner, dm_span topic, dm_span payload);
   /* A message over the bound: only its topic was kept (design.md 2, Threads).
    */
@@ -79,9 +82,12 @@ dm_code dm_mqtt_paho_connect(dm_loop *loop, const dm_mqtt_options *o,
 ** is "host:port". */
 dm_code dm_mqtt_refused(dm_err *e, const char *where, int connack);
 
-/* One at a time: the next may follow on_subscribed. DM_CLOSED: not connected. */
+/* One of these at a time: the next may follow on_subscribed, on_unsubscribed.
+** DM_CLOSED: not connected, or the implementation cannot. */
 dm_code dm_mqtt_client_subscribe(dm_mqtt_client *c, const char *filter, int qos,
                                  dm_err *e);
+dm_code dm_mqtt_client_unsubscribe(dm_mqtt_client *c, const char *filter,
+                                   dm_err *e);
 dm_code dm_mqtt_client_publish(dm_mqtt_client *c, const char *topic,
                                dm_span payload, int qos, dm_err *e);
 

@@ -14,9 +14,8 @@
 #include "net/mqtt_waker.h"
 
 enum {
-  POKE_MS = 2,           /* least time between two wake-ups of paho */
-  POKE_SHARE = 50,       /* and this part of the time it has gone on for */
-  PUSH_BYTES = 8 * 1024, /* a message that may not go out in one write */
+  POKE_MS = 2,     /* least time between two wake-ups of paho */
+  POKE_SHARE = 50, /* and this part of the time it has gone on for */
   WHERE_ROOM = 160
 };
 
@@ -27,10 +26,6 @@ typedef struct dm_paho_lookup {
 } dm_paho_lookup;
 
 static const dm_mqtt_class paho_class;
-
-static dm_paho *paho_of(dm_mqtt_client *client) {
-  return DM_OWNER(client, dm_paho, client);
-}
 
 static bool is_closing(const dm_paho *c) {
   return c->stage >= DM_PAHO_DRAINING;
@@ -47,7 +42,7 @@ static const char *where(const dm_paho *c, char room[WHERE_ROOM]) {
   return room;
 }
 
-static void pokes_start(dm_paho *c) {
+void dm_paho_poke(dm_paho *c) {
   dm_clock *io = &c->loop->io;
   dm_mqtt_waker_poke();
   if (dm_timer_running(&c->poke)) return;
@@ -137,6 +132,11 @@ static void on_subscribed(dm_paho *c) {
     c->events->on_subscribed(c->owner, c->granted);
 }
 
+static void on_unsubscribed(dm_paho *c) {
+  c->subscribing = false;
+  if (c->stage == DM_PAHO_ONLINE) c->events->on_unsubscribed(c->owner);
+}
+
 static void on_lost(dm_paho *c) {
   char room[WHERE_ROOM];
   dm_err e;
@@ -179,6 +179,7 @@ static void on_mail(dm_mail_record *r, uint32_t flags, dm_letter *letters) {
   if (flags & DM_PAHO_CONNECTED) on_connected(c, flags & DM_PAHO_SESSION);
   if (flags & DM_PAHO_SUBSCRIBED) on_subscribed(c);
   deliver(c, letters);
+  if (flags & DM_PAHO_UNSUBSCRIBED) on_unsubscribed(c);
   if (flags & DM_PAHO_FAILED) on_failure(c);
   if (flags & DM_PAHO_LOST) on_lost(c);
   if (is_closing(c)) on_closing_news(c, flags);
@@ -221,7 +222,7 @@ static void destroy(dm_paho *c) {
   c->stage = DM_PAHO_DESTROYING;
   if (c->working) return;
   c->working = true;
-  pokes_start(c);
+  dm_paho_poke(c);
   uv_queue_work(&c->loop->uv, &c->work, dm_paho_destroy, on_destroyed);
 }
 
@@ -251,7 +252,7 @@ static void on_closing_news(dm_paho *c, uint32_t flags) {
 ** 5. Back on the loop: the mail records leave the mailbox, their letters are
 **    freed, the client is freed, on_gone. */
 static void paho_close(dm_mqtt_client *client, int64_t linger_ms) {
-  dm_paho *c = paho_of(client);
+  dm_paho *c = dm_paho_of(client);
   dm_clock *io = &c->loop->io;
   if (is_closing(c)) return;
   c->loop->closing++; /* a loop that ends waits for on_destroyed */
@@ -263,7 +264,7 @@ static void paho_close(dm_mqtt_client *client, int64_t linger_ms) {
     return;
   }
   c->stage = DM_PAHO_DRAINING;
-  pokes_start(c);
+  dm_paho_poke(c);
   atomic_store(&c->draining, true);
   if (atomic_load(&c->pending) == 0) disconnect(c);
 }
@@ -303,7 +304,7 @@ static void on_started(uv_work_t *work, int status) {
 static void start(dm_paho *c) {
   c->stage = DM_PAHO_CONNECTING;
   c->working = true;
-  pokes_start(c);
+  dm_paho_poke(c);
   uv_queue_work(&c->loop->uv, &c->work, dm_paho_start, on_started);
 }
 
@@ -395,52 +396,11 @@ dm_code dm_mqtt_paho_connect(dm_loop *loop, const dm_mqtt_options *o,
   return code;
 }
 
-/* -- Subscribing and publishing ------------------------------------------------ */
-
-static dm_code paho_subscribe(dm_mqtt_client *client, const char *filter,
-                              int qos, dm_err *e) {
-  dm_paho *c = paho_of(client);
-  if (c->stage != DM_PAHO_ONLINE)
-    return dm_fail(e, DM_CLOSED, "subscribe: not connected");
-  if (c->subscribing)
-    return dm_fail(e, DM_LIMIT_EXCEEDED, "subscribe: one is under way");
-  int rc = dm_paho_subscribe(c, filter, qos);
-  if (rc != MQTTASYNC_SUCCESS)
-    return dm_fail(e, DM_CLOSED, "subscribe: %s", MQTTAsync_strerror(rc));
-  c->subscribing = true;
-  return DM_OK;
-}
-
-static dm_code paho_publish(dm_mqtt_client *client, const char *topic,
-                            dm_span payload, int qos, dm_err *e) {
-  dm_paho *c = paho_of(client);
-  if (c->stage != DM_PAHO_ONLINE)
-    return dm_fail(e, DM_CLOSED, "publish: not connected");
-  if (atomic_load(&c->pending) >= c->outbox)
-    return dm_fail(e, DM_LIMIT_EXCEEDED,
-                   "publish: %d messages are not confirmed yet", c->outbox);
-  int rc = dm_paho_send(c, topic, payload, qos);
-  if (rc != MQTTASYNC_SUCCESS)
-    return dm_fail(e, DM_CLOSED, "publish: %s", MQTTAsync_strerror(rc));
-  if (payload.n > PUSH_BYTES) {
-    c->pushing = true;
-    pokes_start(c);
-  }
-  return DM_OK;
-}
-
-static int paho_pending(const dm_mqtt_client *client) {
-  return atomic_load(&((const dm_paho *)(const void *)client)->pending);
-}
-
-static uint64_t paho_dropped(const dm_mqtt_client *client) {
-  return atomic_load(&((const dm_paho *)(const void *)client)->dropped);
-}
-
 static const dm_mqtt_class paho_class = {
-    .subscribe = paho_subscribe,
-    .publish = paho_publish,
-    .pending = paho_pending,
-    .dropped = paho_dropped,
+    .subscribe = dm_paho_take_subscribe,
+    .unsubscribe = dm_paho_take_unsubscribe,
+    .publish = dm_paho_take_publish,
+    .pending = dm_paho_count_pending,
+    .dropped = dm_paho_count_dropped,
     .close = paho_close,
 };

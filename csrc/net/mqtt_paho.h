@@ -23,7 +23,8 @@ enum {
   DM_PAHO_FAILED = 8,
   DM_PAHO_LOST = 16,
   DM_PAHO_DRAINED = 32,
-  DM_PAHO_DISCONNECTED = 64
+  DM_PAHO_DISCONNECTED = 64,
+  DM_PAHO_UNSUBSCRIBED = 128
 };
 
 typedef enum dm_paho_stage {
@@ -56,7 +57,7 @@ typedef struct dm_paho {
   void *owner;
   dm_paho_stage stage;
   bool working;     /* a worker thread has the client; nothing is destroyed */
-  bool subscribing; /* a SUBSCRIBE waits for its SUBACK */
+  bool subscribing; /* SUBSCRIBE or UNSUBSCRIBE is not acknowledged yet */
   bool pushing;     /* a large message is on its way */
   char *host;       /* owned; for messages and the look-up */
   int port;
@@ -81,6 +82,23 @@ typedef struct dm_paho {
   char tls_reason[120]; /* so too; OpenSSL's first complaint */
 } dm_paho;
 
+static inline dm_paho *dm_paho_of(dm_mqtt_client *client) {
+  return DM_OWNER(client, dm_paho, client);
+}
+
+/* The class's functions but close, in mqtt_paho_traffic.c. */
+dm_code dm_paho_take_subscribe(dm_mqtt_client *client, const char *filter,
+                               int qos, dm_err *e);
+dm_code dm_paho_take_unsubscribe(dm_mqtt_client *client, const char *filter,
+                                 dm_err *e);
+dm_code dm_paho_take_publish(dm_mqtt_client *client, const char *topic,
+                             dm_span payload, int qos, dm_err *e);
+int dm_paho_count_pending(const dm_mqtt_client *client);
+uint64_t dm_paho_count_dropped(const dm_mqtt_client *client);
+
+/* Wake paho's threads every now and then, as long as there is a need. */
+void dm_paho_poke(dm_paho *c);
+
 /* Copy and check the options. On an error clear it. */
 dm_code dm_paho_setup_fill(dm_paho *c, const dm_mqtt_options *o, dm_err *e);
 
@@ -100,6 +118,7 @@ void dm_paho_destroy(uv_work_t *work);
 
 /* Loop thread; none of these waits. Paho's return codes. */
 int dm_paho_subscribe(dm_paho *c, const char *filter, int qos);
+int dm_paho_unsubscribe(dm_paho *c, const char *filter);
 int dm_paho_send(dm_paho *c, const char *topic, dm_span payload, int qos);
 int dm_paho_disconnect(dm_paho *c);
 

@@ -95,6 +95,12 @@ static void on_subscribe_failure(void *context, MQTTAsync_failureData *data) {
   tell(c, DM_PAHO_SUBSCRIBED);
 }
 
+/* UNSUBACK; without one the loss of the connection follows. */
+static void on_unsubscribe(void *context, MQTTAsync_successData *data) {
+  (void)data;
+  tell(context, DM_PAHO_UNSUBSCRIBED);
+}
+
 /* Written (QoS 0) or confirmed (QoS 1), or failed: no longer pending. */
 static void settle_one(dm_paho *c) {
   if (atomic_fetch_sub(&c->pending, 1) == 1 && atomic_load(&c->draining))
@@ -185,6 +191,13 @@ int dm_paho_subscribe(dm_paho *c, const char *filter, int qos) {
   o.onSuccess = on_subscribe;
   o.onFailure = on_subscribe_failure;
   return MQTTAsync_subscribe(c->handle, filter, qos, &o);
+}
+
+int dm_paho_unsubscribe(dm_paho *c, const char *filter) {
+  MQTTAsync_responseOptions o = MQTTAsync_responseOptions_initializer;
+  o.context = c;
+  o.onSuccess = on_unsubscribe;
+  return MQTTAsync_unsubscribe(c->handle, filter, &o);
 }
 
 int dm_paho_send(dm_paho *c, const char *topic, dm_span payload, int qos) {

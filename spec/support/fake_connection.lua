@@ -29,6 +29,12 @@ function Connection:subscribe()
   return true
 end
 
+function Connection:unsubscribe()
+  self.unsubscribed = true
+  self:later("unsubscribed")
+  return true
+end
+
 function Connection:reply(rid, status, body)
   if self.full then return nil, "LimitExceeded", "too many answers wait" end
   table.insert(self.replies, { rid, status, body })

@@ -17,6 +17,7 @@ local enter, arm, disarm = machine.enter, machine.arm, machine.disarm
 local finish_all = machine.finish_all
 
 local DRAIN = 5 -- seconds that calls in flight may take before a renewal
+local UNSUBACK = 1 -- seconds that the hub has to acknowledge an UNSUBSCRIBE
 local LINGER = 5 -- seconds that queued answers have to go out at the end
 local SETTLED = 10 -- seconds online after which back-off starts from its beginning
 local CLOCK_POLL = 1 -- seconds between two looks at a clock that is not set
@@ -140,22 +141,39 @@ end
 
 -- Online --------------------------------------------------------------------
 
--- Calls in flight were answered, or have had their time: change the connection.
+-- Change the connection: the calls in flight were answered, or have had their time.
 local function swap(device)
   disarm(device)
   drop_link(device, LINGER, attempt)
 end
 
+-- Call fn(device) when no call is in flight; after DRAIN seconds change at once.
+local function when_drained(device, fn)
+  local link = device.link
+  link.drained = nil
+  if not next(link.open) then return fn(device) end
+  arm(device, math.max(0, device.drain_by - core.now()), swap)
+  link.drained = function() when_drained(device, fn) end
+end
+
+-- What the hub sends after this would be lost with the connection.
+local function refuse_calls(device)
+  if not device.link.conn:unsubscribe() then return swap(device) end
+  arm(device, UNSUBACK, swap)
+end
+
+function EVENTS.unsubscribed(device)
+  if device.state == "renewing" then when_drained(device, swap) end
+end
+
 -- A second connection of this device would end the calls of the first one
 -- (400027), so the first one goes before the second comes.
 local function renew(device, reason)
-  local link = device.link
   disarm(device)
   was_short_lived(device)
   enter(device, "renewing", reason)
-  if not next(link.open) then return swap(device) end
-  arm(device, DRAIN, swap)
-  link.drained = function() swap(device) end
+  device.drain_by = core.now() + DRAIN
+  when_drained(device, refuse_calls)
 end
 
 function EVENTS.subscribed(device, _, granted)
