@@ -69,6 +69,9 @@ describe("directmethods hub", function()
     { { "--hostname", "h:8883" }, "--hostname must be a host name without a port" },
     { { "--alias", "a b" }, "--alias must be a list of host names" },
     { { "--plain", "--host", "0.0.0.0" }, "give --insecure" },
+    { { "--dev-keys", "--host", "0.0.0.0" }, "--dev-keys must not be set when host" },
+    { { "--x509-ca", "/no/ca" }, "--x509-ca cannot be read" },
+    { { "--x509-ca", "c", "--plain" }, "--x509-ca needs tls" },
     { { "--device", "a b" }, "--device a\\x20b: device id must be" },
     { { "--device", "d", "--device", "d" }, "--device d: DeviceAlreadyExists" },
   }
@@ -297,6 +300,15 @@ describe("directmethods hub", function()
         facts.connection_strings.iothubowner, facts.devices.d, facts.ca_file,
         facts.ca_file, facts.ports.mqtt, facts.ports.https, "",
       }, "\n"), result.stdout)
+    end)
+
+    it("has the published keys by --dev-keys, each time", function()
+      local facts = start("--dev-keys", "--device", "d")
+      stop("TERM")
+      local key = "SharedAccessKey=ZGlyZWN0bWV0aG9kcyBwdWJsaWMga2V5OiBmaXJzdCE="
+      assert.equal("HostName=localhost;SharedAccessKeyName=service;" .. key,
+        facts.connection_strings.service)
+      assert.equal("HostName=localhost;DeviceId=d;" .. key, facts.devices.d)
     end)
 
     it("prints ports, CA file and connection strings", function()

@@ -148,19 +148,19 @@ describe("the documents", function()
   it("name the command line's options, and all of them", function()
     local source = read "lua/directmethods/cli/hub.lua"
     local known, named = {}, {}
-    for option in source:gmatch("parser:%a+%(\"[^\"]-(%-%-[%l-]+)\"") do
+    for option in source:gmatch("parser:%a+%(\"[^\"]-(%-%-[%l%d-]+)\"") do
       known[option] = true
     end
     local text = read "docs/hub.md"
     local section = text:sub((text:find("## In a process", 1, true)))
-    for option in (section .. read(README)):gmatch("%f[-]%-%-[%l-]+") do
+    for option in (section .. read(README)):gmatch("%f[-]%-%-[%l%d-]+") do
       named[option] = true
     end
     assert(next(known))
     for option in pairs(known) do
       assert(named[option], option .. " is not in docs/hub.md")
     end
-    for option in section:gmatch("%f[-]%-%-[%l-]+") do
+    for option in section:gmatch("%f[-]%-%-[%l%d-]+") do
       assert(known[option], option .. " is no option")
     end
   end)

@@ -46,6 +46,9 @@ local function new_parser()
     :argname("FILE")
   parser:option("--key", "Private key of --cert, PEM."):argname("FILE")
   parser:option("--ca", "What clients of --cert trust, PEM."):argname("FILE")
+  parser:option("--x509-ca", "Authority of the certificates that devices show, PEM.")
+    :argname("FILE")
+  parser:flag("--dev-keys", "The published keys instead of random ones.")
   parser:option("--ready-file", "Written as JSON when the hub serves, removed when it "
     .. "ends."):argname("FILE")
   parser:flag("--env", "Print shell exports instead of text.")
@@ -110,6 +113,8 @@ local function start(args, tls)
     hostname = args.hostname,
     aliases = args.alias,
     tls = tls,
+    x509_ca = args.x509_ca,
+    dev_keys = args.dev_keys or false,
     insecure = args.insecure or false,
   })
   if not ok then return nil, USAGE_ERROR, translate(hub) end
