@@ -215,6 +215,7 @@ function M.wait_for_all(list)
     for _, task in ipairs(list) do
       task.awaiting[id] = nil
     end
+    core.free_id(id)
   end
   local function over()
     local all = true
@@ -236,7 +237,6 @@ function M.wait_for_all(list)
     end)
   end
   forget()
-  core.free_id(id)
 end
 
 return M
