@@ -222,6 +222,7 @@ bench: ## calls per second against Mosquitto, medians of five
 	@$(DEPS) build bench
 	@$(MAKE) --no-print-directory -j$(JOBS) all $(BENCH)/load
 	@BENCH=$(BENCH) $(RUN) spec/bench/run.lua
+	@$(RUN) spec/bench/fleet.lua
 
 BENCH = $(B)/bench
 $(BENCH)/load: $(B)/obj/spec/bench/load.o $(TEST_LIB)
