@@ -303,6 +303,36 @@ describe("MQTT over WebSocket", function()
       assert.equal(CONNACK, ws:message())
     end)
 
+    it("takes the same bytes cut in two at every place", function()
+      local bytes = websocket.frame(websocket.PING, "p")
+        .. websocket.frame(BINARY, connect_packet(), { fin = false })
+        .. websocket.frame(websocket.CONTINUATION, SUBSCRIBE)
+      for i = 1, #bytes - 1 do
+        local ws = upgraded()
+        ws.wire:send(bytes:sub(1, i))
+        dm.loop.step(0)
+        ws.wire:send(bytes:sub(i + 1))
+        assert.equal("p", assert(ws:frame()).payload)
+        assert.equal(CONNACK, ws:message())
+        assert.equal(SUBACK, ws:message())
+        ws:close()
+      end
+    end)
+
+    it("closes who floods it with pings and reads no pong", function()
+      fixture.finish(hub, client)
+      hub = fixture.hub { limits = { http_output = 65536 } }
+      port = hub:ports().https
+      local ws = upgraded()
+      ws.wire:stall()
+      local flood = websocket.frame(websocket.PING, ("p"):rep(125)):rep(4000)
+      for _ = 1, 200 do
+        ws.wire:send(flood)
+        if hub:counters().mqtt_over_limit > 0 then break end
+      end
+      assert.equal(1, hub:counters().mqtt_over_limit)
+    end)
+
     it("keeps MQTT's own limits: a packet too large closes with 1009", function()
       fixture.finish(hub, client)
       hub = fixture.hub { limits = { packet_size = 1000 } }
