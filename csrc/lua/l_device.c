@@ -37,7 +37,7 @@ static void settle_change(connection *c, long by) {
   dm_settle_change(&c->loop->settle, c->token, by);
 }
 
-/* A hub of this process counts what it publishes and takes; another does not. */
+/* A hub of this process counts what it publishes and takes; others do not. */
 static bool is_counted(const connection *c) {
   return dm_settle_attached(&c->loop->settle, c->token);
 }

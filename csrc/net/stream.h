@@ -47,8 +47,8 @@ enum { /* after dm_stream_close, until the peer closes too */
 };
 
 /* The context of a server: PEM texts; the certificates of its chain may follow
-** its own. client_ca_pem: authorities whose certificates of clients are trusted,
-** n 0: none. */
+** its own. client_ca_pem: authorities whose certificates of clients are
+** trusted, n 0: none. */
 dm_tls *dm_tls_server(dm_span cert_pem, dm_span key_pem, dm_span client_ca_pem,
                       dm_err *e);
 
