@@ -1,6 +1,6 @@
-/* authorise.h -- who may do what: shared access policies, tokens checked against
-** them and against the keys of an identity, and certificates of devices. Loop
-** thread only.
+/* authorise.h -- who may do what: shared access policies, tokens checked
+** against them and against the keys of an identity, and certificates of
+** devices. Loop thread only.
 **
 ** An unknown policy or device and a wrong key take the same way and the same
 ** time. Reasons are for the log; a peer is told only "Unauthorized".

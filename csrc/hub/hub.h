@@ -100,11 +100,12 @@ int dm_hub_listen(dm_hub *h, dm_hub_service service, const char *host, int port,
 bool dm_hub_policy(dm_hub *h, dm_span name, dm_span primary, dm_span secondary,
                    unsigned rights);
 
-typedef enum dm_hub_auth { /* how an identity shows who it is */
-                           DM_HUB_AUTH_SAS, /* a token signed by one of its keys */
-                           DM_HUB_AUTH_SELF_SIGNED, /* a certificate with one of its thumbprints */
-                           DM_HUB_AUTH_AUTHORITY, /* a certificate in its name, by one we trust */
-                           DM_HUB_AUTH_NONE /* by the token of a policy alone */
+/* How an identity shows who it is. */
+typedef enum dm_hub_auth {
+  DM_HUB_AUTH_SAS,         /* a token signed by one of its keys */
+  DM_HUB_AUTH_SELF_SIGNED, /* a certificate with one of its thumbprints */
+  DM_HUB_AUTH_AUTHORITY,   /* a certificate in its name, by one we trust */
+  DM_HUB_AUTH_NONE         /* by the token of a policy alone */
 } dm_hub_auth;
 
 typedef struct dm_hub_identity {
@@ -113,9 +114,9 @@ typedef struct dm_hub_identity {
   bool enabled;
 } dm_hub_identity;
 
-/* Add an identity, or change what it is. Disabling closes its connection and its
-** modules'; so does a changed key or thumbprint, if the connection was let in by
-** the one that is gone. A module needs its device. */
+/* Add an identity, or change what it is. Disabling closes its connection and
+** its modules'; so does a changed key or thumbprint, if the connection was let
+** in by the one that is gone. A module needs its device. */
 dm_code dm_hub_put_identity(dm_hub *h, dm_span device, dm_span module,
                             const dm_hub_identity *what, dm_err *e);
 

@@ -1,5 +1,5 @@
-/* mqtt_server.c -- MQTT 3.1.1 connections from accept to end, and what is sent on
-** them. Loop thread only.
+/* mqtt_server.c -- MQTT 3.1.1 connections from accept to end, and what is sent
+** on them. Loop thread only.
 */
 #include "net/mqtt_server_state.h"
 

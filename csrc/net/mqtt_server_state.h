@@ -1,5 +1,5 @@
-/* mqtt_server_state.h -- an MQTT server and its connections; for the server's own
-** files alone. Loop thread only.
+/* mqtt_server_state.h -- an MQTT server and its connections; for the server's
+** own files alone. Loop thread only.
 **
 **   mqtt_server         accepts, answers for the handler, ends
 **   mqtt_server_packet  what a client sends: framing, packets, keep-alive

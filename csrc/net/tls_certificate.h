@@ -1,5 +1,5 @@
-/* tls_certificate.h -- the certificate that a TLS client has shown, as far as it
-** tells who the client is. Loop thread only.
+/* tls_certificate.h -- the certificate that a TLS client has shown, as far as
+** it tells who the client is. Loop thread only.
 */
 #ifndef DM_NET_TLS_CERTIFICATE_H
 #define DM_NET_TLS_CERTIFICATE_H

@@ -2,8 +2,8 @@
 **
 ** wslay reads and writes the frames, from what it is lent and into the stream's
 ** output; which frames may follow which, and what they are answered with, is
-** judged here. wslay itself refuses lengths that are not written in the shortest
-** form, and control frames that are long or in parts.
+** judged here. wslay itself refuses lengths that are not written in the
+** shortest form, and control frames that are long or in parts.
 */
 #include "net/websocket.h"
 

@@ -2,8 +2,8 @@
 ** Loop thread only.
 **
 ** Binary messages alone, without extensions. Messages are no borders here: what
-** they carry is one run of bytes, told in pieces as it comes in, so that a frame
-** of any size needs no buffer. Pings are answered. What breaks a rule is
+** they carry is one run of bytes, told in pieces as it comes in, so that a
+** frame of any size needs no buffer. Pings are answered. What breaks a rule is
 ** answered with a Close frame that says which.
 */
 #ifndef DM_NET_WEBSOCKET_H
@@ -49,8 +49,8 @@ dm_code dm_websocket_read(dm_websocket *w, dm_span bytes,
 /* Queue one binary message. False: the stream is closed, or closing. */
 bool dm_websocket_send(dm_websocket *w, dm_span message);
 
-/* Queue a Close frame; nothing is read or sent from then on. Harmless the second
-** time. The stream stays open. */
+/* Queue a Close frame; nothing is read or sent from then on. Harmless the
+** second time. The stream stays open. */
 void dm_websocket_close(dm_websocket *w, dm_websocket_code code);
 
 #pragma GCC visibility pop
