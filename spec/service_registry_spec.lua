@@ -71,6 +71,35 @@ describe("service.registry", function()
     refused(404001, "DeviceNotFound", registry:update("dev2", { status = "enabled" }))
   end)
 
+  it("has certificates instead of keys", function()
+    local sha1, sha256 = ("A"):rep(40), ("B"):rep(64)
+    local made = assert(registry:create("dev1", { primary_thumbprint = sha1 }))
+    assert.equal("selfSigned", made.authentication)
+    assert.equal(sha1, made.primary_thumbprint)
+    assert.is_nil(made.primary_key)
+    local twin = assert(service.twins:get("dev1"))
+    assert.equal("selfSigned", twin.authenticationType)
+    assert.equal(sha1, twin.x509Thumbprint.primaryThumbprint)
+    local changed = assert(registry:update("dev1", { secondary_thumbprint = sha256 }))
+    assert.equal(sha1, changed.primary_thumbprint)
+    assert.equal(sha256, changed.secondary_thumbprint)
+    changed = assert(registry:update("dev1", { status = "disabled" }))
+    assert.equal(sha256, changed.secondary_thumbprint)
+    changed = assert(registry:update("dev1", { primary_key = KEY }))
+    assert.equal("sas", changed.authentication)
+    assert.equal(KEY, changed.primary_key)
+    assert.is_nil(changed.primary_thumbprint)
+    local authority = { authentication = "certificateAuthority" }
+    assert.equal("certificateAuthority",
+      registry:create("dev2", authority).authentication)
+    assert.is_true(registry:bulk { { id = "dev3", primary_thumbprint = sha1 },
+      { id = "dev4", authentication = "certificateAuthority", mode = "create" } }.ok)
+    assert.equal(sha1, registry:get("dev3").primary_thumbprint)
+    assert.equal("certificateAuthority", registry:get("dev4").authentication)
+    refused(400004, "ArgumentInvalid", registry:create("dev5",
+      { authentication = "selfSigned", primary_key = KEY }))
+  end)
+
   it("deletes, one version or any", function()
     local made = assert(registry:create("dev1"))
     refused(412001, "PreconditionFailed", registry:delete("dev1", { etag = "x" }))
@@ -152,6 +181,8 @@ describe("service.registry", function()
       { "registry:create: id must be a string, not a nil", registry.create, registry },
       { "registry:create: option 'primary_key' must be base64 of 16 to 64 bytes",
         registry.create, registry, "d", { primary_key = "no" } },
+      { "registry:create: option 'primary_thumbprint' must be 40 (SHA-1) or 64",
+        registry.create, registry, "d", { primary_thumbprint = "AB" } },
       { "registry:create: option 'status' must be one of: enabled, disabled",
         registry.create, registry, "d", { status = "off" } },
       { "registry:get: unknown option 'modul_id' (did you mean 'module_id'?)",

@@ -2,6 +2,7 @@
 -- them; and what the registry tells besides. (E18 to E22: spec/registry_spec.lua.)
 
 local dm = require "directmethods"
+local errors = require "directmethods.errors"
 local fixture = require "spec.support.fixture"
 local mqtt = require "spec.support.mqtt"
 local rest = require "spec.support.rest"
@@ -186,6 +187,77 @@ describe("registry", function()
     local left, last = times()
     assert.truthy(left > later)
     assert.equal(later, last)
+  end)
+
+  describe("with a store that fails", function()
+    local store
+
+    local function fail(name)
+      store[name] = function()
+        return nil, errors.new { name = "StorageFailed", message = "the disk is full" }
+      end
+    end
+
+    local function unavailable(reply)
+      assert.equal("the disk is full", refused(reply, 503, "ServiceUnavailable"))
+    end
+
+    before_each(function()
+      store = hub.state.store
+      hub:add_device("d")
+    end)
+
+    it("refuses changes with 503, and reads go on", function()
+      for _, name in ipairs { "put", "remove", "put_twin", "batch" } do fail(name) end
+      local before = ask("GET", "/devices/d").body
+      unavailable(ask("PUT", "/devices/x", { deviceId = "x" }))
+      unavailable(ask("PUT", "/devices/d", { deviceId = "d", status = "disabled" },
+        { if_match = "*" }))
+      unavailable(ask("DELETE", "/devices/d"))
+      unavailable(ask("PATCH", "/twins/d", { tags = { a = 1 } }))
+      unavailable(bulk { { id = "x" } })
+      assert.equal(before, ask("GET", "/devices/d").body)
+      assert.equal(404, ask("GET", "/devices/x").status)
+      local device = fixture.device(hub, "d", { subscribe = false })
+      assert.equal(0, device.code)
+      device:subscribe(0, "$iothub/twin/res/#")
+      device:send(mqtt.publish("$iothub/twin/PATCH/properties/reported/?$rid=1",
+        '{"a":1}'))
+      assert.equal("$iothub/twin/res/503/?$rid=1", device:read().topic)
+      device:close()
+    end)
+
+    it("lets in nobody whom it could not keep", function()
+      local key = fixture.key(hub, "service")
+      local token = fixture.token { resource = "localhost/devices/x", key = key }
+      local entry = { id = "x",
+        authentication = { symmetricKey = { primaryKey = key } } }
+      function store:batch(fn) -- what was put is taken back
+        fn()
+        self:remove("x")
+        return nil, errors.new { name = "StorageFailed", message = "the disk is full" }
+      end
+      unavailable(bulk { entry })
+      local device = fixture.device(hub, "x", { password = token })
+      assert.equal(5, device.code)
+      device:close()
+      store.batch = nil
+      read(bulk { entry })
+      device = fixture.device(hub, "x", { password = token })
+      assert.equal(0, device.code)
+      device:close()
+    end)
+
+    it("tells reads that fail, too", function()
+      for _, name in ipairs { "find", "devices", "modules", "count", "twin" } do
+        local real = store[name]
+        fail(name)
+        unavailable(ask("GET", ({ find = "/devices/d", devices = "/devices",
+          modules = "/devices/d/modules", count = "/statistics/devices",
+          twin = "/twins/d" })[name]))
+        store[name] = real
+      end
+    end)
   end)
 
   describe("twins", function()

@@ -13,9 +13,22 @@ local function wrong_key(value)
   return ("must be base64 of %d to %d bytes"):format(KEY_MIN, KEY_MAX)
 end
 
+local SHA1_DIGITS, SHA256_DIGITS = 40, 64
+
+local function wrong_thumbprint(value)
+  local digits = value:find("^%x+$") and #value
+  if digits == SHA1_DIGITS or digits == SHA256_DIGITS then return nil end
+  return "must be 40 (SHA-1) or 64 (SHA-256) hexadecimal digits"
+end
+
 --- The options that make or change an identity.
 ---@type table<string, directmethods.OptionSpec>
 M.FIELDS = {
+  authentication = {
+    "string", choices = { "sas", "selfSigned", "certificateAuthority", "none" },
+  },
+  primary_thumbprint = { "string", check = wrong_thumbprint },
+  secondary_thumbprint = { "string", check = wrong_thumbprint },
   primary_key = { "string", check = wrong_key },
   secondary_key = { "string", check = wrong_key },
   status = { "string", choices = { "enabled", "disabled" } },
@@ -26,8 +39,11 @@ M.FIELDS = {
 ---@class directmethods.RemoteIdentity
 ---@field device_id string
 ---@field module_id string?
+---@field authentication string "sas", "selfSigned", "certificateAuthority" or "none"
 ---@field primary_key string?   base64; nil: it does not log in by key
 ---@field secondary_key string?
+---@field primary_thumbprint string? of its certificate, hexadecimal
+---@field secondary_thumbprint string?
 ---@field status string?        "enabled" or "disabled"; nil: a module
 ---@field status_reason string?
 ---@field connected boolean
@@ -46,12 +62,17 @@ end
 ---@param document table
 ---@return directmethods.RemoteIdentity
 function M.new(document)
-  local keys = table_of(table_of(document.authentication).symmetricKey)
+  local authentication = table_of(document.authentication)
+  local keys = table_of(authentication.symmetricKey)
+  local thumbprints = table_of(authentication.x509Thumbprint)
   return {
     device_id = document.deviceId,
     module_id = text_of(document.moduleId),
+    authentication = authentication.type,
     primary_key = text_of(keys.primaryKey),
     secondary_key = text_of(keys.secondaryKey),
+    primary_thumbprint = text_of(thumbprints.primaryThumbprint),
+    secondary_thumbprint = text_of(thumbprints.secondaryThumbprint),
     status = text_of(document.status),
     status_reason = text_of(document.statusReason),
     connected = document.connectionState == "Connected",
@@ -61,14 +82,38 @@ function M.new(document)
   }
 end
 
-local function set_keys(document, fields)
-  if not fields.primary_key and not fields.secondary_key then return end
-  local authentication = table_of(document.authentication)
-  local keys = table_of(authentication.symmetricKey)
-  keys.primaryKey = fields.primary_key or keys.primaryKey
-  keys.secondaryKey = fields.secondary_key or keys.secondaryKey
-  authentication.type, authentication.symmetricKey = "sas", keys
-  document.authentication = authentication
+local X509 = { primary = "primary_thumbprint", secondary = "secondary_thumbprint" }
+local KEYS = { primary = "primary_key", secondary = "secondary_key" }
+
+-- The type of authentication that is asked for; nil: it stays as it is.
+local function type_of(fields)
+  if fields.authentication then return fields.authentication end
+  if fields[X509.primary] or fields[X509.secondary] then return "selfSigned" end
+  if fields[KEYS.primary] or fields[KEYS.secondary] then return "sas" end
+end
+
+-- What is given, else what `old` has; nil: nothing.
+local function pair_of(fields, names, old, primary, secondary)
+  local pair = {
+    [primary] = fields[names.primary] or old[primary],
+    [secondary] = fields[names.secondary] or old[secondary],
+  }
+  return next(pair) and pair or nil
+end
+
+local function set_authentication(document, fields)
+  local kind = type_of(fields)
+  if not kind then return end
+  local old = table_of(document.authentication)
+  document.authentication = {
+    type = kind,
+    symmetricKey = pair_of(fields, KEYS,
+      kind == "sas" and table_of(old.symmetricKey) or {},
+      "primaryKey", "secondaryKey"),
+    x509Thumbprint = pair_of(fields, X509,
+      kind == "selfSigned" and table_of(old.x509Thumbprint) or {},
+      "primaryThumbprint", "secondaryThumbprint"),
+  }
 end
 
 --- Set what is given in a document.
@@ -78,16 +123,17 @@ end
 function M.change(document, fields)
   document.status = fields.status or document.status
   document.statusReason = fields.status_reason or document.statusReason
-  set_keys(document, fields)
+  set_authentication(document, fields)
   return document
 end
 
---- Have the hub make the keys that a new identity lacks.
+--- Have the hub make the keys that a new identity lacks, if it is to have keys.
 function M.ask_for_keys(document)
-  local authentication = table_of(document.authentication)
-  local keys = table_of(authentication.symmetricKey)
+  local authentication = document.authentication or { type = "sas" }
+  if authentication.type ~= "sas" then return end
+  local keys = authentication.symmetricKey or {}
   keys.primaryKey, keys.secondaryKey = keys.primaryKey or "", keys.secondaryKey or ""
-  authentication.type, authentication.symmetricKey = "sas", keys
+  authentication.symmetricKey = keys
   document.authentication = authentication
 end
 

@@ -48,8 +48,12 @@ local CREATE = with { module_id = module_id }
 
 ---@class directmethods.IdentityOptions
 ---@field module_id string?     a module of the device
+---@field authentication "sas"|"selfSigned"|"certificateAuthority"|"none"|nil how it
+---  shows who it is; default: selfSigned with a thumbprint, else sas
 ---@field primary_key string?   base64 of 16 to 64 bytes; default: the hub makes one
 ---@field secondary_key string? likewise
+---@field primary_thumbprint string? of its certificate, SHA-1 or SHA-256 in hex
+---@field secondary_thumbprint string? of its next one
 ---@field status "enabled"|"disabled"|nil of a device
 ---@field status_reason string?
 
