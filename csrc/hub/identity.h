@@ -32,8 +32,8 @@ typedef struct dm_signer {
   dm_key_slot slot;
 } dm_signer;
 
-/* There may be hundreds of thousands: with keys of 32 bytes and an id of 16, one
-** takes less than 300 bytes, its part of the chains included. */
+/* There may be hundreds of thousands: with keys of 32 bytes and an id of 16,
+** one takes less than 300 bytes, its part of the chains included. */
 typedef struct dm_identity {
   struct dm_identity *next;   /* in its hash chain */
   struct dm_identity *parent; /* a module's device */

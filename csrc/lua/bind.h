@@ -38,8 +38,8 @@ lua_Integer dm_bind_integer_field(lua_State *L, int table, const char *field);
 lua_Number dm_bind_number_field(lua_State *L, int table, const char *field);
 bool dm_bind_boolean_field(lua_State *L, int table, const char *field);
 
-/* Seconds of an argument to milliseconds; nil or none gives 'absent'. A positive
-** fraction of a millisecond counts as one. */
+/* Seconds of an argument to milliseconds; nil or none gives 'absent'. A
+** positive fraction of a millisecond counts as one. */
 int64_t dm_bind_ms(lua_State *L, int arg, int64_t absent);
 
 /* Each adds its functions to core's table, which is at the top of the stack;
@@ -52,8 +52,8 @@ void l_device_open(lua_State *L);
 void l_device_tls_open(lua_State *L);
 void l_fleet_open(lua_State *L);
 
-/* Add functions that find the loop of core (the field 'loop' of the table at the
-** top) with dm_bind_core_loop. */
+/* Add functions that find the loop of core (the field 'loop' of the table at
+** the top) with dm_bind_core_loop. */
 void dm_bind_functions(lua_State *L, const luaL_Reg *functions);
 dm_loop *dm_bind_core_loop(lua_State *L);
 

@@ -31,7 +31,7 @@ static bool is_closing(const dm_paho *c) {
   return c->stage >= DM_PAHO_DRAINING;
 }
 
-/* -- Events ------------------------------------------------------------------ */
+/* -- Events ---------------------------------------------------------------- */
 
 /* "host:port" for messages, and the proxy's without the credentials. */
 static const char *where(const dm_paho *c, char room[WHERE_ROOM]) {
@@ -185,7 +185,7 @@ static void on_mail(dm_mail_record *r, uint32_t flags, dm_letter *letters) {
   if (is_closing(c)) on_closing_news(c, flags);
 }
 
-/* -- Closing ------------------------------------------------------------------ */
+/* -- Closing --------------------------------------------------------------- */
 
 static void paho_free(dm_paho *c) {
   dm_paho_setup_clear(&c->setup);
@@ -269,7 +269,7 @@ static void paho_close(dm_mqtt_client *client, int64_t linger_ms) {
   if (atomic_load(&c->pending) == 0) disconnect(c);
 }
 
-/* -- Connecting --------------------------------------------------------------- */
+/* -- Connecting ------------------------------------------------------------ */
 
 static void on_deadline(dm_timer *timer) {
   dm_paho *c = DM_OWNER(timer, dm_paho, deadline);
