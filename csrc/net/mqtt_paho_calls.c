@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <openssl/crypto.h>
+
 #include "net/mqtt_waker.h"
 
 static void tell(dm_paho *c, uint32_t flags) {
@@ -177,10 +179,13 @@ void dm_paho_start(uv_work_t *work) {
   if (c->start_rc == MQTTASYNC_SUCCESS) c->start_rc = connect_now(c);
 }
 
+/* Closing a TLS connection leaves OpenSSL's errors to this thread of the pool,
+** which outlives OpenSSL at exit and would not free them. */
 void dm_paho_destroy(uv_work_t *work) {
   dm_paho *c = work->data;
   if (c->handle != NULL) MQTTAsync_destroy(&c->handle);
   c->handle = NULL;
+  OPENSSL_thread_stop();
 }
 
 /* -- Loop thread ----------------------------------------------------------- */
