@@ -279,6 +279,28 @@ describe("task", function()
   end)
 end)
 
+describe("a task that is cancelled after its wait, but before it runs", function()
+  for what, wait in pairs {
+    ["task:await"] = function(other) other:await() end,
+    ["dm.all"] = function(other) dm.all { other } end,
+  } do
+    it("leaves nothing of " .. what, function()
+      local ids = core.ids()
+      local other = dm.spawn(dm.sleep, 0.01)
+      local t = dm.spawn(wait, other)
+      -- runs in the same turn as t becomes ready, and before it
+      dm.spawn(function()
+        dm.wait_until(function()
+          if other:ended() then return t:cancel() end
+        end)
+      end)
+      assert(dm.wait_until(function() return task.count() == 0 end))
+      assert.equal("cancelled", t.status)
+      assert.equal(ids, (core.ids()))
+    end)
+  end
+end)
+
 describe("time", function()
   it("moves the clock, firing what falls due in order", function()
     local trail = {}

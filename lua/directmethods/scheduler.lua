@@ -260,17 +260,30 @@ function M.settle(cap)
   return false
 end
 
+local Name = {}
+
+function Name.__close(name)
+  core.free_id(name.id)
+end
+
+--- A name for a wait of Lua's own: `local name <close> = scheduler.name()`. Its id
+-- is freed however the wait ends; a task that is cancelled once its wait is over,
+-- but before it runs again, sees neither `cancel` nor the end.
+---@return { id: integer }
+function M.name()
+  return setmetatable({ id = core.new_id() }, Name)
+end
+
 --- Have the driver call `fn` on the main thread and wait for it.
 function M.on_main(fn)
   if not M.current("on_main") then return fn() end
-  local id = core.new_id()
+  local name <close> = M.name()
   local ok, err
   table.insert(state.jobs, function()
     ok, err = pcall(fn)
-    M.finish(id, true)
+    M.finish(name.id, true)
   end)
-  M.wait(id)
-  core.free_id(id)
+  M.wait(name.id)
   if not ok then error(err, 0) end
   return err
 end

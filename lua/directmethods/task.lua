@@ -153,15 +153,11 @@ function Task:await(timeout)
   if state.current == self then error("task:await: a task cannot await itself", 2) end
   self.awaited = true
   if not self:ended() then
-    local id = core.new_id()
-    self.awaiting[id] = true
-    local function forget()
-      self.awaiting[id] = nil
-      core.free_id(id)
-    end
-    local ended, err = scheduler.wait(id, forget, timeout)
+    local name <close> = scheduler.name()
+    self.awaiting[name.id] = true
+    local ended, err = scheduler.wait(name.id, nil, timeout)
+    self.awaiting[name.id] = nil
     if not ended then return nil, err end
-    forget()
   end
   if self.status == "failed" then error(self.error, 0) end
   if self.status == "cancelled" then
@@ -208,35 +204,37 @@ function M.cancel_all()
   end
 end
 
---- Wait until every task of the list has ended, or one has failed.
-function M.wait_for_all(list)
-  local id = core.new_id()
-  local function forget()
-    for _, task in ipairs(list) do
-      task.awaiting[id] = nil
-    end
-    core.free_id(id)
+-- A wait for several: when it does not come to its end, theirs comes.
+local Wait = {}
+
+function Wait.__close(wait)
+  for _, task in ipairs(wait.tasks) do
+    task.awaiting[wait.id] = nil
+    if not wait.over then task:cancel() end
   end
-  local function over()
-    local all = true
-    for _, task in ipairs(list) do
-      if task.status == "failed" then return true end
-      all = all and task:ended()
-    end
-    return all
+end
+
+local function are_over(tasks)
+  local all = true
+  for _, task in ipairs(tasks) do
+    if task.status == "failed" then return true end
+    all = all and FINAL[task.status]
   end
-  for _, task in ipairs(list) do
+  return all
+end
+
+--- Wait until every task of the list has ended, or one has failed. Cancels all when
+-- the waiting task is cancelled.
+---@param tasks directmethods.Task[]
+function M.wait_for_all(tasks)
+  local name <close> = scheduler.name()
+  local wait <close> = setmetatable({ id = name.id, tasks = tasks }, Wait)
+  for _, task in ipairs(tasks) do
     task.awaited = true
-    task.awaiting[id] = true
+    task.awaiting[name.id] = true
   end
-  while not over() do
-    scheduler.wait(id, function()
-      forget()
-      core.free_id(id)
-      for _, task in ipairs(list) do task:cancel() end
-    end)
-  end
-  forget()
+  while not are_over(tasks) do scheduler.wait(name.id) end
+  wait.over = true
 end
 
 return M

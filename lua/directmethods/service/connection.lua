@@ -108,6 +108,7 @@ end
 local Slot = {}
 
 function Slot.__close(slot)
+  if slot.id then core.free_id(slot.id) end
   if not slot.granted then return end
   local connection = slot.connection
   local line = connection.line
@@ -132,9 +133,7 @@ local function wait_in_line(slot, seconds)
   line[line.last] = slot
   wait(connection, slot.id, function()
     slot.cancelled = true
-    core.free_id(slot.id)
   end, seconds)
-  if not slot.cancelled then core.free_id(slot.id) end
 end
 
 -- Without a grant: the client was closed, or its time was over.
