@@ -203,6 +203,10 @@ asan: ## the tests under address and undefined behaviour sanitizers
 tsan: ## the tests under the thread sanitizer
 	@$(MAKE) MODE=tsan test
 
+gc: $(SPEC_NEEDS) ## the specs while Lua collects all the time, and in generations
+	@GC=stress $(RUN) spec/support/run.lua $(SPEC)
+	@GC=generational $(RUN) spec/support/run.lua $(SPEC)
+
 # what `make check` asks for: a run of everything since the last change
 $(B)/tested: $(SPEC_NEEDS) $(C_TESTS) $(LUA_FILES)
 	@$(MAKE) --no-print-directory run-specs
@@ -370,6 +374,6 @@ help: ## this list
 	  sed -E 's/^([a-z-]+):.*## /\1\t/' | sort | \
 	  while IFS='	' read -r name text; do printf '%-14s %s\n' "$$name" "$$text"; done
 
-.PHONY: all test test-c run-specs asan tsan interop-deps demo bench deps \
+.PHONY: all test test-c run-specs asan tsan gc interop-deps demo bench deps \
   build-deps test-deps check-deps check lint format-check format warnings tidy \
   cppcheck luacheck layers symbols rocks-check rocks-write install uninstall rock clean help
