@@ -44,7 +44,7 @@ PROTO := $(filter-out $(HTTP_PROTO:%=csrc/proto/%),$(proto_all))
 HTTP  := $(filter $(HTTP_PROTO:%=csrc/proto/%),$(proto_all))
 
 core_NET = loop* clock* settle* mailbox* process* mqtt_client* mqtt_paho* \
-           mqtt_waker* mqtt_uv* lookup* stream* tls*
+           mqtt_waker* mqtt_uv* lookup* resolve* stream* tls*
 core_LUA = core bind* l_loop* l_exec* l_device* l_fleet* l_sas* l_json*
 
 http_core_NET = loop* clock* settle* mailbox* http_client* http_multi* http_request*
@@ -177,9 +177,16 @@ $(B)/c/%: $(B)/obj/spec/c/%.o $(TEST_LIB)
 	$(Q)$(CC) -o $@ $^ $(CFLAGS) -Wl,--as-needed $(LDFLAGS) $(LLHTTP_LIBS) -lcrypto
 .SECONDARY: $(patsubst $(B)/c/%,$(B)/obj/spec/c/%.o,$(C_TESTS))
 
+# two Lua states in one process, for spec/device_process_spec.lua
+TWO_STATES = $(B)/two_states
+$(TWO_STATES): spec/c/two_states.c Makefile
+	@mkdir -p $(@D)
+	@echo "  LD   $@"
+	$(Q)$(CC) $(STD) $(CFLAGS) $(WARN) -o $@ $< -rdynamic $(LDFLAGS) $(LUA_LIBS) -lpthread
+
 LUA_FILES := $(shell find lua spec examples -name node_modules -prune -o -name '*.lua' -print 2>/dev/null)
 INTEROP    = spec/interop/node_modules/.ready
-SPEC_NEEDS = $(SO) $(HOST) $(if $(wildcard spec/interop/package.json),$(INTEROP))
+SPEC_NEEDS = $(SO) $(HOST) $(TWO_STATES) $(if $(wildcard spec/interop/package.json),$(INTEROP))
 
 test-c: $(C_TESTS) ## the C tests of base and proto
 	@$(RUN) spec/support/run.lua --c $(C_TESTS) --none

@@ -59,6 +59,7 @@ build = {
         "csrc/net/mqtt_uv_packets.c",
         "csrc/net/mqtt_waker.c",
         "csrc/net/process.c",
+        "csrc/net/resolve.c",
         "csrc/net/settle.c",
         "csrc/net/stream.c",
         "csrc/net/stream_connector.c",

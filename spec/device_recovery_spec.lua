@@ -269,13 +269,13 @@ end)
 describe("a device whose hub has no address", function()
   it("says so and tries on until the time is up", function()
     local device <close> = dm.device {
-      host_name = "no-such-host.invalid", device_id = "dev1", key = fake_hub.KEY,
+      host_name = "no..host", device_id = "dev1", key = fake_hub.KEY,
       reconnect = QUICK,
     }
     local ok, err = device:connect(0.3)
     assert.is_nil(ok)
     assert.equal("NameNotResolved", err.name)
-    assert.is_truthy(err.message:find("look up 'no-such-host.invalid'", 1, true))
+    assert.is_truthy(err.message:find("look up 'no..host'", 1, true))
     assert.is_truthy(device:stats().why:find("does the name server answer?", 1, true))
   end)
 end)

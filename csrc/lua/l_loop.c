@@ -1,10 +1,11 @@
 /* l_loop.c -- the loop in Lua: turns, clock, timers, signals, log, and the one
-** funnel through which everything from C enters Lua. Loop thread only.
-*/
+** funnel through which everything from C enters Lua. Loop thread only. */
 #include "lua/bind.h"
 
 #include <signal.h>
 #include <stdlib.h>
+
+#include "net/lookup.h"
 
 enum { LOG_LINES = 1000 }; /* lines kept between two turns; more are counted */
 
@@ -357,6 +358,7 @@ static int l_loop_gc(lua_State *L) {
   loop->log.sink = NULL;
   loop->log.level = DM_LOG_OFF;
   binding_close(b);
+  dm_lookup_free(loop->lookup);
   dm_loop_free(loop);
   free(b);
   return 0;

@@ -1,23 +1,22 @@
 /* lookup.c -- see lookup.h. Loop thread only.
 **
-** A name lives while it is looked up or known; a look-up in progress keeps the
-** whole alive, since it cannot be called back from its worker.
+** A name lives while it is looked up or known.
 */
 #include "net/lookup.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+#include "net/resolve.h"
+
 struct dm_lookup {
   dm_loop *loop;
   dm_list names;
-  int count;    /* of them */
-  int progress; /* names being looked up */
-  bool freed;
+  int count; /* of them */
 };
 
 typedef struct name {
-  uv_getaddrinfo_t request;
+  dm_resolve *resolve; /* NULL: the address is known, or nobody asks */
   dm_lookup *lookup;
   dm_list node, askers;
   dm_address address; /* AF_UNSPEC: being looked up */
@@ -26,16 +25,10 @@ typedef struct name {
 } name;
 
 static void name_free(name *n) {
+  dm_resolve_forget(n->resolve);
   dm_list_remove(&n->node);
   n->lookup->count--;
   free(n);
-}
-
-static void lookup_release(dm_lookup *l) {
-  if (!l->freed || l->progress > 0) return;
-  while (!dm_list_empty(&l->names))
-    name_free(DM_OWNER(l->names.next, name, node));
-  free(l);
 }
 
 dm_lookup *dm_lookup_new(dm_loop *loop) {
@@ -48,8 +41,9 @@ dm_lookup *dm_lookup_new(dm_loop *loop) {
 
 void dm_lookup_free(dm_lookup *l) {
   if (l == NULL) return;
-  l->freed = true;
-  lookup_release(l);
+  while (!dm_list_empty(&l->names))
+    name_free(DM_OWNER(l->names.next, name, node));
+  free(l);
 }
 
 static bool is_known(const name *n) {
@@ -82,20 +76,17 @@ static void tell(name *n, const dm_err *why) {
   }
 }
 
-static void on_found(uv_getaddrinfo_t *request, int status,
-                     struct addrinfo *found) {
-  name *n = DM_OWNER(request, name, request);
-  dm_lookup *l = n->lookup;
-  dm_err why = {0};
-  if (status == 0) choose(n, found);
-  uv_freeaddrinfo(found);
-  n->until = dm_clock_now(&l->loop->io) + DM_LOOKUP_KEEP_MS;
+static void on_resolved(void *owner, const struct addrinfo *found,
+                        const char *why) {
+  name *n = owner;
+  dm_err e = {0};
+  n->resolve = NULL;
+  choose(n, found);
+  n->until = dm_clock_now(&n->lookup->loop->io) + DM_LOOKUP_KEEP_MS;
   if (!is_known(n))
-    dm_fail(&why, DM_NAME_NOT_RESOLVED, "look up '%.100s': %s", n->host,
-            status ? uv_strerror(status) : "no usable address");
-  tell(n, &why);
-  l->progress--;
-  lookup_release(l);
+    dm_fail(&e, DM_NAME_NOT_RESOLVED, "look up '%.100s': %s", n->host,
+            why ? why : "no usable address");
+  tell(n, &e);
 }
 
 static name *find(dm_lookup *l, const char *host) {
@@ -114,7 +105,6 @@ static name *find(dm_lookup *l, const char *host) {
 }
 
 static name *name_new(dm_lookup *l, const char *host, dm_err *e) {
-  struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
   size_t n = strlen(host) + 1;
   name *made = calloc(1, sizeof *made + n);
   if (made == NULL) {
@@ -124,17 +114,13 @@ static name *name_new(dm_lookup *l, const char *host, dm_err *e) {
   memcpy(made->host, host, n);
   made->lookup = l;
   dm_list_init(&made->askers);
-  int rc = uv_getaddrinfo(&l->loop->uv, &made->request, on_found, host, NULL,
-                          &hints);
-  if (rc != 0) {
-    dm_fail(e, DM_NAME_NOT_RESOLVED, "look up '%.100s': %s", host,
-            uv_strerror(rc));
+  made->resolve = dm_resolve_start(l->loop, host, on_resolved, made, e);
+  if (made->resolve == NULL) {
     free(made);
     return NULL;
   }
   dm_list_append(&l->names, &made->node);
   l->count++;
-  l->progress++;
   return made;
 }
 

@@ -60,7 +60,8 @@ struct dm_loop {
                   const dm_event *event); /* set by the binding */
   void *binding;                          /* borrowed: the binding's */
   uint64_t delivered;                     /* events delivered so far */
-  bool running;                           /* inside dm_loop_step */
+  struct dm_lookup *lookup; /* of core's clients; made by the first of them */
+  bool running;             /* inside dm_loop_step */
   int closing; /* objects on their way out, which dm_loop_free waits for */
   char read[DM_LOOP_READ]; /* what a stream reads into; parsed before it returns
                             */

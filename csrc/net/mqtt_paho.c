@@ -1,7 +1,7 @@
 /* mqtt_paho.c -- an MQTT client on paho.mqtt.c: its life, on the loop thread.
 ** What paho does on its threads comes in by the mailbox (mqtt_paho_calls.c).
 **
-** resolve (uv_getaddrinfo) -> make and connect (worker) -> online -> close
+** resolve (lookup.h) -> make and connect (worker) -> online -> close
 */
 #include "net/mqtt_paho.h"
 
@@ -18,12 +18,6 @@ enum {
   POKE_SHARE = 50, /* and this part of the time it has gone on for */
   WHERE_ROOM = 160
 };
-
-/* A look-up outlives a client that is closed meanwhile. */
-typedef struct dm_paho_lookup {
-  uv_getaddrinfo_t request;
-  dm_paho *owner; /* NULL: gone */
-} dm_paho_lookup;
 
 static const dm_mqtt_class paho_class;
 
@@ -72,6 +66,7 @@ static void on_poke(dm_timer *timer) {
 static void fail(dm_paho *c, const dm_err *why, int connack) {
   if (c->stage >= DM_PAHO_ONLINE) return;
   c->stage = DM_PAHO_OVER;
+  dm_list_remove(&c->asker.node);
   dm_clock_stop(&c->loop->io, &c->deadline);
   c->events->on_failed(c->owner, why, connack);
 }
@@ -239,7 +234,7 @@ static void on_closing_news(dm_paho *c, uint32_t flags) {
 }
 
 /* Teardown order:
-** 1. A look-up in progress is left alone: its completion finds no owner.
+** 1. A look-up in progress is left alone: nobody waits for it any more.
 ** 2. Online: wait until no publish is pending (paho drops what is queued, and a
 **    QoS 0 message half written, when it disconnects).
 ** 3. MQTTAsync_disconnect; its event comes from paho's send thread once
@@ -257,7 +252,7 @@ static void paho_close(dm_mqtt_client *client, int64_t linger_ms) {
   if (is_closing(c)) return;
   c->loop->closing++; /* a loop that ends waits for on_destroyed */
   bool online = c->stage == DM_PAHO_ONLINE && !c->working;
-  if (c->lookup) c->lookup->owner = NULL;
+  dm_list_remove(&c->asker.node);
   if (!online || linger_ms <= 0 ||
       !dm_clock_start(io, &c->deadline, dm_clock_now(io) + linger_ms)) {
     destroy(c);
@@ -308,45 +303,34 @@ static void start(dm_paho *c) {
   uv_queue_work(&c->loop->uv, &c->work, dm_paho_start, on_started);
 }
 
-static void fail_lookup(dm_paho *c, const char *reason) {
-  dm_err e;
-  dm_fail(&e, DM_NAME_NOT_RESOLVED, "look up '%.100s': %s", c->host, reason);
-  fail(c, &e, 0);
+/* Not from inside the call that asks: failing there is an error of the call. */
+static void on_found(dm_asker *asker, const dm_address *to, const dm_err *why) {
+  dm_paho *c = DM_OWNER(asker, dm_paho, asker);
+  dm_err e = {0};
+  if (to && dm_paho_setup_address(c, to)) {
+    start(c);
+    return;
+  }
+  if (to) dm_fail(&e, DM_SYSTEM_ERROR, "out of memory");
+  fail(c, to ? &e : why, 0);
 }
 
-static void on_resolved(uv_getaddrinfo_t *request, int status,
-                        struct addrinfo *found) {
-  dm_paho_lookup *l = DM_OWNER(request, dm_paho_lookup, request);
-  dm_paho *c = l->owner;
-  free(l);
-  if (c != NULL) {
-    c->lookup = NULL;
-    if (c->stage != DM_PAHO_RESOLVING)
-      ; /* timed out */
-    else if (status != 0)
-      fail_lookup(c, uv_strerror(status));
-    else if (!dm_paho_setup_address(c, found))
-      fail_lookup(c, "no usable address");
-    else
-      start(c);
-  }
-  uv_freeaddrinfo(found);
+static dm_lookup *lookup_of(dm_loop *loop, dm_err *e) {
+  if (loop->lookup == NULL) loop->lookup = dm_lookup_new(loop);
+  if (loop->lookup == NULL) dm_fail(e, DM_SYSTEM_ERROR, "out of memory");
+  return loop->lookup;
 }
 
 static dm_code resolve(dm_paho *c, const char *host, dm_err *e) {
-  struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
-  dm_paho_lookup *l = calloc(1, sizeof *l);
-  if (l == NULL) return dm_fail(e, DM_SYSTEM_ERROR, "out of memory");
-  l->owner = c;
-  int rc = uv_getaddrinfo(&c->loop->uv, &l->request, on_resolved, host, NULL,
-                          &hints);
-  if (rc == 0) {
-    c->lookup = l;
-    return DM_OK;
-  }
-  free(l);
-  return dm_fail(e, DM_NAME_NOT_RESOLVED, "look up '%.100s': %s", host,
-                 uv_strerror(rc));
+  dm_address to;
+  dm_lookup *lookup = lookup_of(c->loop, e);
+  if (lookup == NULL) return e->code;
+  dm_code code = dm_lookup_ask(lookup, host, &c->asker, &to, e);
+  if (code != DM_OK || to.any.sa_family == AF_UNSPEC) return code;
+  if (!dm_paho_setup_address(c, &to))
+    return dm_fail(e, DM_SYSTEM_ERROR, "out of memory");
+  start(c);
+  return DM_OK;
 }
 
 /* On an error nothing is running. */
@@ -361,10 +345,7 @@ static dm_code begin(dm_paho *c, const dm_mqtt_options *o, dm_err *e) {
   if (!dm_clock_start(&c->loop->io, &c->deadline,
                       dm_clock_now(&c->loop->io) + c->timeout_ms))
     return dm_fail(e, DM_SYSTEM_ERROR, "out of memory");
-  if (dm_paho_is_address(host))
-    start(c);
-  else
-    code = resolve(c, host, e);
+  code = resolve(c, host, e);
   if (code != DM_OK) dm_clock_stop(&c->loop->io, &c->deadline);
   return code;
 }
@@ -384,6 +365,8 @@ dm_code dm_mqtt_paho_connect(dm_loop *loop, const dm_mqtt_options *o,
   c->deadline.on_due = on_deadline;
   c->poke.on_due = on_poke;
   c->work.data = c;
+  c->asker.on_found = on_found;
+  dm_list_init(&c->asker.node);
   dm_mail_record_init(&c->mail, o->inbox, on_mail);
   dm_mail_record_init(&c->spare, DM_MQTT_SPARE, on_spare);
   c->host = strdup(o->host);

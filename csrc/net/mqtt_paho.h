@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 #include <MQTTAsync.h>
 
+#include "net/lookup.h"
 #include "net/mqtt_client.h"
 #include "net/tls_files.h"
 
@@ -64,7 +65,7 @@ typedef struct dm_paho {
   int64_t timeout_ms;
   int64_t poking_since; /* io clock */
   int outbox;
-  struct dm_paho_lookup *lookup; /* the look-up in progress, or NULL */
+  dm_asker asker; /* waits for the address of the host or the proxy */
   dm_paho_setup setup;
   dm_timer deadline; /* of connecting, later of lingering */
   dm_timer poke;
@@ -104,8 +105,7 @@ dm_code dm_paho_setup_fill(dm_paho *c, const dm_mqtt_options *o, dm_err *e);
 
 /* Take the address that was found, so that paho looks nothing up under its
 ** lock; TLS, WebSocket and proxies need the name and look it up once more. */
-bool dm_paho_setup_address(dm_paho *c, const struct addrinfo *found);
-bool dm_paho_is_address(const char *host); /* it needs no look-up */
+bool dm_paho_setup_address(dm_paho *c, const dm_address *found);
 bool dm_paho_proxy_host(const char *proxy, char *host, size_t room);
 void dm_paho_setup_clear(dm_paho_setup *s);
 

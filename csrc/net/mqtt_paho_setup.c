@@ -107,30 +107,16 @@ dm_code dm_paho_setup_fill(dm_paho *c, const dm_mqtt_options *o, dm_err *e) {
   return setup_tls(s, o, e);
 }
 
-/* As paho would choose: the first IPv4 address, else the first. */
-static const struct addrinfo *choose(const struct addrinfo *found) {
-  for (const struct addrinfo *a = found; a; a = a->ai_next)
-    if (a->ai_family == AF_INET) return a;
-  return found;
-}
-
-bool dm_paho_setup_address(dm_paho *c, const struct addrinfo *found) {
+bool dm_paho_setup_address(dm_paho *c, const dm_address *found) {
   const dm_paho_setup *s = &c->setup;
   char text[INET6_ADDRSTRLEN];
-  const struct addrinfo *a = choose(found);
-  int rc = UV_EINVAL;
+  int rc;
   if (s->tls || s->websocket || s->proxy) return true;
-  if (a && a->ai_family == AF_INET)
-    rc = uv_ip4_name((const void *)a->ai_addr, text, sizeof text);
-  if (a && a->ai_family == AF_INET6)
-    rc = uv_ip6_name((const void *)a->ai_addr, text, sizeof text);
+  if (found->any.sa_family == AF_INET)
+    rc = uv_ip4_name(&found->four, text, sizeof text);
+  else
+    rc = uv_ip6_name(&found->six, text, sizeof text);
   return rc == 0 && setup_uri(c, text);
-}
-
-bool dm_paho_is_address(const char *host) {
-  unsigned char room[16];
-  return uv_inet_pton(AF_INET, host, room) == 0 ||
-         uv_inet_pton(AF_INET6, host, room) == 0;
 }
 
 bool dm_paho_proxy_host(const char *proxy, char *host, size_t room) {

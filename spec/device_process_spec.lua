@@ -1,0 +1,130 @@
+-- What devices leave in their process, and what they share in it.
+
+local dm = require "directmethods"
+local core = require "directmethods.core"
+local fixture = require "spec.support.fixture"
+
+local LUA = os.getenv("LUA") or arg[-1]
+local MODE = os.getenv("MODE") or "release"
+local SANITIZED = MODE ~= "release" -- its allocator keeps what was freed
+local CYCLES = 200 -- spec/bench/cycles.lua does 1,000
+
+-- A line of /proc/self/status, in kilobytes or as a number.
+local function status(name)
+  for line in io.lines("/proc/self/status") do
+    local value = line:match("^" .. name .. ":%s+(%d+)")
+    if value then return math.tointeger(tonumber(value)) end
+  end
+end
+
+local function open_files()
+  return (select(3, core.descriptors()))
+end
+
+local function ids_in_use()
+  return (core.ids())
+end
+
+local function registry_size()
+  local n = 0
+  for _ in pairs(debug.getregistry()) do n = n + 1 end
+  return n
+end
+
+describe("devices that come and go", function()
+  it("leave no memory, file or thread behind", function()
+    local hub = fixture.hub()
+    hub:add_device("dev1")
+    local function cycle()
+      local device = hub:device("dev1", { m = function() return 200 end })
+      assert(device:connect(10))
+      device:close()
+      assert(device:closed(10))
+    end
+    local function facts()
+      collectgarbage()
+      collectgarbage()
+      return { files = open_files(), threads = status("Threads"),
+        kilobytes = status("VmRSS"), lua = collectgarbage("count"),
+        handles = core.handles(), ids = ids_in_use(), registry = registry_size() }
+    end
+    for _ = 1, 20 do cycle() end
+    local before = facts()
+    for _ = 1, CYCLES do cycle() end
+    assert(dm.wait_until(function() return open_files() <= before.files end))
+    local after = facts()
+    for _, name in ipairs { "files", "threads", "handles", "ids", "registry" } do
+      assert.equal(before[name], after[name], name)
+    end
+    assert.is_true(after.lua - before.lua < 50, "Lua's memory")
+    if not SANITIZED then
+      assert.is_true(after.kilobytes - before.kilobytes < 1024, "resident memory")
+    end
+    fixture.finish(hub)
+  end)
+
+  it("leave nothing when they never got anywhere", function()
+    local function cycle(options)
+      options.device_id, options.key, options.tls = "dev1", "a2V5", false
+      local device = dm.device(options)
+      local connecting = dm.spawn(device.connect, device, 10)
+      dm.loop.step(0)
+      connecting:cancel()
+      device:close()
+      assert(device:closed(10))
+    end
+    local function cycles(n)
+      for _ = 1, n do
+        cycle { host_name = "127.0.0.1", port = 1 }
+        cycle { host_name = "no..host" }
+        cycle { host_name = "localhost", port = 1 }
+      end
+    end
+    cycles(2)
+    local files, handles, ids = open_files(), core.handles(), ids_in_use()
+    cycles(10)
+    assert(dm.wait_until(function() return open_files() <= files end))
+    assert.same({ handles, ids }, { core.handles(), ids_in_use() })
+  end)
+end)
+
+describe("two Lua states in one process", function()
+  it("have loops of their own, at once and one after the other", function()
+    local program = ("build/%s/two_states"):format(MODE)
+    local result = assert(dm.exec({ program, "spec/support/one_state.lua" },
+      { timeout = 60 }))
+    assert.equal("", result.stderr)
+    assert.equal(0, result.status)
+    local lines = {}
+    for line in result.stdout:gmatch("[^\n]+") do table.insert(lines, line) end
+    table.sort(lines)
+    assert.same({ "state 1", "state 2", "state 3" }, lines)
+  end)
+end)
+
+describe("a name server that does not answer", function()
+  it("delays the devices alone that ask it", function()
+    local MOUNT = 'mount --bind "$0" /etc/resolv.conf && ip link set lo up && exec "$@"'
+    local resolv = os.tmpname()
+    local file = assert(io.open(resolv, "w"))
+    file:write("nameserver 127.0.0.1\n")
+    file:close()
+    local words = { "unshare", "--net", "--mount" }
+    if dm.exec({ "id", "-u" }).stdout ~= "0\n" then
+      table.insert(words, "--user")
+      table.insert(words, "--map-root-user")
+    end
+    for _, word in ipairs {
+      "sh", "-c", MOUNT, resolv, LUA, "spec/support/slow_names.lua",
+    } do
+      table.insert(words, word)
+    end
+    local result = assert(dm.exec(words, { timeout = 60 }))
+    os.remove(resolv)
+    assert.equal("", result.stderr)
+    local seen = assert(dm.json.decode(result.stdout))
+    assert.is_true(seen.questions >= 8)
+    assert.equal(0, seen.ended)
+    assert.is_true(seen.longest < 2, ("%g s"):format(seen.longest))
+  end)
+end)
