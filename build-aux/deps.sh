@@ -58,7 +58,7 @@ need_build() {
     openssl/ssl.h=libssl-dev llhttp.h=node-llhttp wslay/wslay.h=libwslay-dev
   [ -n "$LLHTTP_LIBS" ] || need_headers llhttp.c=node-llhttp
   need_modules cjson=lua-cjson openssl=lua-luaossl argparse=lua-argparse \
-    lpeg=lua-lpeg
+    lpeg=lua-lpeg dbd.sqlite3=lua-dbi-sqlite3
 }
 
 need_test() {

@@ -107,4 +107,66 @@ describe("the hub's certificates", function()
     assert.truthy(err:find("luaossl", 1, true))
     assert.truthy(err:find("tls = { cert =, key = }", 1, true))
   end)
+
+  describe("that were kept", function()
+    local DAY = 86400
+
+    -- As if the server's certificate ended in so many days.
+    local function ending(kept, days)
+      local copy = {}
+      for name, value in pairs(kept) do copy[name] = value end
+      copy.cert_ends = os.time() + days * DAY
+      return copy
+    end
+
+    it("are used again while they last and fit", function()
+      local kept = certificates.renew({}, NAMES)
+      assert.equal(kept, certificates.renew(kept, NAMES))
+      local late = ending(kept, 31)
+      assert.equal(late, certificates.renew(late, NAMES))
+    end)
+
+    it("end when they say", function()
+      local kept = certificates.renew({}, NAMES)
+      for _, name in ipairs { "ca", "cert" } do
+        local _, expires = require("openssl.x509").new(kept[name]):getLifetime()
+        assert.is_true(math.abs(expires - kept[name .. "_ends"]) < 60)
+      end
+    end)
+
+    local function is_renewed(old, names)
+      local renewed = certificates.renew(old, names)
+      assert.equal(old.ca, renewed.ca)
+      assert.equal(old.ca_key, renewed.ca_key)
+      assert.equal(old.ca_ends, renewed.ca_ends)
+      assert.not_equal(old.cert, renewed.cert)
+      assert.equal(renewed, certificates.renew(renewed, names))
+      local authority, server = file_of(renewed.ca), file_of(renewed.cert)
+      local status, text = verify("-CAfile", authority, "-verify_hostname", names[1],
+        server)
+      os.remove(authority)
+      os.remove(server)
+      assert.equal(0, status, text)
+    end
+
+    it("are renewed by the same authority for other names, and before they end",
+      function()
+        local kept = certificates.renew({}, { "localhost" })
+        is_renewed(kept, { "hub.example.test", "localhost" })
+        is_renewed(ending(kept, 29), { "localhost" })
+      end)
+
+    it("get a new authority when the old one ends before them", function()
+      local kept = certificates.renew({}, NAMES)
+      kept.ca_ends = os.time() + 364 * DAY
+      kept.cert_ends = os.time()
+      assert.not_equal(kept.ca, certificates.renew(kept, NAMES).ca)
+    end)
+
+    it("are told from what cannot be read", function()
+      local kept = certificates.renew({}, NAMES)
+      kept.ca_key = nil
+      assert.is_nil(certificates.renew(kept, NAMES))
+    end)
+  end)
 end)

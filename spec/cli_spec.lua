@@ -50,8 +50,8 @@ describe("directmethods hub", function()
     local result = run("hub", "--help")
     assert.equal(0, result.status)
     for _, option in ipairs { "--host ", "--mqtt-port ", "--https-port ", "--hostname ",
-      "--alias ", "--plain ", "--cert ", "--key ", "--device ", "--ready-file ",
-      "--env " } do
+      "--alias ", "--plain ", "--cert ", "--key ", "--device ", "--store ",
+      "--ready-file ", "--env " } do
       has(result.stdout, option)
     end
     has(result.stdout, "8883")
@@ -265,6 +265,23 @@ describe("directmethods hub", function()
       local lines = select(2, log:gsub("\n", ""))
       assert.equal(2, lines, log)
       assert.falsy(log:find("[%z\1-\9\11-\31\127-\255]"))
+    end)
+
+    it("keeps devices, keys and the CA with --store", function()
+      local words = { "--store", folder .. "/hub.db", "--device", "d" }
+      local first = start(table.unpack(words))
+      local ca = read_file(first.ca_file)
+      stop("KILL")
+      os.remove(first.ca_file)
+      os.remove(ready_file())
+      local second = start("--device", "e/m", table.unpack(words))
+      assert.same(first.connection_strings, second.connection_strings)
+      assert.equal(first.devices.d, second.devices.d)
+      assert.equal(ca, read_file(second.ca_file))
+      has(stop("TERM").stderr, "stopping (SIGTERM)")
+      local result = run("hub", "--store", folder .. "/no/hub.db")
+      assert.equal(1, result.status)
+      has(result.stderr, "StorageFailed: store " .. folder .. "/no/hub.db: No such")
     end)
 
     it("answers what is pending before it ends, and takes nothing new", function()

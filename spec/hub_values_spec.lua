@@ -32,7 +32,9 @@ describe("dm.hub", function()
 
   describe("options", function()
     local WRONG = {
-      { { store = "hub.db" }, "unknown option 'store'" },
+      { { store = "" }, "option 'store' must be \":memory:\" or the path of a file" },
+      { { store = "a\0b" }, "option 'store' must be" },
+      { { store = true }, "option 'store' must be of type string" },
       { { tier = "S1" }, "unknown option 'tier'" },
       { { admin_port = 1 }, "unknown option 'admin_port'" },
       { { host = "a b" }, "option 'host' must be an IP address" },

@@ -110,7 +110,8 @@ dm_identity *dm_identities_add(dm_identities *t, dm_span device, dm_span module,
 bool dm_identity_set_keys(dm_identity *i, dm_hub_auth auth, dm_span primary,
                           dm_span secondary) {
   if (primary.n > UINT8_MAX || secondary.n > UINT8_MAX) return false;
-  char *keys = malloc(primary.n + secondary.n + 1); /* not of 0 bytes */
+  size_t n = primary.n + secondary.n;
+  char *keys = malloc(n > 0 ? n : 1);
   if (keys == NULL) return false;
   if (primary.n > 0) memcpy(keys, primary.p, primary.n);
   if (secondary.n > 0) memcpy(keys + primary.n, secondary.p, secondary.n);

@@ -2,11 +2,13 @@
 ** Loop thread only.
 */
 #include "lua/l_hub.h"
+#include "lua/l_hub_store.h"
 
 DM_EXPORT int luaopen_directmethods_hub_core(lua_State *L);
 
 int luaopen_directmethods_hub_core(lua_State *L) {
   lua_newtable(L);
   l_hub_open(L);
+  l_hub_store_open(L);
   return 1;
 }

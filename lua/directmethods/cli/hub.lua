@@ -49,6 +49,8 @@ local function new_parser()
   parser:option("--x509-ca", "Authority of the certificates that devices show, PEM.")
     :argname("FILE")
   parser:flag("--dev-keys", "The published keys instead of random ones.")
+  parser:option("--store", "Keep devices, twins, policies and the CA in this file; "
+    .. "made if it is not there."):argname("FILE")
   parser:option("--ready-file", "Written as JSON when the hub serves, removed when it "
     .. "ends."):argname("FILE")
   parser:flag("--env", "Print shell exports instead of text.")
@@ -104,6 +106,16 @@ local function translate(message)
     :gsub("set insecure = true", "give --insecure"))
 end
 
+local KNOWN = { DeviceAlreadyExists = true, ModuleAlreadyExistsOnDevice = true }
+
+-- Exit status and what was wrong; nil: the device is there. A store may know it.
+local function register(hub, id, store)
+  local ok, identity, err = pcall(hub.add_device, hub, id)
+  if not ok then return USAGE_ERROR, translate(identity) end
+  if identity or store and KNOWN[err.name] then return nil end
+  return KNOWN[err.name] and USAGE_ERROR or FAILED, translate(err)
+end
+
 -- A hub with its devices; nil, exit status and what was wrong.
 local function start(args, tls)
   local ok, hub, err = pcall(dm.hub, {
@@ -116,16 +128,15 @@ local function start(args, tls)
     x509_ca = args.x509_ca,
     dev_keys = args.dev_keys or false,
     insecure = args.insecure or false,
+    store = args.store,
   })
   if not ok then return nil, USAGE_ERROR, translate(hub) end
   if not hub then return nil, FAILED, explain(err) end
   for _, id in ipairs(args.device) do
-    local added, identity
-    added, identity, err = pcall(hub.add_device, hub, id)
-    if not identity or not added then
+    local status, why = register(hub, id, args.store)
+    if status then
       hub:close()
-      local why = translate(added and err or identity)
-      return nil, USAGE_ERROR, ("--device %s: %s"):format(word(id), why)
+      return nil, status, ("--device %s: %s"):format(word(id), why)
     end
   end
   return hub

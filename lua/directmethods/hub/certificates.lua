@@ -1,5 +1,5 @@
 --- A certificate authority of the hub's own and a server certificate by it:
--- ECDSA P-256, made anew with each call.
+-- ECDSA P-256, made anew, or as far as need be.
 
 local M = {}
 
@@ -7,6 +7,7 @@ local DAY = 86400 -- seconds
 local BACKDATED = DAY -- peers' clocks may be behind
 local CA_LIFE = 3650 * DAY
 local SERVER_LIFE = 365 * DAY
+local RENEW_BEFORE = 30 * DAY -- of the end of a server's certificate
 local SERIAL_BYTES = 16
 
 local CA_NAME = "directmethods local hub CA"
@@ -121,6 +122,67 @@ function M.make(names)
     cert = cert:toPEM(),
     key = key:toPEM("private"),
   }
+end
+
+-- Certificates that are kept -------------------------------------------------
+
+---@class directmethods.KeptCertificates: directmethods.HubCertificates
+---@field ca_key string     the authority's private key, PEM
+---@field ca_ends integer   unix time
+---@field cert_ends integer unix time
+---@field names string      what the server's certificate is for
+
+local FIELDS = {
+  ca = "string", ca_key = "string", ca_ends = "number", cert = "string",
+  cert_ends = "number", key = "string", names = "string",
+}
+
+local function is_whole(kept)
+  for name, kind in pairs(FIELDS) do
+    if type(kept[name]) ~= kind then return false end
+  end
+  return true
+end
+
+-- The authority that was kept, or a new one in its place.
+local function authority(ssl, kept, now)
+  if kept and kept.ca_ends > now + SERVER_LIFE then
+    return ssl.x509.new(kept.ca), ssl.pkey.new(kept.ca_key), kept.ca_ends
+  end
+  local ca, ca_key = make_ca(ssl)
+  return ca, ca_key, now + CA_LIFE
+end
+
+local function renew(ssl, kept, names, now)
+  local ca, ca_key, ca_ends = authority(ssl, kept, now)
+  local cert, key = make_server(ssl, names, ca, ca_key)
+  return {
+    ca = ca:toPEM(),
+    ca_key = ca_key:toPEM("private"),
+    ca_ends = ca_ends,
+    cert = cert:toPEM(),
+    cert_ends = now + SERVER_LIFE,
+    key = key:toPEM("private"),
+    names = table.concat(names, " "),
+  }
+end
+
+--- The same of certificates that were kept, or new ones in the place of those that
+-- end soon or are for other names; all to be kept. Raises when it needs luaossl and
+-- that is not installed.
+---@param kept directmethods.KeptCertificates|{} what this gave before, or nothing
+---@param names string[] host names and IP addresses
+---@return directmethods.KeptCertificates? certificates `kept` itself: nothing changed;
+---  nil: what was kept cannot be read
+function M.renew(kept, names)
+  local now, there = os.time(), next(kept) ~= nil
+  if there and not is_whole(kept) then return nil end
+  if there and kept.names == table.concat(names, " ")
+    and kept.cert_ends > now + RENEW_BEFORE then
+    return kept
+  end
+  local ok, made = pcall(renew, load_luaossl(), there and kept, names, now)
+  return ok and made or nil
 end
 
 return M

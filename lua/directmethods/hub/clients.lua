@@ -26,7 +26,8 @@ end
 -- "registryRead", "registryReadWrite"), a device ("dev1") or a module ("dev1/mod1").
 -- Clients need the ports, too: it never carries them.
 ---@param name string a policy's name goes before a device of the same name
----@return string
+---@return string? connection_string
+---@return directmethods.Error? err the store has failed
 function Hub:connection_string(name)
   check_open(self, "hub:connection_string")
   local key = self.state.policies[name]
@@ -35,7 +36,8 @@ function Hub:connection_string(name)
       self.hostname, name, key)
   end
   local device_id, module_id = devices.split_name(name, nil, "hub:connection_string")
-  local record = self.state.store:find(device_id, module_id)
+  local record, err = self.state.store:find(device_id, module_id)
+  if err then return nil, err end
   if not record then
     error(("hub:connection_string: '%s' is neither a policy nor a registered device")
       :format(name), 2)

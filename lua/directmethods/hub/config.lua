@@ -26,6 +26,8 @@ local M = {}
 ---@field api_version_optional boolean? take requests without one; default false
 ---@field documented_charset boolean? refuse payload names and texts outside the
 ---  documentation's character set; default false
+---@field store string? the file that keeps identities, twins, policies and the own
+---  certificates; default ":memory:": none. Made if it is not there
 ---@field limits directmethods.HubLimits?
 
 --- Numbers, bytes and seconds of real time.
@@ -82,6 +84,11 @@ local function bind_rule(value)
   return "must be an IP address or a host name without a port"
 end
 
+local function store_rule(value)
+  if value ~= "" and not value:find("\0", 1, true) then return nil end
+  return "must be \":memory:\" or the path of a file"
+end
+
 local function port()
   return { "integer", default = 0, min = 0, max = 65535 }
 end
@@ -118,6 +125,7 @@ local SPEC = {
   contract = { "string", choices = { "2017", "2019" } },
   api_version_optional = { "boolean", default = false },
   documented_charset = { "boolean", default = false },
+  store = { "string", default = ":memory:", check = store_rule },
   limits = limits([[
     connections identities calls calls_per_device waiting_bytes filters filter_size
     packet_filters connect_size packet_size websocket_size mqtt_output http_output

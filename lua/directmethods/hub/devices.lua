@@ -153,10 +153,9 @@ end
 
 local function device_of(state, record)
   local connected, subscribed = state.plane:connected(record.device_id)
-  local modules = {}
-  for i, module in ipairs(assert(state.store:modules(record.device_id))) do
-    modules[i] = module.module_id
-  end
+  local modules, err = state.store:modules(record.device_id)
+  if not modules then return nil, err end
+  for i, module in ipairs(modules) do modules[i] = module.module_id end
   return {
     device_id = record.device_id,
     status = record.enabled and "enabled" or "disabled",
@@ -169,14 +168,20 @@ end
 local PAGE = 1000 -- records that are read from the store at a time
 
 --- The registered devices, ordered by id.
----@return directmethods.HubDevice[]
+---@return directmethods.HubDevice[]? devices
+---@return directmethods.Error? err the store has failed
 function Hub:devices()
   check_open(self, "hub:devices")
   local state, list = self.state, {}
+  local page, err
   repeat
     local last = list[#list]
-    local page = assert(state.store:devices(last and last.device_id, PAGE))
-    for _, record in ipairs(page) do list[#list + 1] = device_of(state, record) end
+    page, err = state.store:devices(last and last.device_id, PAGE)
+    if not page then return nil, err end
+    for _, record in ipairs(page) do
+      list[#list + 1], err = device_of(state, record)
+      if err then return nil, err end
+    end
   until #page < PAGE
   return list
 end

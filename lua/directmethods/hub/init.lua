@@ -4,7 +4,6 @@
 -- certificates are.
 
 local class = require "directmethods.hub.class"
-local certificates = require "directmethods.hub.certificates"
 local configs = require "directmethods.hub.config"
 local errors = require "directmethods.errors"
 local planes = require "directmethods.hub.plane"
@@ -132,24 +131,20 @@ end
 
 -- Beginning ----------------------------------------------------------------
 
-local function own_certificate(config)
-  if config.tls ~= true then return config.tls end
-  return certificates.make(configs.certificate_names(config))
-end
-
---- Start a hub: it listens when this returns. Raises on wrong options, and when tls
--- is true and luaossl is not installed.
+--- Start a hub: it listens when this returns. With a store in a file it waits until
+-- its identities are loaded. Raises on wrong options, when tls is true and luaossl is
+-- not installed, and when the store is a file and LuaDBI is not.
 --- ```lua
 --- local hub <close> = assert(dm.hub { tls = false })
 --- ```
 ---@param opts directmethods.HubOptions?
 ---@return directmethods.Hub? hub
----@return directmethods.Error? err a port is taken or not allowed; a bad certificate
+---@return directmethods.Error? err a port is taken or not allowed; a bad certificate;
+---  a store that is damaged, of a newer version, or in use
 function M.hub(opts)
   local config = configs.read(opts)
-  local tls = own_certificate(config)
-  config.tls = tls and true
-  local state, err = planes.start(config, tls or {})
+  if config.store ~= ":memory:" then task.current("dm.hub") end
+  local state, err = planes.start(config)
   if not state then return nil, err end
   return setmetatable({
     hostname = config.hostname,

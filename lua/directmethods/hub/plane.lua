@@ -2,12 +2,12 @@
 -- The state of a hub is a table of its own, so that the hub itself is collected, and
 -- closed, while the loop still holds the state.
 
+local configs = require "directmethods.hub.config"
 local core = require "directmethods.core"
 local errors = require "directmethods.errors"
-local identity = require "directmethods.hub.identity"
+local kept = require "directmethods.hub.kept"
 local registry = require "directmethods.hub.registry"
 local routes = require "directmethods.hub.routes"
-local stores = require "directmethods.hub.store"
 local task = require "directmethods.task"
 local twins = require "directmethods.hub.twins"
 
@@ -73,6 +73,7 @@ end
 
 function EVENTS.closed(state)
   task.objects[state.plane:id()] = nil
+  state.store:close()
   state.gone = true
   for id in pairs(state.waiting) do
     task.finish(id, true)
@@ -82,16 +83,18 @@ function EVENTS.closed(state)
 end
 
 local function add_policies(state, dev_keys)
+  local keys, err = kept.policy_keys(state.store, M.POLICY_NAMES, dev_keys)
+  if not keys then return nil, err end
   for _, policy in ipairs(POLICIES) do
-    local primary, secondary = identity.new_keys(dev_keys)
-    state.policies[policy[1]] = primary
-    state.plane:policy(policy[1], primary, secondary,
-      table.move(policy, 2, #policy, 1, {}))
+    local name = policy[1]
+    local primary, secondary = table.unpack(keys[name])
+    state.policies[name] = primary
+    state.plane:policy(name, primary, secondary, table.move(policy, 2, #policy, 1, {}))
   end
+  return true
 end
 
-local function make(plane, config, ca)
-  local store = stores.new()
+local function make(plane, config, store)
   local state = {
     plane = plane,
     open = true,
@@ -100,10 +103,8 @@ local function make(plane, config, ca)
     registry = registry.new(store, plane, config.dev_keys),
     policies = {},
     ports = {},
-    ca = ca,
     waiting = {},
   }
-  add_policies(state, config.dev_keys)
   task.objects[plane:id()] = function(event, ...)
     EVENTS[event](state, ...)
   end
@@ -125,19 +126,50 @@ local function listen(state, config, tls)
   return true
 end
 
---- Start a data plane with its policies and listeners.
----@param config table of hub/config.lua
----@param tls { cert: string?, key: string?, ca: string? } PEM; without cert plain
+local function certificates(config, store)
+  if config.tls == true then
+    return kept.certificates(store, configs.certificate_names(config))
+  end
+  return config.tls or {}
+end
+
+-- What it needs to serve: certificates, policies, identities, ports.
+local function prepare(state, config)
+  local tls, err = certificates(config, state.store)
+  if not tls then return nil, err end
+  state.ca = tls.ca
+  config.tls = config.tls and true
+  local ok
+  ok, err = add_policies(state, config.dev_keys)
+  if not ok then return nil, err end
+  ok, err = kept.load(state.registry, state.store)
+  if not ok then return nil, err end
+  return listen(state, config, tls)
+end
+
+--- Start a data plane with what its store holds, its policies and listeners. With a
+-- store in a file, it waits until all is loaded.
+---@param config table of hub/config.lua; its `tls` becomes a boolean
 ---@return directmethods.HubState? state
 ---@return directmethods.Error? err
-function M.start(config, tls)
+function M.start(config)
+  local store, err = kept.open(config.store)
+  if not store then return nil, err end
   local plane, name, message = require "directmethods.hub_core".hub(core.loop, config)
-  if not plane then return nil, errors.new { name = name, message = message } end
-  local state = make(plane, config, tls.ca)
-  local ok, err = listen(state, config, tls)
-  if ok then return state end
-  M.close(state)
-  return nil, err
+  if not plane then
+    store:close()
+    return nil, errors.new { name = name, message = message }
+  end
+  local state, ready = make(plane, config, store), nil
+  -- also when something raises, or the task is cancelled
+  local _ <close> = setmetatable({}, {
+    __close = function()
+      if not ready then M.close(state) end
+    end,
+  })
+  ready, err = prepare(state, config)
+  if ready then return state end
+  return nil, kept.blame(store, err)
 end
 
 local function remove_ca_file(state)
@@ -156,6 +188,7 @@ end
 function M.close(state)
   state.open = false
   state.plane:close()
+  state.store:close()
   remove_ca_file(state)
 end
 

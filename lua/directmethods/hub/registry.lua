@@ -144,6 +144,16 @@ local function tell_plane(self, record)
     record.secondary_key or record.secondary_thumbprint, record.enabled)
 end
 
+--- Have the data plane let in who is in the store already.
+---@param records directmethods.IdentityRecord[] a device before its modules
+---@return boolean adopted false: there is no room
+function Registry:adopt(records)
+  for _, record in ipairs(records) do
+    if not tell_plane(self, record) then return false end
+  end
+  return true
+end
+
 -- Into the store first: what cannot be kept lets nobody in.
 local function put(self, record, old)
   if record.auth == "selfSigned" and not record.primary_thumbprint

@@ -1,5 +1,6 @@
---- Where a hub keeps its identities and twins. This one is memory; any other has the
--- same methods. All are synchronous: none waits, none runs the loop.
+--- Where a hub keeps its identities and twins. This one is memory, the one of
+-- hub/sqlite_store.lua a file, and has the same methods. All are synchronous: none
+-- waits, none runs the loop.
 --
 -- Records and twins are values: who gets one does not change it, and puts a new one
 -- in its place. All their fields are texts, integers and booleans.
@@ -14,11 +15,20 @@
 --   count()                      how many devices there are, and how many enabled
 --   twin(device, module?)        nil: nobody has changed it yet
 --   put_twin(device, module, twin)
+--   setting(name)                a text of the hub's own; nil: there is none
+--   put_setting(name, text)
 --   batch(fn)                    calls fn(), whose puts and removes are kept all
 --                                or none
+--   close()                      harmless the second time
 --
--- What changes something (put, remove, put_twin, batch) returns true when it is
--- kept for good; nil, err: nothing was changed. Reads return nil, err when they fail.
+-- What changes something (put, remove, put_twin, put_setting, batch) returns true
+-- when it is kept for good; nil, err: nothing was changed. Reads return nil, err when
+-- they fail.
+--
+-- One that outlives the hub has a field `path`, and a method more:
+--
+--   identities(after?, limit)    at most `limit` devices and modules, a device before
+--                                its modules, from behind the record `after`
 
 local M = {}
 
@@ -48,11 +58,14 @@ local M = {}
 ---@field changes integer          of tags and desired properties: what the etag tells
 
 ---@class directmethods.Store
+---@field path string? of a store in a file
 local Store = {}
 Store.__index = Store
 
 function M.new()
-  return setmetatable({ entries = {}, order = nil, total = 0, enabled = 0 }, Store)
+  return setmetatable({
+    entries = {}, order = nil, total = 0, enabled = 0, settings = {},
+  }, Store)
 end
 
 -- An entry: { record, twin, modules = id -> entry }.
@@ -172,6 +185,22 @@ function Store:put_twin(device_id, module_id, twin)
   return true
 end
 
+---@param name string
+---@return string? text
+---@return directmethods.Error? err
+function Store:setting(name)
+  return self.settings[name]
+end
+
+---@param name string
+---@param text string
+---@return boolean? kept
+---@return directmethods.Error? err
+function Store:put_setting(name, text)
+  self.settings[name] = text
+  return true
+end
+
 ---@param fn fun()
 ---@return boolean? kept
 ---@return directmethods.Error? err
@@ -179,5 +208,7 @@ function Store:batch(fn)
   fn()
   return true
 end
+
+function Store:close() end
 
 return M

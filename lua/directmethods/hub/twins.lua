@@ -50,8 +50,8 @@ end
 ---@param connection integer
 ---@param kind "get"|"reported"
 function M.handle(hub, connection, device_id, module_id, kind, rid, payload)
-  local record = hub.store:find(device_id, module_id)
-  local status, version, body = 404, nil, ""
+  local record, err = hub.store:find(device_id, module_id)
+  local status, version, body = err and 503 or 404, nil, ""
   if record and kind == "get" then
     status, version, body = get(hub, record)
   elseif record then

@@ -1,0 +1,121 @@
+--- What a hub finds in its store when it begins, or makes and leaves there: the keys
+-- of its policies, its certificates, its identities.
+
+local certificates = require "directmethods.hub.certificates"
+local errors = require "directmethods.errors"
+local identity = require "directmethods.hub.identity"
+local json = require "directmethods.json"
+local time = require "directmethods.time"
+
+local M = {}
+
+local MEMORY = ":memory:"
+local PAGE = 200 -- identities that are loaded between two turns of the loop
+
+---@param path string ":memory:": in none
+---@return directmethods.Store? store
+---@return directmethods.Error? err
+function M.open(path)
+  if path == MEMORY then return require "directmethods.hub.store".new() end
+  return require "directmethods.hub.sqlite_store".open(path)
+end
+
+local function damaged(name)
+  return errors.new {
+    name = "StorageFailed",
+    message = ("the store is damaged: its %s cannot be read"):format(name),
+  }
+end
+
+--- An error at the beginning of a hub, with the path of the store that is to blame.
+---@param store directmethods.Store
+---@param err directmethods.Error
+---@return directmethods.Error
+function M.blame(store, err)
+  if err.name ~= "StorageFailed" or not store.path then return err end
+  return errors.new {
+    name = err.name,
+    message = ("store %s: %s"):format(store.path, err.message),
+  }
+end
+
+-- A setting that holds a JSON object; {}: it is not there.
+local function document(store, name)
+  local text, err = store:setting(name)
+  if err then return nil, err end
+  local found = json.decode(text or "{}")
+  if type(found) == "table" then return found end
+  return nil, damaged(name)
+end
+
+local function are_keys(pair)
+  return type(pair) == "table" and not identity.wrong_key(pair[1])
+    and not identity.wrong_key(pair[2])
+end
+
+--- The keys of policies, made where there are none.
+---@param store directmethods.Store
+---@param names string[]
+---@param dev boolean the published ones; they are not kept
+---@return table<string, string[]>? keys name -> primary, secondary
+---@return directmethods.Error? err
+function M.policy_keys(store, names, dev)
+  local keys, fresh = {}, false
+  local kept, err = document(store, "policies")
+  if not kept then return nil, err end
+  for _, name in ipairs(names) do
+    local known = not dev and are_keys(kept[name])
+    keys[name] = known and kept[name] or { identity.new_keys(dev) }
+    fresh = fresh or not known
+  end
+  if dev or not fresh then return keys end
+  local done
+  done, err = store:put_setting("policies", json.encode(keys))
+  if not done then return nil, err end
+  return keys
+end
+
+--- The certificates of a hub: those in its store, as far as they still serve.
+---@param store directmethods.Store
+---@param names string[] host names and addresses
+---@return directmethods.HubCertificates? certificates
+---@return directmethods.Error? err
+function M.certificates(store, names)
+  if not store.path then return certificates.make(names) end
+  local kept, err = document(store, "certificates")
+  if not kept then return nil, err end
+  local made = certificates.renew(kept, names)
+  if not made then return nil, damaged("certificates") end
+  if made == kept then return made end
+  local done
+  done, err = store:put_setting("certificates", json.encode(made))
+  -- a server's certificate is made anew next time; an authority must stay
+  if done or made.ca == kept.ca then return made end
+  return nil, err
+end
+
+--- Let the registry know of all identities in the store. Other tasks and the loop go
+-- on between pages.
+---@param registry directmethods.Registry
+---@param store directmethods.Store
+---@return boolean? loaded
+---@return directmethods.Error? err
+function M.load(registry, store)
+  if not store.path then return true end
+  local page, err
+  repeat
+    page, err = store:identities(page and page[#page], PAGE)
+    if not page then return nil, err end
+    if not registry:adopt(page) then
+      return nil, errors.new {
+        name = "LimitExceeded",
+        message = ("store %s: it holds more identities than limits.identities allows")
+          :format(store.path),
+      }
+    end
+    if #page == PAGE then time.sleep(0) end
+  until #page < PAGE
+  return true
+end
+
+return M
