@@ -60,6 +60,7 @@ build = {
         "csrc/lua/l_hub_options.c",
         "csrc/lua/l_hub_store.c",
         "csrc/net/clock.c",
+        "csrc/net/clock_watch.c",
         "csrc/net/http_server.c",
         "csrc/net/loop.c",
         "csrc/net/mailbox.c",

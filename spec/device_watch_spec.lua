@@ -24,6 +24,11 @@ describe("a device", function()
     return math.tointeger(connection.fields.password:match("&se=(%d+)"))
   end
 
+  -- What the kernel tells the loop.
+  local function clock_was_set()
+    task.objects[core.clock_id]("clock")
+  end
+
   before_each(function()
     plan = {}
     connections, restore = fake.install(plan)
@@ -75,7 +80,8 @@ describe("a device", function()
       make {}
       assert(device:connect())
       step = jump
-      dm.advance(61)
+      clock_was_set()
+      dm.advance(1)
       assert.same({ 2, "online" }, { #connections, device.state })
       assert.is_true(math.abs(expiry_of(connections[2]) - core.time() - 3600) < 65)
       dm.advance(600)
@@ -83,12 +89,29 @@ describe("a device", function()
     end)
   end
 
+  it("is told by the kernel when the clock is set", function()
+    local watching = 0
+    local list = assert(dm.exec { "sh", "-c", "cat /proc/$PPID/fdinfo/*" })
+    for _ in list.stdout:gmatch("settime flags: 03") do
+      watching = watching + 1
+    end
+    assert.equal(1, watching)
+  end)
+
+  it("has nothing to look at while a certificate keeps it in", function()
+    make {}
+    device.config.key, device.config.x509 = nil, {}
+    assert(device:connect())
+    assert.is_nil(core.next_deadline())
+  end)
+
   it("does not mind a clock that is adjusted", function()
     make {}
     assert(device:connect())
     for _ = 1, 10 do
       step = step + 20
-      dm.advance(61)
+      clock_was_set()
+      dm.advance(1)
     end
     assert.equal(1, #connections)
   end)
@@ -99,6 +122,7 @@ describe("a device", function()
     assert(device:connect())
     assert.is_nil(connections[1].fields.password)
     step = DAY
+    clock_was_set()
     dm.advance(2 * DAY)
     assert.equal(1, #connections)
   end)

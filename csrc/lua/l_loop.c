@@ -1,31 +1,24 @@
-/* l_loop.c -- the loop in Lua: turns, clock, timers, signals, log, and the one
-** funnel through which everything from C enters Lua. Loop thread only. */
+/* l_loop.c -- the loop in Lua: turns, clock, timers, signals, and the one funnel
+** through which everything from C enters Lua. Loop thread only.
+*/
 #include "lua/bind.h"
 
 #include <signal.h>
 #include <stdlib.h>
 
+#include "lua/l_log.h"
+#include "net/clock_watch.h"
 #include "net/lookup.h"
-
-enum { LOG_LINES = 1000 }; /* lines kept between two turns; more are counted */
-
-typedef struct log_line {
-  dm_list node;
-  dm_log_level level;
-  char text[DM_LOG_LINE];
-} log_line;
 
 /* The binding's part of a loop; lives as long as the loop. */
 typedef struct binding {
   dm_loop *loop;
   lua_State *L; /* the main thread's, never a caller's */
   uv_signal_t interrupt, terminate;
-  dm_flusher log_flusher;
-  dm_list log_lines;
-  int log_count;
-  long log_dropped;
+  l_log log;
+  dm_clock_watch clock_watch;
   dm_list timers; /* those that run */
-  uint64_t log_id, signal_id;
+  uint64_t signal_id, clock_id;
 } binding;
 
 static const char DISPATCHER = 'd'; /* registry key: its address */
@@ -239,7 +232,7 @@ static int l_free_id(lua_State *L) {
   return 0;
 }
 
-/* Signals ---------------------------------------------------------------- */
+/* Signals and clock steps ---------------------------------------------------------------- */
 
 static int push_text(void *lua, void *text) {
   lua_pushstring(lua, text);
@@ -254,6 +247,12 @@ static void on_signal(uv_signal_t *handle, int number) {
                   &(dm_event){b->signal_id, "signal", push_text, name});
 }
 
+/* Somebody set the clock, or the machine slept. */
+static void on_clock_set(dm_clock_watch *watch) {
+  binding *b = DM_OWNER(watch, binding, clock_watch);
+  dm_loop_deliver(b->loop, &(dm_event){.id = b->clock_id, .name = "clock"});
+}
+
 static int l_signals(lua_State *L) {
   binding *b = bound(L);
   if (lua_toboolean(L, 1)) {
@@ -266,84 +265,13 @@ static int l_signals(lua_State *L) {
   return 0;
 }
 
-/* Log -------------------------------------------------------------------- */
-
-static int push_line(void *lua, void *data) {
-  const log_line *line = data;
-  lua_pushstring(lua, dm_log_level_name(line->level));
-  lua_pushstring(lua, line->text);
-  return 2;
-}
-
-static void deliver_line(binding *b, log_line *line) {
-  dm_loop_deliver(b->loop, &(dm_event){b->log_id, "log", push_line, line});
-}
-
-static void report_dropped(binding *b) {
-  log_line line = {.level = DM_LOG_WARN};
-  if (b->log_dropped == 0) return;
-  snprintf(line.text, sizeof line.text, "%ld log lines were dropped",
-           b->log_dropped);
-  b->log_dropped = 0;
-  deliver_line(b, &line);
-}
-
-static void flush_log(dm_flusher *f) {
-  binding *b = DM_OWNER(f, binding, log_flusher);
-  dm_list lines;
-  dm_list_init(&lines);
-  dm_list_move(&lines, &b->log_lines);
-  b->log_count = 0;
-  while (!dm_list_empty(&lines)) {
-    log_line *line = DM_OWNER(lines.next, log_line, node);
-    dm_list_remove(&line->node);
-    deliver_line(b, line);
-    free(line);
-  }
-  report_dropped(b);
-}
-
-/* Lines wait for the loop: whoever logs may be inside a call from Lua. */
-static void keep_line(void *context, dm_log_level level, const char *text) {
-  binding *b = context;
-  log_line *line = b->log_count < LOG_LINES ? malloc(sizeof *line) : NULL;
-  dm_loop_flush_later(b->loop, &b->log_flusher);
-  if (line == NULL) {
-    b->log_dropped++;
-    return;
-  }
-  line->level = level;
-  snprintf(line->text, sizeof line->text, "%s", text);
-  dm_list_append(&b->log_lines, &line->node);
-  b->log_count++;
-}
-
-static const char *const LEVELS[] = {"debug", "info", "warn",
-                                     "error", "off",  NULL};
-
-static int l_log_level(lua_State *L) {
-  bound(L)->loop->log.level =
-      (dm_log_level)luaL_checkoption(L, 1, NULL, LEVELS);
-  return 0;
-}
-
-static int l_log(lua_State *L) {
-  dm_log_level level = (dm_log_level)luaL_checkoption(L, 1, NULL, LEVELS);
-  dm_log_write(&bound(L)->loop->log, level, "%s", luaL_checkstring(L, 2));
-  return 0;
-}
-
 /* Life ------------------------------------------------------------------- */
 
 static void binding_close(binding *b) {
   while (!dm_list_empty(&b->timers))
     timer_end(DM_OWNER(b->timers.next, lua_timer, node));
-  dm_list_remove(&b->log_flusher.node);
-  while (!dm_list_empty(&b->log_lines)) {
-    log_line *line = DM_OWNER(b->log_lines.next, log_line, node);
-    dm_list_remove(&line->node);
-    free(line);
-  }
+  l_log_close(&b->log);
+  dm_clock_watch_close(&b->clock_watch);
   uv_close((uv_handle_t *)&b->interrupt, NULL);
   uv_close((uv_handle_t *)&b->terminate, NULL);
 }
@@ -355,8 +283,6 @@ static int l_loop_gc(lua_State *L) {
   *box = NULL;
   binding *b = loop->binding;
   loop->deliver = NULL; /* nobody in Lua is left to hear */
-  loop->log.sink = NULL;
-  loop->log.level = DM_LOG_OFF;
   binding_close(b);
   dm_lookup_free(loop->lookup);
   dm_loop_free(loop);
@@ -372,17 +298,16 @@ static binding *binding_new(lua_State *L, dm_loop *loop) {
   lua_pop(L, 1);
   b->loop = loop;
   dm_list_init(&b->timers);
-  dm_list_init(&b->log_lines);
-  dm_list_init(&b->log_flusher.node);
-  b->log_flusher.on_flush = flush_log;
-  b->log_id = dm_loop_id(loop, b);
+  l_log_init(&b->log, loop);
+  b->clock_watch.on_set = on_clock_set;
+  dm_clock_watch_init(&b->clock_watch, &loop->uv);
+  b->clock_id = dm_loop_id(loop, b);
   b->signal_id = dm_loop_id(loop, b);
   uv_signal_init(&loop->uv, &b->interrupt);
   uv_signal_init(&loop->uv, &b->terminate);
   b->interrupt.data = b->terminate.data = b;
   loop->binding = b;
   loop->deliver = deliver;
-  loop->log = (dm_log){DM_LOG_WARN, keep_line, b};
   return b;
 }
 
@@ -411,8 +336,6 @@ static const luaL_Reg FUNCTIONS[] = {
     {"new_id", l_new_id},
     {"free_id", l_free_id},
     {"signals", l_signals},
-    {"log_level", l_log_level},
-    {"log", l_log},
     {"set_dispatcher", l_set_dispatcher},
     {NULL, NULL},
 };
@@ -441,10 +364,11 @@ static binding *new_loop(lua_State *L) {
 void l_loop_open(lua_State *L) {
   binding *b = new_loop(L);
   lua_setfield(L, -2, "loop");
-  lua_pushinteger(L, (lua_Integer)b->log_id);
-  lua_setfield(L, -2, "log_id");
+  lua_pushinteger(L, (lua_Integer)b->clock_id);
+  lua_setfield(L, -2, "clock_id");
   lua_pushinteger(L, (lua_Integer)b->signal_id);
   lua_setfield(L, -2, "signal_id");
   lua_pushlightuserdata(L, b);
   luaL_setfuncs(L, FUNCTIONS, 1);
+  l_log_open(L, &b->log);
 }

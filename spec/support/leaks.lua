@@ -55,6 +55,15 @@ local function sockets()
   return n
 end
 
+-- Those of core itself (log, signals, clock) stay once they are there.
+local function objects(core)
+  local n = entries(core.state.objects or {})
+  for _, id in ipairs { core.log_id, core.signal_id, core.clock_id } do
+    if (core.state.objects or {})[id] then n = n - 1 end
+  end
+  return n
+end
+
 local function count(core)
   local state = core.state
   local ids, tokens = core.ids()
@@ -62,7 +71,7 @@ local function count(core)
     ["tasks"] = entries(state.alive or {}),
     ["waits"] = entries(state.waiting or {}),
     ["tasks in wait_until"] = entries(state.conditions or {}),
-    ["objects with events"] = entries(state.objects or {}),
+    ["objects with events"] = objects(core),
     ["jobs of the driver"] = entries(state.jobs or {}),
     ["operations outstanding"] = core.outstanding(),
     ["contract timers"] = core.next_deadline() and 1 or 0,

@@ -1,6 +1,7 @@
 --- What an online device looks after: that its token is renewed in time, that a clock
 -- that was set does not spoil it, and (option `probe`) that methods still arrive.
--- Runs inside the loop, by the device's one timer.
+-- Runs inside the loop, by the device's one timer and when the kernel says that the
+-- clock was set: an idle device wakes for nothing.
 --
 -- The probe sends the SUBSCRIBE for methods anew and waits for its SUBACK. Any hub
 -- takes that: a subscription replaces the same one before it (MQTT 3.1.1, 3.8.4), no
@@ -10,11 +11,11 @@
 local core = require "directmethods.core"
 local errors = require "directmethods.errors"
 local machine = require "directmethods.device.machine"
+local task = require "directmethods.task"
 local tokens = require "directmethods.device.token"
 
 local M = {}
 
-local CHECK = 60 -- seconds between two looks at the clock
 local STEP = 30 -- seconds: a clock that moved by so much was set
 
 ---@class directmethods.Watch
@@ -22,6 +23,9 @@ local STEP = 30 -- seconds: a clock that moved by so much was set
 ---@field probe_at number?  when to probe; in seconds of dm.now()
 ---@field answer_by number? when the SUBACK must be there
 ---@field told boolean      that the given token has expired
+
+-- Devices that were online; one set, however often this file is loaded.
+core.state.watched = core.state.watched or setmetatable({}, { __mode = "k" })
 
 local watch
 
@@ -66,18 +70,16 @@ local function probe(device)
   end
 end
 
+-- Seconds until there is something to do; nil: nothing is due.
 local function next_look(device)
   local state = device.watch
-  local soonest = CHECK
-  local left = time_left(device)
-  if left then soonest = math.min(soonest, math.max(0, left)) end
+  local soonest = time_left(device) or math.huge
   local probe_at = state.answer_by or state.probe_at
-  if probe_at then soonest = math.min(soonest, math.max(0, probe_at - core.now())) end
+  if probe_at then soonest = math.min(soonest, probe_at - core.now()) end
   if device.config.sas and not state.told then
-    local expires = device.config.sas_expiry - core.time()
-    soonest = math.min(soonest, math.max(0, expires))
+    soonest = math.min(soonest, device.config.sas_expiry - core.time())
   end
-  return soonest
+  return soonest < math.huge and math.max(0, soonest) or nil
 end
 
 local function look(device)
@@ -97,7 +99,14 @@ local function look(device)
 end
 
 function watch(device)
-  machine.arm(device, next_look(device), look)
+  local seconds = next_look(device)
+  if seconds then machine.arm(device, seconds, look) else machine.disarm(device) end
+end
+
+task.objects[core.clock_id] = function()
+  for device in pairs(core.state.watched) do
+    if device.state == "online" then look(device) end
+  end
 end
 
 local function schedule_probe(device)
@@ -110,6 +119,7 @@ end
 -- the watch.
 function M.start(device, renew, fail)
   device.watch = { offset = tokens.clock_offset(), renew = renew, fail = fail }
+  core.state.watched[device] = true
   schedule_probe(device)
   watch(device)
 end
