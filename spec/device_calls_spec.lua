@@ -338,4 +338,34 @@ describe("a device answers", function()
     dm.advance(5)
     assert.equal(4, connection.seen_count)
   end)
+
+  it("in turns, so that a busy device starves no other", function()
+    local order = {}
+    local function note(name)
+      return function() table.insert(order, name) return 200 end
+    end
+    online { max_concurrent = 10, max_queue = 2000, handlers = { m = note("busy") } }
+    local busy = connection
+    local other <close> = dm.device {
+      host_name = "hub.test", device_id = "d2", key = KEY,
+      handlers = { m = note("other") },
+    }
+    assert(other:connect(5))
+    for i = 1, 1000 do busy:event("request", "m", ("%x"):format(i), "") end
+    connections[#connections]:event("request", "m", "1", "")
+    dm.advance(0)
+    assert.equal(1001, #order)
+    assert.equal("other", order[11])
+  end)
+
+  it("a bounded number of calls in a turn of the loop", function()
+    local count = 0
+    local function m() count = count + 1 end
+    online { max_concurrent = 5000, handlers = { m = m } }
+    for i = 1, 5000 do connection:event("request", "m", ("%x"):format(i), "") end
+    dm.loop.step(0)
+    assert.is_true(count > 0 and count <= 512, count)
+    dm.advance(0)
+    assert.equal(5000, count)
+  end)
 end)

@@ -251,6 +251,14 @@ describe("a request", function()
     assert.equal("{", request.body)
   end)
 
+  it("is called with a colon", function()
+    local request, sent = fake_request()
+    assert_raises("request:reply: called on a number (is it request:name(...) with",
+      request.reply, 200, {})
+    assert_raises("request:defer: called on a nil", request.defer)
+    assert.same({}, sent)
+  end)
+
   it("is answered once", function()
     local request, sent, link = fake_request()
     assert.is_true(link.open[request])

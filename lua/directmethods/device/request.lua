@@ -51,6 +51,13 @@ function M.status_of(value)
   if status and status >= STATUS_MIN and status <= STATUS_MAX then return status end
 end
 
+local function check_self(request, what)
+  if getmetatable(request) ~= Request then
+    error(("%s: called on a %s (is it request:name(...) with a colon?)"):format(
+      what, type(request)), 3)
+  end
+end
+
 local function too_large(config, size)
   return errors.new {
     name = "LimitExceeded",
@@ -109,6 +116,7 @@ end
 --- ```
 ---@return directmethods.Request self
 function METHODS:defer()
+  check_self(self, "request:defer")
   self.deferred = true
   return self
 end
@@ -122,6 +130,7 @@ end
 ---@return boolean? sent
 ---@return directmethods.Error? err
 function METHODS:reply(status, payload)
+  check_self(self, "request:reply")
   local code = M.status_of(status)
   if not code then
     error(("request:reply: status must be an integer of 32 bits, not a %s"):format(

@@ -1,0 +1,166 @@
+-- attacks.md 64 for the device: it connects to no hub that cannot show who it is, and a
+-- token never reaches one, unless the user asked for that; over MQTT and WebSockets.
+
+local dm = require "directmethods"
+local fixture = require "spec.support.fixture"
+local pem = require "spec.support.pem"
+local proxy = require "spec.support.proxy"
+local server_pem = require "spec.support.server_pem"
+
+local DAY = 86400
+
+for _, transport in ipairs { "mqtt", "websocket" } do
+  describe("64 the device over " .. transport, function()
+    local authority = server_pem.authority "one"
+    local other = server_pem.authority "another"
+    local hub
+
+    local function serve(certificate, opts)
+      local o = { tls = { cert = certificate.cert, key = certificate.key,
+        ca = authority.cert } }
+      for k, v in pairs(opts or {}) do o[k] = v end
+      hub = fixture.hub(o)
+      assert(hub:add_device("dev1"))
+    end
+
+    after_each(function() fixture.finish(hub) end)
+
+    local function connect(tls, host, gateway)
+      local device = dm.device {
+        host_name = host or "localhost", gateway_host_name = gateway,
+        device_id = "dev1", key = fixture.key(hub, "dev1"), transport = transport,
+        port = transport == "mqtt" and hub:ports().mqtt or hub:ports().https, tls = tls,
+        reconnect = { min = 60, jitter = 0 },
+      }
+      local task = dm.spawn(device.connect, device, 20)
+      assert(dm.wait_until(function()
+        return task:ended() or device.state == "backoff"
+      end, 10))
+      local state, last = device.state, device.last_error
+      device:close()
+      task:await(5)
+      assert.is_true(device:closed(10))
+      return state, last
+    end
+
+    local function trusted(tls, host, gateway)
+      assert.equal("online", (connect(tls, host, gateway)))
+    end
+
+    local function refused(tls, host, gateway)
+      local before = hub:counters().connects
+      local state, err = connect(tls, host, gateway)
+      assert.equal("idle", state) -- it gave up at once
+      assert.equal("TlsFailed", err.name, err.message)
+      assert.matches("^connect to .+: TLS: ", err.message)
+      assert.equal(before, hub:counters().connects)
+    end
+
+    -- Paho does not say that the name is wrong; the message has it among the causes.
+    local function refused_for_its_name(tls, host, gateway)
+      local before = hub:counters().connects
+      local state, err = connect(tls, host, gateway)
+      assert.equal("backoff", state)
+      assert.matches("a certificate for another name", err.message, 1, true)
+      assert.equal(before, hub:counters().connects)
+    end
+
+    local OURS = { ca = authority.cert }
+    local ANY = { verify = false }
+
+    it("trusts a certificate of its authority for its host name", function()
+      serve(server_pem.server(authority, "DNS:localhost"))
+      trusted(OURS)
+      trusted { ca = authority.cert .. other.cert }
+      trusted { ca = other.cert .. authority.cert }
+    end)
+
+    local function for_localhost(life)
+      return server_pem.server(authority, "DNS:localhost", { life = life })
+    end
+
+    local WRONG = {
+      ["of another authority"] = function()
+        return server_pem.server(other, "DNS:localhost")
+      end,
+      ["that has expired"] = function()
+        return for_localhost { -2 * DAY, -60 }
+      end,
+      ["that is not valid yet"] = function()
+        return for_localhost { DAY, 2 * DAY }
+      end,
+      ["signed by itself"] = function()
+        return server_pem.server(nil, "DNS:localhost")
+      end,
+      ["for clients"] = function()
+        return server_pem.server(authority, "DNS:localhost", { usage = "clientAuth" })
+      end,
+    }
+
+    for what, make in pairs(WRONG) do
+      it("refuses a certificate " .. what .. ", unless verify is false", function()
+        serve(make())
+        refused(OURS)
+        refused { ca = authority.cert, verify = true }
+        trusted(ANY)
+      end)
+    end
+
+    it("refuses what the system does not know", function()
+      serve(server_pem.server(authority, "DNS:localhost"))
+      refused(true)
+      refused(nil)
+      refused { ca = other.cert }
+      trusted { ca = other.cert, verify = false }
+    end)
+
+    it("refuses a certificate for another host name, unless verify is false", function()
+      serve(server_pem.server(authority,
+        "DNS:localhost.example, DNS:ocalhost, DNS:*.localhost, IP:127.0.0.1"))
+      refused_for_its_name(OURS)
+      trusted(ANY)
+    end)
+
+    it("wants an address in the certificate when it connects to one", function()
+      serve(server_pem.server(authority, "DNS:localhost, IP:127.0.0.2"),
+        { hostname = "127.0.0.1" })
+      refused_for_its_name(OURS, "127.0.0.1")
+      fixture.finish(hub)
+      serve(server_pem.server(authority, "IP:127.0.0.1"), { hostname = "127.0.0.1" })
+      trusted(OURS, "127.0.0.1")
+    end)
+
+    it("wants the gateway's name when it connects to one, not the hub's", function()
+      serve(server_pem.server(authority, "DNS:hub.test"), { hostname = "hub.test" })
+      refused_for_its_name(OURS, "hub.test", "localhost")
+      fixture.finish(hub)
+      serve(server_pem.server(authority, "DNS:localhost"), { hostname = "hub.test" })
+      trusted(OURS, "hub.test", "localhost")
+    end)
+
+    it("reads its authorities from a file, too", function()
+      serve(server_pem.server(authority, "DNS:localhost"))
+      pem.with_file(authority.cert, function(path) trusted { ca = path } end)
+      pem.with_file(other.cert, function(path) refused { ca = path } end)
+    end)
+
+    it("does not fall back to plain, nor from plain to TLS", function()
+      serve(server_pem.server(authority, "DNS:localhost"))
+      assert.not_equal("online", (connect(false)))
+      local plain = fixture.hub()
+      local line = proxy.new(plain:ports().mqtt)
+      local device = dm.device {
+        host_name = "localhost", device_id = "dev1", key = fixture.key(hub, "dev1"),
+        transport = transport, port = line.port, tls = OURS,
+      }
+      local ok, err = proxy.await(dm.spawn(device.connect, device, 2))
+      assert.is_nil(ok)
+      assert.is_truthy(err.name == "TlsFailed" or err.name == "ConnectFailed", err.name)
+      device:close()
+      assert.is_true(device:closed(10))
+      line:close()
+      assert.equal(0, plain:counters().connects + plain:counters().connect_refused)
+      fixture.finish(plain)
+    end)
+  end)
+end
