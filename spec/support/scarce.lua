@@ -6,7 +6,7 @@ local dm = require "directmethods"
 local M = {}
 
 local fail_alloc = rawget(_G, "fail_alloc")
-local PATIENCE = 0.5 -- seconds for a device or call whose event was lost
+local PATIENCE = 1.5 -- seconds for a device or call whose event was lost
 
 --- A call from the service to a device. What fails, fails; what was made is closed.
 ---@return string body of the answer
