@@ -24,6 +24,7 @@ static dm_span method_of(const dm_exchange *x) {
 /* Out of everything that knows the call, so that its exchange may end. */
 void dm_call_release(dm_exchange *x) {
   dm_hub *h = x->hub;
+  dm_disturb_cancel(x);
   if (x->identity == NULL) return;
   dm_calls_remove(&h->calls, &x->call);
   dm_list_remove(&x->node);
@@ -34,38 +35,38 @@ void dm_call_release(dm_exchange *x) {
   x->session = NULL;
 }
 
-/* The report for who watches; spans of the identity outlive the call. */
-static void report(dm_hub *h, dm_hub_call *call, uint64_t started) {
-  if (!h->watching || h->events == NULL) return;
-  call->seconds = started ? (double)(dm_hub_nanoseconds(h) - started) / 1e9 : 0;
-  h->events->on_call(h->context, call);
-}
-
-/* What is known of the call before it ends; 'name' is room for its method. */
-static dm_hub_call describe(const dm_exchange *x, char *name) {
-  const dm_identity *i = x->identity;
-  memcpy(name, x->method, x->method_length);
-  return (dm_hub_call){
-      .device = i != NULL ? dm_identity_device(i) : x->device,
-      .module = i != NULL ? dm_identity_module(i) : x->module,
-      .method = {name, x->method_length},
-  };
+/* Answer with an error; 'response' is what the device sent, if it did. */
+static void end(dm_exchange *x, dm_error_id id, dm_span text,
+                dm_span response) {
+  dm_hub *h = x->hub;
+  const dm_error *e = dm_error_of(id);
+  h->counted.calls_failed++;
+  h->metrics.failed[id]++;
+  x->facts.code = e->code;
+  x->facts.http_status = e->code / 1000;
+  int seconds =
+      id == DM_ERROR_TIMEOUT ? x->response_seconds : x->connect_seconds;
+  uint64_t place = dm_report_keep(x, dm_span_of(e->name), response);
+  dm_call_release(x);
+  dm_exchange_fail_m(x, e, text, seconds);
+  dm_report_replied(h, place);
 }
 
 void dm_call_fail(dm_exchange *x, dm_error_id id, dm_span text) {
+  end(x, id, text, (dm_span){NULL, 0});
+}
+
+void dm_call_reject(dm_exchange *x, const dm_fault *f) {
   dm_hub *h = x->hub;
-  const dm_error *e = dm_error_of(id);
-  char name[DM_METHOD_NAME_MAX];
-  dm_hub_call call = describe(x, name);
-  uint64_t started = x->started;
-  call.outcome = e->name;
-  call.code = e->code;
   h->counted.calls_failed++;
-  int seconds =
-      id == DM_ERROR_TIMEOUT ? x->response_seconds : x->connect_seconds;
+  h->metrics.rejected++;
+  x->facts.code = f->o.code;
+  x->facts.http_status = f->o.status;
+  dm_span outcome = f->o.name.n > 0 ? f->o.name : DM_SPAN("Rejected");
+  uint64_t place = dm_report_keep(x, outcome, (dm_span){NULL, 0});
   dm_call_release(x);
-  dm_exchange_fail_m(x, e, text, seconds);
-  report(h, &call, started);
+  dm_exchange_reject(x, f);
+  dm_report_replied(h, place);
 }
 
 static void fail(dm_exchange *x, dm_error_id id) {
@@ -79,9 +80,7 @@ static bool arm(dm_hub *h, int64_t deadline) {
   return dm_clock_start(&h->loop->contract, &h->calls_timer, deadline);
 }
 
-/* The exchange will be answered later, and till then nothing moves but the
-** contract clock. */
-static void park(dm_exchange *x) {
+void dm_call_park(dm_exchange *x) {
   if (!x->parked) dm_exchange_park(x);
   if (x->settle != 0) dm_settle_set(&x->hub->loop->settle, x->settle, 0);
 }
@@ -98,6 +97,18 @@ static bool publish(const dm_exchange *x, const dm_session *s,
   return dm_mqtt_server_publish(s->server, s->connection, &p);
 }
 
+bool dm_call_publish(dm_exchange *x, dm_span payload) {
+  const dm_session *s = x->session;
+  if (!publish(x, s, payload)) {
+    fail(x, DM_ERROR_DISCONNECTED);
+    return false;
+  }
+  dm_report_reached(x, DM_CALL_PUBLISHED);
+  if (s->settle != 0) dm_settle_change(&x->hub->loop->settle, s->settle, 1);
+  dm_call_park(x);
+  return true;
+}
+
 /* Send it to its device, which is there and takes it. */
 static void send_now(dm_exchange *x, dm_session *s, dm_span payload) {
   dm_hub *h = x->hub;
@@ -112,12 +123,9 @@ static void send_now(dm_exchange *x, dm_session *s, dm_span payload) {
   dm_list_remove(&x->node);
   dm_list_append(&s->sent, &x->node);
   x->session = s;
-  if (!publish(x, s, payload)) {
-    fail(x, DM_ERROR_DISCONNECTED);
-    return;
-  }
-  if (s->settle != 0) dm_settle_change(&h->loop->settle, s->settle, 1);
-  park(x);
+  x->facts.rid = s->rid;
+  if (h->faults.count == 0 || !dm_disturb_request(x, payload))
+    dm_call_publish(x, payload);
 }
 
 /* Keep it until its device comes, or its time is up. */
@@ -134,7 +142,16 @@ static void wait_for_device(dm_exchange *x, dm_span payload) {
     return;
   }
   dm_list_append(&x->identity->waiting, &x->node);
-  park(x);
+  dm_report_reached(x, DM_CALL_WAITING);
+  dm_call_park(x);
+}
+
+/* Nobody has come for it. */
+static void fail_absent(dm_exchange *x) {
+  x->facts.reason =
+      (uint8_t)(x->identity->session != NULL ? DM_REASON_NOT_SUBSCRIBED
+                                             : DM_REASON_NOT_CONNECTED);
+  fail(x, DM_ERROR_NOT_ONLINE);
 }
 
 static bool takes(const dm_identity *i, const dm_exchange *x) {
@@ -157,7 +174,7 @@ void dm_call_start(dm_exchange *x, dm_identity *i, dm_span payload) {
   else if (x->connect_seconds > 0)
     wait_for_device(x, payload);
   else
-    fail(x, DM_ERROR_NOT_ONLINE);
+    fail_absent(x);
 }
 
 void dm_calls_send_waiting(dm_identity *i) {
@@ -199,28 +216,31 @@ static dm_span open_envelope(char memory[ENVELOPE_MAX], int32_t status) {
 void dm_call_answer(dm_exchange *x, const dm_contract *contract, int32_t status,
                     dm_span payload) {
   dm_hub *h = x->hub;
+  const dm_span none = {NULL, 0};
   dm_span value = DM_SPAN("null");
+  h->counted.responses++;
+  if (x->facts.at[DM_CALL_ANSWERED] == 0)
+    dm_report_reached(x, DM_CALL_ANSWERED);
+  x->facts.status = status;
   if (payload.n > contract->payload) {
     h->counted.response_too_large++;
-    fail(x, DM_ERROR_TOO_LARGE);
+    end(x, DM_ERROR_TOO_LARGE, none, payload);
     return;
   }
   if (payload.n > 0 &&
       dm_json_check(payload, DM_JSON_DEPTH, &value, NULL, NULL) != DM_OK) {
     h->counted.response_not_json++;
-    fail(x, DM_ERROR_NOT_JSON);
+    end(x, DM_ERROR_NOT_JSON, none, payload);
     return;
   }
-  char memory[ENVELOPE_MAX], name[DM_METHOD_NAME_MAX];
-  dm_hub_call call = describe(x, name);
-  uint64_t started = x->started;
-  call.outcome = "Answered";
-  call.status = status;
+  char memory[ENVELOPE_MAX];
   h->counted.calls_answered++;
+  x->facts.http_status = 200;
+  uint64_t place = dm_report_keep(x, DM_SPAN("Answered"), payload);
   dm_call_release(x);
   const dm_span part[3] = {open_envelope(memory, status), value, DM_SPAN("}")};
-  dm_exchange_answer(x, 200, (dm_span){NULL, 0}, part);
-  report(h, &call, started);
+  dm_exchange_answer(x, 200, none, part);
+  dm_metrics_answered(&h->metrics, dm_report_replied(h, place));
 }
 
 void dm_calls_fail_list(dm_list *list, dm_error_id id) {
@@ -235,7 +255,10 @@ void dm_calls_on_due(dm_timer *timer) {
   while ((due = dm_calls_expired(&h->calls, now)) != NULL) {
     dm_exchange *x = DM_OWNER(due, dm_exchange, call);
     h->counted.calls_timed_out++;
-    fail(x, x->session != NULL ? DM_ERROR_TIMEOUT : DM_ERROR_NOT_ONLINE);
+    if (x->session != NULL)
+      fail(x, DM_ERROR_TIMEOUT);
+    else
+      fail_absent(x);
   }
   int64_t next = dm_calls_deadline(&h->calls);
   if (next != INT64_MAX) arm(h, next);

@@ -42,6 +42,8 @@
   X(subscribe_refused)    /* filters answered 0x80 */                          \
   X(subscribe_flood)      /* closed: too many filters in one packet */         \
   X(puback_unowed)        /* ignored: nothing here is sent with QoS 1 */       \
+  X(faults)               /* times that a fault rule acted */                  \
+  X(fault_messages)       /* messages of devices that asked for a fault */     \
   X(log_suppressed)       /* refusals that were not logged: too many */
 
 typedef struct dm_hub_counters {

@@ -52,6 +52,7 @@ typedef enum dm_error_id {
 #define X(id, code, name, info, text) DM_ERROR_##id,
   DM_ERROR_MAP(X)
 #undef X
+      DM_ERRORS
 } dm_error_id;
 
 typedef struct dm_error {

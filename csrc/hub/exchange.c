@@ -9,6 +9,7 @@ enum {
   FREE_MAX = 1024,      /* exchanges kept for reuse */
   KEPT_PAYLOAD = 16384, /* a larger buffer is not kept with them */
   ERROR_MAX = 8192,     /* bytes of an error's body */
+  FIELD_MAX = 128,      /* bytes of a header line with its name */
   FIELDS_MAX = 2048     /* bytes of an answer's header lines, at least */
 };
 
@@ -45,7 +46,6 @@ dm_exchange *dm_exchange_open(dm_hub *h, dm_http_server *s, uint64_t id) {
   x->settle = x->handed = 0;
   x->echo.len = x->payload.len = x->method_length = 0;
   x->response_seconds = x->connect_seconds = 0;
-  x->started = 0;
   x->device = x->module = (dm_span){NULL, 0};
   h->open_exchanges++;
   return x;
@@ -185,7 +185,7 @@ static dm_error_mark mark_of(dm_hub *h) {
 }
 
 static bool fail(dm_exchange *x, int status, const char *name, dm_buf *body) {
-  char memory[128];
+  char memory[FIELD_MAX];
   dm_buf field = dm_buf_fixed(memory, sizeof memory);
   dm_buf_addf(&field, "iothub-errorcode: %s\r\n", name);
   const dm_span part[3] = {dm_buf_span(body)};
@@ -199,6 +199,22 @@ bool dm_exchange_fail_m(dm_exchange *x, const dm_error *e, dm_span text,
   dm_error_mark mark = mark_of(x->hub);
   dm_error_write_m(&body, e, text, seconds, &mark);
   return fail(x, e->code / 1000, e->name, &body);
+}
+
+bool dm_exchange_reject(dm_exchange *x, const dm_fault *f) {
+  char memory[ERROR_MAX], field[FIELD_MAX];
+  dm_buf body = dm_buf_fixed(memory, sizeof memory);
+  dm_buf fields = dm_buf_fixed(field, sizeof field);
+  dm_error_mark mark = mark_of(x->hub);
+  const dm_error e = {.code = f->o.code, .info = DM_INFO_EMPTY};
+  if (f->o.name.n > 0) {
+    dm_buf_addf(&fields, "iothub-errorcode: %.*s\r\n", (int)f->o.name.n,
+                f->o.name.p);
+  }
+  if (f->o.body.p == NULL) dm_error_write_m(&body, &e, f->o.text, 0, &mark);
+  const dm_span part[3] = {f->o.body.p != NULL ? f->o.body
+                                               : dm_buf_span(&body)};
+  return dm_exchange_answer(x, f->o.status, dm_buf_span(&fields), part);
 }
 
 bool dm_exchange_fail_e(dm_exchange *x, int status, const char *name,

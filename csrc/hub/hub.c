@@ -86,6 +86,10 @@ dm_hub *dm_hub_new(dm_loop *loop, const dm_hub_options *o,
   h->limits = o->limits;
   h->random = seed[0];
   dm_identities_init(&h->identities, (size_t)o->limits.identities, seed[1]);
+  dm_trace_init(&h->trace, (size_t)o->limits.trace_bytes);
+  dm_ring_init(&h->messages, (size_t)o->limits.message_bytes);
+  dm_faults_init(&h->faults);
+  dm_list_init(&h->holds);
   dm_ids_init(&h->sessions, (uint32_t)DM_HUB_LIMIT_MAX);
   dm_ids_init(&h->handed, (uint32_t)DM_HUB_LIMIT_MAX);
   dm_calls_init(&h->calls, (size_t)o->limits.calls);
@@ -209,6 +213,9 @@ static void finish(dm_hub *h) {
   dm_clock_stop(&loop->contract, &h->calls_timer);
   for (int i = 0; i < h->listeners; i++)
     dm_tls_free(h->listener[i].tls);
+  dm_faults_free(&h->faults);
+  dm_trace_clear(&h->trace);
+  dm_ring_clear(&h->messages);
   dm_identities_clear(&h->identities);
   dm_authority_clear(&h->authority);
   dm_calls_clear(&h->calls);
@@ -234,6 +241,7 @@ void dm_hub_close(dm_hub *h) {
   h->closing = true;
   h->loop->closing++;
   dm_clock_stop(&h->loop->io, &h->stop_timer);
+  dm_disturb_cancel_all(h);
   for (int i = 0; i < h->listeners; i++) {
     dm_hub_listener *l = &h->listener[i];
     if (l->mqtt != NULL) dm_mqtt_server_close(l->mqtt, on_server_closed);

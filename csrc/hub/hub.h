@@ -15,7 +15,11 @@
 #include "base/err.h"
 #include "base/span.h"
 #include "hub/counters.h"
+#include "hub/faults.h"
 #include "hub/limits.h"
+#include "hub/messages.h"
+#include "hub/metrics.h"
+#include "hub/trace.h"
 #include "net/loop.h"
 #include "proto/http_message.h"
 
@@ -52,16 +56,6 @@ typedef struct dm_hub_options {
   dm_hub_limits limits;
 } dm_hub_options;
 
-/* A call that ended. Spans live within the event. */
-typedef struct dm_hub_call {
-  dm_span device, module; /* module: p NULL for a device */
-  dm_span method;         /* n 0: the request named none */
-  const char *outcome;    /* "Answered" or the error's name; static */
-  int32_t status;         /* the device's, or 0 */
-  int code;               /* the error's code, or 0 */
-  double seconds;         /* from its arrival to its end */
-} dm_hub_call;
-
 typedef struct dm_hub_twin {
   uint64_t connection; /* to answer with dm_hub_twin_result */
   dm_span device, module;
@@ -76,7 +70,8 @@ typedef struct dm_hub_events { /* static */
   void (*on_http)(void *context, uint64_t request, const dm_http_request *r,
                   unsigned rights);
   void (*on_twin)(void *context, const dm_hub_twin *twin);
-  void (*on_call)(void *context, const dm_hub_call *call); /* when watched */
+  /* When watched: a call has ended. Its spans live within the event. */
+  void (*on_call)(void *context, const dm_hub_call *call);
   void (*on_closed)(void *context); /* the last one; the hub is gone after it */
 } dm_hub_events;
 
@@ -154,8 +149,30 @@ bool dm_hub_twin_desired(dm_hub *h, dm_span device, dm_span module,
                          int64_t version, dm_span payload);
 
 void dm_hub_watch_calls(dm_hub *h, bool on);
+
+/* Walk over the latest calls and messages from the oldest: start with *place =
+** 0; false ends. Spans live till the loop runs. */
+bool dm_hub_next_call(const dm_hub *h, uint64_t *place, dm_hub_call *out);
+bool dm_hub_next_message(const dm_hub *h, uint64_t *place, dm_hub_message *out);
+
+/* Rules for faults; ids are not reused soon. */
+uint64_t dm_hub_add_fault(dm_hub *h,
+                          const dm_fault_options *o); /* 0: no room */
+bool dm_hub_remove_fault(dm_hub *h, uint64_t id);
+int64_t dm_hub_fault_hits(const dm_hub *h, uint64_t id); /* -1: removed */
+void dm_hub_clear_faults(dm_hub *h);
+
+/* Forget calls, messages, faults and what was counted. */
+void dm_hub_forget(dm_hub *h);
+
+typedef struct dm_hub_gauges { /* what there is now */
+  size_t calls_under_way, waiting_bytes, identities, faults;
+  int mqtt_connections, http_connections; /* WebSockets count as both */
+} dm_hub_gauges;
+
+dm_hub_gauges dm_hub_gauge(const dm_hub *h);
+const dm_metrics *dm_hub_measured(const dm_hub *h);
 const dm_hub_counters *dm_hub_counted(const dm_hub *h);
-unsigned long long dm_hub_under_way(const dm_hub *h); /* calls */
 
 /* No new connections; close when every request is answered, at the latest after
 ** 'ms' of real time. */

@@ -12,6 +12,8 @@
 enum {
   RESPONSE_SECONDS = 30, /* without responseTimeoutInSeconds */
   CONNECT_SECONDS_MAX = 300,
+  AZURE_SECONDS_MIN = 5, /* responseTimeoutInSeconds since 2019 */
+  AZURE_SECONDS_MAX = 300,
   WHY_MAX = 160, /* bytes of a message, with its NUL */
   NAME_ROOM = 4 * DM_METHOD_NAME_MAX
 };
@@ -132,21 +134,36 @@ static bool read_body(dm_exchange *x, dm_span body, const dm_contract *contract,
          read_payload(x, *payload, contract->payload, why);
 }
 
-/* The identity that is called; NULL: the call has failed. */
-static dm_identity *find_identity(dm_exchange *x) {
-  const dm_span none = {NULL, 0};
-  dm_hub *h = x->hub;
-  dm_identity *device = dm_identities_find(&h->identities, x->device, none);
-  if (device == NULL || !device->enabled) {
-    dm_call_fail(x, DM_ERROR_NO_DEVICE, none);
-    return NULL;
-  }
-  if (x->module.p == NULL) return device;
-  dm_identity *module =
-      dm_identities_find(&h->identities, x->device, x->module);
-  if (module != NULL && module->enabled) return module;
-  dm_call_fail(x, DM_ERROR_NO_MODULE, none);
+/* The identity if it may be called; NULL: the call has failed. */
+static dm_identity *check_identity(dm_exchange *x, dm_identity *i,
+                                   dm_error_id id) {
+  if (i != NULL && i->enabled) return i;
+  x->facts.reason =
+      (uint8_t)(i == NULL ? DM_REASON_NOT_REGISTERED : DM_REASON_DISABLED);
+  dm_call_fail(x, id, (dm_span){NULL, 0});
   return NULL;
+}
+
+static dm_identity *find_identity(dm_exchange *x) {
+  const dm_identities *all = &x->hub->identities;
+  dm_identity *device = dm_identities_find(all, x->device, (dm_span){NULL, 0});
+  device = check_identity(x, device, DM_ERROR_NO_DEVICE);
+  if (device == NULL || x->module.p == NULL) return device;
+  return check_identity(x, dm_identities_find(all, x->device, x->module),
+                        DM_ERROR_NO_MODULE);
+}
+
+void dm_invoke_device(dm_exchange *x, dm_span payload) {
+  dm_identity *i = find_identity(x);
+  if (i != NULL) dm_call_start(x, i, payload);
+}
+
+/* Would Azure take it today? */
+static dm_call_azure azure_of(const dm_exchange *x, dm_span version) {
+  if (version.p == NULL) return DM_AZURE_NO_VERSION;
+  bool fits = x->response_seconds >= AZURE_SECONDS_MIN &&
+              x->response_seconds <= AZURE_SECONDS_MAX;
+  return fits ? DM_AZURE_TAKES : DM_AZURE_RESPONSE_TIMEOUT;
 }
 
 void dm_invoke(dm_exchange *x, const dm_http_request *r, dm_span version) {
@@ -155,7 +172,7 @@ void dm_invoke(dm_exchange *x, const dm_http_request *r, dm_span version) {
   char why[WHY_MAX];
   dm_span payload;
   h->counted.calls++;
-  x->started = h->watching ? dm_hub_nanoseconds(h) : 0;
+  dm_report_reached(x, DM_CALL_AUTHORISED);
   if (!is_plain_coding(dm_http_header(r, "Content-Encoding")) ||
       !is_json_type(dm_http_header(r, "Content-Type"))) {
     dm_call_fail(x, DM_ERROR_MEDIA, none);
@@ -163,7 +180,9 @@ void dm_invoke(dm_exchange *x, const dm_http_request *r, dm_span version) {
                         why)) {
     dm_call_fail(x, DM_ERROR_ARGUMENT, dm_span_of(why));
   } else {
-    dm_identity *i = find_identity(x);
-    if (i != NULL) dm_call_start(x, i, payload);
+    x->facts.azure = (uint8_t)azure_of(x, version);
+    dm_trace_request(&h->trace, &x->facts, payload);
+    if (h->faults.count == 0 || !dm_disturb_http(x, payload))
+      dm_invoke_device(x, payload);
   }
 }

@@ -26,7 +26,9 @@
   X(target_size, 8192)       /* bytes of a request target: then 414 */         \
   X(header_size, 16384)      /* bytes of a header block: then 431 */           \
   X(header_fields, 64)       /* header fields: then 431 */                     \
-  X(body_size, 1048576)      /* bytes of a request body: then 413 */
+  X(body_size, 1048576)      /* bytes of a request body: then 413 */           \
+  X(trace_bytes, 1048576)    /* of the latest calls, with their payloads */    \
+  X(message_bytes, 1048576)  /* of the latest device-to-cloud messages */
 
 /* name, default in milliseconds of real time */
 #define DM_HUB_TIME_MAP(X)                                                     \

@@ -61,16 +61,23 @@ void dm_session_on_unsubscribe(void *context, void *user,
 
 /* Messages */
 
+static bool is_disturbed(const dm_session *s, const dm_topic_response *r,
+                         dm_span payload) {
+  dm_call *c = dm_calls_find(&s->hub->calls, s->id, r->rid);
+  return c != NULL && dm_disturb_response(DM_OWNER(c, dm_exchange, call),
+                                          s->contract, r->status, payload);
+}
+
 /* The answer to a call of this connection, or to none. */
 static void take_response(dm_session *s, const dm_topic_response *r,
                           dm_span payload) {
   dm_hub *h = s->hub;
+  if (h->faults.count > 0 && is_disturbed(s, r, payload)) return;
   dm_call *c = dm_calls_take(&h->calls, s->id, r->rid);
   if (c == NULL) {
     h->counted.response_unknown_rid++;
     return;
   }
-  h->counted.responses++;
   dm_call_answer(DM_OWNER(c, dm_exchange, call), s->contract, r->status,
                  payload);
 }
@@ -90,13 +97,29 @@ static void take_twin(dm_session *s, const dm_mqtt_publish *p, bool reported) {
   if (h->events != NULL) h->events->on_twin(h->context, &twin);
 }
 
+static void take_message(dm_session *s, const dm_mqtt_publish *p) {
+  dm_hub *h = s->hub;
+  const dm_identity *i = s->identity;
+  const dm_hub_message m = {
+      .wall = i->active,
+      .device = dm_identity_device(i),
+      .module = dm_identity_module(i),
+      .properties = dm_topic_properties(p->topic, dm_identity_device(i),
+                                        dm_identity_module(i)),
+      .body = p->payload,
+  };
+  h->counted.telemetry++;
+  dm_messages_add(&h->messages, &m);
+  if (m.properties.n > 0) dm_disturb_message(s, m.properties);
+}
+
 static void take_other(dm_session *s, const dm_mqtt_publish *p) {
   dm_hub *h = s->hub;
   dm_identity *i = s->identity;
   dm_topic_kind kind = dm_topic_of_publish(p->topic, dm_identity_device(i),
                                            dm_identity_module(i));
   if (kind == DM_TOPIC_TELEMETRY) {
-    h->counted.telemetry++;
+    take_message(s, p);
   } else if (kind == DM_TOPIC_TWIN_GET || kind == DM_TOPIC_TWIN_REPORTED) {
     take_twin(s, p, kind == DM_TOPIC_TWIN_REPORTED);
   } else {

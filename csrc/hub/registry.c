@@ -25,14 +25,16 @@ static void end_session(dm_hub *h, dm_identity *i) {
 }
 
 /* It may not be called any more. */
-static void shut(dm_hub *h, dm_identity *i) {
+static void shut(dm_hub *h, dm_identity *i, dm_call_reason reason) {
   end_session(h, i);
+  for (dm_list *n = i->waiting.next; n != &i->waiting; n = n->next)
+    DM_OWNER(n, dm_exchange, node)->facts.reason = (uint8_t)reason;
   dm_calls_fail_list(&i->waiting, DM_ERROR_NO_DEVICE);
 }
 
 static void shut_modules(dm_hub *h, dm_identity *i) {
   for (dm_list *n = i->modules.next; n != &i->modules; n = n->next)
-    shut(h, DM_OWNER(n, dm_identity, sibling));
+    shut(h, DM_OWNER(n, dm_identity, sibling), DM_REASON_DISABLED);
 }
 
 /* Find it, or add it behind its device; NULL: e says why. */
@@ -76,7 +78,7 @@ dm_code dm_hub_put_identity(dm_hub *h, dm_span device, dm_span module,
   if (signed_here) i->signer.slot = slot;
   if (i->enabled && !what->enabled) {
     i->enabled = false;
-    shut(h, i);
+    shut(h, i, DM_REASON_DISABLED);
     shut_modules(h, i);
   }
   i->enabled = what->enabled;
@@ -85,7 +87,7 @@ dm_code dm_hub_put_identity(dm_hub *h, dm_span device, dm_span module,
 
 static void remove_one(dm_hub *h, dm_identity *i) {
   i->enabled = false;
-  shut(h, i);
+  shut(h, i, DM_REASON_NOT_REGISTERED);
   dm_identities_remove(&h->identities, i);
 }
 
@@ -156,6 +158,21 @@ const dm_hub_counters *dm_hub_counted(const dm_hub *h) {
   return &h->counted;
 }
 
-unsigned long long dm_hub_under_way(const dm_hub *h) {
-  return dm_calls_count(&h->calls);
+/* Faults */
+
+uint64_t dm_hub_add_fault(dm_hub *h, const dm_fault_options *o) {
+  return dm_faults_add(&h->faults, o);
+}
+
+bool dm_hub_remove_fault(dm_hub *h, uint64_t id) {
+  return dm_faults_remove(&h->faults, id);
+}
+
+int64_t dm_hub_fault_hits(const dm_hub *h, uint64_t id) {
+  const dm_fault *f = dm_faults_find(&h->faults, id);
+  return f != NULL ? (int64_t)f->hits : -1;
+}
+
+void dm_hub_clear_faults(dm_hub *h) {
+  dm_faults_clear(&h->faults);
 }

@@ -112,7 +112,16 @@ static void refuse_verb(dm_exchange *x, dm_span method) {
 
 static void refuse_e(dm_exchange *x, dm_error_id id) {
   const dm_error *e = dm_error_of(id);
+  dm_hub *h = x->hub;
+  uint64_t place = 0;
+  if (x->is_call) {
+    x->facts.code = e->code;
+    x->facts.http_status = e->code / 1000;
+    h->metrics.failed[id]++;
+    place = dm_report_keep(x, dm_span_of(e->name), (dm_span){NULL, 0});
+  }
   dm_exchange_fail_e(x, e->code / 1000, e->name, dm_span_of(e->text));
+  dm_report_replied(h, place);
 }
 
 /* Is the caller who he says, and may he see this path? */
@@ -158,6 +167,7 @@ static void route(dm_exchange *x, const dm_http_request *r, const caller *f) {
     return;
   }
   x->is_call = is_method_path(x, &p);
+  if (x->is_call) dm_report_begin(x);
   if (x->is_call && !dm_span_is(r->method, "POST")) {
     refuse_verb(x, r->method);
   } else if (!version_fits(x->hub, r, &version)) {
@@ -228,6 +238,7 @@ void dm_route_gone(void *context, uint64_t id) {
   dm_exchange *x = dm_exchange_find(l->hub, l->http, id);
   if (x == NULL) return;
   l->hub->counted.http_gone++;
+  dm_report_gone(x);
   dm_call_release(x);
   dm_exchange_end(x);
 }

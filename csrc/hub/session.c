@@ -102,6 +102,12 @@ static uint64_t token_of(const dm_hub *h, dm_span client_type) {
   return 0;
 }
 
+uint64_t dm_session_token(const dm_hub *h, const dm_mqtt_connect *c) {
+  dm_username name;
+  return dm_username_parse(c->username, &name) ? token_of(h, name.client_type)
+                                               : 0;
+}
+
 static void on_expired(dm_timer *timer) {
   dm_session *s = DM_OWNER(timer, dm_session, expiry);
   s->hub->counted.expired++;
@@ -181,36 +187,55 @@ static bool take_over(dm_session *s, newcomer *n) {
   return present;
 }
 
-static void on_connect(void *context, uint64_t connection,
-                       const dm_mqtt_connect *c, bool tls) {
-  dm_hub_listener *l = context;
+/* Find out who connects; false: it was refused. */
+static bool recognise(dm_hub_listener *l, uint64_t connection,
+                      const dm_mqtt_connect *c, newcomer *n) {
   dm_hub *h = l->hub;
-  newcomer n = {.identity = NULL};
-  const char *why = check(l, connection, c, &n);
-  (void)tls;
-  if (why != NULL || n.identity == NULL) {
-    refuse(l, connection, NOT_AUTHORIZED, n.name.device, why);
-    return;
+  const char *why = check(l, connection, c, n);
+  if (why != NULL || n->identity == NULL) {
+    refuse(l, connection, NOT_AUTHORIZED, n->name.device, why);
+    return false;
   }
-  if (!is_will_allowed(c, &n)) {
-    h->counted.connect_bad_will++;
-    dm_hub_log(h, "CONNECT refused", n.name.device, "the will's topic");
-    dm_mqtt_server_drop(l->mqtt, connection);
-    return;
-  }
-  dm_session *s = session_new(l, connection, c->clean_session, &n);
+  if (is_will_allowed(c, n)) return true;
+  h->counted.connect_bad_will++;
+  dm_hub_log(h, "CONNECT refused", n->name.device, "the will's topic");
+  dm_mqtt_server_drop(l->mqtt, connection);
+  return false;
+}
+
+static void admit(dm_hub_listener *l, uint64_t connection,
+                  const dm_mqtt_connect *c, newcomer *n) {
+  dm_hub *h = l->hub;
+  dm_session *s = session_new(l, connection, c->clean_session, n);
   if (s == NULL) {
-    refuse(l, connection, UNAVAILABLE, n.name.device, "out of memory");
+    refuse(l, connection, UNAVAILABLE, n->name.device, "out of memory");
     return;
   }
-  bool present = take_over(s, &n);
-  s->settle = token_of(h, n.name.client_type);
+  bool present = take_over(s, n);
+  s->settle = token_of(h, n->name.client_type);
   if (s->settle != 0) dm_settle_attach(&h->loop->settle, s->settle, true);
   h->counted.connects++;
   if (dm_mqtt_server_accept(l->mqtt, connection, s, present))
-    dm_calls_send_waiting(n.identity);
+    dm_calls_send_waiting(n->identity);
   else
     detach(s, DM_ERROR_DISCONNECTED);
+}
+
+void dm_session_connect(dm_hub_listener *l, uint64_t connection,
+                        const dm_mqtt_connect *c) {
+  newcomer n = {.identity = NULL};
+  if (recognise(l, connection, c, &n)) admit(l, connection, c, &n);
+}
+
+static void on_connect(void *context, uint64_t connection,
+                       const dm_mqtt_connect *c, bool tls) {
+  dm_hub_listener *l = context;
+  newcomer n = {.identity = NULL};
+  (void)tls;
+  if (!recognise(l, connection, c, &n)) return;
+  if (l->hub->faults.count == 0 ||
+      !dm_disturb_connect(l, connection, c, n.identity))
+    admit(l, connection, c, &n);
 }
 
 static void on_refused(void *context, int code, const char *why) {

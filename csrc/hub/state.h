@@ -6,6 +6,8 @@
 **   calls     a call: waits for its device, is sent, is answered or runs out
 **   exchange  an HTTP request from its arrival to its answer
 **   session   an MQTT connection: CONNECT, subscriptions, publishes, its end
+**   report    the record of a call
+**   disturb   what fault rules do to calls and connections
 */
 #ifndef DM_HUB_STATE_H
 #define DM_HUB_STATE_H
@@ -13,6 +15,7 @@
 #include "hub/authorise.h"
 #include "hub/errors.h"
 #include "hub/hub.h"
+#include "hub/faults.h"
 #include "hub/identity.h"
 #include "net/http_server.h"
 #include "net/mqtt_server.h"
@@ -25,6 +28,8 @@ enum {
   DM_METHOD_NAME_MAX = 100,
   DM_ECHO_MAX = 640 /* bytes of the caller's own ids, as header lines */
 };
+
+typedef struct dm_hold dm_hold; /* what a fault rule delays */
 
 /* What an api-version allows. */
 typedef struct dm_contract {
@@ -49,7 +54,8 @@ typedef struct dm_exchange {
   char method[DM_METHOD_NAME_MAX];
   size_t method_length;
   int response_seconds, connect_seconds;
-  uint64_t started;             /* ns, for the call's report */
+  dm_call_facts facts;          /* of its record */
+  dm_hold *hold;                /* a fault rule delays it; NULL: none does */
   struct dm_identity *identity; /* its calls counts this one; NULL: not yet */
   struct dm_session *session;   /* it was sent there; NULL: not sent */
   dm_list node;     /* in the identity's waiting or the session's sent */
@@ -71,6 +77,7 @@ typedef struct dm_session {
   uint64_t settle; /* the device's token, if it is of this process */
   dm_list sent;    /* calls that wait for an answer */
   dm_timer expiry; /* of its token, on the contract clock */
+  bool doomed;     /* a message of its own asked for its end */
 } dm_session;
 
 typedef struct dm_hub_listener {
@@ -88,6 +95,13 @@ struct dm_hub {
   bool api_version_optional, documented_charset, watching;
   dm_hub_limits limits;
   dm_hub_counters counted;
+  dm_metrics metrics;
+  dm_trace trace;
+  uint64_t wall_asked; /* ns: when the wall clock was asked for it */
+  int64_t wall_then;   /* unix us: what it said */
+  dm_ring messages;
+  dm_faults faults;
+  dm_list holds;    /* what they delay */
   uint64_t random;  /* state of the generator of request and tracking ids */
   int64_t log_from; /* real time of the next line that may be logged */
 
@@ -130,6 +144,8 @@ bool dm_exchange_fail_m(dm_exchange *x, const dm_error *e, dm_span text,
                         int seconds);
 bool dm_exchange_fail_e(dm_exchange *x, int status, const char *name,
                         dm_span text);
+/* As a fault rule says. */
+bool dm_exchange_reject(dm_exchange *x, const dm_fault *f);
 
 /* route.c: the HTTP server's events; context is a dm_hub_listener */
 void dm_route_request(void *context, uint64_t id, const dm_http_request *r,
@@ -139,19 +155,32 @@ void dm_route_refused(void *context, int status, const char *why);
 
 /* invoke.c */
 void dm_invoke(dm_exchange *x, const dm_http_request *r, dm_span version);
+/* Of a request that is well formed: call its device. */
+void dm_invoke_device(dm_exchange *x, dm_span payload);
 
-/* calls.c: every function but dm_call_release ends or parks the exchange */
+/* calls.c: functions end or park the exchange, but for the next three */
+void dm_call_release(dm_exchange *x); /* out of all lists and tables */
+/* It will be answered later, and till then nothing moves but the contract
+** clock. */
+void dm_call_park(dm_exchange *x);
+/* Send it to its session. False: that is gone, and the call has failed. */
+bool dm_call_publish(dm_exchange *x, dm_span payload);
+void dm_call_reject(dm_exchange *x, const dm_fault *f);
 void dm_call_fail(dm_exchange *x, dm_error_id id, dm_span text);
 void dm_call_start(dm_exchange *x, dm_identity *i, dm_span payload);
 void dm_call_answer(dm_exchange *x, const dm_contract *contract, int32_t status,
                     dm_span payload);
-void dm_call_release(dm_exchange *x);       /* out of all lists and tables */
 void dm_calls_send_waiting(dm_identity *i); /* those that can be sent now */
 void dm_calls_fail_list(dm_list *list, dm_error_id id);
 void dm_calls_on_due(dm_timer *timer);
 
 /* session.c; publish.c has what a device sends */
 extern const dm_mqtt_handler dm_session_handler; /* context: dm_hub_listener */
+/* The token of who connects, if it is of this process. */
+uint64_t dm_session_token(const dm_hub *h, const dm_mqtt_connect *c);
+/* Admit a CONNECT, or refuse it. */
+void dm_session_connect(dm_hub_listener *l, uint64_t connection,
+                        const dm_mqtt_connect *c);
 /* End it: its calls fail with 'id', the connection closes. */
 void dm_session_close(dm_session *s, dm_error_id id);
 /* Forget the session of an offline identity. */
@@ -162,6 +191,31 @@ void dm_session_on_subscribe(void *context, void *user,
 void dm_session_on_unsubscribe(void *context, void *user,
                                dm_mqtt_filters *filters);
 void dm_session_on_puback(void *context, void *user, uint16_t packet_id);
+
+/* report.c */
+void dm_report_begin(dm_exchange *x);
+static inline void dm_report_reached(dm_exchange *x, dm_call_stage stage) {
+  x->facts.at[stage] = dm_hub_nanoseconds(x->hub);
+}
+/* The call ends; 'response' p NULL: no payload came. Then answer it, and say so
+** with the place that this gives. */
+uint64_t dm_report_keep(dm_exchange *x, dm_span outcome, dm_span response);
+double dm_report_replied(dm_hub *h, uint64_t place); /* seconds it took */
+void dm_report_gone(dm_exchange *x);                 /* its caller left */
+
+/* disturb.c: to be asked when there are rules; true: it was acted upon, and the
+** call or connection goes another way */
+bool dm_disturb_connect(dm_hub_listener *l, uint64_t connection,
+                        const dm_mqtt_connect *c, const dm_identity *i);
+bool dm_disturb_http(dm_exchange *x, dm_span payload);
+bool dm_disturb_request(dm_exchange *x, dm_span payload);
+bool dm_disturb_response(dm_exchange *x, const dm_contract *contract,
+                         int32_t status, dm_span payload);
+void dm_disturb_message(dm_session *s, dm_span properties);
+void dm_disturb_cancel(dm_exchange *x); /* it is delayed no longer */
+void dm_disturb_cancel_all(dm_hub *h);
+/* Whom a delayed call is for. */
+void dm_disturb_names(const dm_exchange *x, dm_hub_call *call);
 
 #pragma GCC visibility pop
 

@@ -7,14 +7,10 @@
 
 enum { UV_LOOP = 1, UV_COUNT = 1 };
 
-static l_hub *open_box(lua_State *L) {
-  l_hub *box = luaL_checkudata(L, 1, DM_HUB_TYPE);
+dm_hub *l_hub_check(lua_State *L) {
+  const l_hub *box = luaL_checkudata(L, 1, DM_HUB_TYPE);
   if (box->hub == NULL) luaL_error(L, "attempt to use a closed hub");
-  return box;
-}
-
-static dm_hub *open_hub(lua_State *L) {
-  return open_box(L)->hub;
+  return box->hub;
 }
 
 /* A string or nil. */
@@ -52,7 +48,7 @@ static int l_hub_id(lua_State *L) {
 /* hub:listen("mqtt"|"https", host, port[, cert, key[, client_ca]]) -> port */
 static int l_hub_listen(lua_State *L) {
   static const char *const services[] = {"mqtt", "https", NULL};
-  dm_hub *h = open_hub(L);
+  dm_hub *h = l_hub_check(L);
   int service = luaL_checkoption(L, 2, NULL, services);
   const char *host = luaL_checkstring(L, 3);
   lua_Integer port = luaL_checkinteger(L, 4);
@@ -87,7 +83,7 @@ static unsigned check_rights(lua_State *L, int arg) {
 
 /* hub:policy(name, primary, secondary, rights) */
 static int l_hub_policy(lua_State *L) {
-  dm_hub *h = open_hub(L);
+  dm_hub *h = l_hub_check(L);
   dm_span name = dm_bind_span(L, 2), primary = dm_bind_span(L, 3);
   dm_span secondary = optional(L, 4);
   unsigned rights = check_rights(L, 5);
@@ -108,7 +104,7 @@ static int l_hub_put_identity(lua_State *L) {
                                           "certificateAuthority",
                                       [DM_HUB_AUTH_NONE] = "none",
                                       NULL};
-  dm_hub *h = open_hub(L);
+  dm_hub *h = l_hub_check(L);
   dm_span device = dm_bind_span(L, 2), module = optional(L, 3);
   dm_hub_identity what = {
       .auth = (dm_hub_auth)luaL_checkoption(L, 4, NULL, auths),
@@ -124,7 +120,7 @@ static int l_hub_put_identity(lua_State *L) {
 }
 
 static int l_hub_remove_identity(lua_State *L) {
-  dm_hub *h = open_hub(L);
+  dm_hub *h = l_hub_check(L);
   dm_span device = dm_bind_span(L, 2);
   lua_pushboolean(L, dm_hub_remove_identity(h, device, optional(L, 3)));
   return 1;
@@ -141,7 +137,7 @@ static void push_time(lua_State *L, int64_t ms) {
 /* hub:connected(device, module|nil) -> connected, subscribed, the unix times of
 ** the last change and of the last activity, or nil */
 static int l_hub_connected(lua_State *L) {
-  dm_hub *h = open_hub(L);
+  dm_hub *h = l_hub_check(L);
   dm_span device = dm_bind_span(L, 2);
   dm_hub_presence p = dm_hub_presence_of(h, device, optional(L, 3));
   lua_pushboolean(L, p.connected);
@@ -152,7 +148,7 @@ static int l_hub_connected(lua_State *L) {
 }
 
 static int l_hub_connections(lua_State *L) {
-  lua_pushinteger(L, dm_hub_connections(open_hub(L)));
+  lua_pushinteger(L, dm_hub_connections(l_hub_check(L)));
   return 1;
 }
 
@@ -177,7 +173,7 @@ static int check_status(lua_State *L, int arg) {
 
 /* hub:answer(request, status, fields|nil, body|nil) -> boolean */
 static int l_hub_answer(lua_State *L) {
-  dm_hub *h = open_hub(L);
+  dm_hub *h = l_hub_check(L);
   uint64_t request = (uint64_t)luaL_checkinteger(L, 2);
   int status = check_status(L, 3);
   dm_span fields = optional(L, 4), body = optional(L, 5);
@@ -189,7 +185,7 @@ static int l_hub_answer(lua_State *L) {
 /* hub:answer_error(request, "E", status, name, text) -> boolean */
 static int l_hub_answer_error(lua_State *L) {
   static const char *const formats[] = {"E", NULL};
-  dm_hub *h = open_hub(L);
+  dm_hub *h = l_hub_check(L);
   uint64_t request = (uint64_t)luaL_checkinteger(L, 2);
   luaL_checkoption(L, 3, NULL, formats);
   int status = check_status(L, 4);
@@ -209,7 +205,7 @@ static int l_hub_answer_error(lua_State *L) {
 
 /* hub:twin_result(connection, status, rid, version|nil, payload) -> boolean */
 static int l_hub_twin_result(lua_State *L) {
-  dm_hub *h = open_hub(L);
+  dm_hub *h = l_hub_check(L);
   uint64_t connection = (uint64_t)luaL_checkinteger(L, 2);
   int status = check_status(L, 3);
   dm_span rid = dm_bind_span(L, 4);
@@ -221,7 +217,7 @@ static int l_hub_twin_result(lua_State *L) {
 
 /* hub:twin_desired(device, module|nil, version, payload) -> boolean */
 static int l_hub_twin_desired(lua_State *L) {
-  dm_hub *h = open_hub(L);
+  dm_hub *h = l_hub_check(L);
   dm_span device = dm_bind_span(L, 2), module = optional(L, 3);
   lua_Integer version = luaL_checkinteger(L, 4);
   lua_pushboolean(
@@ -230,26 +226,17 @@ static int l_hub_twin_desired(lua_State *L) {
 }
 
 static int l_hub_watch_calls(lua_State *L) {
-  dm_hub_watch_calls(open_hub(L), lua_toboolean(L, 2));
+  dm_hub_watch_calls(l_hub_check(L), lua_toboolean(L, 2));
   return 0;
 }
 
 static int l_hub_counters(lua_State *L) {
-  dm_hub *h = open_hub(L);
-  const dm_hub_counters *c = dm_hub_counted(h);
-  lua_newtable(L);
-#define X(name)                                                                \
-  lua_pushinteger(L, (lua_Integer)c->name);                                    \
-  lua_setfield(L, -2, #name);
-  DM_HUB_COUNTER_MAP(X)
-#undef X
-  lua_pushinteger(L, (lua_Integer)dm_hub_under_way(h));
-  lua_setfield(L, -2, "calls_under_way");
+  l_hub_push_counters(L, l_hub_check(L));
   return 1;
 }
 
 static int l_hub_stop(lua_State *L) {
-  dm_hub *h = open_hub(L);
+  dm_hub *h = l_hub_check(L);
   dm_hub_stop(h, dm_bind_ms(L, 2, 0));
   return 0;
 }
@@ -294,6 +281,14 @@ static const luaL_Reg METHODS[] = {
     {"twin_desired", l_hub_twin_desired},
     {"watch_calls", l_hub_watch_calls},
     {"counters", l_hub_counters},
+    {"metrics", l_hub_metrics},
+    {"calls", l_hub_calls},
+    {"messages", l_hub_messages},
+    {"fault", l_hub_fault},
+    {"remove_fault", l_hub_remove_fault},
+    {"fault_hits", l_hub_fault_hits},
+    {"clear_faults", l_hub_clear_faults},
+    {"forget", l_hub_forget},
     {"stop", l_hub_stop},
     {"close", l_hub_close},
     {NULL, NULL},

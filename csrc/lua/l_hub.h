@@ -30,6 +30,25 @@ extern const l_hub_right l_hub_rights[]; /* ends with a right of 0 */
 void l_hub_read_options(lua_State *L, int table, dm_hub_options *o,
                         dm_span *hosts);
 
+/* The open hub that is argument 1; raises when it is closed. */
+dm_hub *l_hub_check(lua_State *L);
+
+/* l_hub_trace.c: methods, and what they push */
+void l_hub_push_call(lua_State *L, const dm_hub_call *c);
+void l_hub_push_counters(lua_State *L, const dm_hub *h);
+int l_hub_calls(lua_State *L);
+int l_hub_messages(lua_State *L);
+int l_hub_metrics(lua_State *L);
+int l_hub_forget(lua_State *L);
+
+/* l_hub_fault.c: methods; the names end with NULL */
+extern const char *const l_hub_fault_stages[];
+extern const char *const l_hub_fault_actions[];
+int l_hub_fault(lua_State *L);
+int l_hub_remove_fault(lua_State *L);
+int l_hub_fault_hits(lua_State *L);
+int l_hub_clear_faults(lua_State *L);
+
 /* Add hub() to the table at the top. */
 void l_hub_open(lua_State *L);
 

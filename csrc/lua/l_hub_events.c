@@ -84,19 +84,13 @@ static void on_twin(void *context, const dm_hub_twin *twin) {
   deliver(context, "twin", push_twin, &copy);
 }
 
-/* call: device, module or nil, method, outcome, status, error code, seconds */
+/* call: its record */
 
 static int push_call(void *lua, void *data) {
   lua_State *L = lua;
-  const dm_hub_call *c = data;
-  dm_bind_push_span(L, c->device);
-  dm_bind_push_span(L, c->module);
-  dm_bind_push_span(L, c->method);
-  lua_pushstring(L, c->outcome);
-  lua_pushinteger(L, c->status);
-  lua_pushinteger(L, c->code);
-  lua_pushnumber(L, c->seconds);
-  return 7;
+  luaL_checkstack(L, 8, NULL);
+  l_hub_push_call(L, data);
+  return 1;
 }
 
 static void on_call(void *context, const dm_hub_call *call) {

@@ -59,10 +59,14 @@ int64_t dm_clock_now(const dm_clock *c) {
   return (int64_t)uv_now(c->uv) + c->offset;
 }
 
-int64_t dm_clock_wall(const dm_clock *c) {
+int64_t dm_clock_wall_us(const dm_clock *c) {
   uv_timeval64_t real;
-  if (uv_gettimeofday(&real) != 0) return c->offset;
-  return real.tv_sec * 1000 + real.tv_usec / 1000 + c->offset;
+  if (uv_gettimeofday(&real) != 0) return c->offset * 1000;
+  return real.tv_sec * 1000000 + real.tv_usec + c->offset * 1000;
+}
+
+int64_t dm_clock_wall(const dm_clock *c) {
+  return dm_clock_wall_us(c) / 1000;
 }
 
 bool dm_clock_start(dm_clock *c, dm_timer *t, int64_t deadline) {

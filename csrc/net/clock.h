@@ -41,7 +41,8 @@ void dm_clock_close(dm_clock *c); /* starts the closing of 'wake' */
 void dm_clock_free(dm_clock *c);  /* after the uv loop has closed it */
 
 int64_t dm_clock_now(const dm_clock *c);
-int64_t dm_clock_wall(const dm_clock *c); /* unix milliseconds */
+int64_t dm_clock_wall(const dm_clock *c);    /* unix milliseconds */
+int64_t dm_clock_wall_us(const dm_clock *c); /* the same, in microseconds */
 
 /* (Re)start a timer for a deadline. A deadline in the past is due at the next
 ** turn, never inside this call. False: out of memory or over the limit. */

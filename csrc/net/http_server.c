@@ -177,6 +177,13 @@ bool dm_http_server_answer(dm_http_server *s, uint64_t id, int status,
   return true;
 }
 
+void dm_http_server_drop(dm_http_server *s, uint64_t id) {
+  caller *c = dm_ids_get(&s->requests, id);
+  if (!c) return;
+  c->phase = CLOSING;
+  dm_stream_abort(c->stream, NULL);
+}
+
 /* Upgrades. */
 
 dm_stream *dm_http_server_upgrade(dm_http_server *s, uint64_t id,

@@ -59,6 +59,10 @@ bool dm_http_server_answer(dm_http_server *s, uint64_t id, int status,
                            dm_span fields, dm_span head, dm_span body,
                            dm_span tail);
 
+/* Close the connection of an unanswered request without a word; on_gone follows
+** from the loop. */
+void dm_http_server_drop(dm_http_server *s, uint64_t id);
+
 /* Within on_request alone: answer with 101 and these header lines, and let the
 ** connection go. Its stream, with what the request was followed by, has another
 ** owner from now on; the server's end closes it all the same. NULL: the caller

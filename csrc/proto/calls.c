@@ -109,6 +109,13 @@ bool dm_calls_send(dm_calls *t, dm_call *c, uint64_t connection, uint32_t rid,
   return true;
 }
 
+dm_call *dm_calls_find(const dm_calls *t, uint64_t connection, dm_span rid) {
+  uint32_t number;
+  if (!dm_rid_read(rid, &number)) return NULL;
+  dm_call **place = find(t, connection, number);
+  return place != NULL ? *place : NULL;
+}
+
 dm_call *dm_calls_take(dm_calls *t, uint64_t connection, dm_span rid) {
   uint32_t number;
   if (!dm_rid_read(rid, &number)) return NULL;

@@ -48,8 +48,11 @@ bool dm_calls_wait(dm_calls *t, dm_call *c, int64_t deadline);
 bool dm_calls_send(dm_calls *t, dm_call *c, uint64_t connection, uint32_t rid,
                    int64_t deadline);
 
-/* The call that this answer is for, taken out; NULL: unknown, late, foreign or
-** not a $rid that a hub makes. */
+/* The call that this answer is for; NULL: unknown, late, foreign or not a $rid
+** that a hub makes. */
+dm_call *dm_calls_find(const dm_calls *t, uint64_t connection, dm_span rid);
+
+/* The same, taken out. */
 dm_call *dm_calls_take(dm_calls *t, uint64_t connection, dm_span rid);
 
 void dm_calls_remove(dm_calls *t, dm_call *c); /* harmless when not in there */

@@ -104,6 +104,13 @@ static bool has_wildcard(dm_span topic) {
                          memchr(topic.p, '+', topic.n) != NULL);
 }
 
+dm_span dm_topic_properties(dm_span topic, dm_span device, dm_span module) {
+  if (!take_own(&topic, device, module) || !take(&topic, "messages/events/"))
+    return (dm_span){NULL, 0};
+  if (topic.n > 0 && topic.p[topic.n - 1] == '/') topic.n--;
+  return topic;
+}
+
 static bool is_telemetry(dm_span topic, dm_span device, dm_span module) {
   if (!take_own(&topic, device, module)) return false;
   return dm_text_starts(topic, "messages/events/") ||

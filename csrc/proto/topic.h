@@ -60,6 +60,10 @@ dm_topic_kind dm_topic_of_publish(dm_span topic, dm_span device,
 dm_topic_kind dm_topic_of_filter(dm_span filter, dm_span device,
                                  dm_span module);
 
+/* The property bag of a device's own telemetry topic: what is behind
+** "messages/events/", still encoded; n 0: there is none. */
+dm_span dm_topic_properties(dm_span topic, dm_span device, dm_span module);
+
 /* Does a method subscription filter ("$iothub/methods/POST/#",
 ** "$iothub/methods/POST/reboot/#", with + too) take requests of 'method'? By
 ** the MQTT rules [MQTT-4.7]. */

@@ -1,6 +1,7 @@
 --- What a hub has for its clients: connection strings, clients that are wired
 -- already.
 
+local canned = require "directmethods.hub.canned"
 local class = require "directmethods.hub.class"
 local configs = require "directmethods.hub.config"
 local devices = require "directmethods.hub.devices"
@@ -76,7 +77,8 @@ end
 --- assert(device:connect())
 --- ```
 ---@param id string "dev1", or "dev1/mod1" for a module
----@param handlers table<string, directmethods.Handler>?
+---@param handlers table<string, directmethods.Handler|directmethods.CannedAnswer>?
+---  a table is an answer: { status = 200, payload = {}, delay = 2 }
 ---@param opts table? more options of dm.device
 ---@return directmethods.Device? device
 ---@return directmethods.Error? err the registry has no room
@@ -89,7 +91,7 @@ function Hub:device(id, handlers, opts)
   local websocket = type(opts) == "table" and opts.transport == "websocket"
   local device = make(require "directmethods.device".device, client_options({
     connection_string = identity_string(self, record),
-    handlers = handlers,
+    handlers = canned.handlers(handlers, "hub:device"),
     port = websocket and self.state.ports.https or self.state.ports.mqtt,
     tls = client_tls(self),
     gateway_host_name = self.gateway,

@@ -10,6 +10,8 @@ local planes = require "directmethods.hub.plane"
 local task = require "directmethods.task"
 
 require "directmethods.hub.clients"
+require "directmethods.hub.faults"
+require "directmethods.hub.history"
 
 local M = {}
 
@@ -63,16 +65,8 @@ function Hub:counters()
   return self.state.plane:counters()
 end
 
----@class directmethods.HubCall
----@field device_id string
----@field module_id string?
----@field method string "" when the request named none
----@field outcome string "Answered" or the error's name
----@field status integer the device's; 0: none
----@field code integer the error's; 0: none
----@field elapsed number seconds
-
---- Be told of events; nil ends it. "call": a method call has ended.
+--- Be told of events; nil ends it. "call": a method call has ended; its record is one
+-- of hub:calls.
 --- ```lua
 --- hub:on("call", function(call) print(call.device_id, call.method, call.outcome) end)
 --- ```

@@ -37,6 +37,7 @@ for i, policy in ipairs(POLICIES) do M.POLICY_NAMES[i] = policy[1] end
 ---@field ca string?           PEM that clients trust
 ---@field ca_path string?      the file that holds it
 ---@field on_call fun(call: directmethods.HubCall)?
+---@field faults table<directmethods.Fault, boolean> rules, weak
 ---@field waiting table<integer, boolean> ids of who waits for the end
 
 local EVENTS = {}
@@ -57,18 +58,8 @@ function EVENTS.twin(state, ...)
   twins.handle(state, ...)
 end
 
-function EVENTS.call(state, device_id, module_id, method, outcome, ...)
-  if not state.on_call then return end
-  local status, code, elapsed = ...
-  task.spawn(state.on_call, {
-    device_id = device_id,
-    module_id = module_id,
-    method = method or "",
-    outcome = outcome,
-    status = status,
-    code = code,
-    elapsed = elapsed,
-  })
+function EVENTS.call(state, record)
+  if state.on_call then task.spawn(state.on_call, record) end
 end
 
 function EVENTS.closed(state)
@@ -103,6 +94,7 @@ local function make(plane, config, store)
     registry = registry.new(store, plane, config.dev_keys),
     policies = {},
     ports = {},
+    faults = setmetatable({}, { __mode = "k" }),
     waiting = {},
   }
   task.objects[plane:id()] = function(event, ...)

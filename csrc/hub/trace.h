@@ -1,0 +1,105 @@
+/* trace.h -- what is known of each call: when it got where, between whom, how
+** it ended and why. Loop thread only.
+**
+** A call that is under way keeps its facts with its exchange; when it has ended
+** they go into a ring of bounded size, with the names and payloads. The payload
+** of the request goes there by itself when the call begins, and may be gone
+** before the rest of the call.
+*/
+#ifndef DM_HUB_TRACE_H
+#define DM_HUB_TRACE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/ring.h"
+#include "base/span.h"
+
+#pragma GCC visibility push(hidden)
+
+/* The stages of a call, in order; the name that Lua shows. */
+#define DM_CALL_STAGE_MAP(X)                                                   \
+  X(RECEIVED, "received")     /* the whole request is there */                 \
+  X(AUTHORISED, "authorised") /* its token is good */                          \
+  X(WAITING, "waiting")       /* for the device to connect and subscribe */    \
+  X(PUBLISHED, "published")   /* sent to the device */                         \
+  X(ANSWERED, "answered")     /* the device's answer is there */               \
+  X(REPLIED, "replied")       /* the caller's answer is written */
+
+typedef enum dm_call_stage {
+#define X(id, name) DM_CALL_##id,
+  DM_CALL_STAGE_MAP(X)
+#undef X
+      DM_CALL_STAGES
+} dm_call_stage;
+
+/* Why nobody was there to be called. */
+typedef enum dm_call_reason {
+  DM_REASON_NONE,
+  DM_REASON_NOT_REGISTERED,
+  DM_REASON_DISABLED,
+  DM_REASON_NOT_CONNECTED,
+  DM_REASON_NOT_SUBSCRIBED
+} dm_call_reason;
+
+/* Why Azure would refuse today what this hub takes. */
+typedef enum dm_call_azure {
+  DM_AZURE_TAKES,
+  DM_AZURE_NO_VERSION,
+  DM_AZURE_RESPONSE_TIMEOUT
+} dm_call_azure;
+
+enum { DM_CALL_FAULTS = 8 }; /* rules of one call that are noted */
+
+typedef struct dm_call_facts {
+  uint64_t id;  /* 1 for the hub's first call that ended */
+  int64_t wall; /* unix ms of its arrival */
+  uint64_t
+      at[DM_CALL_STAGES]; /* ns of the contract clock; 0: never got there */
+  uint64_t payload;       /* place of the request's payload; 0: none */
+  uint32_t request_size, response_size; /* bytes of payload */
+  uint32_t rid;                         /* 0: it was not sent */
+  int32_t status;                       /* the device's, or 0 */
+  int code;                             /* the error's, or 0 */
+  int http_status;                      /* the caller's; 0: no answer */
+  uint8_t reason, azure;                /* dm_call_reason, dm_call_azure */
+  uint8_t faults;                       /* rules that acted on it */
+  uint8_t fault[DM_CALL_FAULTS];        /* stage * 16 + action, of faults.h */
+} dm_call_facts;
+
+/* A call that ended. */
+typedef struct dm_hub_call {
+  const dm_call_facts *facts;
+  dm_span device, module;    /* module: p NULL for a device */
+  dm_span method;            /* n 0: the request named none */
+  dm_span outcome;           /* "Answered" or the error's name */
+  dm_span request, response; /* payloads; p NULL: none, or not kept */
+} dm_hub_call;
+
+typedef struct dm_trace {
+  dm_ring ring;
+  uint64_t count; /* calls that ended */
+} dm_trace;
+
+void dm_trace_init(dm_trace *t, size_t bytes);
+void dm_trace_clear(dm_trace *t);
+
+/* Keep the payload of a call that begins. */
+void dm_trace_request(dm_trace *t, dm_call_facts *f, dm_span payload);
+
+/* Keep a call that ends; its id is set here. Its place; 0: no memory. */
+uint64_t dm_trace_add(dm_trace *t, const dm_hub_call *call);
+
+/* The facts of a call that was just added, to be completed. */
+dm_call_facts *dm_trace_facts(dm_trace *t, uint64_t place);
+
+/* The call of a place; what it points to lives till the next one is added.
+** False: gone. */
+bool dm_trace_read(const dm_trace *t, uint64_t place, dm_hub_call *out);
+
+/* Walk from the oldest: start with *place = 0. False: there is no other. */
+bool dm_trace_next(const dm_trace *t, uint64_t *place, dm_hub_call *out);
+
+#pragma GCC visibility pop
+
+#endif

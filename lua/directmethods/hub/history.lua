@@ -1,0 +1,176 @@
+--- What the hub remembers: calls, messages, numbers; and how it forgets.
+
+local class = require "directmethods.hub.class"
+local errors = require "directmethods.errors"
+local options = require "directmethods.options"
+local registry = require "directmethods.hub.registry"
+
+local Hub, check_open = class.Hub, class.check_open
+
+local CALLS = {
+  device = { "string" },
+  module = { "string" },
+  method = { "string" },
+  outcome = { "string" },
+  since = { "number" },
+}
+
+local MESSAGES = {
+  device = { "string" },
+  module = { "string" },
+  since = { "number" },
+}
+
+---@class directmethods.HubCall
+---@field id integer 1 for the first call that ended
+---@field time number when it arrived, as dm.time()
+---@field device_id string
+---@field module_id string?
+---@field method string "" when the request named none
+---@field rid string? the $rid it was sent with
+---@field outcome string "Answered", "CallerGone", "Rejected" by a rule for faults, or
+---  the error's name
+---@field status integer the device's; 0: none
+---@field code integer the error's; 0: none
+---@field http_status integer the caller's; 0: none
+---@field reason "not registered"|"disabled"|"not connected"|"not subscribed"|nil of a
+---  404
+---@field azure_refuses string? why today's Azure would refuse what this hub took
+---@field elapsed number seconds from its arrival to its end
+---@field stages table<string, number> seconds after its arrival: received, authorised,
+---  waiting (for the device), published, answered, replied; those that it reached
+---@field faults string[]? rules that acted: "response:drop"
+---@field request_size integer bytes of its payload
+---@field response_size integer bytes of the device's
+---@field payload string? JSON text; nil: none, or it made room for later calls
+---@field response string? what the device answered; likewise
+
+---@class directmethods.CallFilter
+---@field device string?
+---@field module string?
+---@field method string?
+---@field outcome string?
+---@field since number? a time, as dm.time()
+
+--- The latest calls that ended, from the oldest to the newest. They are kept in a
+-- memory of fixed size (limits.trace_bytes).
+--- ```lua
+--- for _, call in ipairs(hub:calls { device = "dev1", outcome = "DeviceNotOnline" }) do
+---   print(call.time, call.method, call.reason)
+--- end
+--- ```
+---@param filter directmethods.CallFilter?
+---@return directmethods.HubCall[]
+function Hub:calls(filter)
+  check_open(self, "hub:calls")
+  local f = options.check(filter, CALLS, "hub:calls")
+  return self.state.plane:calls(f.device, f.module, f.method, f.outcome, f.since)
+end
+
+local function decoded(text)
+  return (text:gsub("%%(%x%x)", function(hex)
+    return string.char(tonumber(hex, 16))
+  end))
+end
+
+-- "a=b&c" as { a = "b", c = "" }
+local function properties_of(text)
+  local properties = {}
+  for pair in text:gmatch("[^&]+") do
+    local name, value = pair:match("^([^=]*)=?(.*)$")
+    properties[decoded(name)] = decoded(value)
+  end
+  return properties
+end
+
+---@class directmethods.HubMessage
+---@field device_id string
+---@field module_id string?
+---@field properties table<string, string> system properties by their names on the
+---  wire: "$.mid", "$.ct"
+---@field body string
+---@field time number when it arrived, as dm.time()
+
+--- The latest device-to-cloud messages, from the oldest to the newest. They are kept
+-- in a memory of fixed size (limits.message_bytes).
+--- ```lua
+--- for _, message in ipairs(hub:messages { device = "dev1" }) do
+---   print(message.body)
+--- end
+--- ```
+---@param filter { device: string?, module: string?, since: number? }?
+---@return directmethods.HubMessage[]
+function Hub:messages(filter)
+  check_open(self, "hub:messages")
+  local f = options.check(filter, MESSAGES, "hub:messages")
+  local list = self.state.plane:messages(f.device, f.module, f.since)
+  for _, message in ipairs(list) do
+    message.properties = properties_of(message.properties)
+  end
+  return list
+end
+
+---@class directmethods.HubLatency
+---@field buckets { le: number, count: integer }[] how many took at most `le` seconds;
+---  the last `le` is infinite
+---@field sum number seconds
+---@field count integer
+
+---@class directmethods.HubMetrics
+---@field counters table<string, integer> what hub:counters() gives
+---@field outcomes table<string, integer> calls that ended, by their outcome
+---@field latency directmethods.HubLatency of the calls that were answered
+---@field mqtt_connections integer devices, or who wants to be one
+---@field http_connections integer open at the HTTPS port
+---@field calls_under_way integer
+---@field waiting_bytes integer of payloads that wait for a device or a fault
+---@field identities integer devices and modules
+---@field faults integer rules
+
+--- What the hub has measured since it began, and what there is now.
+---@return directmethods.HubMetrics
+function Hub:metrics()
+  check_open(self, "hub:metrics")
+  return self.state.plane:metrics()
+end
+
+local PAGE = 500 -- devices that are removed at a time
+
+-- Remove one page of devices; how many there were, or nil and a problem.
+local function remove_page(state)
+  local page, err = state.store:devices(nil, PAGE)
+  if not page then return nil, registry.unavailable(err) end
+  local problem
+  local kept, failed = state.registry:batch(page, function()
+    for _, record in ipairs(page) do
+      local _, why = state.registry:remove(record.device_id)
+      problem = problem or why
+    end
+  end)
+  problem = problem or not kept and failed
+  if problem then return nil, problem end
+  return #page
+end
+
+--- Back to what it was when it began: devices and modules with their twins, rules for
+-- faults, calls, messages and what was counted are gone, connections of devices
+-- closed, calls under way failed. Ports, certificates, policies with their keys, and
+-- who listens by hub:on stay.
+---@return boolean? done
+---@return directmethods.Error? err the store does not let go
+function Hub:reset()
+  check_open(self, "hub:reset")
+  repeat
+    local count, problem = remove_page(self.state)
+    if not count then
+      return nil, errors.new {
+        name = problem.name, code = problem.code, message = problem.text,
+      }
+    end
+  until count == 0
+  self:clear_faults()
+  self.state.plane:forget()
+  return true
+end
+
+return Hub
