@@ -134,6 +134,7 @@ build = {
     ["directmethods.cli.explain"] = "lua/directmethods/cli/explain.lua",
     ["directmethods.cli.hub"] = "lua/directmethods/cli/hub.lua",
     ["directmethods.cli.main"] = "lua/directmethods/cli/main.lua",
+    ["directmethods.cli.trace"] = "lua/directmethods/cli/trace.lua",
     ["directmethods.device"] = "lua/directmethods/device.lua",
     ["directmethods.device.calls"] = "lua/directmethods/device/calls.lua",
     ["directmethods.device.config"] = "lua/directmethods/device/config.lua",

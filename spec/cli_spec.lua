@@ -253,6 +253,42 @@ describe("directmethods hub", function()
       assert.falsy(log:find("SharedAccess", 1, true))
     end)
 
+    it("adds a line of JSON for each call to --trace, without payloads", function()
+      local path = folder .. "/trace"
+      local facts = start("--plain", "--quiet", "--device", "d", "--trace", path)
+      local device <close> = device_of(facts, "d", {
+        reboot = function(request) return 201, request.payload end,
+      })
+      assert(device:connect())
+      local service <close> = service_of(facts)
+      assert(service:invoke("d", "reboot", { word = "SECRET" }))
+      assert.is_nil((service:invoke("nobody", "reboot")))
+      fixture.call({ ports = function() return facts.ports end }, {
+        device = "d%ff%0a", token = "none",
+      })
+      device:close()
+      assert.equal("directmethods hub: stopping (SIGTERM)\n", stop("TERM").stderr)
+      local trace = read_file(path)
+      assert.falsy(trace:find("SECRET", 1, true))
+      local lines = {}
+      for line in trace:gmatch("[^\n]+") do lines[#lines + 1] = dm.json.decode(line) end
+      assert.equal(3, #lines)
+      assert.same({ "Answered", "DeviceNotFound", "IotHubUnauthorizedAccess" },
+        { lines[1].outcome, lines[2].outcome, lines[3].outcome })
+      assert.same({ "d", "nobody", "d\\xff\n" },
+        { lines[1].device_id, lines[2].device_id, lines[3].device_id })
+      assert.equal(201, lines[1].status)
+      assert.equal(17, lines[1].request_size)
+      assert.equal("not registered", lines[2].reason)
+      assert.is_true(lines[1].stages.published > 0)
+    end)
+
+    it("exits with 1 when --trace cannot be written", function()
+      local result = run("hub", "--trace", folder .. "/none/trace")
+      assert.equal(1, result.status)
+      has(result.stderr, "directmethods hub: --trace: ")
+    end)
+
     it("logs what a caller names without its control characters", function()
       local facts = start("--plain")
       local key = assert(core.connstr(facts.connection_strings.service)).key

@@ -2,6 +2,7 @@
 
 local announce = require "directmethods.cli.announce"
 local dm = require "directmethods"
+local traces = require "directmethods.cli.trace"
 
 local M = {}
 
@@ -53,6 +54,8 @@ local function new_parser()
     .. "made if it is not there."):argname("FILE")
   parser:option("--ready-file", "Written as JSON when the hub serves, removed when it "
     .. "ends."):argname("FILE")
+  parser:option("--trace", "Add a line of JSON for each call to a file, without "
+    .. "payloads."):argname("FILE")
   parser:flag("--env", "Print shell exports instead of text.")
   parser:flag("-q --quiet", "No line on stderr for each call.")
   parser:flag("-h --help", "Show this text.")
@@ -146,15 +149,31 @@ end
 local function log_call(call)
   local who = word(call.device_id)
   if call.module_id then who = who .. "/" .. word(call.module_id) end
-  local outcome = call.code ~= 0 and ("%s (%d)"):format(call.outcome, call.code)
-    or tostring(call.status)
+  local outcome = tostring(call.status)
+  if call.outcome ~= "Answered" then
+    outcome = ("%s (%d)"):format(call.outcome, call.code)
+  end
   io.stderr:write(("%s %s %s %s %.1f ms\n"):format(os.date("!%Y-%m-%dT%TZ"), who,
     word(call.method), outcome, call.elapsed * 1000))
 end
 
+local function open_trace(args)
+  if not args.trace then return nil end
+  return traces.open(args.trace, complain)
+end
+
+-- Tell of calls as the arguments say.
+local function watch(hub, args, trace)
+  if args.quiet and not trace then return end
+  hub:on("call", function(call)
+    if trace then trace:add(call) end
+    if not args.quiet then log_call(call) end
+  end)
+end
+
 -- Serve until a signal comes. Runs on the main thread.
-local function serve(hub, args)
-  if not args.quiet then hub:on("call", log_call) end
+local function serve(hub, args, trace)
+  watch(hub, args, trace)
   local failed
   dm.spawn(function()
     local ok, err = announce.all(hub, args)
@@ -166,6 +185,7 @@ local function serve(hub, args)
   announce.withdraw(args)
   if not failed then complain(("stopping (%s)"):format(why)) end
   hub:stop(STOP)
+  if trace then trace:close() end
   if not failed then return 0 end
   complain(tostring(failed))
   return FAILED
@@ -191,8 +211,13 @@ function M.run(argv)
     complain(wrong)
     return USAGE_ERROR
   end
+  local trace, unwritable = open_trace(args)
+  if unwritable then
+    complain("--trace: " .. unwritable)
+    return FAILED
+  end
   local hub <close>, status, why = start(args, tls)
-  if hub then return serve(hub, args) end
+  if hub then return serve(hub, args, trace) end
   complain(why)
   return status
 end
