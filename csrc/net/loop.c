@@ -17,8 +17,12 @@ static void flush(dm_loop *loop) {
   }
 }
 
+/* What Lua was told while flushing is not to wait for what comes by the poll. */
 static void before_poll(uv_prepare_t *prepare) {
-  flush(DM_OWNER(prepare, dm_loop, before_poll));
+  dm_loop *loop = DM_OWNER(prepare, dm_loop, before_poll);
+  uint64_t before = loop->delivered;
+  flush(loop);
+  if (loop->delivered != before) uv_stop(&loop->uv);
 }
 
 static void after_poll(uv_check_t *check) {
@@ -130,7 +134,8 @@ bool dm_loop_step(dm_loop *loop, int64_t timeout_ms) {
   uv_update_time(&loop->uv);
   limit_start(loop, timeout_ms);
   do {
-    turn(loop, timeout_ms == 0 ? UV_RUN_NOWAIT : UV_RUN_ONCE);
+    bool told = loop->delivered != before; /* by the flush */
+    turn(loop, timeout_ms == 0 || told ? UV_RUN_NOWAIT : UV_RUN_ONCE);
   } while (loop->delivered == before && !limit_passed(loop, timeout_ms));
   uv_timer_stop(&loop->limit);
   loop->running = false;
