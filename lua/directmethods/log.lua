@@ -12,11 +12,19 @@ local function to_stderr(level, line)
   io.stderr:write("directmethods: ", level, ": ", line, "\n")
 end
 
+-- A sink that fails is not told of it, or its failures would never end.
+local function hand_over(sink, level, line)
+  local ok, err = pcall(sink, level, line)
+  if ok then return end
+  to_stderr(level, line)
+  to_stderr("error", "the log's sink failed: " .. tostring(err))
+end
+
 -- A user's sink runs as a task like all user code; lines keep their order
 -- because tasks start in the order they were made.
 local function on_line(_, level, line)
   local sink = state.log_sink
-  if sink then task.spawn(sink, level, line) else to_stderr(level, line) end
+  if sink then task.spawn(hand_over, sink, level, line) else to_stderr(level, line) end
 end
 
 task.objects[core.log_id] = on_line
