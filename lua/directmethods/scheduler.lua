@@ -274,16 +274,24 @@ function M.name()
   return setmetatable({ id = core.new_id() }, Name)
 end
 
---- Have the driver call `fn` on the main thread and wait for it.
+local function withdraw(job)
+  for i, other in ipairs(state.jobs) do
+    if other == job then return table.remove(state.jobs, i) end
+  end
+end
+
+--- Have the driver call `fn` on the main thread and wait for it. A task that is
+-- cancelled before has it not called.
 function M.on_main(fn)
   if not M.current("on_main") then return fn() end
   local name <close> = M.name()
   local ok, err
-  table.insert(state.jobs, function()
+  local function job()
     ok, err = pcall(fn)
     M.finish(name.id, true)
-  end)
-  M.wait(name.id)
+  end
+  table.insert(state.jobs, job)
+  M.wait(name.id, function() withdraw(job) end)
   if not ok then error(err, 0) end
   return err
 end
