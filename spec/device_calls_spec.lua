@@ -68,6 +68,15 @@ describe("a device answers", function()
     assert.same({ 5, 0 }, { device:stats().calls, device:stats().errors })
   end)
 
+  it("when the handler's task is cancelled before it ran", function()
+    online { handlers = { m = function() return 200 end }, max_concurrent = 1 }
+    call("m")
+    task.cancel_all()
+    assert.equal('1 500 {"error":"the method was cancelled"}', connection:said())
+    assert.equal(0, device:stats().running)
+    assert.same({ 200, "" }, { answer("m") })
+  end)
+
   it("gives the handler what came", function()
     local seen
     online { handlers = { m = function(request) seen = request end },

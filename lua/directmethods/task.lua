@@ -56,6 +56,7 @@ local function end_task(task, status)
   task.status = status
   task.waiter = nil
   state.alive[task] = nil
+  if task.on_end then task.on_end() end
   on_wait(task)
   if not notify(task) and status == "failed" then
     table.insert(state.unawaited, task)
@@ -108,9 +109,10 @@ function Task:resume()
 end
 
 --- Start a task of the library: `on_wait` is called once, when it first waits
--- or ends; `awaited`: somebody will await it, its error needs no log.
+-- or ends; `on_end` when it ends, even before it ran; `awaited`: somebody will
+-- await it, its error needs no log.
 ---@param fn function
----@param options { on_wait?: fun(), awaited?: boolean }
+---@param options { on_wait?: fun(), on_end?: fun(), awaited?: boolean }
 ---@return directmethods.Task
 function M.start(fn, options, ...)
   local task = setmetatable({
@@ -119,6 +121,7 @@ function M.start(fn, options, ...)
     status = "ready",
     awaiting = {},
     on_wait = options.on_wait,
+    on_end = options.on_end,
     awaited = options.awaited,
   }, Task)
   state.alive[task] = true

@@ -120,13 +120,9 @@ local function conclude(calls, request, ok, ...)
     .. " bits (and a payload), or nothing; it returned " .. show(first))
 end
 
--- The place of a running handler; given back however its task ends.
-local Slot = {}
-
 local function run(calls, request, handler)
-  local slot <close> = setmetatable({ calls = calls, request = request }, Slot)
   conclude(calls, request, xpcall(handler, describe, request))
-  slot.concluded = true
+  request._concluded = true
 end
 
 local function pop(calls)
@@ -145,10 +141,15 @@ local function time_out(calls, request)
   request._task:cancel()
 end
 
+local leave
+
 local function start(calls, request, handler, on_wait)
   local seconds = calls.device.config.handler_timeout
   calls.running = calls.running + 1
-  request._task = task.start(run, { on_wait = on_wait }, calls, request, handler)
+  request._task = task.start(run, {
+    on_wait = on_wait,
+    on_end = function() leave(calls, request) end,
+  }, calls, request, handler)
   if seconds then
     request.deadline = core.now() + seconds
     request._timer = task.after(seconds, function()
@@ -170,11 +171,11 @@ local function start_next(calls)
   end
 end
 
-function Slot:__close()
-  local calls, request = self.calls, self.request
+-- The handler's task has ended, in whatever way: its place is free.
+function leave(calls, request)
   calls.running = calls.running - 1
   if request._timer then request._timer.cancel() end
-  if not (self.concluded or request.answered or request.deferred
+  if not (request._concluded or request.answered or request.deferred
     or request.cancelled) then
     count(calls, "errors")
     answer(calls, request, 500, CANCELLED)
