@@ -22,8 +22,6 @@ dm_code dm_mqtt_client_subscribe(dm_mqtt_client *c, const char *filter, int qos,
 
 dm_code dm_mqtt_client_unsubscribe(dm_mqtt_client *c, const char *filter,
                                    dm_err *e) {
-  if (c->class->unsubscribe == NULL)
-    return dm_fail(e, DM_CLOSED, "unsubscribe: not with this client");
   return c->class->unsubscribe(c, filter, e);
 }
 

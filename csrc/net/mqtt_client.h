@@ -21,8 +21,7 @@ typedef struct dm_mqtt_client dm_mqtt_client;
 typedef struct dm_mqtt_class {
   dm_code (*subscribe)(dm_mqtt_client *c, const char *filter, int qos,
                        dm_err *e);
-  dm_code (*unsubscribe)(dm_mqtt_client *c, const char *filter,
-                         dm_err *e); /* NULL: there is none */
+  dm_code (*unsubscribe)(dm_mqtt_client *c, const char *filter, dm_err *e);
   dm_code (*publish)(dm_mqtt_client *c, const char *topic, dm_span payload,
                      int qos, dm_err *e);
   int (*pending)(const dm_mqtt_client *c);
@@ -83,7 +82,7 @@ dm_code dm_mqtt_paho_connect(dm_loop *loop, const dm_mqtt_options *o,
 dm_code dm_mqtt_refused(dm_err *e, const char *where, int connack);
 
 /* One of these at a time: the next may follow on_subscribed, on_unsubscribed.
-** DM_CLOSED: not connected, or the implementation cannot. */
+** DM_CLOSED: not connected. */
 dm_code dm_mqtt_client_subscribe(dm_mqtt_client *c, const char *filter, int qos,
                                  dm_err *e);
 dm_code dm_mqtt_client_unsubscribe(dm_mqtt_client *c, const char *filter,

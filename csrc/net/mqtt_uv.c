@@ -307,6 +307,7 @@ static uint64_t uv_client_dropped(const dm_mqtt_client *client) {
 
 const dm_mqtt_class dm_uv_class = {
     .subscribe = dm_uv_subscribe,
+    .unsubscribe = dm_uv_unsubscribe,
     .publish = dm_uv_publish,
     .pending = uv_client_pending,
     .dropped = uv_client_dropped,

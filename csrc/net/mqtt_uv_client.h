@@ -40,8 +40,8 @@ typedef struct dm_uv_client {
   uint32_t written; /* publishes of QoS 0 since nothing was queued */
   uint32_t inbox, outbox;
   uint16_t port, keepalive_s;
-  uint16_t last_id;      /* of packets */
-  uint16_t subscribe_id; /* of the SUBSCRIBE under way; 0: none */
+  uint16_t last_id;   /* of packets */
+  uint16_t filter_id; /* of the SUBSCRIBE or UNSUBSCRIBE under way; 0: none */
   uint8_t stage;
   bool pinging;
   char host[]; /* for messages */
@@ -72,6 +72,8 @@ void dm_uv_on_close(void *owner, const dm_err *why);
 bool dm_uv_send_empty(dm_uv_client *c, dm_mqtt_type type);
 dm_code dm_uv_subscribe(dm_mqtt_client *client, const char *filter, int qos,
                         dm_err *e);
+dm_code dm_uv_unsubscribe(dm_mqtt_client *client, const char *filter,
+                          dm_err *e);
 dm_code dm_uv_publish(dm_mqtt_client *client, const char *topic,
                       dm_span payload, int qos, dm_err *e);
 

@@ -49,9 +49,21 @@ static bool is_unacked(const dm_uv_client *c, uint16_t id) {
 static uint16_t next_id(dm_uv_client *c) {
   do
     c->last_id++;
-  while (c->last_id == 0 || c->last_id == c->subscribe_id ||
+  while (c->last_id == 0 || c->last_id == c->filter_id ||
          is_unacked(c, c->last_id));
   return c->last_id;
+}
+
+/* May this filter go out in a SUBSCRIBE or UNSUBSCRIBE, 'what'? */
+static dm_code check_filter(const dm_uv_client *c, dm_span filter,
+                            const char *what, dm_err *e) {
+  if (c->stage != DM_UV_ONLINE)
+    return dm_fail(e, DM_CLOSED, "%s: not connected", what);
+  if (c->filter_id != 0)
+    return dm_fail(e, DM_LIMIT_EXCEEDED, "%s: one is under way", what);
+  if (filter.n > TOPIC_MAX)
+    return dm_fail(e, DM_LIMIT_EXCEEDED, "%s: the filter is too long", what);
+  return DM_OK;
 }
 
 dm_code dm_uv_subscribe(dm_mqtt_client *client, const char *filter, int qos,
@@ -59,17 +71,27 @@ dm_code dm_uv_subscribe(dm_mqtt_client *client, const char *filter, int qos,
   dm_uv_client *c = dm_uv_of(client);
   dm_span name = dm_span_of(filter);
   uint8_t level = (uint8_t)qos;
-  if (c->stage != DM_UV_ONLINE)
-    return dm_fail(e, DM_CLOSED, "subscribe: not connected");
-  if (c->subscribe_id != 0)
-    return dm_fail(e, DM_LIMIT_EXCEEDED, "subscribe: one is under way");
-  if (name.n > TOPIC_MAX)
-    return dm_fail(e, DM_LIMIT_EXCEEDED, "subscribe: the filter is too long");
+  dm_code code = check_filter(c, name, "subscribe", e);
+  if (code != DM_OK) return code;
   uint16_t id = next_id(c);
   dm_buf *out = dm_stream_output(c->stream);
   if (!sent(c, dm_mqtt_write_subscribe(out, id, &name, &level, 1)))
     return dm_fail(e, DM_CLOSED, "subscribe: not connected");
-  c->subscribe_id = id;
+  c->filter_id = id;
+  return DM_OK;
+}
+
+dm_code dm_uv_unsubscribe(dm_mqtt_client *client, const char *filter,
+                          dm_err *e) {
+  dm_uv_client *c = dm_uv_of(client);
+  dm_span name = dm_span_of(filter);
+  dm_code code = check_filter(c, name, "unsubscribe", e);
+  if (code != DM_OK) return code;
+  uint16_t id = next_id(c);
+  dm_buf *out = dm_stream_output(c->stream);
+  if (!sent(c, dm_mqtt_write_unsubscribe(out, id, &name, 1)))
+    return dm_fail(e, DM_CLOSED, "unsubscribe: not connected");
+  c->filter_id = id;
   return DM_OK;
 }
 
@@ -143,11 +165,23 @@ static dm_code take_suback(dm_uv_client *c, const dm_mqtt_frame *f, dm_err *e) {
   dm_mqtt_suback ack;
   dm_code code = dm_mqtt_read_suback(f, &ack, e);
   if (code != DM_OK) return code;
-  if (ack.packet_id != c->subscribe_id || ack.codes.n != 1)
+  if (ack.packet_id != c->filter_id || ack.codes.n != 1)
     return dm_fail(e, DM_PROTOCOL_ERROR, "MQTT SUBACK: nobody asked for it");
-  c->subscribe_id = 0;
+  c->filter_id = 0;
   if (c->stage == DM_UV_ONLINE)
     c->events->on_subscribed(c->owner, (uint8_t)ack.codes.p[0]);
+  return DM_OK;
+}
+
+static dm_code take_unsuback(dm_uv_client *c, const dm_mqtt_frame *f,
+                             dm_err *e) {
+  uint16_t id;
+  dm_code code = dm_mqtt_read_ack(f, &id, e);
+  if (code != DM_OK) return code;
+  if (id != c->filter_id)
+    return dm_fail(e, DM_PROTOCOL_ERROR, "MQTT UNSUBACK: nobody asked for it");
+  c->filter_id = 0;
+  if (c->stage == DM_UV_ONLINE) c->events->on_unsubscribed(c->owner);
   return DM_OK;
 }
 
@@ -198,6 +232,8 @@ static dm_code take_packet(dm_uv_client *c, const dm_mqtt_frame *f,
     return take_puback(c, f, e);
   case DM_MQTT_SUBACK:
     return take_suback(c, f, e);
+  case DM_MQTT_UNSUBACK:
+    return take_unsuback(c, f, e);
   case DM_MQTT_PINGRESP:
     return DM_OK;
   default:
