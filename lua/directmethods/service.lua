@@ -161,7 +161,10 @@ local function read_call(self, device_id, method, payload, opts)
   else
     calls.check_text(WHAT, "device_id", device_id, options.rules.identity, 1)
     calls.check_text(WHAT, "method", method, options.rules.method_name, 1)
-    call = opts == nil and {} or options.check(opts, INVOKE, WHAT, 1)
+    if opts == nil then
+      return { device_id = device_id, method = method, payload = payload }
+    end
+    call = options.check(opts, INVOKE, WHAT, 1)
     call.device_id, call.method, call.payload = device_id, method, payload
   end
   calls.check_times(self, WHAT, call, 1)

@@ -189,7 +189,7 @@ end
 ---@return table? answer status, fields (header block), body
 ---@return directmethods.Error? err
 function Connection:send(request)
-  local slot <close> = setmetatable({ connection = self }, Slot)
+  local slot <close> = setmetatable({ connection = self, granted = false }, Slot)
   take(slot, request.stop and math.max(0, request.stop - core.now()))
   if not self.client then return nil, closed() end
   if not slot.granted then return nil, too_late() end
