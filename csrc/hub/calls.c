@@ -87,8 +87,11 @@ static bool arm(dm_hub *h, int64_t deadline) {
   return dm_clock_start(&h->loop->contract, &h->calls_timer, deadline);
 }
 
+/* What names its device may end with what parks it now, also the second time:
+** from here on it has an identity, or a hold that keeps the names. */
 void dm_call_park(dm_exchange *x) {
   if (!x->parked) dm_exchange_park(x);
+  x->device = x->module = (dm_span){NULL, 0};
   if (x->settle != 0) dm_settle_set(&x->hub->loop->settle, x->settle, 0);
 }
 
