@@ -73,8 +73,7 @@ need_check() {
 }
 
 need_bench() {
-  PATH=$PATH:/usr/sbin need_commands mosquitto=mosquitto node=nodejs npm=npm \
-    ip=iproute2
+  PATH=$PATH:/usr/sbin need_commands mosquitto=mosquitto
   need_headers mosquitto.h=libmosquitto-dev
 }
 

@@ -87,10 +87,11 @@ static bool verify(const dm_authority *a, const dm_sas *sas, dm_span primary,
                    dm_span secondary, const dm_span *segments, int count,
                    int64_t now, dm_grant *out) {
   out->signer.slot = slot_of(sas, primary, secondary);
-  out->expiry = sas->expiry;
+  out->expiry = a->lasting ? INT64_MAX : sas->expiry;
   if (out->signer.slot == DM_KEY_NONE)
     return refuse(out, "the signature matches no key of an identity or policy");
-  if (dm_sas_expired(sas, now)) return refuse(out, "the token is expired");
+  if (!a->lasting && dm_sas_expired(sas, now))
+    return refuse(out, "the token is expired");
   if (!dm_sas_covers(sas, a->host, a->hosts, segments, count))
     return refuse(out, "the token's sr does not cover the resource");
   return true;

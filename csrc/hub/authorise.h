@@ -28,6 +28,7 @@ typedef struct dm_authority {
   int hosts;
   dm_policy policy[DM_HUB_POLICIES];
   int policies;
+  bool lasting; /* tokens do not expire */
 } dm_authority;
 
 bool dm_authority_host(dm_authority *a, dm_span name); /* false: no room */

@@ -9,6 +9,7 @@
 /* each is a member of dm_hub_counter and the name that Lua shows */
 #define DM_HUB_COUNTER_MAP(X)                                                  \
   X(http_requests)        /* whole requests that arrived */                    \
+  X(admin_refused)        /* at the admin listener: no token, another Host */  \
   X(http_refused)         /* refused by the HTTP server: 4xx of its own */     \
   X(http_gone)            /* the caller left before the answer */              \
   X(http_unauthorized)    /* 401 */                                            \
@@ -19,12 +20,6 @@
   X(calls_failed)         /* ended with an error, whoever's it is */           \
   X(calls_timed_out)      /* 404103 after a wait, or 504101 */                 \
   X(calls_over_limit)     /* 403800, or no memory for the wait */              \
-  X(shaped)               /* calls that waited for their turn at the rate */   \
-  X(throttled)            /* 429001, and CONNACK 3: over the tier's rates */   \
-  X(quota_exceeded)       /* 403002: the day's messages are used up */         \
-  X(messages_charged)     /* messages that the quota was charged with */       \
-  X(logins_refused)       /* unread: who comes has failed too often */         \
-  X(sources_refused)      /* times that an address had failed too often */     \
   X(connects)             /* CONNECTs that were accepted */                    \
   X(connect_refused)      /* CONNACK 1 to 5 */                                 \
   X(connect_bad_will)     /* a will outside of the device's topics: closed */  \

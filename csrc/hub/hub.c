@@ -8,6 +8,7 @@
 
 #include <stdlib.h>
 
+#include "hub/secret.h"
 #include "hub/state.h"
 
 enum { LOG_EVERY_MS = 1000 };
@@ -83,7 +84,7 @@ dm_hub *dm_hub_new(dm_loop *loop, const dm_hub_options *o,
   h->contract = o->contract;
   h->api_version_optional = o->api_version_optional;
   h->documented_charset = o->documented_charset;
-  h->retry_after = o->retry_after;
+  h->authority.lasting = o->lasting_tokens;
   h->limits = o->limits;
   h->random = seed[0];
   dm_identities_init(&h->identities, (size_t)o->limits.identities, seed[1]);
@@ -91,9 +92,6 @@ dm_hub *dm_hub_new(dm_loop *loop, const dm_hub_options *o,
   dm_ring_init(&h->messages, (size_t)o->limits.message_bytes);
   dm_faults_init(&h->faults);
   dm_list_init(&h->holds);
-  dm_throttle_init(&h->throttle, o->tier, o->units,
-                   dm_clock_now(&loop->contract));
-  dm_logins_init(&h->logins, o->failed_logins, dm_hub_random(h));
   dm_ids_init(&h->sessions, (uint32_t)DM_HUB_LIMIT_MAX);
   dm_ids_init(&h->handed, (uint32_t)DM_HUB_LIMIT_MAX);
   dm_calls_init(&h->calls, (size_t)o->limits.calls);
@@ -159,6 +157,11 @@ static bool serve_http(dm_hub *h, dm_hub_listener *l, const char *host,
   return true;
 }
 
+bool dm_hub_admin_token(dm_hub *h, dm_span token) {
+  dm_secret_release(&h->admin_token);
+  return dm_secret_copy(&h->admin_token, token);
+}
+
 int dm_hub_listen(dm_hub *h, dm_hub_service service, const char *host, int port,
                   const dm_hub_tls *tls, dm_err *e) {
   if (h->stopping || h->closing) {
@@ -171,7 +174,7 @@ int dm_hub_listen(dm_hub *h, dm_hub_service service, const char *host, int port,
     return 0;
   }
   dm_hub_listener *l = &h->listener[h->listeners];
-  *l = (dm_hub_listener){.hub = h};
+  *l = (dm_hub_listener){.hub = h, .admin = service == DM_HUB_ADMIN};
   if (tls->cert.n > 0) {
     l->tls = dm_tls_server(tls->cert, tls->key, tls->client_ca, e);
     if (l->tls == NULL) return 0;
@@ -184,6 +187,7 @@ int dm_hub_listen(dm_hub *h, dm_hub_service service, const char *host, int port,
   }
   h->listeners++;
   if (mqtt) return dm_mqtt_server_port(l->mqtt);
+  if (l->admin) return dm_http_server_port(l->http);
   /* Without memory for it the port has no WebSocket; requests are answered. */
   serve_mqtt(h, l, NULL, 0, NULL);
   return dm_http_server_port(l->http);
@@ -218,11 +222,11 @@ static void finish(dm_hub *h) {
   for (int i = 0; i < h->listeners; i++)
     dm_tls_free(h->listener[i].tls);
   dm_faults_free(&h->faults);
-  dm_logins_clear(&h->logins);
   dm_trace_clear(&h->trace);
   dm_ring_clear(&h->messages);
   dm_identities_clear(&h->identities);
   dm_authority_clear(&h->authority);
+  dm_secret_release(&h->admin_token);
   dm_calls_clear(&h->calls);
   dm_ids_clear(&h->sessions);
   dm_ids_clear(&h->handed);

@@ -19,7 +19,6 @@
 #include "hub/limits.h"
 #include "hub/messages.h"
 #include "hub/metrics.h"
-#include "hub/throttle.h"
 #include "hub/trace.h"
 #include "net/loop.h"
 #include "proto/http_message.h"
@@ -38,7 +37,8 @@ enum { /* what a policy allows */
        DM_RIGHT_SERVICE_CONNECT = 1,
        DM_RIGHT_DEVICE_CONNECT = 2,
        DM_RIGHT_REGISTRY_READ = 4,
-       DM_RIGHT_REGISTRY_WRITE = 8
+       DM_RIGHT_REGISTRY_WRITE = 8,
+       DM_RIGHT_ADMIN = 16 /* of the admin listener's callers alone */
 };
 
 enum {
@@ -52,12 +52,9 @@ typedef struct dm_hub_options {
   int host_count;       /* 1..DM_HUB_HOSTS */
   dm_hub_contract contract;
   bool api_version_optional; /* a call without one gets the 2017 contract */
+  bool lasting_tokens;       /* tokens do not expire */
   bool documented_charset;   /* refuse payload names and strings outside of the
                              ** documentation's character set */
-  dm_tier tier;              /* whose throttles and quota there are */
-  int units;                 /* of it: from 1 */
-  bool retry_after;          /* 429 says when to come again */
-  int failed_logins;         /* of a source, after which it waits; 0: no end */
   dm_hub_limits limits;
 } dm_hub_options;
 
@@ -84,7 +81,14 @@ typedef struct dm_hub_events { /* static */
 dm_hub *dm_hub_new(dm_loop *loop, const dm_hub_options *o,
                    const dm_hub_events *events, void *context, dm_err *e);
 
-typedef enum dm_hub_service { DM_HUB_MQTT, DM_HUB_HTTPS } dm_hub_service;
+typedef enum dm_hub_service {
+  DM_HUB_MQTT,
+  DM_HUB_HTTPS,
+  DM_HUB_ADMIN /* HTTP for this machine alone, by bearer token */
+} dm_hub_service;
+
+/* The token that callers of an admin listener must show. False: no memory. */
+bool dm_hub_admin_token(dm_hub *h, dm_span token);
 
 typedef struct dm_hub_tls { /* PEM texts */
   dm_span cert, key;        /* cert n 0: plain */
@@ -140,9 +144,6 @@ int dm_hub_connections(const dm_hub *h);
 ** is gone. */
 bool dm_hub_answer(dm_hub *h, uint64_t request, int status, dm_span fields,
                    dm_span body);
-/* An on_http is one of what the tier meters. False: it was answered with 429,
-** or the caller is gone. */
-bool dm_hub_meter(dm_hub *h, uint64_t request, dm_meter m);
 /* With a Format E body: "ErrorCode:{name};{text}". */
 bool dm_hub_answer_error(dm_hub *h, uint64_t request, int status,
                          const char *name, dm_span text);

@@ -139,15 +139,13 @@ static bool is_authorised(dm_exchange *x, const caller *f, const path *p,
   }
   *rights = grant.rights;
   if (good) return true;
-  if (f->authorization.p != NULL && grant.rights == 0)
-    dm_meter_caller_failed(x);
   h->counted.http_unauthorized++;
   dm_hub_log(h, "request refused", x->device, grant.why);
   return false;
 }
 
-/* Up to the control plane, which answers by id. */
-static void hand_up(dm_exchange *x, const dm_http_request *r, unsigned rights) {
+void dm_exchange_hand_up(dm_exchange *x, const dm_http_request *r,
+                         unsigned rights) {
   dm_hub *h = x->hub;
   x->handed = dm_ids_add(&h->handed, x);
   if (x->handed == 0 || h->events == NULL) {
@@ -175,14 +173,12 @@ static void route(dm_exchange *x, const dm_http_request *r, const caller *f) {
   } else if (!version_fits(x->hub, r, &version)) {
     x->hub->counted.http_bad_version++;
     refuse_e(x, DM_ERROR_BAD_VERSION);
-  } else if (dm_hub_refuses(x->hub) && !dm_meter_caller(x)) {
-    refuse_e(x, DM_ERROR_THROTTLED);
   } else if (!is_authorised(x, f, &p, &rights)) {
     refuse_e(x, DM_ERROR_UNAUTHORIZED);
   } else if (x->is_call) {
     dm_invoke(x, r, version);
   } else {
-    hand_up(x, r, rights);
+    dm_exchange_hand_up(x, r, rights);
   }
 }
 
@@ -221,7 +217,7 @@ void dm_route_request(void *context, uint64_t id, const dm_http_request *r,
   const dm_span none = {NULL, 0};
   (void)tls;
   h->counted.http_requests++;
-  if (is_websocket_path(r)) {
+  if (!l->admin && is_websocket_path(r)) {
     upgrade(l, id, r);
     return;
   }
@@ -234,7 +230,10 @@ void dm_route_request(void *context, uint64_t id, const dm_http_request *r,
   x->settle = dm_settle_find(&h->loop->settle, f.request_id);
   add_echo(x, "Request-Id: ", f.request_id);
   add_echo(x, "x-ms-client-request-id: ", f.client_request_id);
-  route(x, r, &f);
+  if (l->admin)
+    dm_admin_request(x, r);
+  else
+    route(x, r, &f);
 }
 
 void dm_route_gone(void *context, uint64_t id) {

@@ -45,9 +45,17 @@ static int l_hub_id(lua_State *L) {
   return 1;
 }
 
-/* hub:listen("mqtt"|"https", host, port[, cert, key[, client_ca]]) -> port */
+/* hub:admin_token(token) */
+static int l_hub_admin_token(lua_State *L) {
+  if (!dm_hub_admin_token(l_hub_check(L), dm_bind_span(L, 2)))
+    return luaL_error(L, "not enough memory");
+  return 0;
+}
+
+/* hub:listen("mqtt"|"https"|"admin", host, port[, cert, key[, client_ca]])
+** -> port */
 static int l_hub_listen(lua_State *L) {
-  static const char *const services[] = {"mqtt", "https", NULL};
+  static const char *const services[] = {"mqtt", "https", "admin", NULL};
   dm_hub *h = l_hub_check(L);
   int service = luaL_checkoption(L, 2, NULL, services);
   const char *host = luaL_checkstring(L, 3);
@@ -57,8 +65,8 @@ static int l_hub_listen(lua_State *L) {
                     .key = optional(L, 6),
                     .client_ca = optional(L, 7)};
   dm_err e;
-  int bound = dm_hub_listen(h, service == 0 ? DM_HUB_MQTT : DM_HUB_HTTPS, host,
-                            (int)port, &tls, &e);
+  int bound =
+      dm_hub_listen(h, (dm_hub_service)service, host, (int)port, &tls, &e);
   if (bound == 0) return dm_bind_fail(L, &e);
   lua_pushinteger(L, bound);
   return 1;
@@ -74,7 +82,8 @@ static unsigned check_rights(lua_State *L, int arg) {
     const l_hub_right *r = l_hub_rights;
     while (r->right != 0 && strcmp(r->name, name) != 0)
       r++;
-    if (r->right == 0) luaL_argerror(L, arg, "unknown right");
+    if (r->right == 0 || r->right == DM_RIGHT_ADMIN)
+      luaL_argerror(L, arg, "unknown right");
     rights |= r->right;
     lua_pop(L, 1);
   }
@@ -182,20 +191,6 @@ static int l_hub_answer(lua_State *L) {
   return 1;
 }
 
-/* hub:meter(request, what) -> boolean; false: it was answered, or is gone */
-static int l_hub_meter(lua_State *L) {
-  static const char *const meters[] = {
-#define X(id, name) name,
-      DM_METER_MAP(X)
-#undef X
-          NULL};
-  dm_hub *h = l_hub_check(L);
-  uint64_t request = (uint64_t)luaL_checkinteger(L, 2);
-  dm_meter m = (dm_meter)luaL_checkoption(L, 3, NULL, meters);
-  lua_pushboolean(L, dm_hub_meter(h, request, m));
-  return 1;
-}
-
 /* hub:answer_error(request, "E", status, name, text) -> boolean */
 static int l_hub_answer_error(lua_State *L) {
   static const char *const formats[] = {"E", NULL};
@@ -283,6 +278,7 @@ static int l_hub_tostring(lua_State *L) {
 
 static const luaL_Reg METHODS[] = {
     {"id", l_hub_id},
+    {"admin_token", l_hub_admin_token},
     {"listen", l_hub_listen},
     {"policy", l_hub_policy},
     {"put_identity", l_hub_put_identity},
@@ -291,7 +287,6 @@ static const luaL_Reg METHODS[] = {
     {"connections", l_hub_connections},
     {"answer", l_hub_answer},
     {"answer_error", l_hub_answer_error},
-    {"meter", l_hub_meter},
     {"twin_result", l_hub_twin_result},
     {"twin_desired", l_hub_twin_desired},
     {"watch_calls", l_hub_watch_calls},

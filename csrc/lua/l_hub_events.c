@@ -8,6 +8,7 @@ const l_hub_right l_hub_rights[] = {
     {DM_RIGHT_DEVICE_CONNECT, "DeviceConnect"},
     {DM_RIGHT_REGISTRY_READ, "RegistryRead"},
     {DM_RIGHT_REGISTRY_WRITE, "RegistryWrite"},
+    {DM_RIGHT_ADMIN, "Admin"},
     {0, NULL},
 };
 

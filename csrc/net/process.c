@@ -20,7 +20,7 @@ typedef struct output {
 
 typedef struct process {
   dm_loop *loop;
-  uint64_t id, token;
+  uint64_t id;
   uv_process_t child;
   uv_pipe_t input_pipe;
   uv_write_t write;
@@ -53,7 +53,6 @@ static void close_handle(void *handle) {
 static void process_close(process *p) {
   dm_clock_stop(&p->loop->io, &p->timeout);
   dm_ids_remove(&p->loop->ids, p->id);
-  dm_settle_close(&p->loop->settle, p->token);
   close_handle(&p->child);
   close_handle(&p->input_pipe);
   close_handle(&p->out.pipe);
@@ -177,8 +176,6 @@ static void start_io(process *p, const dm_process_options *o) {
   if (o->timeout_ms > 0)
     dm_clock_start(&p->loop->io, &p->timeout,
                    dm_clock_now(&p->loop->io) + o->timeout_ms);
-  p->token = dm_settle_open(&p->loop->settle);
-  dm_settle_set(&p->loop->settle, p->token, 1);
 }
 
 uint64_t dm_process_start(dm_loop *loop, const dm_process_options *o,

@@ -130,9 +130,7 @@ end
 ---@param timeout? number seconds
 function M.wait(id, cancel, timeout)
   local task = M.current("wait")
-  local waiter = {
-    id = id, task = task, cancel = cancel, done = false, results = false,
-  }
+  local waiter = { id = id, task = task, cancel = cancel }
   if timeout then
     waiter.timer = limit_timer(timeout, cancel)
     state.waiting[waiter.timer] = waiter

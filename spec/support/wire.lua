@@ -39,12 +39,10 @@ local function adopt(socket)
   return self
 end
 
---- Connect to a port of 127.0.0.1, from an address of this machine (default:
--- 127.0.0.1).
-function M.connect(port, source)
+--- Connect to a port of 127.0.0.1.
+function M.connect(port)
   local connected, failure
   local socket = uv.new_tcp()
-  if source then assert(socket:bind(source, 0)) end
   socket:connect("127.0.0.1", port, function(err)
     connected, failure = true, err
   end)

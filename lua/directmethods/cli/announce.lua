@@ -21,6 +21,7 @@ local function facts_of(hub, args)
     ca_file = ca_file,
     connection_strings = {},
     devices = {},
+    admin_token = hub:admin_token(),
   }
   for _, policy in ipairs(planes.POLICY_NAMES) do
     facts.connection_strings[policy] = hub:connection_string(policy)
@@ -43,6 +44,10 @@ local function text(facts, args)
     lines[#lines + 1] = ("  %-22s %s"):format(name, value)
   end
   if facts.ca_file then add("CA file", facts.ca_file) end
+  if facts.admin_token then
+    add("admin", ("http://127.0.0.1:%d"):format(facts.ports.admin))
+    add("admin token", facts.admin_token)
+  end
   for _, policy in ipairs { POLICY, "service" } do
     add("policy " .. policy, facts.connection_strings[policy])
   end
@@ -67,6 +72,8 @@ local function exports(facts, args)
   add("NODE_EXTRA_CA_CERTS", facts.ca_file)
   add("HUB_MQTT_PORT", facts.ports.mqtt)
   add("HUB_HTTPS_PORT", facts.ports.https)
+  add("HUB_ADMIN_PORT", facts.ports.admin)
+  add("HUB_ADMIN_TOKEN", facts.admin_token)
   for i = 2, #args.device do
     lines[#lines + 1] = "# " .. quoted(facts.devices[args.device[i]])
   end

@@ -22,12 +22,6 @@ local function to_port(text)
   return nil, "a port must be a number from 0 to 65535 (0: any free one)"
 end
 
-local function to_units(text)
-  local units = math.tointeger(tonumber(text))
-  if units then return units end
-  return nil, "--units must be a whole number"
-end
-
 local function new_parser()
   local ok, argparse = pcall(require, "argparse")
   if not ok then
@@ -47,9 +41,6 @@ local function new_parser()
     :count("*"):argname("NAME")
   parser:option("--device", "Register a device, or a module as DEVICE/MODULE; "
     .. "may be repeated."):count("*"):argname("ID")
-  parser:option("--tier", "Throttles and daily quota of F1, S1, S2 or S3; default: "
-    .. "none.")
-  parser:option("--units", "Units of --tier; default: 1."):convert(to_units)
   parser:flag("--plain", "Plain TCP instead of TLS.")
   parser:flag("--insecure", "Allow --plain beyond loopback.")
   parser:option("--cert", "Certificate of the server, PEM; default: one of its own.")
@@ -65,6 +56,9 @@ local function new_parser()
     .. "ends."):argname("FILE")
   parser:option("--trace", "Add a line of JSON for each call to a file, without "
     .. "payloads."):argname("FILE")
+  parser:option("--admin-port", "Port of the control listener; 0: any free one; "
+    .. "default: none."):convert(to_port)
+  parser:flag("--lasting-tokens", "Tokens do not expire.")
   parser:flag("--env", "Print shell exports instead of text.")
   parser:flag("-q --quiet", "No line on stderr for each call.")
   parser:flag("-h --help", "Show this text.")
@@ -136,13 +130,13 @@ local function start(args, tls)
     https_port = args.https_port,
     hostname = args.hostname,
     aliases = args.alias,
-    tier = args.tier,
-    units = args.units,
     tls = tls,
     x509_ca = args.x509_ca,
     dev_keys = args.dev_keys or false,
     insecure = args.insecure or false,
     store = args.store,
+    admin_port = args.admin_port,
+    tokens = not args.lasting_tokens,
   })
   if not ok then return nil, USAGE_ERROR, translate(hub) end
   if not hub then return nil, FAILED, explain(err) end

@@ -24,16 +24,14 @@ local M = {}
 ---  8,192 bytes and response time-outs 1 to 3600 s, or 131,072 bytes and 5 to 300 s;
 ---  default: by api-version, the second from 2019-01-01 on
 ---@field api_version_optional boolean? take requests without one; default false
+---@field tokens boolean? default true. false: tokens do not expire, for processes with
+---  clocks of their own when this hub's is moved
+---@field admin_port integer? of the admin listener, on 127.0.0.1 alone; 0: any free
+---  one; default: none
 ---@field documented_charset boolean? refuse payload names and texts outside the
 ---  documentation's character set; default false
 ---@field store string? the file that keeps identities, twins, policies and the own
 ---  certificates; default ":memory:": none. Made if it is not there
----@field tier "F1"|"S1"|"S2"|"S3"|nil whose throttles and daily quota there are;
----  default: none
----@field units integer? of the tier, 1 to 200 (F1: 1); default 1
----@field retry_after boolean? 429 comes with a Retry-After; default false
----@field failed_logins integer? of an address within a minute, after which it is
----  refused unread for a minute; 0: no end. Default 0 on loopback, else 20
 ---@field limits directmethods.HubLimits?
 
 --- Numbers, bytes and seconds of real time.
@@ -70,7 +68,6 @@ local ALIASES_MAX = 15
 local HOST_MAX = 253 -- characters of a host name
 local COUNT_MAX = 2147483647
 local SECONDS_MAX = 2147483
-local FAILED_LOGINS = 20 -- of an address within a minute, beyond loopback
 
 local function host_rule(value)
   if #value <= HOST_MAX and value:find("^[%w%-_.]+$") then return nil end
@@ -133,12 +130,10 @@ local SPEC = {
   insecure = { "boolean", default = false },
   contract = { "string", choices = { "2017", "2019" } },
   api_version_optional = { "boolean", default = false },
+  tokens = { "boolean", default = true },
+  admin_port = { "integer", min = 0, max = 65535 },
   documented_charset = { "boolean", default = false },
   store = { "string", default = ":memory:", check = store_rule },
-  tier = { "string", choices = { "F1", "S1", "S2", "S3" } },
-  units = { "integer", min = 1, max = 200 },
-  retry_after = { "boolean", default = false },
-  failed_logins = { "integer", min = 0, max = 1000000 },
   limits = limits([[
     connections identities calls calls_per_device waiting_bytes filters filter_size
     packet_filters connect_size packet_size websocket_size mqtt_output http_output
@@ -196,14 +191,6 @@ local function read_x509_ca(config)
   config.x509_ca = read_pem(config.x509_ca, "x509_ca")
 end
 
-local function read_tier(config)
-  if config.units and not config.tier then fail("units", "needs a tier") end
-  config.units = config.units or 1
-  if config.tier == "F1" and config.units > 1 then
-    fail("units", "must be 1 for the tier F1")
-  end
-end
-
 local function unique(names)
   local list, seen = {}, {}
   for _, name in ipairs(names) do
@@ -227,10 +214,7 @@ function M.read(opts)
   end
   read_tls(config)
   read_x509_ca(config)
-  read_tier(config)
-  if not config.failed_logins then
-    config.failed_logins = is_loopback(config.host) and 0 or FAILED_LOGINS
-  end
+  config.lasting_tokens = not config.tokens
   config.hostnames = unique { config.hostname, table.unpack(config.aliases) }
   return config
 end

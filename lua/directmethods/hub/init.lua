@@ -51,11 +51,18 @@ function Hub:ca_file()
 end
 
 --- The ports it listens on.
----@return { mqtt: integer, https: integer }
+---@return { mqtt: integer, https: integer, admin: integer? }
 function Hub:ports()
   check_open(self, "hub:ports")
   local ports = self.state.ports
-  return { mqtt = ports.mqtt, https = ports.https }
+  return { mqtt = ports.mqtt, https = ports.https, admin = ports.admin }
+end
+
+--- What callers of the admin listener must show: `Authorization: Bearer {token}`.
+---@return string? token nil: the hub has no admin_port
+function Hub:admin_token()
+  check_open(self, "hub:admin_token")
+  return self.state.admin and self.state.admin.token
 end
 
 --- What the hub has counted since it began: each drop and refusal by its reason.
@@ -140,12 +147,14 @@ function M.hub(opts)
   if config.store ~= ":memory:" then task.current("dm.hub") end
   local state, err = planes.start(config)
   if not state then return nil, err end
-  return setmetatable({
+  local hub = setmetatable({
     hostname = config.hostname,
     gateway = config.hostname ~= "localhost" and configs.reach(config) or nil,
     config = config,
     state = state,
   }, Hub)
+  state.hub[1] = hub
+  return hub
 end
 
 return M

@@ -2,6 +2,7 @@
 -- The state of a hub is a table of its own, so that the hub itself is collected, and
 -- closed, while the loop still holds the state.
 
+local admin = require "directmethods.hub.admin"
 local configs = require "directmethods.hub.config"
 local core = require "directmethods.core"
 local errors = require "directmethods.errors"
@@ -33,17 +34,19 @@ for i, policy in ipairs(POLICIES) do M.POLICY_NAMES[i] = policy[1] end
 ---@field store directmethods.Store
 ---@field registry directmethods.Registry
 ---@field policies table<string, string> name -> primary key
----@field ports { mqtt: integer, https: integer }
+---@field ports { mqtt: integer, https: integer, admin: integer? }
 ---@field ca string?           PEM that clients trust
 ---@field ca_path string?      the file that holds it
 ---@field on_call fun(call: directmethods.HubCall)?
 ---@field faults table<directmethods.Fault, boolean> rules, weak
+---@field admin directmethods.HubAdmin? what the admin listener keeps
+---@field hub { [1]: directmethods.Hub? } weak: the hub is collected before its state
 ---@field waiting table<integer, boolean> ids of who waits for the end
 
 local EVENTS = {}
 
 function EVENTS.http(state, id, method, path, query, fields, body, rights)
-  routes.handle(state, {
+  local ask = {
     id = id,
     method = method,
     path = path,
@@ -51,7 +54,8 @@ function EVENTS.http(state, id, method, path, query, fields, body, rights)
     fields = fields,
     body = body,
     rights = rights,
-  })
+  }
+  if rights.Admin then admin.handle(state, ask) else routes.handle(state, ask) end
 end
 
 function EVENTS.twin(state, ...)
@@ -95,6 +99,7 @@ local function make(plane, config, store)
     policies = {},
     ports = {},
     faults = setmetatable({}, { __mode = "k" }),
+    hub = setmetatable({}, { __mode = "v" }),
     waiting = {},
   }
   task.objects[plane:id()] = function(event, ...)
@@ -118,6 +123,17 @@ local function listen(state, config, tls)
   return true
 end
 
+local function listen_admin(state, config)
+  if not config.admin_port then return true end
+  state.admin = admin.new()
+  state.plane:admin_token(state.admin.token)
+  local port, name, message =
+    state.plane:listen("admin", "127.0.0.1", config.admin_port)
+  state.ports.admin = port
+  if port then return true end
+  return nil, errors.new { name = name, message = "admin_port: " .. message }
+end
+
 local function certificates(config, store)
   if config.tls == true then
     return kept.certificates(store, configs.certificate_names(config))
@@ -136,7 +152,9 @@ local function prepare(state, config)
   if not ok then return nil, err end
   ok, err = kept.load(state.registry, state.store)
   if not ok then return nil, err end
-  return listen(state, config, tls)
+  ok, err = listen(state, config, tls)
+  if not ok then return nil, err end
+  return listen_admin(state, config)
 end
 
 --- Start a data plane with what its store holds, its policies and listeners. With a
@@ -172,6 +190,7 @@ end
 ---@param seconds number that pending requests have
 function M.stop(state, seconds)
   state.open = false
+  if state.admin then admin.close(state.admin) end
   state.plane:stop(seconds)
   remove_ca_file(state)
 end
@@ -179,6 +198,7 @@ end
 --- Close at once; harmless the second time.
 function M.close(state)
   state.open = false
+  if state.admin then admin.close(state.admin) end
   state.plane:close()
   state.store:close()
   remove_ca_file(state)
@@ -187,6 +207,10 @@ end
 --- Wait for the end of a closed hub.
 ---@param timeout number? seconds
 function M.wait_closed(state, timeout)
+  if state.admin then
+    local closed, err = admin.wait_closed(state.admin, timeout)
+    if not closed then return nil, err end
+  end
   if state.gone then return true end
   local id = core.new_id()
   state.waiting[id] = true

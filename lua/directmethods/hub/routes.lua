@@ -18,7 +18,6 @@ local M = {}
 -- body, or nil and a problem.
 ---@class directmethods.HubRoute
 ---@field path string
----@field meter "registry"|"queries"|"jobs"|nil which of the tier's rates it counts in
 ---@field [string] { [1]: string, [2]: fun(hub, request: directmethods.HubRequest) }
 
 local MODULES = { "registry_routes", "twin_routes" }
@@ -39,21 +38,18 @@ local function split(path)
   return segments
 end
 
--- Routes by how many segments they have: { segments, verbs }.
-local function collect()
-  local by_count = {}
-  for _, name in ipairs(MODULES) do
-    for _, route in ipairs(require("directmethods.hub." .. name)) do
-      local segments = split(route.path)
-      local list = by_count[#segments] or {}
-      by_count[#segments] = list
-      list[#list + 1] = { segments = segments, verbs = route }
-    end
+--- Routes by how many segments they have, for M.find.
+---@param routes directmethods.HubRoute[]
+function M.compile(routes, by_count)
+  by_count = by_count or {}
+  for _, route in ipairs(routes) do
+    local segments = split(route.path)
+    local list = by_count[#segments] or {}
+    by_count[#segments] = list
+    list[#list + 1] = { segments = segments, verbs = route }
   end
   return by_count
 end
-
-local ROUTES = collect()
 
 -- What the names in {} stand for; nil: another path.
 local function match(pattern, segments)
@@ -69,16 +65,28 @@ local function match(pattern, segments)
   return values
 end
 
--- The verbs of a path, and a request that holds what its segments name.
-local function find(path)
+--- The verbs of a path, and a request that holds what its segments name.
+---@param by_count table of M.compile
+---@param path string
+---@return directmethods.HubRoute? verbs
+---@return table? request
+function M.find(by_count, path)
   local segments = split(path)
-  for _, route in ipairs(ROUTES[#segments] or {}) do
+  for _, route in ipairs(by_count[#segments] or {}) do
     local request = match(route.segments, segments)
     if request then return route.verbs, request end
   end
 end
 
-local function read_query(query)
+local ROUTES = {}
+for _, name in ipairs(MODULES) do
+  M.compile(require("directmethods.hub." .. name), ROUTES)
+end
+
+--- The parameters of a query, decoded.
+---@param query string?
+---@return table<string, string>
+function M.read_query(query)
   local values = {}
   for name, value in (query or ""):gmatch("([^&=]+)=?([^&]*)") do
     values[percent_decoded(name)] = percent_decoded(value)
@@ -112,7 +120,7 @@ end
 ---@param hub directmethods.HubState
 ---@param ask directmethods.HubAsk
 function M.handle(hub, ask)
-  local verbs, request = find(ask.path)
+  local verbs, request = M.find(ROUTES, ask.path)
   if not verbs then
     return answer_plain(hub.plane, ask.id, 404, "No route of this hub has the path.")
   end
@@ -126,9 +134,8 @@ function M.handle(hub, ask)
     return hub.plane:answer_error(ask.id, "E", 401, "IotHubUnauthorizedAccess",
       "Unauthorized")
   end
-  if verbs.meter and not hub.plane:meter(ask.id, verbs.meter) then return end
   request.method, request.fields, request.body = ask.method, ask.fields, ask.body
-  request.query = read_query(ask.query)
+  request.query = M.read_query(ask.query)
   respond(hub, ask.id, run(hub, request))
 end
 

@@ -1,0 +1,54 @@
+/* admin.c -- requests on the admin listener: who may ask, then up to the
+** control plane. Loop thread only.
+**
+** The listener is for this machine alone: a Host that names another is refused,
+** so that a page in a browser cannot reach it by a name of its own. Everything
+** but /healthz needs the bearer token that the hub was started with.
+*/
+#include <openssl/crypto.h>
+
+#include "hub/state.h"
+#include "proto/text.h"
+
+/* Host without its port. */
+static dm_span host_name(dm_span host) {
+  dm_span port;
+  if (host.n > 0 && host.p[0] == '[') {
+    const char *end = memchr(host.p, ']', host.n);
+    return end ? (dm_span){host.p, (size_t)(end - host.p) + 1} : host;
+  }
+  return dm_text_cut(host, ':', &port);
+}
+
+static bool is_this_machine(dm_span host) {
+  dm_span name = host_name(host);
+  return dm_span_is(name, "127.0.0.1") || dm_span_is(name, "[::1]") ||
+         dm_span_equal_nocase(name, DM_SPAN("localhost"));
+}
+
+static bool is_bearer(const dm_hub *h, dm_span authorization) {
+  dm_span token;
+  dm_span scheme = dm_text_cut(authorization, ' ', &token);
+  return dm_span_equal_nocase(scheme, DM_SPAN("Bearer")) &&
+         h->admin_token.n > 0 && token.n == h->admin_token.n &&
+         CRYPTO_memcmp(token.p, h->admin_token.p, token.n) == 0;
+}
+
+static void refuse(dm_exchange *x, int status, dm_span fields, dm_span why) {
+  const dm_span part[3] = {DM_SPAN("{\"Message\":\""), why, DM_SPAN("\"}")};
+  x->hub->counted.admin_refused++;
+  dm_exchange_answer(x, status, fields, part);
+}
+
+void dm_admin_request(dm_exchange *x, const dm_http_request *r) {
+  const dm_span none = {NULL, 0};
+  if (!is_this_machine(dm_http_header(r, "Host"))) {
+    refuse(x, 403, none, DM_SPAN("Host must name this machine."));
+  } else if (!dm_span_is(r->path, "/healthz") &&
+             !is_bearer(x->hub, dm_http_header(r, "Authorization"))) {
+    refuse(x, 401, DM_SPAN("WWW-Authenticate: Bearer\r\n"),
+           DM_SPAN("The bearer token of this hub is needed."));
+  } else {
+    dm_exchange_hand_up(x, r, DM_RIGHT_ADMIN);
+  }
+}

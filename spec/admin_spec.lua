@@ -1,0 +1,260 @@
+--- The admin listener: control of a hub for users in other languages.
+
+local dm = require "directmethods"
+local fixture = require "spec.support.fixture"
+local http = require "spec.support.http"
+local mqtt = require "spec.support.mqtt"
+local wire = require "spec.support.wire"
+local admin = require "directmethods.hub.admin"
+
+describe("the admin listener", function()
+  local hub, service
+
+  local function body_of(o)
+    if type(o.body) == "table" then return dm.json.encode(o.body) end
+    return o.body or ""
+  end
+
+  -- The status, the decoded body, and the whole reply.
+  local function ask(method, target, o)
+    o = o or {}
+    local body = body_of(o)
+    local headers = {
+      "Host: " .. (o.host or "127.0.0.1"),
+      "Content-Length: " .. #body,
+    }
+    if o.token ~= false then
+      headers[3] = "Authorization: Bearer " .. (o.token or hub:admin_token())
+    end
+    local reply = assert(http.exchange(hub:ports().admin, {
+      method = method, target = target, headers = headers, body = body, bare = true,
+    }))
+    return reply.status, (dm.json.decode(reply.body)), reply
+  end
+
+  -- Ask without waiting for the reply: a wire to http.read from.
+  local function begin(target)
+    local w = wire.connect(hub:ports().admin)
+    return w:send(http.request {
+      method = "GET", target = target, bare = true,
+      headers = { "Host: localhost", "Authorization: Bearer " .. hub:admin_token() },
+    })
+  end
+
+  -- Until the hub has taken so many requests.
+  local function taken(count)
+    assert(wire.turn_until(function() return hub:counters().http_requests >= count end))
+  end
+
+  before_each(function()
+    hub = fixture.hub { admin_port = 0 }
+    service = hub:service()
+  end)
+
+  after_each(function()
+    fixture.finish(hub, service)
+  end)
+
+  it("is not there unless it is asked for", function()
+    local other <close> = assert(dm.hub { tls = false })
+    assert.is_nil(other:ports().admin)
+    assert.is_nil(other:admin_token())
+  end)
+
+  it("tells without a token that the hub serves, and nothing else", function()
+    local healthy, answer = ask("GET", "/healthz", { token = false })
+    assert.same({ 200, { status = "ok" } }, { healthy, answer })
+    for _, path in ipairs { "/metrics", "/calls", "/devices", "/no-such-path" } do
+      local status, body, reply = ask("GET", path, { token = false })
+      assert.equal(401, status, path)
+      assert.equal("The bearer token of this hub is needed.", body.Message)
+      assert.equal("Bearer", reply.headers["www-authenticate"])
+    end
+    local wrong = ("0"):rep(#hub:admin_token())
+    assert.equal(401, (ask("GET", "/calls", { token = wrong })))
+    assert.equal(401, (ask("GET", "/calls", { token = hub:admin_token() .. "0" })))
+    assert.equal(6, hub:counters().admin_refused)
+  end)
+
+  it("answers only who names this machine as Host", function()
+    for _, host in ipairs { "127.0.0.1:80", "localhost", "LOCALHOST:1", "[::1]:8" } do
+      assert.equal(200, (ask("GET", "/healthz", { host = host })), host)
+    end
+    for _, host in ipairs { "evil.example", "127.0.0.1.evil.example", "x" } do
+      assert.equal(403, (ask("GET", "/healthz", { host = host })), host)
+    end
+  end)
+
+  it("knows its paths and verbs alone", function()
+    assert.equal(404, (ask("GET", "/twins/dev1")))
+    assert.equal(405, (ask("POST", "/calls")))
+    local status = http.exchange(hub:ports().https, {
+      method = "GET", target = "/calls?api-version=2021-04-12",
+      headers = { "Authorization: " .. fixture.service_token(hub, "iothubowner") },
+    }).status
+    assert.equal(404, status)
+  end)
+
+  it("makes devices with canned answers, and removes them", function()
+    local status, device = ask("PUT", "/devices/lamp", { body = { methods = {
+      on = { status = 201, payload = { on = true } },
+      slow = { payload = 1, delay = 100 },
+    } } })
+    assert.same({ 200, "lamp" }, { status, device.device_id })
+    local reply = assert(service:invoke("lamp", "on"))
+    assert.same({ 201, '{"on":true}' }, { reply.status, reply.body })
+    local slow = dm.spawn(service.invoke, service, "lamp", "slow", nil,
+      { response_timeout = 200 })
+    dm.advance(101)
+    assert.equal(200, slow:await().status)
+    assert.equal(204, (ask("DELETE", "/devices/lamp")))
+    assert.equal(404, (ask("GET", "/devices/lamp")))
+    local _, err = service:invoke("lamp", "on")
+    assert.equal("DeviceNotFound", err.name)
+  end)
+
+  it("registers devices without code", function()
+    assert.equal(200, (ask("PUT", "/devices/plain", { body = "{}" })))
+    assert.equal(200, (ask("GET", "/devices/plain")))
+    assert.equal(409, (ask("PUT", "/devices/plain", { body = "{}" })))
+    local _, list = ask("GET", "/devices")
+    assert.same({ "plain" }, { list[1].device_id, list[2] })
+  end)
+
+  it("shows calls, and waits for one", function()
+    ask("PUT", "/devices/lamp", { body = { methods = { on = { payload = "x" } } } })
+    local waiting = begin("/wait?call=on&timeout=60")
+    taken(2)
+    assert(service:invoke("lamp", "on", { secret = 1 }))
+    service:invoke("nobody", "on")
+    local call = assert(dm.json.decode(assert(http.read(waiting)).body))
+    assert.same({ "lamp", "on" }, { call.device_id, call.method })
+    waiting:close()
+    local _, calls = ask("GET", "/calls?device=lamp")
+    assert.same({ 1, "Answered" }, { #calls, calls[1].outcome })
+    _, calls = ask("GET", "/calls?outcome=DeviceNotFound")
+    assert.same({ 1, "nobody" }, { #calls, calls[1].device_id })
+    assert.equal(400, (ask("GET", "/calls?devcie=lamp")))
+    assert.equal(400, (ask("GET", "/wait?timeout=1")))
+    assert.equal(400, (ask("GET", "/wait?call=on&timeout=soon")))
+  end)
+
+  it("gives up waiting when the time is over", function()
+    local waiting = begin("/wait?call=never&timeout=50")
+    taken(1)
+    dm.advance(51)
+    assert.equal(408, assert(http.read(waiting)).status)
+    waiting:close()
+  end)
+
+  it("shows telemetry", function()
+    hub:add_device("d1")
+    local device = fixture.device(hub, "d1")
+    device:send(mqtt.publish("devices/d1/messages/events/a=b", "21.5", { qos = 1 }))
+    assert(device:read())
+    local _, list = ask("GET", "/messages?device=d1")
+    assert.same({ "21.5", { a = "b" } }, { list[1].body, list[1].properties })
+    device:close()
+  end)
+
+  it("makes rules for faults", function()
+    ask("PUT", "/devices/lamp", { body = { methods = { on = { payload = 1 } } } })
+    local status, fault = ask("POST", "/faults", { body = {
+      stage = "http", action = "reject", code = 429001,
+    } })
+    assert.equal(200, status)
+    local _, err = service:invoke("lamp", "on")
+    assert.equal(429001, err.code)
+    local _, list = ask("GET", "/faults")
+    assert.same({ { id = fault.id, hits = 1 } }, list)
+    assert.equal(204, (ask("DELETE", "/faults/" .. fault.id)))
+    assert.equal(404, (ask("DELETE", "/faults/" .. fault.id)))
+    assert.equal(200, service:invoke("lamp", "on").status)
+    local _, wrong = ask("POST", "/faults", { body = { stage = "http", action = "x" } })
+    assert.matches("^hub:fault: option 'action'", wrong.Message)
+  end)
+
+  it("moves the clock", function()
+    local before = dm.time()
+    local status, body = ask("POST", "/clock/advance", { body = { seconds = 3600 } })
+    assert.equal(200, status)
+    assert.is_true(body.time >= before + 3600 and dm.time() >= before + 3600)
+    assert.equal(400, (ask("POST", "/clock/advance", { body = { seconds = -1 } })))
+    assert.equal(400, (ask("POST", "/clock/advance", { body = "{}" })))
+    assert.equal(400, (ask("POST", "/clock/advance", { body = "not json" })))
+  end)
+
+  it("forgets everything at a reset", function()
+    ask("PUT", "/devices/lamp", { body = { methods = { on = { payload = 1 } } } })
+    ask("POST", "/faults", { body = { stage = "http", action = "drop" } })
+    assert.equal(204, (ask("POST", "/reset")))
+    assert.same({ 0, 0 }, { #select(2, ask("GET", "/devices")),
+      #select(2, ask("GET", "/faults")) })
+  end)
+
+  it("exposes metrics as OpenMetrics", function()
+    ask("PUT", "/devices/lamp", { body = { methods = { on = { payload = 1 } } } })
+    assert(service:invoke("lamp", "on"))
+    service:invoke("nobody", "on")
+    local _, _, reply = ask("GET", "/metrics")
+    assert.equal("application/openmetrics-text; version=1.0.0; charset=utf-8",
+      reply.headers["content-type"])
+    for _, line in ipairs {
+      '\ndirectmethods_calls_total{outcome="Answered"} 1\n',
+      '\ndirectmethods_calls_total{outcome="DeviceNotFound"} 1\n',
+      "\n# TYPE directmethods_call_seconds histogram\n",
+      '\ndirectmethods_call_seconds_bucket{le="+Inf"} 1\n',
+      "\ndirectmethods_call_seconds_count 1\n",
+      "\ndirectmethods_mqtt_connections 1\n",
+    } do
+      assert.is_truthy(reply.body:find(line, 1, true), line .. reply.body)
+    end
+    assert.matches("\n# EOF\n$", reply.body)
+  end)
+
+  it("is described by an OpenAPI file, path by path and verb by verb", function()
+    local file <close> = assert(io.open("docs/admin.openapi.json"))
+    local described, served = {}, {}
+    for path, verbs in pairs(assert(dm.json.decode(file:read("a"))).paths) do
+      for verb in pairs(verbs) do described[verb:upper() .. " " .. path] = true end
+    end
+    for _, route in ipairs(admin.ROUTES) do
+      for verb in pairs(route) do
+        if verb ~= "path" then served[verb .. " " .. route.path] = true end
+      end
+    end
+    assert.same(served, described)
+  end)
+
+  it("is for people with curl and Node too", function()
+    local base = "http://127.0.0.1:" .. hub:ports().admin
+    local script = ([[
+      const h = { Authorization: 'Bearer %s' };
+      (async () => {
+        const put = await fetch('%s/devices/lamp', { method: 'PUT', headers: h,
+          body: JSON.stringify({ methods: { on: { status: 202 } } }) });
+        const list = await (await fetch('%s/devices', { headers: h })).json();
+        console.log(put.status, list[0].device_id);
+      })();
+    ]]):format(hub:admin_token(), base, base)
+    local result = assert(dm.exec({ "node", "-e", script }, { timeout = 30 }))
+    assert.same({ "", "200 lamp\n" }, { result.stderr, result.stdout })
+    assert.equal(202, service:invoke("lamp", "on").status)
+  end)
+end)
+
+describe("a hub whose tokens do not expire", function()
+  it("keeps devices while its clock is moved by a day", function()
+    local hub = fixture.hub { tokens = false }
+    hub:add_device("d1")
+    local device = fixture.device(hub, "d1")
+    dm.advance(86400)
+    local call = fixture.send_call(hub, { device = "d1" })
+    local _, rid = device:request()
+    device:answer(rid, 200, "1")
+    assert.equal(200, http.read(call).status)
+    call:close()
+    device:close()
+    fixture.finish(hub)
+  end)
+end)
