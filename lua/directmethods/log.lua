@@ -17,7 +17,7 @@ local function hand_over(sink, level, line)
   local ok, err = pcall(sink, level, line)
   if ok then return end
   to_stderr(level, line)
-  to_stderr("error", "the log's sink failed: " .. tostring(err))
+  to_stderr("error", "the log's sink failed: " .. task.text_of(err))
 end
 
 -- A user's sink runs as a task like all user code; lines keep their order

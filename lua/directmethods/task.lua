@@ -63,9 +63,15 @@ local function end_task(task, status)
   end
 end
 
+--- An error as text, also one that fails when it is asked for its own.
+function M.text_of(err)
+  local ok, text = pcall(tostring, err)
+  return ok and text or ("a %s that cannot be told as text"):format(type(err))
+end
+
 local function fail_task(task, err)
   task.error = err
-  task.traceback = debug.traceback(task.co, tostring(err))
+  task.traceback = debug.traceback(task.co, M.text_of(err))
   coroutine.close(task.co)
   end_task(task, "failed")
 end
@@ -73,7 +79,8 @@ end
 local function close_task(task)
   local ok, err = coroutine.close(task.co)
   if not ok then
-    scheduler.report("error", "task failed while it was cancelled: " .. tostring(err))
+    scheduler.report("error", "task failed while it was cancelled: "
+      .. M.text_of(err))
   end
   end_task(task, "cancelled")
 end
