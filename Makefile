@@ -229,17 +229,20 @@ demo: build-deps ## the main job: hub, device and calls in one script
 	@$(MAKE) --no-print-directory -j$(JOBS) all
 	@$(RUN) examples/demo.lua
 
-bench: ## calls per second against Mosquitto, medians of five
+bench: ## against Mosquitto, Azure's SDKs and bare C, medians of five
 	@$(DEPS) build bench
-	@$(MAKE) --no-print-directory -j$(JOBS) all $(BENCH)/load
+	@$(MAKE) --no-print-directory -j$(JOBS) all $(INTEROP) $(BENCHES)
 	@BENCH=$(BENCH) $(RUN) spec/bench/run.lua
+	@BENCH=$(BENCH) $(RUN) spec/bench/clients.lua
 	@$(RUN) spec/bench/fleet.lua
 
-BENCH = $(B)/bench
-$(BENCH)/load: $(B)/obj/spec/bench/load.o $(TEST_LIB)
+BENCH   = $(B)/bench
+BENCHES = $(patsubst spec/bench/%.c,$(BENCH)/%,$(wildcard spec/bench/*.c))
+BENCH_LIBS = $(LLHTTP_LIBS) -lcrypto -lcurl -lpaho-mqtt3as
+$(BENCH)/%: $(B)/obj/spec/bench/%.o $(TEST_LIB)
 	@mkdir -p $(@D)
 	@echo "  LD   $@"
-	$(Q)$(CC) -o $@ $^ $(CFLAGS) -Wl,--as-needed $(LDFLAGS) $(LLHTTP_LIBS) -lcrypto
+	$(Q)$(CC) -o $@ $^ $(CFLAGS) -Wl,--as-needed $(LDFLAGS) $(BENCH_LIBS)
 
 # -- What must be installed -----------------------------------------------------
 

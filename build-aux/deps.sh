@@ -73,7 +73,8 @@ need_check() {
 }
 
 need_bench() {
-  PATH=$PATH:/usr/sbin need_commands mosquitto=mosquitto
+  PATH=$PATH:/usr/sbin need_commands mosquitto=mosquitto node=nodejs npm=npm \
+    ip=iproute2
   need_headers mosquitto.h=libmosquitto-dev
 }
 

@@ -72,6 +72,9 @@ describe("directmethods hub", function()
     { { "--dev-keys", "--host", "0.0.0.0" }, "--dev-keys must not be set when host" },
     { { "--x509-ca", "/no/ca" }, "--x509-ca cannot be read" },
     { { "--x509-ca", "c", "--plain" }, "--x509-ca needs tls" },
+    { { "--tier", "B1" }, "--tier must be one of: F1, S1, S2, S3" },
+    { { "--units", "2" }, "--units needs a tier" },
+    { { "--tier", "S1", "--units", "x" }, "--units must be a whole number" },
     { { "--device", "a b" }, "--device a\\x20b: device id must be" },
     { { "--device", "d", "--device", "d" }, "--device d: DeviceAlreadyExists" },
   }

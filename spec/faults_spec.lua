@@ -265,6 +265,21 @@ describe("a fault", function()
       assert.same({ "http:delay" }, last_call().faults)
     end)
 
+    it("delays the caller's request, others what follows of it", function()
+      for _, stage in ipairs { "http", "request", "response" } do
+        hub:fault { stage = stage, action = "delay", delay = 1 }
+      end
+      local task = dm.spawn(invoke)
+      dm.advance(2.9)
+      assert.equal(1, ran)
+      dm.advance(0.1)
+      assert.same({ ran = 1, got = "x" }, assert(task:await()).payload)
+      assert.equal("dev1", last_call().device_id)
+      assert.equal(0, hub:metrics().waiting_bytes)
+      assert.same({ "http:delay", "request:delay", "response:delay" },
+        last_call().faults)
+    end)
+
     it("delays the request for a device that is not there", function()
       hub:fault { stage = "http", action = "delay", delay = 3 }
       local task = dm.spawn(invoke, "nobody")

@@ -35,7 +35,7 @@ describe("dm.hub", function()
       { { store = "" }, "option 'store' must be \":memory:\" or the path of a file" },
       { { store = "a\0b" }, "option 'store' must be" },
       { { store = true }, "option 'store' must be of type string" },
-      { { tier = "S1" }, "unknown option 'tier'" },
+      { { tiers = "S1" }, "unknown option 'tiers'" },
       { { host = "a b" }, "option 'host' must be an IP address" },
       { { host = 7 }, "option 'host' must be of type string" },
       { { mqtt_port = 65536 }, "option 'mqtt_port' must be from 0 to 65535" },

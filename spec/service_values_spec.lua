@@ -62,10 +62,10 @@ describe("dm.service", function()
   local real
 
   before_each(function()
-    real = package.loaded["directmethods.http_core"]
+    real = require "directmethods.http_core"
+    dm_service = require("directmethods.service").service
     http = fake_http()
     package.loaded["directmethods.http_core"] = http
-    dm_service = require("directmethods.service").service
   end)
 
   after_each(function()

@@ -35,6 +35,12 @@ void dm_call_release(dm_exchange *x) {
   x->session = NULL;
 }
 
+/* What the caller gets is a message too, were it an error. */
+static void charge(const dm_exchange *x, dm_span response) {
+  if (x->hub->throttle.tier != DM_TIER_NONE && x->identity != NULL)
+    dm_meter_charge(x->hub, response.n);
+}
+
 /* Answer with an error; 'response' is what the device sent, if it did. */
 static void end(dm_exchange *x, dm_error_id id, dm_span text,
                 dm_span response) {
@@ -47,6 +53,7 @@ static void end(dm_exchange *x, dm_error_id id, dm_span text,
   int seconds =
       id == DM_ERROR_TIMEOUT ? x->response_seconds : x->connect_seconds;
   uint64_t place = dm_report_keep(x, dm_span_of(e->name), response);
+  charge(x, response);
   dm_call_release(x);
   dm_exchange_fail_m(x, e, text, seconds);
   dm_report_replied(h, place);
@@ -80,8 +87,11 @@ static bool arm(dm_hub *h, int64_t deadline) {
   return dm_clock_start(&h->loop->contract, &h->calls_timer, deadline);
 }
 
+/* What names its device may end with what parks it now, also the second time:
+** from here on it has an identity, or a hold that keeps the names. */
 void dm_call_park(dm_exchange *x) {
   if (!x->parked) dm_exchange_park(x);
+  x->device = x->module = (dm_span){NULL, 0};
   if (x->settle != 0) dm_settle_set(&x->hub->loop->settle, x->settle, 0);
 }
 
@@ -237,6 +247,7 @@ void dm_call_answer(dm_exchange *x, const dm_contract *contract, int32_t status,
   h->counted.calls_answered++;
   x->facts.http_status = 200;
   uint64_t place = dm_report_keep(x, DM_SPAN("Answered"), payload);
+  charge(x, payload);
   dm_call_release(x);
   const dm_span part[3] = {open_envelope(memory, status), value, DM_SPAN("}")};
   dm_exchange_answer(x, 200, none, part);

@@ -20,6 +20,12 @@
   X(calls_failed)         /* ended with an error, whoever's it is */           \
   X(calls_timed_out)      /* 404103 after a wait, or 504101 */                 \
   X(calls_over_limit)     /* 403800, or no memory for the wait */              \
+  X(shaped)               /* calls that waited for their turn at the rate */   \
+  X(throttled)            /* 429001, and CONNACK 3: over the tier's rates */   \
+  X(quota_exceeded)       /* 403002: the day's messages are used up */         \
+  X(messages_charged)     /* messages that the quota was charged with */       \
+  X(logins_refused)       /* unread: who comes has failed too often */         \
+  X(sources_refused)      /* times that an address had failed too often */     \
   X(connects)             /* CONNECTs that were accepted */                    \
   X(connect_refused)      /* CONNACK 1 to 5 */                                 \
   X(connect_bad_will)     /* a will outside of the device's topics: closed */  \

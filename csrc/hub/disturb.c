@@ -13,7 +13,8 @@
 
 enum {
   PROPERTY_MAX = 128, /* bytes of a property of one, with its NUL */
-  DELAY_MAX_S = 86400
+  DELAY_MAX_S = 86400,
+  SHAPED = DM_FAULT_STAGES /* no rule's stage: the throttle delays the call */
 };
 
 /* What happens to a call at a stage. */
@@ -105,6 +106,9 @@ static void go_on(const incident *i) {
   switch (i->stage) {
   case DM_FAULT_HTTP:
     dm_invoke_device(x, i->payload);
+    return;
+  case SHAPED:
+    dm_invoke_metered(x, i->payload);
     return;
   case DM_FAULT_REQUEST:
     dm_call_publish(x, i->payload);
@@ -230,6 +234,12 @@ static bool disturb(const incident *i) {
   if (v.fault == NULL) return false;
   act(i, v.fault);
   return true;
+}
+
+bool dm_disturb_shape(dm_exchange *x, dm_span payload, int64_t delay) {
+  const incident i = {.x = x, .stage = SHAPED, .payload = payload};
+  const dm_verdict wait = {.delay = delay};
+  return hold_call(&i, &wait);
 }
 
 bool dm_disturb_http(dm_exchange *x, dm_span payload) {

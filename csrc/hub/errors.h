@@ -27,6 +27,9 @@ typedef enum dm_error_info {
   X(TAKEN_OVER, 400027, "ConnectionForcefullyClosedOnNewConnection", EMPTY,    \
     "BadRequest")                                                              \
   X(UNAUTHORIZED, 401002, "IotHubUnauthorizedAccess", ABSENT, "Unauthorized")  \
+  X(QUOTA, 403002, "IotHubQuotaExceeded", EMPTY,                               \
+    "The hub's messages of this day are used up: no calls until the next UTC " \
+    "day.")                                                                    \
   X(IN_FLIGHT, 403800, "DeviceMaximumInflightMethodExceeded", EMPTY,           \
     "Too many method calls are under way at the device.")                      \
   X(NO_DEVICE, 404001, "DeviceNotFound", EMPTY, "NotFound")                    \
@@ -39,6 +42,8 @@ typedef enum dm_error_info {
     "The device closed its connection before it answered.")                    \
   X(MEDIA, 415000, "GenericUnsupportedMediaType", ABSENT,                      \
     "The body must be application/json in UTF-8 without a content coding.")    \
+  X(THROTTLED, 429001, "ThrottlingException", EMPTY,                           \
+    "The request has been throttled. Wait 10 seconds and try again.")          \
   X(NOT_JSON, 502001, "InvalidResponseWhileProxying", EMPTY,                   \
     "The device's response is not valid JSON.")                                \
   X(TOO_LARGE, 502001, "InvalidResponseWhileProxying", EMPTY,                  \

@@ -44,6 +44,7 @@ dm_exchange *dm_exchange_open(dm_hub *h, dm_http_server *s, uint64_t id) {
   x->next = NULL;
   x->parked = x->is_call = x->has_payload = false;
   x->settle = x->handed = 0;
+  x->retry_after = 0;
   x->echo.len = x->payload.len = x->method_length = 0;
   x->response_seconds = x->connect_seconds = 0;
   x->device = x->module = (dm_span){NULL, 0};
@@ -188,6 +189,8 @@ static bool fail(dm_exchange *x, int status, const char *name, dm_buf *body) {
   char memory[FIELD_MAX];
   dm_buf field = dm_buf_fixed(memory, sizeof memory);
   dm_buf_addf(&field, "iothub-errorcode: %s\r\n", name);
+  if (x->retry_after > 0)
+    dm_buf_addf(&field, "Retry-After: %d\r\n", x->retry_after);
   const dm_span part[3] = {dm_buf_span(body)};
   return dm_exchange_answer(x, status, dm_buf_span(&field), part);
 }

@@ -84,6 +84,7 @@ dm_hub *dm_hub_new(dm_loop *loop, const dm_hub_options *o,
   h->contract = o->contract;
   h->api_version_optional = o->api_version_optional;
   h->documented_charset = o->documented_charset;
+  h->retry_after = o->retry_after;
   h->authority.lasting = o->lasting_tokens;
   h->limits = o->limits;
   h->random = seed[0];
@@ -92,6 +93,9 @@ dm_hub *dm_hub_new(dm_loop *loop, const dm_hub_options *o,
   dm_ring_init(&h->messages, (size_t)o->limits.message_bytes);
   dm_faults_init(&h->faults);
   dm_list_init(&h->holds);
+  dm_throttle_init(&h->throttle, o->tier, o->units,
+                   dm_clock_now(&loop->contract));
+  dm_logins_init(&h->logins, o->failed_logins, dm_hub_random(h));
   dm_ids_init(&h->sessions, (uint32_t)DM_HUB_LIMIT_MAX);
   dm_ids_init(&h->handed, (uint32_t)DM_HUB_LIMIT_MAX);
   dm_calls_init(&h->calls, (size_t)o->limits.calls);
@@ -222,6 +226,7 @@ static void finish(dm_hub *h) {
   for (int i = 0; i < h->listeners; i++)
     dm_tls_free(h->listener[i].tls);
   dm_faults_free(&h->faults);
+  dm_logins_clear(&h->logins);
   dm_trace_clear(&h->trace);
   dm_ring_clear(&h->messages);
   dm_identities_clear(&h->identities);

@@ -19,6 +19,7 @@
 #include "hub/limits.h"
 #include "hub/messages.h"
 #include "hub/metrics.h"
+#include "hub/throttle.h"
 #include "hub/trace.h"
 #include "net/loop.h"
 #include "proto/http_message.h"
@@ -55,6 +56,10 @@ typedef struct dm_hub_options {
   bool lasting_tokens;       /* tokens do not expire */
   bool documented_charset;   /* refuse payload names and strings outside of the
                              ** documentation's character set */
+  dm_tier tier;              /* whose throttles and quota there are */
+  int units;                 /* of it: from 1 */
+  bool retry_after;          /* 429 says when to come again */
+  int failed_logins;         /* of a source, after which it waits; 0: no end */
   dm_hub_limits limits;
 } dm_hub_options;
 
@@ -144,6 +149,9 @@ int dm_hub_connections(const dm_hub *h);
 ** is gone. */
 bool dm_hub_answer(dm_hub *h, uint64_t request, int status, dm_span fields,
                    dm_span body);
+/* An on_http is one of what the tier meters. False: it was answered with 429,
+** or the caller is gone. */
+bool dm_hub_meter(dm_hub *h, uint64_t request, dm_meter m);
 /* With a Format E body: "ErrorCode:{name};{text}". */
 bool dm_hub_answer_error(dm_hub *h, uint64_t request, int status,
                          const char *name, dm_span text);

@@ -153,9 +153,14 @@ static dm_identity *find_identity(dm_exchange *x) {
                         DM_ERROR_NO_MODULE);
 }
 
-void dm_invoke_device(dm_exchange *x, dm_span payload) {
+void dm_invoke_metered(dm_exchange *x, dm_span payload) {
   dm_identity *i = find_identity(x);
   if (i != NULL) dm_call_start(x, i, payload);
+}
+
+void dm_invoke_device(dm_exchange *x, dm_span payload) {
+  if (x->hub->throttle.tier == DM_TIER_NONE || dm_meter_call(x, payload))
+    dm_invoke_metered(x, payload);
 }
 
 /* Would Azure take it today? */
@@ -173,6 +178,7 @@ void dm_invoke(dm_exchange *x, const dm_http_request *r, dm_span version) {
   dm_span payload;
   h->counted.calls++;
   dm_report_reached(x, DM_CALL_AUTHORISED);
+  if (h->throttle.tier != DM_TIER_NONE && !dm_meter_admit(x)) return;
   if (!is_plain_coding(dm_http_header(r, "Content-Encoding")) ||
       !is_json_type(dm_http_header(r, "Content-Type"))) {
     dm_call_fail(x, DM_ERROR_MEDIA, none);

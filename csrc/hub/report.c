@@ -75,6 +75,9 @@ void dm_hub_forget(dm_hub *h) {
   h->trace.count = 0;
   h->counted = (dm_hub_counters){0};
   h->metrics = (dm_metrics){0};
+  dm_throttle_init(&h->throttle, h->throttle.tier, h->throttle.units,
+                   dm_clock_now(&h->loop->contract));
+  dm_logins_clear(&h->logins);
 }
 
 dm_hub_gauges dm_hub_gauge(const dm_hub *h) {

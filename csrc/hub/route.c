@@ -139,6 +139,8 @@ static bool is_authorised(dm_exchange *x, const caller *f, const path *p,
   }
   *rights = grant.rights;
   if (good) return true;
+  if (f->authorization.p != NULL && grant.rights == 0)
+    dm_meter_caller_failed(x);
   h->counted.http_unauthorized++;
   dm_hub_log(h, "request refused", x->device, grant.why);
   return false;
@@ -173,6 +175,8 @@ static void route(dm_exchange *x, const dm_http_request *r, const caller *f) {
   } else if (!version_fits(x->hub, r, &version)) {
     x->hub->counted.http_bad_version++;
     refuse_e(x, DM_ERROR_BAD_VERSION);
+  } else if (dm_hub_refuses(x->hub) && !dm_meter_caller(x)) {
+    refuse_e(x, DM_ERROR_THROTTLED);
   } else if (!is_authorised(x, f, &p, &rights)) {
     refuse_e(x, DM_ERROR_UNAUTHORIZED);
   } else if (x->is_call) {

@@ -193,6 +193,7 @@ static bool recognise(dm_hub_listener *l, uint64_t connection,
   dm_hub *h = l->hub;
   const char *why = check(l, connection, c, n);
   if (why != NULL || n->identity == NULL) {
+    dm_meter_device_failed(l, connection);
     refuse(l, connection, NOT_AUTHORIZED, n->name.device, why);
     return false;
   }
@@ -232,7 +233,16 @@ static void on_connect(void *context, uint64_t connection,
   dm_hub_listener *l = context;
   newcomer n = {.identity = NULL};
   (void)tls;
+  if (dm_hub_refuses(l->hub) && !dm_meter_device(l, connection)) {
+    refuse(l, connection, UNAVAILABLE, n.name.device,
+           "too many failed log-ins");
+    return;
+  }
   if (!recognise(l, connection, c, &n)) return;
+  if (l->hub->throttle.tier != DM_TIER_NONE && !dm_meter_connect(l->hub)) {
+    refuse(l, connection, UNAVAILABLE, n.name.device, "too many connect");
+    return;
+  }
   if (l->hub->faults.count == 0 ||
       !dm_disturb_connect(l, connection, c, n.identity))
     admit(l, connection, c, &n);

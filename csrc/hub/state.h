@@ -8,6 +8,7 @@
 **   session   an MQTT connection: CONNECT, subscriptions, publishes, its end
 **   report    the record of a call
 **   disturb   what fault rules do to calls and connections
+**   meter     what throttles, quota and failed log-ins do to them
 */
 #ifndef DM_HUB_STATE_H
 #define DM_HUB_STATE_H
@@ -17,6 +18,8 @@
 #include "hub/hub.h"
 #include "hub/faults.h"
 #include "hub/identity.h"
+#include "hub/logins.h"
+#include "hub/throttle.h"
 #include "net/http_server.h"
 #include "net/mqtt_server.h"
 #include "proto/calls.h"
@@ -47,6 +50,7 @@ typedef struct dm_exchange {
   uint64_t settle;          /* the caller's token, if it is of this process */
   dm_buf echo;              /* header lines with the caller's own ids */
   uint64_t handed;          /* its name for the control plane; 0: not handed */
+  int retry_after;          /* seconds to tell with an error; 0: nothing */
 
   /* The rest is for method calls. */
   bool is_call;
@@ -93,7 +97,7 @@ struct dm_hub {
   const dm_hub_events *events; /* NULL: detached */
   void *context;
   dm_hub_contract contract;
-  bool api_version_optional, documented_charset, watching;
+  bool api_version_optional, documented_charset, retry_after, watching;
   dm_hub_limits limits;
   dm_hub_counters counted;
   dm_metrics metrics;
@@ -102,7 +106,9 @@ struct dm_hub {
   int64_t wall_then;   /* unix us: what it said */
   dm_ring messages;
   dm_faults faults;
-  dm_list holds;    /* what they delay */
+  dm_list holds; /* what they and the throttle delay */
+  dm_throttle throttle;
+  dm_logins logins;
   uint64_t random;  /* state of the generator of request and tracking ids */
   int64_t log_from; /* real time of the next line that may be logged */
 
@@ -164,8 +170,10 @@ void dm_route_refused(void *context, int status, const char *why);
 
 /* invoke.c */
 void dm_invoke(dm_exchange *x, const dm_http_request *r, dm_span version);
-/* Of a request that is well formed: call its device. */
+/* Of a request that is well formed: meter it, and call its device. */
 void dm_invoke_device(dm_exchange *x, dm_span payload);
+/* It was metered. */
+void dm_invoke_metered(dm_exchange *x, dm_span payload);
 
 /* calls.c: functions end or park the exchange, but for the next three */
 void dm_call_release(dm_exchange *x); /* out of all lists and tables */
@@ -221,10 +229,30 @@ bool dm_disturb_request(dm_exchange *x, dm_span payload);
 bool dm_disturb_response(dm_exchange *x, const dm_contract *contract,
                          int32_t status, dm_span payload);
 void dm_disturb_message(dm_session *s, dm_span properties);
+/* Not a rule but the throttle delays it; then dm_invoke_metered. False: there
+** is no room for it. */
+bool dm_disturb_shape(dm_exchange *x, dm_span payload, int64_t delay);
 void dm_disturb_cancel(dm_exchange *x); /* it is delayed no longer */
 void dm_disturb_cancel_all(dm_hub *h);
 /* Whom a delayed call is for. */
 void dm_disturb_names(const dm_exchange *x, dm_hub_call *call);
+
+/* meter.c: the first four are to be asked when the hub has a tier */
+/* Before the body is read. False: the call has failed. */
+bool dm_meter_admit(dm_exchange *x);
+/* True: it goes on now. False: it goes on later, or has failed. */
+bool dm_meter_call(dm_exchange *x, dm_span payload);
+void dm_meter_charge(dm_hub *h, size_t bytes); /* a payload to the quota */
+bool dm_meter_connect(dm_hub *h);              /* false: too many connect */
+/* Is there anyone who failed too often? */
+static inline bool dm_hub_refuses(const dm_hub *h) {
+  return h->logins.until != 0;
+}
+/* False: who comes did, and is to be refused unread. */
+bool dm_meter_caller(dm_exchange *x);
+bool dm_meter_device(dm_hub_listener *l, uint64_t connection);
+void dm_meter_caller_failed(dm_exchange *x);
+void dm_meter_device_failed(dm_hub_listener *l, uint64_t connection);
 
 #pragma GCC visibility pop
 

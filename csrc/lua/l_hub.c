@@ -191,6 +191,20 @@ static int l_hub_answer(lua_State *L) {
   return 1;
 }
 
+/* hub:meter(request, what) -> boolean; false: it was answered, or is gone */
+static int l_hub_meter(lua_State *L) {
+  static const char *const meters[] = {
+#define X(id, name) name,
+      DM_METER_MAP(X)
+#undef X
+          NULL};
+  dm_hub *h = l_hub_check(L);
+  uint64_t request = (uint64_t)luaL_checkinteger(L, 2);
+  dm_meter m = (dm_meter)luaL_checkoption(L, 3, NULL, meters);
+  lua_pushboolean(L, dm_hub_meter(h, request, m));
+  return 1;
+}
+
 /* hub:answer_error(request, "E", status, name, text) -> boolean */
 static int l_hub_answer_error(lua_State *L) {
   static const char *const formats[] = {"E", NULL};
@@ -287,6 +301,7 @@ static const luaL_Reg METHODS[] = {
     {"connections", l_hub_connections},
     {"answer", l_hub_answer},
     {"answer_error", l_hub_answer_error},
+    {"meter", l_hub_meter},
     {"twin_result", l_hub_twin_result},
     {"twin_desired", l_hub_twin_desired},
     {"watch_calls", l_hub_watch_calls},

@@ -3,6 +3,8 @@
 
 #include "lua/l_hub.h"
 
+enum { COUNT_MAX = 1000000 };
+
 static void read_hosts(lua_State *L, int table, dm_hub_options *o,
                        dm_span *hosts) {
   if (lua_getfield(L, table, "hostnames") != LUA_TTABLE)
@@ -28,6 +30,30 @@ static dm_hub_contract read_contract(lua_State *L, int table) {
   if (strcmp(name, "2019") == 0) return DM_CONTRACT_2019;
   luaL_error(L, "field 'contract' must be '2017' or '2019'");
   return DM_CONTRACT_BY_VERSION;
+}
+
+static dm_tier read_tier(lua_State *L, int table) {
+  static const char *const names[] = {"",
+#define X(id, name, ...) name,
+                                      DM_TIER_MAP(X)
+#undef X
+  };
+  const char *name = dm_bind_text_field(L, table, "tier");
+  if (name == NULL) return DM_TIER_NONE;
+  for (int i = DM_TIER_NONE + 1; i < DM_TIERS; i++) {
+    if (strcmp(name, names[i]) == 0) return (dm_tier)i;
+  }
+  luaL_error(L, "field 'tier' must name a tier");
+  return DM_TIER_NONE;
+}
+
+/* Absent: 0. */
+static int read_count(lua_State *L, int table, const char *name) {
+  lua_getfield(L, table, name);
+  lua_Integer n = luaL_optinteger(L, -1, 0);
+  if (n < 0 || n > COUNT_MAX) luaL_error(L, "field '%s' is out of range", name);
+  lua_pop(L, 1);
+  return (int)n;
 }
 
 /* A field of the table at the top times 'scale'; absent: left as it is. */
@@ -68,5 +94,9 @@ void l_hub_read_options(lua_State *L, int table, dm_hub_options *o,
       dm_bind_boolean_field(L, table, "api_version_optional");
   o->lasting_tokens = dm_bind_boolean_field(L, table, "lasting_tokens");
   o->documented_charset = dm_bind_boolean_field(L, table, "documented_charset");
+  o->retry_after = dm_bind_boolean_field(L, table, "retry_after");
+  o->tier = read_tier(L, table);
+  o->units = read_count(L, table, "units");
+  o->failed_logins = read_count(L, table, "failed_logins");
   read_limits(L, table, &o->limits);
 }

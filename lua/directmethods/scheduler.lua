@@ -130,7 +130,9 @@ end
 ---@param timeout? number seconds
 function M.wait(id, cancel, timeout)
   local task = M.current("wait")
-  local waiter = { id = id, task = task, cancel = cancel }
+  local waiter = {
+    id = id, task = task, cancel = cancel, done = false, results = false,
+  }
   if timeout then
     waiter.timer = limit_timer(timeout, cancel)
     state.waiting[waiter.timer] = waiter

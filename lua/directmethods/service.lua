@@ -108,6 +108,7 @@ function M.service(opts)
   local service = setmetatable({
     host = made.host,
     api_version = opts.api_version or VERSION,
+    _contract = calls.contract_of(opts.api_version or VERSION),
     _rest_version = opts.api_version or REST_VERSION,
     _max_connections = opts.max_connections,
     _retry = retry.policy(opts.retry),
@@ -160,6 +161,9 @@ local function read_call(self, device_id, method, payload, opts)
   else
     calls.check_text(WHAT, "device_id", device_id, options.rules.identity, 1)
     calls.check_text(WHAT, "method", method, options.rules.method_name, 1)
+    if opts == nil then
+      return { device_id = device_id, method = method, payload = payload }
+    end
     call = options.check(opts, INVOKE, WHAT, 1)
     call.device_id, call.method, call.payload = device_id, method, payload
   end

@@ -4,34 +4,27 @@
 --
 -- Prints milliseconds: of the first connect of this process, then of each further.
 
+local bench = require "spec.bench.process"
 local dm = require "directmethods"
 
 local TIMES = 11
 
-local function read_facts(path)
-  local file <close> = assert(io.open(path))
-  local lines = {}
-  for line in file:lines() do lines[#lines + 1] = line end
-  return lines
-end
-
-local facts = read_facts(arg[1])
-local port, bench, idle = math.tointeger(tonumber(facts[1])), facts[5], facts[6]
-local tls = facts[7] ~= "" and { ca = facts[7] } or false
+local facts = bench.read_facts(arg[1])
+local tls = facts.ca and { ca = facts.ca } or false
 
 local function connect(connection_string)
   local device = assert(dm.device {
-    connection_string = connection_string, port = port, tls = tls,
+    connection_string = connection_string, port = facts.mqtt_port, tls = tls,
   })
   local start = dm.now()
   assert(device:connect(10))
   return device, (dm.now() - start) * 1000
 end
 
-local other <close>, first = connect(idle)
+local other <close>, first = connect(facts.idle)
 print(("%.0f"):format(first))
 for _ = 1, TIMES do
-  local device, ms = connect(bench)
+  local device, ms = connect(facts.bench)
   print(("%.0f"):format(ms))
   device:close()
   assert(device:closed(10))

@@ -1,11 +1,12 @@
 --- A plain hub of `make bench`, in a process of its own until SIGTERM.
 --
---     hub.lua FILE [tls]
+--     hub.lua FILE plain|tls|sdk     sdk: TLS on the ports that Azure's SDKs insist on
 --
 -- FILE gets a line each: the ports of MQTT and HTTP, tokens of the device "bench" and
 -- of the policy "service", the connection strings of "bench" and "idle", the CA's
--- path. Then the process id is printed.
+-- path, the connection string of the policy "service". Then the process id is printed.
 
+local bench = require "spec.bench.process"
 local core = require "directmethods.core"
 local dm = require "directmethods"
 
@@ -32,18 +33,19 @@ local function write_facts(hub, path)
     hub:connection_string("bench"),
     hub:connection_string("idle"),
     hub:ca_file() or "",
+    hub:connection_string("service"),
   }, "\n"), "\n"))
 end
 
-local function process_id()
-  local file <close> = assert(io.open("/proc/self/stat"))
-  return file:read("n")
-end
+local OPTIONS = {
+  plain = { tls = false },
+  tls = { tls = true },
+  sdk = { tls = true, mqtt_port = 8883, https_port = 443 },
+}
 
-local hub <close> = assert(dm.hub { tls = arg[2] == "tls" })
+local hub <close> = assert(dm.hub(OPTIONS[arg[2]]))
 assert(hub:add_device("bench"))
 assert(hub:add_device("idle"))
 write_facts(hub, arg[1])
-print(process_id())
-io.stdout:flush()
+bench.print_id()
 dm.run()

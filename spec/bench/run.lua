@@ -1,13 +1,15 @@
 --- `make bench`: the hub against Mosquitto, and device:connect. See README.md.
 --
 -- Run with the interpreter and paths of the tree; LUA names the interpreter, BENCH
--- the folder of the compiled load. Servers run on the first core, load on the second.
+-- the folder of the compiled programs. Servers run on the first core, load on the
+-- second.
+
+local process = require "spec.bench.process"
 
 local RUNS = 5
 local SECONDS = 1.5 -- of each run
 local CALLERS = { 1, 64 }
-local LUA = os.getenv("LUA") or "lua5.4"
-local LOAD = (os.getenv("BENCH") or "build/release/bench") .. "/load"
+local LOAD = process.PROGRAMS .. "/load"
 local KINDS = { "hub", "broker" }
 
 -- A line for each measure: name, format, and what is better.
@@ -20,53 +22,17 @@ local MEASURES = {
   { "peak", "%9.0f", "KB, peak memory of the server" },
 }
 
--- Processes ------------------------------------------------------------------
-
-local function quote(text)
-  return "'" .. tostring(text):gsub("'", "'\\''") .. "'"
-end
-
-local function command(core, ...)
-  local words = { "taskset", "-c", core }
-  for _, word in ipairs { ... } do words[#words + 1] = quote(word) end
-  return table.concat(words, " ")
-end
-
-local function output_of(...)
-  local pipe <close> = assert(io.popen(command(1, ...)))
-  local text = pipe:read("a")
-  assert(pipe:close(), "failed: " .. table.concat({ ... }, " "))
-  return text
-end
-
--- A server that prints its process id when it runs; closing it ends it.
-local Server = {}
-Server.__index = Server
-
-function Server:__close()
-  os.execute("kill " .. self.pid)
-  self.pipe:close()
-  os.remove(self.facts)
-  if self.config then os.remove(self.config) end
-end
-
-local function start_server(self, line)
-  self.pipe = assert(io.popen(line))
-  self.pid = assert(math.tointeger(self.pipe:read("n")), "no server: " .. line)
-  return setmetatable(self, Server)
-end
-
 local function write_file(path, text)
   local file <close> = assert(io.open(path, "w"))
   assert(file:write(text))
 end
 
+-- Servers --------------------------------------------------------------------
+
 local START = {}
 
-function START.hub(tls)
-  local facts = os.tmpname()
-  local line = command(0, LUA, "spec/bench/hub.lua", facts, tls and "tls" or "plain")
-  return start_server({ facts = facts }, "exec " .. line)
+function START.hub()
+  return process.start_hub "plain"
 end
 
 local BROKER = [[
@@ -79,36 +45,32 @@ set_tcp_nodelay true
 
 function START.broker()
   local facts, config = os.tmpname(), os.tmpname()
-  local port = output_of(LOAD, "port")
+  local port = process.output_of(0, LOAD, "port")
   write_file(facts, port)
   write_file(config, BROKER:format(port))
-  local line = command(0, "mosquitto", "-c", config)
+  local line = process.command(0, "mosquitto", "-c", config)
   -- Debian has it where only root looks
   line = "echo $$; PATH=$PATH:/usr/sbin exec " .. line
-  return start_server({ facts = facts, config = config }, line)
+  local broker = process.start(line, { facts, config })
+  broker.facts = facts
+  return broker
 end
 
 -- Measuring ------------------------------------------------------------------
 
 local function measure(kind, server, callers)
-  local text = output_of(LOAD, kind, server.pid, callers, SECONDS, server.facts)
-  local m = {}
-  for name, value in text:gmatch("(%w+)=(%S+)") do m[name] = tonumber(value) end
+  local m = process.values(
+    process.output_of(1, LOAD, kind, server.pid, callers, SECONDS, server.facts))
   m.per_core = m.calls / m.cpu
   m.cpu_us = m.cpu * 1e6 / m.calls
   return m
-end
-
-local function median(list)
-  table.sort(list)
-  return list[(#list + 1) // 2]
 end
 
 -- Medians of the measure called `name`.
 local function median_of(runs, name)
   local values = {}
   for i, m in ipairs(runs) do values[i] = m[name] end
-  return median(values)
+  return process.median(values)
 end
 
 -- runs[callers][kind] = measures of each run, the servers taking turns
@@ -130,7 +92,7 @@ end
 local function ratio_of(pair, name)
   local ratios = {}
   for i, m in ipairs(pair.hub) do ratios[i] = m[name] / pair.broker[i][name] end
-  return median(ratios)
+  return process.median(ratios)
 end
 
 local function print_calls(callers, pair)
@@ -149,14 +111,15 @@ end
 local function print_connects(tls)
   local first, others = {}, {}
   for _ = 1, RUNS do
-    local server <close> = START.hub(tls)
-    local text = output_of(LUA, "spec/bench/connect.lua", server.facts)
+    local server <close> = process.start_hub(tls and "tls" or "plain")
+    local text = process.output_of(1, process.LUA, "spec/bench/connect.lua",
+      server.facts)
     local line = text:gmatch("%S+")
     first[#first + 1] = tonumber(line())
     for ms in line do others[#others + 1] = tonumber(ms) end
   end
   print(("%-5s  %6.0f ms   %6.0f ms the first of a process"):format(
-    tls and "TLS" or "plain", median(others), median(first)))
+    tls and "TLS" or "plain", process.median(others), process.median(first)))
 end
 
 local runs = measure_all()

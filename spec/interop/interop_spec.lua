@@ -64,6 +64,35 @@ describe("Azure SDKs for Node", function()
       end)
   end)
 
+  describe("a device, when the hub does wrong,", function()
+    local EXPECTED = {
+      ["request:delay"] = { 1, 1, -1 },
+      ["request:duplicate"] = { 2, 1, -2 },
+      ["request:reject"] = { 503001, 1, -3 },
+      ["request:disconnect"] = { 404104, 1, -4 },
+      ["response:delay"] = { 5, 1, -5 },
+      ["response:duplicate"] = { 6, 1, -6 },
+      ["response:reject"] = { 503001, 1, -7 },
+      ["response:disconnect"] = { 404104, 1, -8 },
+      ["request:drop"] = { 504101, 1, -9 },
+      ["response:drop"] = { 504101, 1, -10 },
+      KillTcp = { true, 1, "KillTcp" },
+      ShutDownMqtt = { true, 1, "ShutDownMqtt" },
+    }
+
+    for what, expected in pairs(EXPECTED) do
+      it("goes on after " .. what, function()
+        assert.same(expected, seen.faults[what])
+      end)
+    end
+
+    it("has asked for two of them itself", function()
+      assert.equal(2, seen.faults.asked)
+      assert.equal(0, seen.faults.first)
+      assert.same({ status = 0, stdout = "", stderr = "" }, seen.faults.program)
+    end)
+  end)
+
   describe("a device by each transport and credential", function()
     for _, transport in ipairs { "Mqtt", "MqttWs" } do
       for id, what in pairs {

@@ -151,9 +151,10 @@ end
 
 --- Send a method call without waiting for its reply: a wire to http.read from.
 -- Fields: device, module, version, body (JSON text), token (false: none),
--- headers, wire (of an earlier call, to use again).
+-- headers, wire (of an earlier call, to use again), source (address).
 function M.send_call(hub, o)
-  local wire = o.wire or require("spec.support.wire").connect(hub:ports().https)
+  local wire = o.wire or require("spec.support.wire").connect(
+    hub:ports().https, o.source)
   local headers = { "Content-Type: application/json; charset=utf-8" }
   if o.token ~= false then
     headers[#headers + 1] = "Authorization: " .. (o.token or M.service_token(hub))

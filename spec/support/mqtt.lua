@@ -104,10 +104,10 @@ function M.read(w, patience)
   return p
 end
 
---- A connection to a hub's plain MQTT port that has sent CONNECT; the CONNACK's
--- code (nil: closed without one), session present, and the wire.
+--- A connection to a hub's plain MQTT port, from o.source, that has sent CONNECT;
+-- the CONNACK's code (nil: closed without one), session present, and the wire.
 function M.open(port, o)
-  local w = wire.connect(port)
+  local w = wire.connect(port, o.source)
   w:send(M.connect(o))
   local ack = M.read(w)
   if not ack then return nil, nil, w end

@@ -39,10 +39,12 @@ local function adopt(socket)
   return self
 end
 
---- Connect to a port of 127.0.0.1.
-function M.connect(port)
+--- Connect to a port of 127.0.0.1, from an address of this machine (default:
+-- 127.0.0.1).
+function M.connect(port, source)
   local connected, failure
   local socket = uv.new_tcp()
+  if source then assert(socket:bind(source, 0)) end
   socket:connect("127.0.0.1", port, function(err)
     connected, failure = true, err
   end)

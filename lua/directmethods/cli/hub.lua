@@ -22,6 +22,12 @@ local function to_port(text)
   return nil, "a port must be a number from 0 to 65535 (0: any free one)"
 end
 
+local function to_units(text)
+  local units = math.tointeger(tonumber(text))
+  if units then return units end
+  return nil, "--units must be a whole number"
+end
+
 local function new_parser()
   local ok, argparse = pcall(require, "argparse")
   if not ok then
@@ -41,6 +47,9 @@ local function new_parser()
     :count("*"):argname("NAME")
   parser:option("--device", "Register a device, or a module as DEVICE/MODULE; "
     .. "may be repeated."):count("*"):argname("ID")
+  parser:option("--tier", "Throttles and daily quota of F1, S1, S2 or S3; default: "
+    .. "none.")
+  parser:option("--units", "Units of --tier; default: 1."):convert(to_units)
   parser:flag("--plain", "Plain TCP instead of TLS.")
   parser:flag("--insecure", "Allow --plain beyond loopback.")
   parser:option("--cert", "Certificate of the server, PEM; default: one of its own.")
@@ -130,6 +139,8 @@ local function start(args, tls)
     https_port = args.https_port,
     hostname = args.hostname,
     aliases = args.alias,
+    tier = args.tier,
+    units = args.units,
     tls = tls,
     x509_ca = args.x509_ca,
     dev_keys = args.dev_keys or false,

@@ -32,6 +32,12 @@ local M = {}
 ---  documentation's character set; default false
 ---@field store string? the file that keeps identities, twins, policies and the own
 ---  certificates; default ":memory:": none. Made if it is not there
+---@field tier "F1"|"S1"|"S2"|"S3"|nil whose throttles and daily quota there are;
+---  default: none
+---@field units integer? of the tier, 1 to 200 (F1: 1); default 1
+---@field retry_after boolean? 429 comes with a Retry-After; default false
+---@field failed_logins integer? of an address within a minute, after which it is
+---  refused unread for a minute; 0: no end. Default 0 on loopback, else 20
 ---@field limits directmethods.HubLimits?
 
 --- Numbers, bytes and seconds of real time.
@@ -68,6 +74,7 @@ local ALIASES_MAX = 15
 local HOST_MAX = 253 -- characters of a host name
 local COUNT_MAX = 2147483647
 local SECONDS_MAX = 2147483
+local FAILED_LOGINS = 20 -- of an address within a minute, beyond loopback
 
 local function host_rule(value)
   if #value <= HOST_MAX and value:find("^[%w%-_.]+$") then return nil end
@@ -134,6 +141,10 @@ local SPEC = {
   admin_port = { "integer", min = 0, max = 65535 },
   documented_charset = { "boolean", default = false },
   store = { "string", default = ":memory:", check = store_rule },
+  tier = { "string", choices = { "F1", "S1", "S2", "S3" } },
+  units = { "integer", min = 1, max = 200 },
+  retry_after = { "boolean", default = false },
+  failed_logins = { "integer", min = 0, max = 1000000 },
   limits = limits([[
     connections identities calls calls_per_device waiting_bytes filters filter_size
     packet_filters connect_size packet_size websocket_size mqtt_output http_output
@@ -191,6 +202,14 @@ local function read_x509_ca(config)
   config.x509_ca = read_pem(config.x509_ca, "x509_ca")
 end
 
+local function read_tier(config)
+  if config.units and not config.tier then fail("units", "needs a tier") end
+  config.units = config.units or 1
+  if config.tier == "F1" and config.units > 1 then
+    fail("units", "must be 1 for the tier F1")
+  end
+end
+
 local function unique(names)
   local list, seen = {}, {}
   for _, name in ipairs(names) do
@@ -214,6 +233,10 @@ function M.read(opts)
   end
   read_tls(config)
   read_x509_ca(config)
+  read_tier(config)
+  if not config.failed_logins then
+    config.failed_logins = is_loopback(config.host) and 0 or FAILED_LOGINS
+  end
   config.lasting_tokens = not config.tokens
   config.hostnames = unique { config.hostname, table.unpack(config.aliases) }
   return config

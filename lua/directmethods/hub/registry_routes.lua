@@ -76,10 +76,12 @@ local function statistics(hub)
 end
 
 local READ, WRITE = "RegistryRead", "RegistryWrite"
+local METER = "registry"
 
 local function identity_route(path)
   return {
     path = path,
+    meter = METER,
     GET = { READ, get_identity },
     PUT = { WRITE, put_identity },
     DELETE = { WRITE, delete_identity },
@@ -90,11 +92,16 @@ end
 return {
   {
     path = "/devices",
+    meter = METER,
     GET = { READ, list_devices },
     POST = { WRITE, change_devices },
   },
   identity_route "/devices/{device_id}",
-  { path = "/devices/{device_id}/modules", GET = { READ, list_modules } },
+  {
+    path = "/devices/{device_id}/modules",
+    meter = METER,
+    GET = { READ, list_modules },
+  },
   identity_route "/devices/{device_id}/modules/{module_id}",
-  { path = "/statistics/devices", GET = { READ, statistics } },
+  { path = "/statistics/devices", meter = METER, GET = { READ, statistics } },
 }

@@ -18,6 +18,7 @@ local M = {}
 -- body, or nil and a problem.
 ---@class directmethods.HubRoute
 ---@field path string
+---@field meter "registry"|"queries"|"jobs"|nil which of the tier's rates it counts in
 ---@field [string] { [1]: string, [2]: fun(hub, request: directmethods.HubRequest) }
 
 local MODULES = { "registry_routes", "twin_routes" }
@@ -134,6 +135,7 @@ function M.handle(hub, ask)
     return hub.plane:answer_error(ask.id, "E", 401, "IotHubUnauthorizedAccess",
       "Unauthorized")
   end
+  if verbs.meter and not hub.plane:meter(ask.id, verbs.meter) then return end
   request.method, request.fields, request.body = ask.method, ask.fields, ask.body
   request.query = M.read_query(ask.query)
   respond(hub, ask.id, run(hub, request))

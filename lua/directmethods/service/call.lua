@@ -21,7 +21,9 @@ local CONTRACT_2019 = {
   payload_max = 131072, response_min = 5, response_max = 300, connect_max = 300,
 }
 
-local function contract_of(api_version)
+--- What the hub allows with an api-version.
+---@return table
+function M.contract_of(api_version)
   return api_version:sub(1, 10) < "2019-01-01" and CONTRACT_2017 or CONTRACT_2019
 end
 
@@ -44,8 +46,8 @@ function M.check_text(what, name, value, rule, level)
   if wrong then options.fail(what, name, wrong, level + 1) end
 end
 
-local function check_seconds(service, what, opts, name, range, level)
-  local value, min, max = opts[name], range[1], range[2]
+local function check_seconds(service, what, opts, name, min, max, level)
+  local value = opts[name]
   if not value or value >= min and value <= max then return end
   options.fail(what, ("option '%s'"):format(name),
     ("must be from %d to %d s with api-version %s, not %d"):format(
@@ -54,10 +56,10 @@ end
 
 --- Check the times of a call against the service's contract.
 function M.check_times(service, what, opts, level)
-  local c = contract_of(service.api_version)
-  check_seconds(service, what, opts, "response_timeout",
-    { c.response_min, c.response_max }, level + 1)
-  check_seconds(service, what, opts, "connect_timeout", { 0, c.connect_max }, level + 1)
+  local c = service._contract
+  check_seconds(service, what, opts, "response_timeout", c.response_min, c.response_max,
+    level + 1)
+  check_seconds(service, what, opts, "connect_timeout", 0, c.connect_max, level + 1)
 end
 
 -- The payload as JSON text; nil: there is none; false, err: it is too large.
@@ -65,7 +67,7 @@ local function encode(service, what, payload, level)
   if payload == nil then return nil end
   local text, wrong = json.try_encode(payload, "payload")
   if not text then error(("%s: %s"):format(what, wrong), level + 4) end
-  local contract = contract_of(service.api_version)
+  local contract = service._contract
   if #text <= contract.payload_max then return text end
   local advice = contract == CONTRACT_2017 and #text <= CONTRACT_2019.payload_max
     and ("; from api-version 2019-01-01 on %d are allowed"):format(
@@ -77,6 +79,10 @@ local function encode(service, what, payload, level)
   }
 end
 
+local function member(name, text)
+  return text and (',"' .. name .. '":' .. text) or ""
+end
+
 --- The body of a call; nil, err: the payload is too large. Raises when it has no
 -- JSON form.
 ---@return string? body
@@ -84,18 +90,10 @@ end
 function M.body(service, what, method, payload, opts, level)
   local text, too_large = encode(service, what, payload, level)
   if text == false then return nil, too_large end
-  local parts = { ('{"methodName":"%s"'):format(method) }
-  local function add(name, value)
-    if value then parts[#parts + 1] = (',"%s":%s'):format(name, value) end
-  end
-  add("responseTimeoutInSeconds", opts.response_timeout)
-  add("connectTimeoutInSeconds", opts.connect_timeout)
-  if text then
-    parts[#parts + 1] = ',"payload":'
-    parts[#parts + 1] = text
-  end
-  parts[#parts + 1] = "}"
-  return table.concat(parts)
+  return '{"methodName":"' .. method .. '"'
+    .. member("responseTimeoutInSeconds", opts.response_timeout)
+    .. member("connectTimeoutInSeconds", opts.connect_timeout)
+    .. member("payload", text) .. "}"
 end
 
 -- Sending ------------------------------------------------------------------
@@ -104,6 +102,7 @@ end
 ---@param text string
 ---@return string
 function M.escape(text)
+  if text:find("^[%w_-]+$") then return text end
   local escaped = text:gsub("[^%w%-._~]", function(c)
     return ("%%%02X"):format(c:byte())
   end)
@@ -115,6 +114,16 @@ end
 function M.path(folder, device_id, module_id)
   local module = module_id and "/modules/" .. M.escape(module_id) or ""
   return ("/%s/%s%s"):format(folder, M.escape(device_id), module)
+end
+
+local function attempt(stop, service, request)
+  request.stop = stop
+  local answer, err = service._connection:send(request)
+  if not answer then return nil, err end
+  if answer.status ~= 200 then
+    return nil, errors.from_http(answer.status, answer.fields, answer.body)
+  end
+  return reply.new(answer, core.now() - request.started)
 end
 
 --- Call, again if the options say so, and wait for the answer.
@@ -130,22 +139,14 @@ function M.run(service, target, body, opts)
   local request = {
     method = "POST",
     target = ("%s/methods?api-version=%s"):format(path, service.api_version),
-    fields = { id and "x-ms-client-request-id: " .. id },
+    fields = id and { "x-ms-client-request-id: " .. id },
     body = body,
     timeout = (opts.response_timeout or RESPONSE_DEFAULT_S)
       + (opts.connect_timeout or 0) + MARGIN_S,
     answer_max = ANSWER_MAX,
+    started = core.now(),
   }
-  local started = core.now()
-  return retry.run(retry.policy(opts.retry, service._retry), function(stop)
-    request.stop = stop
-    local answer, err = service._connection:send(request)
-    if not answer then return nil, err end
-    if answer.status ~= 200 then
-      return nil, errors.from_http(answer.status, answer.fields, answer.body)
-    end
-    return reply.new(answer, core.now() - started)
-  end)
+  return retry.run(retry.policy(opts.retry, service._retry), attempt, service, request)
 end
 
 return M

@@ -9,7 +9,6 @@ local task = require "directmethods.task"
 
 local M = {}
 
-local USER_AGENT = "directmethods/" .. core.version
 local FILE_MAX = 4 * 1024 * 1024 -- bytes of a CA file that are looked at
 
 local function read_file(path, level)
@@ -160,14 +159,26 @@ local function time_of(request)
   return math.min(request.timeout, math.max(0.001, request.stop - core.now()))
 end
 
+-- What every request has; made once for a token.
+local function common_fields(self, token)
+  if self.token ~= token then
+    self.token = token
+    self.fields = {
+      "Authorization: " .. token,
+      "User-Agent: directmethods/" .. core.version,
+      "Accept: application/json",
+      "Content-Type: application/json; charset=utf-8",
+    }
+  end
+  return self.fields
+end
+
 local function start(self, request, token)
-  local fields = {
-    "Authorization: " .. token,
-    "User-Agent: " .. USER_AGENT,
-    "Accept: application/json",
-    "Content-Type: application/json; charset=utf-8",
-  }
-  for _, field in ipairs(request.fields or {}) do fields[#fields + 1] = field end
+  local fields = common_fields(self, token)
+  if request.fields then
+    fields = table.move(fields, 1, #fields, 1, {})
+    table.move(request.fields, 1, #request.fields, #fields + 1, fields)
+  end
   return self.client:send(request.method, self.host, self.port, self.connect_host,
     request.target, fields, request.body, time_of(request), request.answer_max, true)
 end
@@ -178,7 +189,7 @@ end
 ---@return table? answer status, fields (header block), body
 ---@return directmethods.Error? err
 function Connection:send(request)
-  local slot <close> = setmetatable({ connection = self }, Slot)
+  local slot <close> = setmetatable({ connection = self, granted = false }, Slot)
   take(slot, request.stop and math.max(0, request.stop - core.now()))
   if not self.client then return nil, closed() end
   if not slot.granted then return nil, too_late() end

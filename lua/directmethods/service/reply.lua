@@ -2,6 +2,7 @@
 
 local core = require "directmethods.core"
 local errors = require "directmethods.errors"
+local http = require "directmethods.http_core"
 local json = require "directmethods.json"
 
 local M = {}
@@ -60,7 +61,7 @@ function M.new(answer, elapsed)
     status = status,
     ok = status < 400,
     body = payload,
-    request_id = errors.field(answer.fields, "x-ms-request-id"),
+    request_id = http.field(answer.fields, "x-ms-request-id"),
     elapsed = elapsed,
   }, Reply)
 end

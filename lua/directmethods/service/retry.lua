@@ -63,16 +63,17 @@ local function sleep(seconds)
   task.wait(id, function() core.cancel_timer(id) end)
 end
 
---- Call attempt(stop) until it gives a value, or an error that does not go away.
+--- Call attempt(stop, ...) until it gives a value, or an error that does not go away.
 ---@param policy table? nil: once
----@param attempt fun(stop: number?): any, directmethods.Error? stop: when it must end
+---@param attempt fun(stop: number?, ...): any, directmethods.Error? stop: when it must
+---  end
 ---@return any value
 ---@return directmethods.Error? err the last one
-function M.run(policy, attempt)
-  if not policy then return attempt() end
+function M.run(policy, attempt, ...)
+  if not policy then return attempt(nil, ...) end
   local stop = policy.deadline and core.now() + policy.deadline
   for n = 1, math.huge do
-    local value, err = attempt(stop)
+    local value, err = attempt(stop, ...)
     if value ~= nil then return value end
     local pause = pause_before(policy, n, err)
     if not pause or stop and core.now() + pause >= stop then return nil, err end

@@ -1,0 +1,102 @@
+/* throttle.h -- what a tier of IoT Hub allows: rates, as buckets of tokens, and
+** messages a day. Pure: times are the caller's, in milliseconds.
+**
+** A bucket fills at its rate up to its burst. Of one with a backlog, tokens may
+** be taken before they are there, by who then waits for them; what is over the
+** backlog is refused.
+*/
+#ifndef DM_HUB_THROTTLE_H
+#define DM_HUB_THROTTLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#pragma GCC visibility push(hidden)
+
+/* id and the name that Lua shows; each for one unit: method calls in 4 KiB a
+** second, registry and job operations a minute, connections a second and how
+** many these are at least, queries a minute, messages a day and their bytes.
+** Microsoft's page on quotas and throttling has these numbers. */
+#define DM_TIER_MAP(X)                                                         \
+  X(F1, "F1", 40, 100, 12, 100, 20, 8000, 512)                                 \
+  X(S1, "S1", 40, 100, 12, 100, 20, 400000, 4096)                              \
+  X(S2, "S2", 120, 100, 120, 0, 20, 6000000, 4096)                             \
+  X(S3, "S3", 6144, 5000, 6000, 0, 1000, 300000000, 4096)
+
+typedef enum dm_tier {
+  DM_TIER_NONE, /* nothing is metered */
+#define X(id, ...) DM_TIER_##id,
+  DM_TIER_MAP(X)
+#undef X
+      DM_TIERS
+} dm_tier;
+
+/* What is metered, and the name that Lua has for it. */
+#define DM_METER_MAP(X)                                                        \
+  X(METHODS, "methods")         /* tokens of 4 KiB of request payload */       \
+  X(CONNECTIONS, "connections") /* CONNECTs that would be accepted */          \
+  X(REGISTRY, "registry")       /* operations of the identity registry */      \
+  X(QUERIES, "queries")                                                        \
+  X(JOBS, "jobs") /* made, read, listed, cancelled */
+
+typedef enum dm_meter {
+#define X(id, name) DM_METER_##id,
+  DM_METER_MAP(X)
+#undef X
+      DM_METERS
+} dm_meter;
+
+enum {
+  DM_METER_PAYLOAD = 4096, /* bytes that a token of DM_METER_METHODS stands for
+                            */
+  DM_METER_BURST_S = 1,    /* seconds of the rate that a bucket holds: calls and
+                           ** connections; the others hold a minute's */
+  DM_METER_BACKLOG_S = 2   /* seconds that a call waits at most */
+};
+
+typedef struct dm_bucket {
+  double rate;    /* tokens a second */
+  double burst;   /* the most that it holds */
+  double backlog; /* the most that may be taken in advance */
+  double tokens;  /* at 'at'; below 0: taken in advance */
+  int64_t at;
+} dm_bucket;
+
+typedef struct dm_throttle {
+  dm_tier tier;
+  int units;
+  dm_bucket bucket[DM_METERS];
+  int64_t quota; /* messages a day */
+  size_t chunk;  /* bytes of a message */
+  int64_t used;  /* messages of this day */
+  int64_t day;   /* since 1970-01-01 UTC */
+} dm_throttle;
+
+/* Full buckets, and nothing used of the quota. */
+void dm_throttle_init(dm_throttle *t, dm_tier tier, int units, int64_t now);
+
+/* Take so many tokens. 0: go on; more: so long they are still to come; -1: the
+** backlog is full, nothing was taken. */
+int64_t dm_throttle_take(dm_throttle *t, dm_meter m, double tokens,
+                         int64_t now);
+
+/* How long until so many would be given; 0: they would be now. */
+int64_t dm_throttle_wait(const dm_throttle *t, dm_meter m, double tokens,
+                         int64_t now);
+
+/* The tokens for a call with so many bytes of payload. */
+static inline double dm_throttle_tokens(size_t payload) {
+  size_t n = (payload + DM_METER_PAYLOAD - 1) / DM_METER_PAYLOAD;
+  return n > 0 ? (double)n : 1;
+}
+
+/* Is something left of the quota of the day? 'wall': unix time. */
+bool dm_throttle_quota(dm_throttle *t, int64_t wall);
+
+/* Charge a payload, which is at least one message. How many it is. */
+int64_t dm_throttle_charge(dm_throttle *t, size_t bytes, int64_t wall);
+
+#pragma GCC visibility pop
+
+#endif
