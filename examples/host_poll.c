@@ -1,4 +1,5 @@
-/* host_poll.c -- directmethods inside a C program with a poll(2) loop of its own.
+/* host_poll.c -- directmethods inside a C program with a poll(2) loop of its
+** own.
 **
 **   cc host_poll.c $(pkg-config --cflags --libs lua5.4) -o host_poll
 **   ./host_poll SCRIPT.lua

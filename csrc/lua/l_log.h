@@ -1,6 +1,6 @@
-/* l_log.h -- the log of the loop, on its way to Lua. Loop thread only.
-** Lines are kept until the loop flushes, since whoever logs may be inside a call
-** from Lua; then they go up as event "log" (level, line) on the id 'log_id'.
+/* l_log.h -- the log of the loop, on its way to Lua. Loop thread only. Lines
+** are kept until the loop flushes, since whoever logs may be inside a call from
+** Lua; then they go up as event "log" (level, line) on the id 'log_id'.
 */
 #ifndef DM_LUA_L_LOG_H
 #define DM_LUA_L_LOG_H

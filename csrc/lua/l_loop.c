@@ -1,5 +1,5 @@
-/* l_loop.c -- the loop in Lua: turns, clock, timers, signals, and the one funnel
-** through which everything from C enters Lua. Loop thread only.
+/* l_loop.c -- the loop in Lua: turns, clock, timers, signals, and the one
+** funnel through which everything from C enters Lua. Loop thread only.
 */
 #include "lua/bind.h"
 
@@ -232,7 +232,8 @@ static int l_free_id(lua_State *L) {
   return 0;
 }
 
-/* Signals and clock steps ---------------------------------------------------------------- */
+/* Signals and clock steps
+** ---------------------------------------------------------------- */
 
 static int push_text(void *lua, void *text) {
   lua_pushstring(lua, text);

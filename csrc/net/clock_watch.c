@@ -1,5 +1,5 @@
-/* clock_watch.c -- a timer of the wall clock that is cancelled when the clock is
-** set (timerfd_create(2), TFD_TIMER_CANCEL_ON_SET). Loop thread only.
+/* clock_watch.c -- a timer of the wall clock that is cancelled when the clock
+** is set (timerfd_create(2), TFD_TIMER_CANCEL_ON_SET). Loop thread only.
 */
 #include "net/clock_watch.h"
 

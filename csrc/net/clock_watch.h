@@ -1,6 +1,6 @@
-/* clock_watch.h -- tells when somebody sets the wall clock, or the machine slept.
-** Loop thread only. The kernel tells; nothing wakes up to look. Where it cannot
-** tell (no Linux), on_set never comes.
+/* clock_watch.h -- tells when somebody sets the wall clock, or the machine
+** slept. Loop thread only. The kernel tells; nothing wakes up to look. Where it
+** cannot tell (no Linux), on_set never comes.
 */
 #ifndef DM_NET_CLOCK_WATCH_H
 #define DM_NET_CLOCK_WATCH_H

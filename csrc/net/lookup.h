@@ -1,6 +1,6 @@
 /* lookup.h -- names to addresses, each name looked up once for all who ask for
-** it at about the same time. Loop thread only; a look-up runs on a thread of its
-** own and delays nobody.
+** it at about the same time. Loop thread only; a look-up runs on a thread of
+** its own and delays nobody.
 */
 #ifndef DM_NET_LOOKUP_H
 #define DM_NET_LOOKUP_H

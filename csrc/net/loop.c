@@ -17,7 +17,8 @@ static void flush(dm_loop *loop) {
   }
 }
 
-/* What Lua was told while flushing is not to wait for what comes by the poll. */
+/* What Lua was told while flushing is not to wait for what comes by the poll.
+*/
 static void before_poll(uv_prepare_t *prepare) {
   dm_loop *loop = DM_OWNER(prepare, dm_loop, before_poll);
   uint64_t before = loop->delivered;

@@ -1,6 +1,6 @@
-/* two_states.c -- two_states SCRIPT runs a Lua script in two states at once, each on a
-** thread of its own with its number as argument, and then in a third on the
-** main thread. For specs of what a process shares.
+/* two_states.c -- two_states SCRIPT runs a Lua script in two states at once,
+** each on a thread of its own with its number as argument, and then in a third
+** on the main thread. For specs of what a process shares.
 */
 #include <pthread.h>
 #include <stdbool.h>
