@@ -408,6 +408,24 @@ describe("exec", function()
     assert.equal("LimitExceeded", err.name)
   end)
 
+  it("leaves no zombie of a task that is cancelled", function()
+    local path = os.tmpname()
+    local t = dm.spawn(dm.exec, { "sh", "-c", "echo $$ > " .. path .. "; sleep 100" })
+    local function child()
+      local file <close> = assert(io.open(path))
+      return file:read("n")
+    end
+    local pid = assert(dm.wait_until(child))
+    os.remove(path)
+    t:cancel()
+    local function is_there()
+      local file <close> = io.open(("/proc/%d/stat"):format(pid))
+      return file ~= nil
+    end
+    assert.is_true(is_there())
+    assert(dm.wait_until(function() return not is_there() end))
+  end)
+
   it("kills it when its task is cancelled", function()
     local t = dm.spawn(function() dm.exec { "sleep", "100" } end)
     dm.spawn(function() end):await()

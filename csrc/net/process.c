@@ -50,10 +50,16 @@ static void close_handle(void *handle) {
   if (!uv_is_closing(handle)) uv_close(handle, on_closed);
 }
 
+static bool is_running(const process *p) {
+  return uv_is_active((const uv_handle_t *)&p->child);
+}
+
+/* A child whose handle is closed while it runs would stay a zombie: that one
+** waits for its end. */
 static void process_close(process *p) {
   dm_clock_stop(&p->loop->io, &p->timeout);
   dm_ids_remove(&p->loop->ids, p->id);
-  close_handle(&p->child);
+  if (!is_running(p)) close_handle(&p->child);
   close_handle(&p->input_pipe);
   close_handle(&p->out.pipe);
   close_handle(&p->err.pipe);
@@ -74,7 +80,7 @@ static void finish_if_over(process *p) {
 
 /* The whole group: a child of the child would keep the pipes open. */
 static void kill_group(process *p) {
-  if (!p->ended && p->child.pid > 0) kill(-p->child.pid, SIGKILL);
+  if (is_running(p)) kill(-p->child.pid, SIGKILL);
 }
 
 static void fail(process *p, dm_code code, const char *why) {
@@ -94,7 +100,10 @@ static void on_exit_status(uv_process_t *child, int64_t status, int signal) {
   p->ended = true;
   p->status = status;
   p->signal = signal;
-  finish_if_over(p);
+  if (p->done)
+    close_handle(&p->child); /* cancelled before */
+  else
+    finish_if_over(p);
 }
 
 static void on_alloc(uv_handle_t *handle, size_t size, uv_buf_t *buf) {
@@ -178,6 +187,13 @@ static void start_io(process *p, const dm_process_options *o) {
                    dm_clock_now(&p->loop->io) + o->timeout_ms);
 }
 
+/* Nobody hears of its end. */
+static void give_up(process *p) {
+  p->done = true;
+  kill_group(p);
+  process_close(p);
+}
+
 uint64_t dm_process_start(dm_loop *loop, const dm_process_options *o,
                           void (*on_done)(void *context, uint64_t id,
                                           const dm_process_result *result),
@@ -192,7 +208,7 @@ uint64_t dm_process_start(dm_loop *loop, const dm_process_options *o,
   int rc = spawn(p, o->argv);
   if (rc != 0) {
     dm_fail(e, DM_SYSTEM_ERROR, "exec %s: %s", o->argv[0], uv_strerror(rc));
-    process_close(p);
+    give_up(p);
     return 0;
   }
   start_io(p, o);
@@ -201,8 +217,5 @@ uint64_t dm_process_start(dm_loop *loop, const dm_process_options *o,
 
 void dm_process_cancel(dm_loop *loop, uint64_t id) {
   process *p = dm_ids_get(&loop->ids, id);
-  if (p == NULL) return;
-  p->done = true;
-  kill_group(p);
-  process_close(p);
+  if (p != NULL) give_up(p);
 }
