@@ -37,11 +37,12 @@ local FINAL = { done = true, failed = true, cancelled = true }
 
 local function notify(task)
   local ids = task.awaiting
+  if next(ids) == nil then return false end
   task.awaiting = {}
   for id in pairs(ids) do
     scheduler.finish(id, true)
   end
-  return next(ids) ~= nil
+  return true
 end
 
 local function on_wait(task)

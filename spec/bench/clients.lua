@@ -30,12 +30,15 @@ local PAIRS = {
   { hub = "plain", other = "c", name = "bare C" },
 }
 
--- The words of a command: role "caller" or "echo", kind "lua", "c" or "node".
+-- The words of a command: role "caller" or "echo", kind "lua", "c" or "node"; "fleet"
+-- is the device of echo.lua as the only one of a fleet.
 local function words(role, kind, hub, ...)
   if kind == "c" then
     return process.PROGRAMS .. "/" .. role, hub.facts, ...
   elseif kind == "lua" then
     return process.LUA, ("spec/bench/%s.lua"):format(role), hub.facts, ...
+  elseif kind == "fleet" then
+    return process.LUA, "spec/bench/echo.lua", hub.facts, "fleet"
   end
   local ca = process.read_facts(hub.facts).ca
   return "env", "NODE_PATH=" .. SDKS, "NODE_EXTRA_CA_CERTS=" .. ca, "node",
@@ -71,8 +74,6 @@ local function measure_device(kind, hub)
   }
 end
 
-local MEASURE = { service = measure_service, device = measure_device }
-
 -- One line: medians of ours and theirs, and of the ratios of neighbours in time.
 local function print_line(title, format, name, runs)
   local ours, theirs, ratios = {}, {}, {}
@@ -85,13 +86,14 @@ local function print_line(title, format, name, runs)
 end
 
 local function compare(pair)
-  local runs = { service = {}, device = {} }
+  local runs = { service = {}, device = {}, fleet = {} }
   for _ = 1, RUNS do
     local hub <close> = process.start_hub(pair.hub)
-    for role, measure in pairs(MEASURE) do
-      table.insert(runs[role],
-        { ours = measure("lua", hub), theirs = measure(pair.other, hub) })
-    end
+    table.insert(runs.service,
+      { ours = measure_service("lua", hub), theirs = measure_service(pair.other, hub) })
+    local ours, theirs = measure_device("lua", hub), measure_device(pair.other, hub)
+    table.insert(runs.device, { ours = ours, theirs = theirs })
+    table.insert(runs.fleet, { ours = measure_device("fleet", hub), theirs = theirs })
   end
   print(("\n%s, %d callers: medians of %d runs of %g s"):format(
     pair.hub == "sdk" and "TLS" or "plain TCP", CALLERS, RUNS, SECONDS))
@@ -101,6 +103,8 @@ local function compare(pair)
   print_line("device: us of CPU per call", "%9.1f", "cpu", runs.device)
   print_line("device: calls/s", "%9.0f", "rate", runs.device)
   print_line("device after it: KB resident", "%9.0f", "memory", runs.device)
+  print_line("device of a fleet: us of CPU", "%9.1f", "cpu", runs.fleet)
+  print_line("device of a fleet: calls/s", "%9.0f", "rate", runs.fleet)
 end
 
 -- Idle processes: all at once, so that they cost the time once.

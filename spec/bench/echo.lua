@@ -1,6 +1,6 @@
 --- A device that answers each call with its payload, until SIGTERM.
 --
---     echo.lua FILE     FILE: see hub.lua
+--     echo.lua FILE [fleet]     FILE: see hub.lua; fleet: the one device of a fleet
 --
 -- Prints its process id when it is subscribed.
 
@@ -8,15 +8,22 @@ local bench = require "spec.bench.process"
 local dm = require "directmethods"
 
 local facts = bench.read_facts(arg[1])
+local fleet = arg[2] == "fleet"
 
-local device <close> = assert(dm.device {
-  connection_string = facts.bench,
+local options = {
   port = facts.mqtt_port,
   tls = facts.ca and { ca = facts.ca } or false,
   handlers = {
     echo = function(request) return 200, request.payload end,
   },
-})
-assert(device:connect(10))
+}
+if fleet then
+  options.connection_strings = { facts.bench }
+else
+  options.connection_string = facts.bench
+end
+
+local made <close> = assert((fleet and dm.fleet or dm.device)(options))
+assert(made:connect())
 bench.print_id()
 dm.run()
