@@ -114,32 +114,39 @@ local function get_device(hub, request)
   return device_of(hub, request.id)
 end
 
+-- Close a device that was made here; it is known until nothing of it is left.
+local function drop_client(admin, id)
+  local client = admin.clients[id]
+  if not client then return end
+  admin.clients[id] = nil
+  client:close()
+  admin.leaving[client] = task.spawn(function()
+    client:closed()
+    admin.leaving[client] = nil
+    return true
+  end)
+end
+
 -- A device with canned answers is a client in the hub's own process.
 local function put_device(hub, request)
   local wanted = body_of(request)
   for name in pairs(wanted) do
     if name ~= "methods" then refuse(400, ("unknown member %q"):format(name)) end
   end
-  local clients = hub.state.admin.clients
-  if clients[request.id] then
-    clients[request.id]:close()
-    clients[request.id] = nil
-  end
+  drop_client(hub.state.admin, request.id)
   if not wanted.methods then
     try(hub.add_device, hub, request.id)
     return device_of(hub, request.id)
   end
   local client = try(hub.device, hub, request.id, wanted.methods)
-  clients[request.id] = client
+  hub.state.admin.clients[request.id] = client
   try(client.connect, client)
   return device_of(hub, request.id)
 end
 
 local function delete_device(hub, request)
   device_of(hub, request.id)
-  local clients = hub.state.admin.clients
-  if clients[request.id] then clients[request.id]:close() end
-  clients[request.id] = nil
+  drop_client(hub.state.admin, request.id)
   local _, problem = hub.state.registry:remove(request.id)
   if problem then refuse(problem.http_status or 409, problem.text) end
   return nil
@@ -268,7 +275,7 @@ end
 ---@class directmethods.HubAdmin
 ---@field token string  what callers must show
 ---@field clients table<string, directmethods.Device> devices with canned answers
----@field leaving directmethods.Device[] those that were closed with the hub
+---@field leaving table<directmethods.Device, directmethods.Task> those on their way out
 ---@field faults table<integer, directmethods.Fault> rules made here
 ---@field last_fault integer
 
@@ -283,21 +290,20 @@ end
 
 --- End the devices that were made here.
 function M.close(admin)
-  for _, client in pairs(admin.clients) do
-    client:close()
-    table.insert(admin.leaving, client)
+  for id in pairs(admin.clients) do
+    drop_client(admin, id)
   end
-  admin.clients = {}
 end
 
 --- Wait until nothing is left of them.
 ---@param timeout number? seconds
 function M.wait_closed(admin, timeout)
-  for _, client in ipairs(admin.leaving) do
-    local closed, err = client:closed(timeout)
+  local _, ending = next(admin.leaving)
+  while ending do
+    local closed, err = ending:await(timeout)
     if not closed then return nil, err end
+    _, ending = next(admin.leaving)
   end
-  admin.leaving = {}
   return true
 end
 
