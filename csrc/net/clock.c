@@ -3,6 +3,9 @@
 ** One uv timer serves a whole heap. It is armed for the earliest deadline and
 ** left alone when that one is stopped: it then wakes once for nothing, which is
 ** cheaper than moving it with every call.
+**
+** libuv 1.44 runs a timer that its own callback has started for now at once,
+** again and again: what is due when 'wake' has fired is armed before the poll.
 */
 #include "net/clock.h"
 
@@ -17,6 +20,7 @@ static void on_wake(uv_timer_t *wake) {
   uint64_t last = c->timers.last_order; /* later ones wait for the next turn */
   int64_t now = dm_clock_now(c);
   c->armed = DM_NEVER;
+  c->firing = true;
   dm_heap_node *first;
   uv_stop(c->uv); /* timers run before the poll, which must not wait now */
   while ((first = dm_heap_first(&c->timers)) != NULL && first->key <= now &&
@@ -25,13 +29,19 @@ static void on_wake(uv_timer_t *wake) {
     dm_heap_remove(&c->timers, first);
     t->on_due(t);
   }
+}
+
+void dm_clock_resume(dm_clock *c) {
+  if (!c->firing) return;
+  c->firing = false;
   arm(c);
 }
 
 /* Have 'wake' fire no later than the earliest deadline. */
 static void arm(dm_clock *c) {
   dm_heap_node *first = dm_heap_first(&c->timers);
-  if (first == NULL || uv_is_closing((uv_handle_t *)&c->wake)) return;
+  if (first == NULL || c->firing || uv_is_closing((uv_handle_t *)&c->wake))
+    return;
   int64_t real = first->key - c->offset;
   if (real >= c->armed) return;
   int64_t delay = real - (int64_t)uv_now(c->uv);
@@ -42,6 +52,7 @@ static void arm(dm_clock *c) {
 int dm_clock_init(dm_clock *c, uv_loop_t *uv) {
   c->uv = uv;
   c->armed = DM_NEVER;
+  c->firing = false;
   c->offset = 0;
   dm_heap_init(&c->timers, TIMERS_MAX);
   return uv_timer_init(uv, &c->wake);

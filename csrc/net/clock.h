@@ -33,6 +33,7 @@ typedef struct dm_clock {
   uv_timer_t wake; /* armed for the earliest deadline, or earlier */
   dm_heap timers;
   int64_t armed;  /* real deadline 'wake' is armed for; DM_NEVER: it is not */
+  bool firing;    /* 'wake' has fired, and is armed when the clock is resumed */
   int64_t offset; /* how far the clock was moved */
 } dm_clock;
 
@@ -52,6 +53,10 @@ void dm_clock_stop(dm_clock *c, dm_timer *t); /* harmless when not running */
 static inline bool dm_timer_running(const dm_timer *t) {
   return t->node.place != 0;
 }
+
+/* For the loop, before it polls and when it ends: have those timers fire that
+** were started by timers. */
+void dm_clock_resume(dm_clock *c);
 
 int64_t dm_clock_next(const dm_clock *c); /* earliest deadline; DM_NEVER */
 

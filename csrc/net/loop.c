@@ -17,11 +17,17 @@ static void flush(dm_loop *loop) {
   }
 }
 
+static void resume_clocks(dm_loop *loop) {
+  dm_clock_resume(&loop->contract);
+  dm_clock_resume(&loop->io);
+}
+
 /* What Lua was told while flushing is not to wait for what comes by the poll.
 */
 static void before_poll(uv_prepare_t *prepare) {
   dm_loop *loop = DM_OWNER(prepare, dm_loop, before_poll);
   uint64_t before = loop->delivered;
+  resume_clocks(loop);
   flush(loop);
   if (loop->delivered != before) uv_stop(&loop->uv);
 }
@@ -83,6 +89,7 @@ static bool limit_passed(const dm_loop *loop, int64_t ms) {
 
 static void turn(dm_loop *loop, uv_run_mode mode) {
   uv_run(&loop->uv, mode);
+  resume_clocks(loop);
   flush(loop);
 }
 
