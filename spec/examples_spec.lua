@@ -50,6 +50,15 @@ describe("examples", function()
     assert.same({ speed = 3, was = 0 }, dm.json.decode(result.stdout))
   end)
 
+  it("job.lua calls a device that was away when it comes back", function()
+    local result = lua("examples/job.lua")
+    assert.equal("", result.stderr)
+    assert.equal(0, result.status)
+    assert.matches("^after an hour: running, 1 of 2 done\n", result.stdout)
+    assert.matches("progress: 2 of 2, 0 failed\nnow: completed\n"
+      .. "gate\t200\t7\npump\t200\t7\n$", result.stdout)
+  end)
+
   it("test_spec.lua passes in busted", function()
     local result = lua("-e", "arg = { 'examples/test_spec.lua' }",
       "-e", "require 'busted.runner' { standalone = false }")

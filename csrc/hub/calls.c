@@ -55,7 +55,11 @@ static void end(dm_exchange *x, dm_error_id id, dm_span text,
   uint64_t place = dm_report_keep(x, dm_span_of(e->name), response);
   charge(x, response);
   dm_call_release(x);
-  dm_exchange_fail_m(x, e, text, seconds);
+  if (x->server == NULL)
+    dm_invocation_fail(x, e->code, dm_span_of(e->name),
+                       text.p != NULL ? text : dm_span_of(e->text));
+  else
+    dm_exchange_fail_m(x, e, text, seconds);
   dm_report_replied(h, place);
 }
 
@@ -72,7 +76,10 @@ void dm_call_reject(dm_exchange *x, const dm_fault *f) {
   dm_span outcome = f->o.name.n > 0 ? f->o.name : DM_SPAN("Rejected");
   uint64_t place = dm_report_keep(x, outcome, (dm_span){NULL, 0});
   dm_call_release(x);
-  dm_exchange_reject(x, f);
+  if (x->server == NULL)
+    dm_invocation_fail(x, f->o.code, outcome, f->o.text);
+  else
+    dm_exchange_reject(x, f);
   dm_report_replied(h, place);
 }
 
@@ -187,6 +194,14 @@ void dm_call_start(dm_exchange *x, dm_identity *i, dm_span payload) {
     fail_absent(x);
 }
 
+/* For who has more for it than what waits here. */
+static void tell_ready(const dm_identity *i) {
+  const dm_hub *h = i->session != NULL ? i->session->hub : NULL;
+  if (h == NULL || !h->watching_ready || h->events == NULL) return;
+  if (!dm_filters_have(&i->filters, DM_TOPIC_METHODS)) return;
+  h->events->on_ready(h->context, dm_identity_device(i), dm_identity_module(i));
+}
+
 void dm_calls_send_waiting(dm_identity *i) {
   dm_list now;
   dm_list_init(&now);
@@ -203,6 +218,7 @@ void dm_calls_send_waiting(dm_identity *i) {
       dm_list_append(&i->waiting, &x->node);
     }
   }
+  tell_ready(i);
 }
 
 /* Ends */
@@ -250,7 +266,10 @@ void dm_call_answer(dm_exchange *x, const dm_contract *contract, int32_t status,
   charge(x, payload);
   dm_call_release(x);
   const dm_span part[3] = {open_envelope(memory, status), value, DM_SPAN("}")};
-  dm_exchange_answer(x, 200, none, part);
+  if (x->server == NULL)
+    dm_invocation_answer(x, status, value);
+  else
+    dm_exchange_answer(x, 200, none, part);
   dm_metrics_answered(&h->metrics, dm_report_replied(h, place));
 }
 

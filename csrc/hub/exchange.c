@@ -41,6 +41,7 @@ dm_exchange *dm_exchange_open(dm_hub *h, dm_http_server *s, uint64_t id) {
   if (x == NULL) return NULL;
   x->server = s;
   x->id = id;
+  x->failed = NULL;
   x->next = NULL;
   x->parked = x->is_call = x->has_payload = false;
   x->settle = x->handed = 0;

@@ -70,8 +70,28 @@ typedef struct dm_hub_twin {
   dm_span rid, payload;
 } dm_hub_twin;
 
+/* A method call of the control plane's own. */
+typedef struct dm_hub_invocation {
+  dm_span device, module; /* module: p NULL for a device */
+  dm_span method;         /* 1..100 bytes; its characters were checked */
+  dm_span payload;        /* JSON text, checked; p NULL: none */
+  int response_seconds;
+  int connect_seconds; /* to wait for the device; 0: fail at once */
+} dm_hub_invocation;
+
+/* What came of it. Spans live within the event. */
+typedef struct dm_hub_result {
+  uint64_t id;     /* the invocation's */
+  int32_t status;  /* the device's */
+  dm_span payload; /* JSON text */
+  int code;        /* the error's; 0: the device has answered */
+  dm_span name;    /* of the error */
+  dm_span text;
+} dm_hub_result;
+
 /* Events may come while a function of the hub is called, but for on_closed.
-** Inside on_call no function of the hub may be called. */
+** Inside on_call, on_invoked and on_ready no function of the hub may be called.
+*/
 typedef struct dm_hub_events { /* static */
   /* 'r' lives within the call; Authorization is for nobody's eyes. */
   void (*on_http)(void *context, uint64_t request, const dm_http_request *r,
@@ -79,6 +99,10 @@ typedef struct dm_hub_events { /* static */
   void (*on_twin)(void *context, const dm_hub_twin *twin);
   /* When watched: a call has ended. Its spans live within the event. */
   void (*on_call)(void *context, const dm_hub_call *call);
+  void (*on_invoked)(void *context, const dm_hub_result *result);
+  /* When watched: it is connected and takes method calls, as far as known since
+  ** this moment. */
+  void (*on_ready)(void *context, dm_span device, dm_span module);
   void (*on_closed)(void *context); /* the last one; the hub is gone after it */
 } dm_hub_events;
 
@@ -165,7 +189,13 @@ bool dm_hub_twin_result(dm_hub *h, uint64_t connection, int status, dm_span rid,
 bool dm_hub_twin_desired(dm_hub *h, dm_span device, dm_span module,
                          int64_t version, dm_span payload);
 
+/* Call a method. Returns the id that on_invoked will name; 0: it has failed
+** already, and 'failed' says why. */
+uint64_t dm_hub_invoke(dm_hub *h, const dm_hub_invocation *o,
+                       dm_hub_result *failed);
+
 void dm_hub_watch_calls(dm_hub *h, bool on);
+void dm_hub_watch_ready(dm_hub *h, bool on);
 
 /* Walk over the latest calls and messages from the oldest: start with *place =
 ** 0; false ends. Spans live till the loop runs. */

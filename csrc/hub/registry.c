@@ -154,6 +154,10 @@ void dm_hub_watch_calls(dm_hub *h, bool on) {
   h->watching = on;
 }
 
+void dm_hub_watch_ready(dm_hub *h, bool on) {
+  h->watching_ready = on;
+}
+
 const dm_hub_counters *dm_hub_counted(const dm_hub *h) {
   return &h->counted;
 }

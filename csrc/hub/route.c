@@ -259,15 +259,20 @@ void dm_route_refused(void *context, int status, const char *why) {
 
 /* Answers of the control plane */
 
+static dm_exchange *request_of(const dm_hub *h, uint64_t id) {
+  dm_exchange *x = dm_ids_get(&h->handed, id);
+  return x != NULL && x->server != NULL ? x : NULL;
+}
+
 bool dm_hub_answer(dm_hub *h, uint64_t request, int status, dm_span fields,
                    dm_span body) {
-  dm_exchange *x = dm_ids_get(&h->handed, request);
+  dm_exchange *x = request_of(h, request);
   const dm_span part[3] = {body};
   return x != NULL && dm_exchange_answer(x, status, fields, part);
 }
 
 bool dm_hub_answer_error(dm_hub *h, uint64_t request, int status,
                          const char *name, dm_span text) {
-  dm_exchange *x = dm_ids_get(&h->handed, request);
+  dm_exchange *x = request_of(h, request);
   return x != NULL && dm_exchange_fail_e(x, status, name, text);
 }

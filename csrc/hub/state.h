@@ -5,6 +5,7 @@
 **   invoke    the body of a method call: checked, sliced
 **   calls     a call: waits for its device, is sent, is answered or runs out
 **   exchange  an HTTP request from its arrival to its answer
+**   invocation a call of the control plane's own: an exchange without HTTP
 **   session   an MQTT connection: CONNECT, subscriptions, publishes, its end
 **   report    the record of a call
 **   disturb   what fault rules do to calls and connections
@@ -43,8 +44,9 @@ typedef struct dm_contract {
 /* An HTTP request from its arrival to its answer; from a free list. */
 typedef struct dm_exchange {
   dm_hub *hub;
-  dm_http_server *server;
+  dm_http_server *server;   /* NULL: a call of the control plane's own */
   uint64_t id;              /* the server's name for the request */
+  dm_hub_result *failed;    /* that call is being started; NULL: it was */
   struct dm_exchange *next; /* in a chain of the parked, or in the free list */
   bool parked;              /* not answered within on_request */
   uint64_t settle;          /* the caller's token, if it is of this process */
@@ -97,7 +99,8 @@ struct dm_hub {
   const dm_hub_events *events; /* NULL: detached */
   void *context;
   dm_hub_contract contract;
-  bool api_version_optional, documented_charset, retry_after, watching;
+  bool api_version_optional, documented_charset, retry_after;
+  bool watching, watching_ready;
   dm_hub_limits limits;
   dm_hub_counters counted;
   dm_metrics metrics;
@@ -174,6 +177,10 @@ void dm_invoke(dm_exchange *x, const dm_http_request *r, dm_span version);
 void dm_invoke_device(dm_exchange *x, dm_span payload);
 /* It was metered. */
 void dm_invoke_metered(dm_exchange *x, dm_span payload);
+
+/* invocation.c: these end the exchange */
+void dm_invocation_answer(dm_exchange *x, int32_t status, dm_span payload);
+void dm_invocation_fail(dm_exchange *x, int code, dm_span name, dm_span text);
 
 /* calls.c: functions end or park the exchange, but for the next three */
 void dm_call_release(dm_exchange *x); /* out of all lists and tables */

@@ -5,6 +5,8 @@
 */
 #include "lua/l_hub.h"
 
+#include "proto/text.h"
+
 enum { UV_LOOP = 1, UV_COUNT = 1 };
 
 dm_hub *l_hub_check(lua_State *L) {
@@ -248,8 +250,41 @@ static int l_hub_twin_desired(lua_State *L) {
   return 1;
 }
 
+/* hub:invoke(device, module|nil, method, payload|nil, response_seconds,
+** connect_seconds) -> id | nil, code, name, text: it has failed already */
+static int l_hub_invoke(lua_State *L) {
+  dm_hub *h = l_hub_check(L);
+  dm_hub_invocation o = {
+      .device = dm_bind_span(L, 2),
+      .module = optional(L, 3),
+      .method = dm_bind_span(L, 4),
+      .payload = optional(L, 5),
+      .response_seconds = (int)luaL_checkinteger(L, 6),
+      .connect_seconds = (int)luaL_checkinteger(L, 7),
+  };
+  dm_hub_result failed;
+  luaL_argcheck(L, dm_text_method_name(o.method), 4, "must be a method's name");
+  luaL_argcheck(L, o.response_seconds > 0, 6, "must be positive");
+  luaL_argcheck(L, o.connect_seconds >= 0, 7, "must not be negative");
+  uint64_t id = dm_hub_invoke(h, &o, &failed);
+  if (id != 0) {
+    lua_pushinteger(L, (lua_Integer)id);
+    return 1;
+  }
+  lua_pushnil(L);
+  lua_pushinteger(L, failed.code);
+  dm_bind_push_span(L, failed.name);
+  dm_bind_push_span(L, failed.text);
+  return 4;
+}
+
 static int l_hub_watch_calls(lua_State *L) {
   dm_hub_watch_calls(l_hub_check(L), lua_toboolean(L, 2));
+  return 0;
+}
+
+static int l_hub_watch_ready(lua_State *L) {
+  dm_hub_watch_ready(l_hub_check(L), lua_toboolean(L, 2));
   return 0;
 }
 
@@ -304,7 +339,9 @@ static const luaL_Reg METHODS[] = {
     {"meter", l_hub_meter},
     {"twin_result", l_hub_twin_result},
     {"twin_desired", l_hub_twin_desired},
+    {"invoke", l_hub_invoke},
     {"watch_calls", l_hub_watch_calls},
+    {"watch_ready", l_hub_watch_ready},
     {"counters", l_hub_counters},
     {"metrics", l_hub_metrics},
     {"calls", l_hub_calls},

@@ -99,6 +99,43 @@ static void on_call(void *context, const dm_hub_call *call) {
   deliver(context, "call", push_call, &copy);
 }
 
+/* invoked: id, the device's status, payload; or id, nil, code, name, text */
+
+static int push_invoked(void *lua, void *data) {
+  lua_State *L = lua;
+  const dm_hub_result *r = data;
+  lua_pushinteger(L, (lua_Integer)r->id);
+  if (r->code == 0) {
+    lua_pushinteger(L, r->status);
+    dm_bind_push_span(L, r->payload);
+    return 3;
+  }
+  lua_pushnil(L);
+  lua_pushinteger(L, r->code);
+  dm_bind_push_span(L, r->name);
+  dm_bind_push_span(L, r->text);
+  return 5;
+}
+
+static void on_invoked(void *context, const dm_hub_result *result) {
+  dm_hub_result copy = *result;
+  deliver(context, "invoked", push_invoked, &copy);
+}
+
+/* ready: device, module or nil */
+
+static int push_ready(void *lua, void *data) {
+  const dm_span *names = data;
+  dm_bind_push_span(lua, names[0]);
+  dm_bind_push_span(lua, names[1]);
+  return 2;
+}
+
+static void on_ready(void *context, dm_span device, dm_span module) {
+  dm_span names[2] = {device, module};
+  deliver(context, "ready", push_ready, names);
+}
+
 /* closed: nothing; the last event */
 static void on_closed(void *context) {
   l_hub *box = context;
@@ -113,5 +150,7 @@ const dm_hub_events l_hub_events = {
     .on_http = on_http,
     .on_twin = on_twin,
     .on_call = on_call,
+    .on_invoked = on_invoked,
+    .on_ready = on_ready,
     .on_closed = on_closed,
 };

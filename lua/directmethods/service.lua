@@ -5,8 +5,10 @@
 
 local calls = require "directmethods.service.call"
 local connection = require "directmethods.service.connection"
+local jobs = require "directmethods.service.jobs"
 local many = require "directmethods.service.many"
 local options = require "directmethods.options"
+local query = require "directmethods.service.query"
 local registry = require "directmethods.service.registry"
 local retry = require "directmethods.service.retry"
 local twins = require "directmethods.service.twins"
@@ -14,7 +16,7 @@ local twins = require "directmethods.service.twins"
 local M = {}
 
 local VERSION = "2018-06-30" -- of method calls
-local REST_VERSION = "2021-04-12" -- of registry and twins
+local REST_VERSION = "2021-04-12" -- of registry, twins and jobs
 
 -- Making -------------------------------------------------------------------
 
@@ -49,6 +51,7 @@ local SPEC = {
 ---@field api_version string  of method calls
 ---@field registry directmethods.RegistryClient
 ---@field twins directmethods.Twins
+---@field jobs directmethods.JobsClient
 local Service = { __name = "directmethods.service" }
 Service.__index = Service
 
@@ -116,6 +119,7 @@ function M.service(opts)
   }, Service)
   service.registry = registry.new(service)
   service.twins = twins.new(service)
+  service.jobs = jobs.new(service)
   return service
 end
 
@@ -226,6 +230,22 @@ function Service:invoke_many(ids, method, payload, opts)
   check_open(self, "service:invoke_many")
   local results, err = many.run(self, ids, method, payload, opts)
   return results, err
+end
+
+--- What a query in the hub's language selects, in pages behind an iterator: twins of
+-- devices or modules, or the results of jobs.
+--- ```lua
+--- for twin in service:query("SELECT * FROM devices WHERE tags.site = 'north'") do
+---   print(twin.deviceId)
+--- end
+--- ```
+---@param text string "SELECT * FROM devices", "devices.modules" or "devices.jobs"
+---@param opts { page_size: integer? }? rows that are asked for at a time; default 100
+---@return directmethods.Query query
+function Service:query(text, opts)
+  check_open(self, "service:query")
+  local rows = query.run(self, "service:query", text, opts)
+  return rows
 end
 
 return M

@@ -12,13 +12,15 @@ function M.encoded(id)
   return (id:gsub("[^%w]", function(c) return ("%%%02X"):format(c:byte()) end))
 end
 
---- Ask a hub. Fields of `o`: policy, if_match, version, query ("top=1").
+--- Ask a hub. Fields of `o`: policy, if_match, version, query ("top=1"), headers
+-- (lines).
 function M.ask(hub, method, path, body, o)
   o = o or {}
   local headers = {
     "Authorization: " .. fixture.service_token(hub, o.policy or "iothubowner"),
   }
   if o.if_match then headers[2] = "If-Match: " .. o.if_match end
+  for _, line in ipairs(o.headers or {}) do headers[#headers + 1] = line end
   return assert(http.exchange(hub:ports().https, {
     method = method,
     target = ("%s?api-version=%s%s"):format(path, o.version or fixture.NEW,

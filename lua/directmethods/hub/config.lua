@@ -38,7 +38,18 @@ local M = {}
 ---@field retry_after boolean? 429 comes with a Retry-After; default false
 ---@field failed_logins integer? of an address within a minute, after which it is
 ---  refused unread for a minute; 0: no end. Default 0 on loopback, else 20
+---@field jobs directmethods.HubJobOptions?
 ---@field limits directmethods.HubLimits?
+
+---@class directmethods.HubJobOptions
+---@field offline "hold"|"fail"|nil what becomes of a target that is not online: it is
+---  called when it comes, as long as the job's time is not over; or it fails when the
+---  call's connect time-out is over, as with IoT Hub today. Default "hold"
+---@field concurrency integer? calls under way of all jobs; default 256
+---@field rate number? devices that are begun with in a second; default: the tier's,
+---  without one as many as can
+---@field active integer? jobs that run at a time; default: the tier's, without one 10
+---@field kept integer? jobs of the last 30 days and those to come; default 10000
 
 --- Numbers, bytes and seconds of real time.
 ---@class directmethods.HubLimits
@@ -145,6 +156,17 @@ local SPEC = {
   units = { "integer", min = 1, max = 200 },
   retry_after = { "boolean", default = false },
   failed_logins = { "integer", min = 0, max = 1000000 },
+  jobs = {
+    "table",
+    default = {},
+    fields = {
+      offline = { "string", default = "hold", choices = { "hold", "fail" } },
+      concurrency = { "integer", default = 256, min = 1, max = 10000 },
+      rate = { "number", min = 0.01, max = 1e6 },
+      active = { "integer", min = 1, max = 1000 },
+      kept = { "integer", default = 10000, min = 1, max = 1000000 },
+    },
+  },
   limits = limits([[
     connections identities calls calls_per_device waiting_bytes filters filter_size
     packet_filters connect_size packet_size websocket_size mqtt_output http_output
@@ -210,6 +232,21 @@ local function read_tier(config)
   end
 end
 
+-- By tier: jobs that run at a time, devices in a second for so many units.
+local ACTIVE = { F1 = 1, S1 = 1, S2 = 5, S3 = 10 }
+local RATE = {
+  F1 = function() return 10 end,
+  S1 = function() return 10 end,
+  S2 = function(units) return math.max(10, units) end,
+  S3 = function(units) return 50 * units end,
+}
+
+local function read_jobs(config)
+  local jobs, tier = config.jobs, config.tier
+  jobs.active = jobs.active or ACTIVE[tier or "S3"]
+  jobs.rate = jobs.rate or tier and RATE[tier](config.units)
+end
+
 local function unique(names)
   local list, seen = {}, {}
   for _, name in ipairs(names) do
@@ -234,6 +271,7 @@ function M.read(opts)
   read_tls(config)
   read_x509_ca(config)
   read_tier(config)
+  read_jobs(config)
   if not config.failed_logins then
     config.failed_logins = is_loopback(config.host) and 0 or FAILED_LOGINS
   end

@@ -153,13 +153,15 @@ local function remove_page(state)
 end
 
 --- Back to what it was when it began: devices and modules with their twins, rules for
--- faults, calls, messages and what was counted are gone, connections of devices
+-- faults, jobs, calls, messages and what was counted are gone, connections of devices
 -- closed, calls under way failed. Ports, certificates, policies with their keys, and
 -- who listens by hub:on stay.
 ---@return boolean? done
 ---@return directmethods.Error? err the store does not let go
 function Hub:reset()
   check_open(self, "hub:reset")
+  local done, err = self.state.jobs:reset()
+  if not done then return nil, err end
   repeat
     local count, problem = remove_page(self.state)
     if not count then

@@ -6,10 +6,13 @@ local admin = require "directmethods.hub.admin"
 local configs = require "directmethods.hub.config"
 local core = require "directmethods.core"
 local errors = require "directmethods.errors"
+local jobs = require "directmethods.hub.jobs"
 local kept = require "directmethods.hub.kept"
 local registry = require "directmethods.hub.registry"
 local routes = require "directmethods.hub.routes"
+local slices = require "directmethods.hub.slices"
 local task = require "directmethods.task"
+local time = require "directmethods.time"
 local twins = require "directmethods.hub.twins"
 
 local M = {}
@@ -33,6 +36,8 @@ for i, policy in ipairs(POLICIES) do M.POLICY_NAMES[i] = policy[1] end
 ---@field gone boolean         closed, and nothing of it is left
 ---@field store directmethods.Store
 ---@field registry directmethods.Registry
+---@field slices directmethods.Slices
+---@field jobs directmethods.Jobs
 ---@field policies table<string, string> name -> primary key
 ---@field ports { mqtt: integer, https: integer, admin: integer? }
 ---@field ca string?           PEM that clients trust
@@ -66,8 +71,23 @@ function EVENTS.call(state, record)
   if state.on_call then task.spawn(state.on_call, record) end
 end
 
+function EVENTS.invoked(state, ...)
+  state.jobs:invoked(...)
+end
+
+function EVENTS.ready(state, device_id, module_id)
+  state.jobs:ready(device_id, module_id)
+end
+
+-- Jobs first: that the calls under way end now is nothing the devices have done.
+local function close_work(state)
+  state.jobs:close()
+  state.slices:close()
+end
+
 function EVENTS.closed(state)
   task.objects[state.plane:id()] = nil
+  close_work(state)
   state.store:close()
   state.gone = true
   for id in pairs(state.waiting) do
@@ -96,12 +116,14 @@ local function make(plane, config, store)
     gone = false,
     store = store,
     registry = registry.new(store, plane, config.dev_keys),
+    slices = slices.new(),
     policies = {},
     ports = {},
     faults = setmetatable({}, { __mode = "k" }),
     hub = setmetatable({}, { __mode = "v" }),
     waiting = {},
   }
+  state.jobs = jobs.new(state, config)
   task.objects[plane:id()] = function(event, ...)
     EVENTS[event](state, ...)
   end
@@ -141,7 +163,7 @@ local function certificates(config, store)
   return config.tls or {}
 end
 
--- What it needs to serve: certificates, policies, identities, ports.
+-- What it needs to serve: certificates, policies, identities, jobs, ports.
 local function prepare(state, config)
   local tls, err = certificates(config, state.store)
   if not tls then return nil, err end
@@ -151,6 +173,8 @@ local function prepare(state, config)
   ok, err = add_policies(state, config.dev_keys)
   if not ok then return nil, err end
   ok, err = kept.load(state.registry, state.store)
+  if not ok then return nil, err end
+  ok, err = state.jobs:load(function() time.sleep(0) end)
   if not ok then return nil, err end
   ok, err = listen(state, config, tls)
   if not ok then return nil, err end
@@ -191,6 +215,7 @@ end
 function M.stop(state, seconds)
   state.open = false
   if state.admin then admin.close(state.admin) end
+  state.jobs:stop()
   state.plane:stop(seconds)
   remove_ca_file(state)
 end
@@ -199,6 +224,7 @@ end
 function M.close(state)
   state.open = false
   if state.admin then admin.close(state.admin) end
+  close_work(state)
   state.plane:close()
   state.store:close()
   remove_ca_file(state)

@@ -11,17 +11,18 @@ local M = {}
 ---@field fields string   header lines
 ---@field body string
 ---@field query table<string, string> decoded
+---@field answer fun(status: integer?, fields: any, body: string?)
 ---@field device_id string? and what else in {} the route's path names, decoded
 
 --- A path, with names in {} for segments, and what each verb does: the right that it
 -- asks for, and a function of hub and request which gives status, header lines and
--- body, or nil and a problem.
+-- body, or nil and a problem; or "later", and calls request.answer with them.
 ---@class directmethods.HubRoute
 ---@field path string
 ---@field meter "registry"|"queries"|"jobs"|nil which of the tier's rates it counts in
 ---@field [string] { [1]: string, [2]: fun(hub, request: directmethods.HubRequest) }
 
-local MODULES = { "registry_routes", "twin_routes" }
+local MODULES = { "registry_routes", "twin_routes", "job_routes", "query_routes" }
 
 local function percent_decoded(segment)
   return (segment:gsub("%%(%x%x)", function(hex)
@@ -66,17 +67,22 @@ local function match(pattern, segments)
   return values
 end
 
---- The verbs of a path, and a request that holds what its segments name.
+--- The verbs of a path, and a request that holds what its segments name. Two routes
+--- may have the path (a device may be called "query"): the verb tells which it is.
 ---@param by_count table of M.compile
 ---@param path string
+---@param verb string?
 ---@return directmethods.HubRoute? verbs
 ---@return table? request
-function M.find(by_count, path)
+function M.find(by_count, path, verb)
   local segments = split(path)
+  local verbs, first
   for _, route in ipairs(by_count[#segments] or {}) do
     local request = match(route.segments, segments)
-    if request then return route.verbs, request end
+    if request and route.verbs[verb] then return route.verbs, request end
+    if request and not verbs then verbs, first = route.verbs, request end
   end
+  return verbs, first
 end
 
 local ROUTES = {}
@@ -100,7 +106,9 @@ local function answer_plain(plane, id, status, text)
 end
 
 local function respond(hub, id, status, fields, body)
-  if status then
+  if status == "later" then
+    return
+  elseif status then
     hub.plane:answer(id, status, fields, body)
   else
     local problem = fields
@@ -121,7 +129,7 @@ end
 ---@param hub directmethods.HubState
 ---@param ask directmethods.HubAsk
 function M.handle(hub, ask)
-  local verbs, request = M.find(ROUTES, ask.path)
+  local verbs, request = M.find(ROUTES, ask.path, ask.method)
   if not verbs then
     return answer_plain(hub.plane, ask.id, 404, "No route of this hub has the path.")
   end
@@ -138,6 +146,7 @@ function M.handle(hub, ask)
   if verbs.meter and not hub.plane:meter(ask.id, verbs.meter) then return end
   request.method, request.fields, request.body = ask.method, ask.fields, ask.body
   request.query = M.read_query(ask.query)
+  function request.answer(...) respond(hub, ask.id, ...) end
   respond(hub, ask.id, run(hub, request))
 end
 

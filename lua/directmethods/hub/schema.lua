@@ -55,6 +55,17 @@ M.steps = {
         UPDATE counts SET total = total - 1, enabled = enabled - old.enabled;
       END]],
   },
+  {
+    -- records as JSON: they are found by their ids alone
+    "CREATE TABLE jobs (id TEXT PRIMARY KEY, record TEXT NOT NULL)",
+    [[CREATE TABLE device_jobs (
+        job_id TEXT NOT NULL,
+        device_id TEXT NOT NULL,
+        module_id TEXT NOT NULL,
+        record TEXT NOT NULL,
+        PRIMARY KEY (job_id, device_id, module_id)
+      )]],
+  },
 }
 
 -- The one value of a query.

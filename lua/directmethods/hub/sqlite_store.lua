@@ -5,6 +5,7 @@ local errors = require "directmethods.errors"
 local json = require "directmethods.json"
 local schema = require "directmethods.hub.schema"
 local sqlite = require "directmethods.hub.sqlite"
+local sqlite_jobs = require "directmethods.hub.sqlite_jobs"
 
 local M = {}
 
@@ -32,6 +33,9 @@ local function upsert(tbl, columns, count)
 end
 
 local SELECT = "SELECT " .. IDENTITY_COLUMNS .. " FROM identities "
+local SCAN = ("SELECT i.%s, t.%s FROM identities i LEFT JOIN twins t USING "
+  .. "(device_id, module_id) "):format(table.concat(IDENTITY, ", i."),
+  table.concat(TWIN, ", t."))
 local SQL = {
   find = SELECT .. "WHERE device_id = ? AND module_id = ?",
   devices = SELECT .. "WHERE module_id = '' AND device_id > ? "
@@ -39,6 +43,11 @@ local SQL = {
   modules = SELECT .. "WHERE device_id = ? AND module_id > '' ORDER BY module_id",
   identities = SELECT .. "WHERE (device_id, module_id) > (?, ?) "
     .. "ORDER BY device_id, module_id LIMIT ?",
+  scan = SCAN .. "WHERE i.module_id = '' AND i.device_id > ? "
+    .. "ORDER BY i.device_id LIMIT ?",
+  scan_modules = SCAN .. "WHERE i.module_id > '' "
+    .. "AND (i.device_id, i.module_id) > (?, ?) "
+    .. "ORDER BY i.device_id, i.module_id LIMIT ?",
   put = upsert("identities", IDENTITY_COLUMNS, #IDENTITY),
   count = "SELECT total, enabled FROM counts",
   twin = "SELECT " .. TWIN_COLUMNS
@@ -52,24 +61,9 @@ local SQL = {
 ---@class directmethods.SqliteStore: directmethods.Store
 local Store = {}
 Store.__index = Store
+sqlite_jobs.extend(Store)
 
-local function failure(why)
-  return errors.new { name = "StorageFailed", message = "the store failed: " .. why }
-end
-
--- What a change came to; the log tells when it begins to fail and when it ends.
-local function changed(self, done, why)
-  if done then
-    if self.failing then self.log("warn", self.path .. ": the store works again") end
-    self.failing = false
-    return true
-  end
-  if not self.failing then
-    self.log("error", ("%s: the store cannot be changed: %s"):format(self.path, why))
-  end
-  self.failing = true
-  return nil, failure(why)
-end
+local failure, changed = sqlite_jobs.failure, sqlite_jobs.changed
 
 local function record_of(row)
   local record = {}
@@ -78,6 +72,12 @@ local function record_of(row)
   record.enabled = record.enabled == 1
   record.status_reason = record.status_reason and json.decode(record.status_reason)
   return record
+end
+
+local function twin_of(row, offset)
+  local twin = {}
+  for i, name in ipairs(TWIN) do twin[name] = row[offset + i] end
+  return twin
 end
 
 local function records_of(rows, why)
@@ -133,9 +133,7 @@ end
 function Store:twin(device_id, module_id)
   local row, why = self.database:row(SQL.twin, device_id, module_id or "")
   if not row then return nil, why and failure(why) end
-  local twin = {}
-  for i, name in ipairs(TWIN) do twin[name] = row[i] end
-  return twin
+  return twin_of(row, 0)
 end
 
 function Store:put_twin(device_id, module_id, twin)
@@ -143,6 +141,23 @@ function Store:put_twin(device_id, module_id, twin)
   for i, name in ipairs(TWIN) do values[i] = twin[name] end
   return changed(self, self.database:run(SQL.put_twin, device_id, module_id or "",
     table.unpack(values, 1, #TWIN)))
+end
+
+function Store:scan(modules, after, limit)
+  after = after or {}
+  local rows, why
+  if modules then
+    rows, why = self.database:rows(SQL.scan_modules, after.device_id or "",
+      after.module_id or "", limit)
+  else
+    rows, why = self.database:rows(SQL.scan, after.device_id or "", limit)
+  end
+  if not rows then return nil, failure(why) end
+  for i, row in ipairs(rows) do
+    local twin = row[#IDENTITY + 1] and twin_of(row, #IDENTITY)
+    rows[i] = { record_of(row), twin }
+  end
+  return rows, #rows == limit and rows[limit][1] or nil
 end
 
 function Store:setting(name)

@@ -17,18 +17,32 @@
 --   put_twin(device, module, twin)
 --   setting(name)                a text of the hub's own; nil: there is none
 --   put_setting(name, text)
+--   scan(modules, after?, limit) identities with their twins, { record, twin }, from
+--                                behind the ids in `after`; and what `after` is next,
+--                                nil: these were the last. A page may be empty
+--   job(id)                      nil: there is none
+--   put_job(job)
+--   jobs(after?, limit)          a page, ordered by id
+--   device_job(job, device, module?)
+--   put_device_jobs(list)        of jobs that are there
+--   device_jobs(after?, limit)   a page of all, ordered by job, device and module, from
+--                                behind the ids in `after` ("": before all of them)
+--   remove_job(id, limit)        at most `limit` of its device jobs, and then itself;
+--                                returns true, and whether something of it is left
 --   batch(fn)                    calls fn(), whose puts and removes are kept all
 --                                or none
 --   close()                      harmless the second time
 --
--- What changes something (put, remove, put_twin, put_setting, batch) returns true
--- when it is kept for good; nil, err: nothing was changed. Reads return nil, err when
--- they fail.
+-- What changes something (put, remove, put_..., batch) returns true when it is
+-- kept for good; nil, err: nothing was changed. Reads return nil, err when they fail.
 --
 -- One that outlives the hub has a field `path`, and a method more:
 --
 --   identities(after?, limit)    at most `limit` devices and modules, a device before
 --                                its modules, from behind the record `after`
+
+local sorted = require "directmethods.hub.sorted"
+local store_jobs = require "directmethods.hub.store_jobs"
 
 local M = {}
 
@@ -61,10 +75,16 @@ local M = {}
 ---@field path string? of a store in a file
 local Store = {}
 Store.__index = Store
+store_jobs.extend(Store)
 
 function M.new()
   return setmetatable({
-    entries = {}, order = nil, total = 0, enabled = 0, settings = {},
+    entries = {},
+    order = sorted.new(),
+    total = 0,
+    enabled = 0,
+    settings = {},
+    jobs_kept = store_jobs.new(),
   }, Store)
 end
 
@@ -103,7 +123,7 @@ function Store:put(record)
     self.entries[record.device_id].modules[record.module_id] = { record = record }
   else
     self.entries[record.device_id] = { record = record, modules = {} }
-    self.order = nil
+    self.order:add(record.device_id)
   end
   return true
 end
@@ -117,7 +137,7 @@ function Store:remove(device_id, module_id)
   end
   count(self, self:find(device_id), -1)
   self.entries[device_id] = nil
-  self.order = nil
+  self.order:remove(device_id)
   return true
 end
 
@@ -128,27 +148,13 @@ local function sorted_ids(entries)
   return ids
 end
 
--- The place of the first id behind `after`.
-local function place_behind(ids, after)
-  local low, high = 1, #ids + 1
-  while low < high do
-    local middle = (low + high) // 2
-    if ids[middle] <= after then low = middle + 1 else high = middle end
-  end
-  return low
-end
-
 ---@param after string? nil: from the first
 ---@param limit integer
 ---@return directmethods.IdentityRecord[]? page
 ---@return directmethods.Error? err
 function Store:devices(after, limit)
-  self.order = self.order or sorted_ids(self.entries)
-  local first = after and place_behind(self.order, after) or 1
-  local page = {}
-  for i = first, math.min(first + limit - 1, #self.order) do
-    page[#page + 1] = self.entries[self.order[i]].record
-  end
+  local page = self.order:page(after, limit)
+  for i, id in ipairs(page) do page[i] = self.entries[id].record end
   return page
 end
 
@@ -199,6 +205,43 @@ end
 function Store:put_setting(name, text)
   self.settings[name] = text
   return true
+end
+
+-- Reading all ----------------------------------------------------------------
+
+local function add_modules(list, entry, after)
+  for _, id in ipairs(sorted_ids(entry.modules)) do
+    if id > after then
+      local module = entry.modules[id]
+      list[#list + 1] = { module.record, module.twin }
+    end
+  end
+end
+
+-- Pages end with a device.
+local function scan_modules(self, after, ids)
+  local list = {}
+  local begun = after and after.module_id and self.entries[after.device_id]
+  if begun then add_modules(list, begun, after.module_id) end
+  for _, id in ipairs(ids) do add_modules(list, self.entries[id], "") end
+  return list
+end
+
+---@param modules boolean else devices
+---@param after { device_id: string, module_id: string? }?
+---@param limit integer of devices that are looked at
+---@return { [1]: directmethods.IdentityRecord, [2]: directmethods.Twin? }[]? page
+---@return { device_id: string, module_id: string? }|directmethods.Error|nil next
+function Store:scan(modules, after, limit)
+  local ids = self.order:page(after and after.device_id, limit)
+  local following = #ids == limit and { device_id = ids[limit] } or nil
+  if modules then return scan_modules(self, after, ids), following end
+  local list = {}
+  for i, id in ipairs(ids) do
+    local entry = self.entries[id]
+    list[i] = { entry.record, entry.twin }
+  end
+  return list, following
 end
 
 ---@param fn fun()

@@ -148,7 +148,7 @@ end
 local LIST = { top = { "integer", default = LIST_MAX, min = 1, max = LIST_MAX } }
 
 --- The first devices, at most 1000 of them: the service shows no more this way.
---- service.twins:query reads all, page by page.
+--- service:query reads all, page by page.
 ---@param opts { top: integer? }?
 ---@return directmethods.RemoteIdentity[]? identities
 ---@return directmethods.Error? err

@@ -63,6 +63,7 @@ end
 ---@field body string?     JSON text
 ---@field if_match string?
 ---@field fields string[]? more header lines
+---@field timeout number?   seconds; default 60
 ---@field takes fun(answer: table): boolean? says which other answers are documents
 
 local function is_taken(request, answer)
@@ -79,7 +80,7 @@ local function exchange(service, request)
       target = target_of(service, request),
       fields = fields,
       body = request.body,
-      timeout = TIMEOUT_S,
+      timeout = request.timeout or TIMEOUT_S,
       answer_max = ANSWER_MAX,
       stop = stop,
     }

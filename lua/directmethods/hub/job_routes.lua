@@ -1,0 +1,56 @@
+--- The HTTP routes of jobs. Answers: status, header lines, body; or nil and a problem.
+
+local document = require "directmethods.hub.jobs.document"
+local kept = require "directmethods.hub.jobs.kept"
+local pages = require "directmethods.hub.pages"
+local registry = require "directmethods.hub.registry"
+
+local function shown(hub, job)
+  return 200, nil, document.job(job, hub.jobs:now())
+end
+
+local function put_job(hub, request)
+  local job, problem = hub.jobs:create(request.job_id, request.body,
+    request.query["api-version"])
+  if not job then return nil, problem end
+  return 200, nil, document.created(job)
+end
+
+local function get_job(hub, request)
+  local job, err = hub.jobs:find(request.job_id)
+  if job then return shown(hub, job) end
+  return nil, err and registry.unavailable(err) or registry.problem("JobNotFound")
+end
+
+local function cancel_job(hub, request)
+  local job, problem = hub.jobs:cancel(request.job_id)
+  if not job then return nil, problem end
+  return shown(hub, job)
+end
+
+local function list_jobs(hub, request)
+  local size, position = pages.read(request)
+  if not size then return nil, position end
+  local kind, status = request.query.jobType, request.query.jobStatus
+  local source = kept.source(hub.jobs, kind ~= "" and kind or nil,
+    status ~= "" and status or nil, position and position[1])
+  return pages.answer(hub, request, source, size)
+end
+
+local RIGHT, METER = "ServiceConnect", "jobs"
+
+---@type directmethods.HubRoute[]
+return {
+  { path = "/jobs/v2/query", meter = METER, GET = { RIGHT, list_jobs } },
+  {
+    path = "/jobs/v2/{job_id}",
+    meter = METER,
+    GET = { RIGHT, get_job },
+    PUT = { RIGHT, put_job },
+  },
+  {
+    path = "/jobs/v2/{job_id}/cancel",
+    meter = METER,
+    POST = { RIGHT, cancel_job },
+  },
+}

@@ -1,0 +1,215 @@
+--- What PUT /jobs/v2/{id} asks for: its body checked.
+
+local core = require "directmethods.core"
+local date = require "directmethods.date"
+local documents = require "directmethods.hub.twin_document"
+local json = require "directmethods.json"
+local options = require "directmethods.options"
+local twins = require "directmethods.hub.twins"
+
+local M = {}
+
+local RESPONSE_SECONDS = 30 -- without responseTimeoutInSeconds
+local CONNECT_SECONDS_MAX = 300
+local EXECUTION_SECONDS = 3600 -- without maxExecutionTimeInSeconds
+local EXECUTION_SECONDS_MAX = 2147483647
+local CONDITION_MAX = 8192 -- characters
+local UPDATE_MAX = 65536 -- bytes of a change of twins
+
+-- By api-version, as for method calls.
+local CONTRACTS = {
+  ["2017"] = { payload = 8192, least = 1, greatest = 3600 },
+  ["2019"] = { payload = 131072, least = 5, greatest = 300 },
+}
+
+-- The contract of a request: the hub's, if it has one for all.
+local function contract_of(pinned, version)
+  return CONTRACTS[pinned or (version or "") < "2019-01-01" and "2017" or "2019"]
+end
+
+local function refuse(rule, ...)
+  error({ rule = rule:format(...) }, 0)
+end
+
+local function is_null(text)
+  return text == nil or text == "null"
+end
+
+-- A member that is a string.
+local function string_of(text, name)
+  local value = text and json.decode(text)
+  if type(value) ~= "string" then refuse("'%s' must be a string", name) end
+  return value
+end
+
+local function integer_of(text)
+  return text:find("^%-?%d+$") and math.tointeger(tonumber(text))
+end
+
+-- Calls ----------------------------------------------------------------------
+
+local function seconds_of(text, name, least, greatest, absent)
+  if is_null(text) then return absent end
+  local value = integer_of(text)
+  if not value or value < least or value > greatest then
+    refuse("%s must be within [%d; %d].", name, least, greatest)
+  end
+  return value
+end
+
+local function name_of(text)
+  if is_null(text) or text == '""' then refuse("methodName is null or empty.") end
+  local name = string_of(text, "methodName")
+  local wrong = options.rules.method_name(name)
+  if #name > 100 then refuse("methodName cannot be longer than 100 characters.") end
+  if wrong then refuse("methodName contains a character that is not allowed.") end
+  return name
+end
+
+---@class directmethods.JobCall
+---@field name string
+---@field payload string? JSON text
+---@field response_seconds integer
+---@field connect_seconds integer
+
+local function read_call(text, contract)
+  local ok, name, response, connect, payload = core.json_members(text, "methodName",
+    "responseTimeoutInSeconds", "connectTimeoutInSeconds", "payload")
+  if not ok then refuse("'cloudToDeviceMethod' must be a JSON object") end
+  local call = {
+    name = name_of(name),
+    payload = payload,
+    response_seconds = seconds_of(response, "responseTimeoutInSeconds",
+      contract.least, contract.greatest, RESPONSE_SECONDS),
+    connect_seconds = seconds_of(connect, "connectTimeoutInSeconds", 0,
+      CONNECT_SECONDS_MAX, 0),
+  }
+  if payload and #payload > contract.payload then
+    refuse("'payload' size must not exceed %d bytes.", contract.payload)
+  end
+  return call
+end
+
+local function call_text(call)
+  return ('{"methodName":"%s"%s,"responseTimeoutInSeconds":%d,'
+    .. '"connectTimeoutInSeconds":%d}'):format(call.name,
+    call.payload and ',"payload":' .. call.payload or "",
+    call.response_seconds, call.connect_seconds)
+end
+
+--- The call of a job.
+---@param job directmethods.Job
+---@return directmethods.JobCall
+function M.call(job)
+  return read_call(job.method, { payload = math.huge, least = 1, greatest = 3600 })
+end
+
+-- Changes of twins -------------------------------------------------------------
+
+local function check_names(section, name)
+  local wrong = section and documents.wrong_value(section)
+  if wrong then refuse("'%s': %s", name, wrong) end
+end
+
+local function read_update(text)
+  if #text > UPDATE_MAX then
+    refuse("'updateTwin' must not exceed %d bytes.", UPDATE_MAX)
+  end
+  local document = json.decode(text)
+  local sections = twins.read(document)
+  if not sections then refuse("'updateTwin' must be a JSON object like a twin") end
+  if not sections.tags and not sections.desired then
+    refuse("'updateTwin' must have tags or desired properties")
+  end
+  check_names(sections.tags, "tags")
+  check_names(sections.desired, "desired")
+  local etag = document.etag
+  if type(etag) == "string" and etag ~= "*" then sections.condition = etag end
+  return sections
+end
+
+--- The change that a job makes: `tags`, `desired`, `condition` (an etag), each or nil.
+---@param job directmethods.Job
+---@return { tags: table?, desired: table?, condition: string? }
+function M.update(job)
+  return read_update(job.update)
+end
+
+-- Jobs -------------------------------------------------------------------------
+
+local function type_of(text)
+  local name = string_of(text, "type")
+  if name == "scheduleDeviceMethod" or name == "scheduleUpdateTwin" then return name end
+  refuse("'type' must be scheduleDeviceMethod or scheduleUpdateTwin")
+end
+
+local function condition_of(text)
+  local condition = string_of(text, "queryCondition")
+  if #condition > CONDITION_MAX then
+    refuse("'queryCondition' must not be longer than %d characters.", CONDITION_MAX)
+  end
+  return condition
+end
+
+-- Unix milliseconds; null is refused, as the service does.
+local function start_of(text, now)
+  if not text then return now end
+  local seconds = date.parse(string_of(text, "startTime"))
+  if not seconds then refuse("'startTime' must be a time of ISO 8601") end
+  return math.max(now, math.floor(seconds * 1000 + 0.5))
+end
+
+local function execution_of(text)
+  if not text then return EXECUTION_SECONDS end
+  local value = integer_of(text)
+  if not value or value < 1 or value > EXECUTION_SECONDS_MAX then
+    refuse("maxExecutionTimeInSeconds must be within [1; %d].", EXECUTION_SECONDS_MAX)
+  end
+  return value
+end
+
+local function read(body, id, contract, now)
+  local ok, job_id, kind, method, update, condition, start, execution =
+    core.json_members(body, "jobId", "type", "cloudToDeviceMethod", "updateTwin",
+      "queryCondition", "startTime", "maxExecutionTimeInSeconds")
+  if not ok then refuse("the body must be a JSON object") end
+  if job_id and string_of(job_id, "jobId") ~= id then
+    refuse("'jobId' must be the one in the path")
+  end
+  local fields = {
+    type = type_of(kind),
+    condition = condition_of(condition),
+    start = start_of(start, now),
+    max_seconds = execution_of(execution),
+  }
+  if fields.type == "scheduleDeviceMethod" then
+    if is_null(method) then refuse("'cloudToDeviceMethod' is required") end
+    fields.method = call_text(read_call(method, contract))
+  else
+    if is_null(update) then refuse("'updateTwin' is required") end
+    read_update(update)
+    fields.update = update
+  end
+  return fields
+end
+
+--- What a body asks for: type, condition, start, max_seconds, and method or update;
+-- nil and the rule that it breaks.
+---@param body string
+---@param id string in the path
+---@param how { contract: string?, version: string?, now: integer } the hub's contract
+---  for all, the request's api-version, unix ms
+---@return table? fields of directmethods.Job
+---@return string? rule
+function M.read(body, id, how)
+  local wrong = options.rules.identity(id)
+  if wrong then return nil, "the job id " .. wrong end
+  if id == "query" then return nil, "the job id must not be 'query'" end
+  local ok, result = pcall(read, body, id, contract_of(how.contract, how.version),
+    how.now)
+  if ok then return result end
+  if type(result) ~= "table" then error(result, 0) end
+  return nil, result.rule
+end
+
+return M

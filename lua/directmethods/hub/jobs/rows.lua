@@ -1,0 +1,81 @@
+--- The device jobs that a query selects, page by page.
+
+local document = require "directmethods.hub.jobs.document"
+
+local M = {}
+
+local PAGE = 100 -- rows that are read at a time
+local SLICE = 0.01 -- seconds of CPU: answers may be large
+
+---@class directmethods.Rows: directmethods.PageSource
+local Rows = { item_type = "DeviceJob", ended = false }
+Rows.__index = Rows
+
+-- The job that a query is for, if it asks for the rows of one job and nothing else:
+-- then the others need not be read.
+local function only_job(text)
+  return text:lower():find("where%s+[%w.]-jobid%s*=%s*'[%w%-_.]+'%s*$")
+    and text:match("'([%w%-_.]+)'%s*$")
+end
+
+--- The device jobs of a hub.
+---@param hub directmethods.HubState
+---@param predicate fun(document: table): boolean
+---@param position string[]? job, device, module: behind which it begins
+---@param text string the query
+---@return directmethods.Rows
+function M.new(hub, predicate, position, text)
+  local job_id = only_job(text)
+  local after = job_id and { job_id = job_id, device_id = "" }
+  if position then
+    after = {
+      job_id = position[1], device_id = position[2],
+      module_id = position[3] ~= "" and position[3] or nil,
+    }
+  end
+  return setmetatable({
+    hub = hub, predicate = predicate, job_id = job_id, after = after, jobs = {},
+  }, Rows)
+end
+
+-- The job of a row; false: it is not kept any more.
+local function job_of(self, row)
+  local job = self.jobs[row.job_id]
+  if job == nil then
+    job = self.hub.jobs:find(row.job_id) or false
+    self.jobs = { [row.job_id] = job }
+  end
+  return job
+end
+
+local function is_match(self, row)
+  local job = job_of(self, row)
+  return job and self.predicate(document.values(row, job))
+end
+
+function Rows:next()
+  local page, err = self.hub.store:device_jobs(self.after, PAGE)
+  if not page then return nil, err end
+  local found, stop = {}, os.clock() + SLICE
+  for _, row in ipairs(page) do
+    if self.job_id and row.job_id ~= self.job_id then
+      self.ended = true
+      return found
+    end
+    if is_match(self, row) then found[#found + 1] = row end
+    self.after = row
+    if os.clock() > stop then return found end
+  end
+  self.ended = #page < PAGE
+  return found
+end
+
+function Rows:text(row)
+  return document.device_job(row, job_of(self, row))
+end
+
+function Rows:position(row)
+  return { row.job_id, row.device_id, row.module_id or "" }
+end
+
+return M

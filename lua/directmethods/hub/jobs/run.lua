@@ -1,0 +1,296 @@
+--- A job that runs: its targets are selected, called as they can be, and swept when
+-- its time is over or it is cancelled. What it has done stands in the store; what is
+-- kept here can be found out again from there.
+
+local definition = require "directmethods.hub.jobs.definition"
+local query = require "directmethods.hub.query"
+local selection = require "directmethods.hub.selection"
+local sweep = require "directmethods.hub.jobs.sweep"
+
+local M = {}
+
+local PAGE = 100 -- rows that are read at a time
+
+---@class directmethods.Run
+---@field job directmethods.Job as it is in the store
+---@field call directmethods.JobCall?
+---@field update table?
+---@field over "expired"|"cancelled"|nil no target is called any more
+---@field calling boolean targets are known, and called
+---@field page directmethods.DeviceJob[]? the rows that are looked at
+---@field dropped boolean? nobody wants to know of it any more
+---@field is_stale boolean? one of them may have been called since they were read
+---@field flying table<string, string> key -> "flying", or "woken": it was seen to be
+---  ready in the meantime
+local Run = {}
+Run.__index = Run
+
+--- What rows are known by in a run.
+function M.key(device_id, module_id)
+  return module_id and device_id .. "/" .. module_id or device_id
+end
+
+local key = M.key
+
+---@param jobs directmethods.Jobs
+---@param job directmethods.Job
+---@return directmethods.Run
+function M.new(jobs, job)
+  return setmetatable({
+    jobs = jobs,
+    job = job,
+    call = job.method and definition.call(job),
+    update = job.update and definition.update(job),
+    calling = false,
+    over = job.status == "cancelled" and "cancelled" or nil,
+    flying = {},
+    queue = { first = 1, last = 0 },
+    queued = {},
+  }, Run)
+end
+
+--- A copy of the job to be changed and kept.
+---@return directmethods.Job
+function Run:draft()
+  local copy = {}
+  for name, value in pairs(self.job) do copy[name] = value end
+  return copy
+end
+
+--- Nothing is left to be done: the job has ended.
+function M.end_if_done(draft, now)
+  if draft.selected and draft.pending == 0 and draft.running == 0 then
+    if draft.status == "running" then draft.status = "completed" end
+    draft.ended = now
+  end
+end
+
+--- Keep rows and a draft. False: the store has failed, nothing has changed.
+---@param rows directmethods.DeviceJob[]
+---@param draft directmethods.Job
+---@return boolean
+function Run:keep(rows, draft)
+  M.end_if_done(draft, self.jobs:now())
+  local store = self.jobs.store
+  local kept = store:batch(function()
+    if rows[1] then store:put_device_jobs(rows) end
+    store:put_job(draft)
+  end)
+  if kept then self:kept(draft) end
+  return kept or false
+end
+
+--- A draft was kept.
+---@param draft directmethods.Job
+function Run:kept(draft)
+  self.job = draft
+  if draft.ended then self.jobs:ended(self) end
+end
+
+--- Have `fn` called in a second: the store has failed.
+---@param fn fun()
+function Run:retry(fn)
+  self.jobs:later("retry " .. self.job.id, 1, fn)
+end
+
+--- Work in slices: `step` returns true while there is more; nil: the store has
+--- failed, and it is called again later.
+---@param step fun(): boolean?
+function Run:work(step)
+  self.jobs.slices:add(function()
+    if self.job.ended or self.dropped then return false end
+    local more = step()
+    if more == nil then self:retry(function() self:work(step) end) end
+    return more or false
+  end)
+end
+
+--- The next rows of this job, and whether there are more behind them.
+---@param after { job_id: string, device_id: string, module_id: string? }
+---@return directmethods.DeviceJob[]? rows nil: the store has failed
+---@return boolean? more
+function Run:rows_behind(after)
+  local page = self.jobs.store:device_jobs(after, PAGE)
+  if not page then return nil end
+  local count = #page
+  while page[count] and page[count].job_id ~= self.job.id do
+    page[count] = nil
+    count = count - 1
+  end
+  return page, count == PAGE
+end
+
+--- The place before its first row.
+function Run:before_first()
+  return { job_id = self.job.id, device_id = "" }
+end
+
+-- Targets --------------------------------------------------------------------
+
+local function new_row(self, record)
+  return {
+    job_id = self.job.id,
+    device_id = record.device_id,
+    module_id = record.module_id,
+    status = "pending",
+    created = self.job.created,
+    updated = self.jobs:now(),
+  }
+end
+
+-- Begin to call, or to end what is left.
+local function go_on(self)
+  if self.job.ended then return end
+  if self.over then return sweep.finish(self) end
+  self.calling = true
+  self.jobs.pump:wake()
+end
+
+local function select_step(self, targets)
+  if self.over == "cancelled" then return false end
+  local before = targets.after
+  local found = targets:next()
+  if not found then return nil end
+  local rows, draft = {}, self:draft()
+  for i, each in ipairs(found) do rows[i] = new_row(self, each[1]) end
+  draft.total, draft.pending = draft.total + #rows, draft.pending + #rows
+  draft.selected = targets.ended
+  if not rows[1] and not targets.ended then return true end
+  if not self:keep(rows, draft) then
+    targets.after, targets.ended = before, false
+    return nil
+  end
+  if targets.ended then go_on(self) end
+  return not targets.ended
+end
+
+-- The job as a whole has failed.
+local function fail(self, reason)
+  local draft = self:draft()
+  draft.status, draft.reason, draft.ended = "failed", reason, self.jobs:now()
+  if self:keep({}, draft) then return end
+  self:retry(function() fail(self, reason) end)
+end
+
+-- Select the targets behind the last one that is known.
+local function select(self, after)
+  local predicate, collection = query.condition(self.job.condition)
+  if not predicate then return fail(self, collection) end
+  local targets = selection.new(self.jobs.hub, predicate, collection, after)
+  self:work(function() return select_step(self, targets) end)
+end
+
+-- Life -------------------------------------------------------------------------
+
+--- Start, or go on where a hub before this one has ended.
+function Run:start()
+  local left = self.job.start + self.job.max_seconds * 1000 - self.jobs:now()
+  self.jobs:later("expire " .. self.job.id, math.max(0, left / 1000), function()
+    self:end_early("expired")
+  end)
+  if self.job.total == 0 and not self.job.selected and not self.over then
+    return select(self)
+  end
+  sweep.run(self, function(last)
+    if self.job.selected or self.over then return go_on(self) end
+    select(self, last.device_id ~= "" and last or nil)
+  end)
+end
+
+--- No target is called from now on; those under way end by themselves.
+---@param why "expired"|"cancelled"
+function Run:end_early(why)
+  if self.over or self.job.ended then return end
+  self.over = why
+  local was_calling = self.calling
+  self.calling = false
+  if was_calling or why == "cancelled" then sweep.finish(self) end
+end
+
+-- Calling ------------------------------------------------------------------------
+
+--- Is it called at this moment?
+---@param row directmethods.DeviceJob
+---@return boolean
+function Run:is_flying(row)
+  return self.flying[key(row.device_id, row.module_id)] ~= nil
+end
+
+--- Is it of use to call it now? A device that is not there, or disabled, fails.
+---@param row directmethods.DeviceJob
+---@return boolean
+function Run:can_be_called(row)
+  if self.update or not self.jobs.options.hold then return true end
+  local _, subscribed = self.jobs.plane:connected(row.device_id, row.module_id)
+  if subscribed then return true end
+  local store = self.jobs.store
+  local device = store:find(row.device_id)
+  local record = row.module_id and device and store:find(row.device_id, row.module_id)
+    or not row.module_id and device
+  return not record or not device.enabled
+end
+
+--- A device has come: call it, if it is one of those that are waited for.
+function Run:ready(device_id, module_id)
+  local name = key(device_id, module_id)
+  if self.flying[name] then
+    self.flying[name] = "woken"
+  elseif self.calling and not self.queued[name] then
+    local row = self.jobs.store:device_job(self.job.id, device_id, module_id)
+    if row and row.status == "pending" then self:requeue(row) end
+  end
+end
+
+--- Look at a row again.
+---@param row directmethods.DeviceJob
+function Run:requeue(row)
+  local queue, name = self.queue, key(row.device_id, row.module_id)
+  if self.queued[name] then return end
+  self.queued[name] = true
+  queue.last = queue.last + 1
+  queue[queue.last] = row
+  self.jobs.pump:wake()
+end
+
+-- The next row of the queue.
+local function from_queue(self)
+  local queue = self.queue
+  if queue.first > queue.last then return nil end
+  local row = queue[queue.first]
+  queue[queue.first] = nil
+  queue.first = queue.first + 1
+  self.queued[key(row.device_id, row.module_id)] = nil
+  self.is_stale = true
+  return row
+end
+
+-- The next row of the store; nil: none, or it has failed.
+local function from_store(self)
+  if self.all_seen then return nil end
+  local place = self.place or 0
+  if not self.page or place == #self.page then
+    local page, more = self:rows_behind(self.page and self.page[#self.page]
+      or self:before_first())
+    if not page then
+      self.jobs.pump:wake(1)
+      return nil
+    end
+    self.page, self.is_last, place = page, not more, 0
+    self.is_stale = false
+  end
+  place = place + 1
+  self.place = place
+  self.all_seen = self.is_last and place >= #self.page
+  return self.page[place]
+end
+
+--- The next row to be looked at, as it is in the store now: what the queue has had
+--- called since a page was read must not be called again.
+---@return directmethods.DeviceJob? row nil: there is none now
+function Run:next_row()
+  local row = from_queue(self) or from_store(self)
+  if not row or not self.is_stale then return row end
+  return self.jobs.store:device_job(row.job_id, row.device_id, row.module_id)
+end
+
+return M

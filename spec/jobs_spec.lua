@@ -1,0 +1,434 @@
+--- What the hub's jobs are made of: sorted sets, slices, dates; jobs that go on where
+--- a hub before them ended; a store that fails.
+
+local core = require "directmethods.core"
+local date = require "directmethods.date"
+local dm = require "directmethods"
+local errors = require "directmethods.errors"
+local fixture = require "spec.support.fixture"
+local slices = require "directmethods.hub.slices"
+local sorted = require "directmethods.hub.sorted"
+local stores = require "spec.support.stores"
+
+describe("a sorted set", function()
+  it("has every text once, in order, page by page, as it is changed", function()
+    local set, texts = sorted.new(), {}
+    local function change(seed)
+      local text = ("%05d"):format(seed * 7919 % 3001)
+      if seed % 3 == 0 then
+        set:remove(text)
+        texts[text] = nil
+      else
+        set:add(text)
+        texts[text] = true
+      end
+    end
+    for seed = 1, 9000 do change(seed) end
+    local expected = {}
+    for text in pairs(texts) do expected[#expected + 1] = text end
+    table.sort(expected)
+    assert.is_true(#expected > 1000)
+    for _, size in ipairs { 1, 7, 512, 100000 } do
+      local found, page = {}, nil
+      repeat
+        page = set:page(page and page[#page], size)
+        table.move(page, 1, #page, #found + 1, found)
+      until #page < size
+      assert.same(expected, found)
+    end
+    assert.same({ expected[1] }, set:page("", 1))
+    assert.same({}, set:page("9", 10))
+    for _, text in ipairs(expected) do set:remove(text) end
+    assert.same({}, set:page(nil, 10))
+    set:remove("x")
+    set:add("x")
+    assert.same({ "x" }, set:page(nil, 10))
+  end)
+end)
+
+describe("a date", function()
+  it("is read as unix time", function()
+    for text, seconds in pairs {
+      ["1970-01-01T00:00:00Z"] = 0,
+      ["1969-12-31T23:59:59Z"] = -1,
+      ["2000-02-29T12:30:15Z"] = 951827415,
+      ["2100-03-01T00:00:00"] = 4107542400,
+      ["2022-05-04T15:53:00.077Z"] = 1651679580.077,
+      ["2022-05-04T17:53:00.077+02:00"] = 1651679580.077,
+      ["2022-05-04 10:23:00-0530"] = 1651679580,
+      ["2022-05-04T15:53:00.0770000z"] = 1651679580.077,
+      ["0001-01-01T00:00:00Z"] = -62135596800,
+      ["9999-12-31T23:59:59Z"] = 253402300799,
+    } do
+      assert.equal(seconds, date.parse(text), text)
+    end
+  end)
+
+  it("is none when it is not whole", function()
+    for _, text in ipairs {
+      "", "now", "2022-05-04", "2022-05-04T15:53Z", "2022-13-04T15:53:00Z",
+      "2022-00-04T15:53:00Z", "2022-05-32T15:53:00Z", "2022-05-00T15:53:00Z",
+      "2022-05-04T24:00:00Z", "2022-05-04T15:60:00Z", "2022-05-04T15:53:61Z",
+      "2022-05-04T15:53:00.Z", "2022-05-04T15:53:00+2", "2022-05-04T15:53:00 UTC",
+      "22-05-04T15:53:00Z", "0000-01-01T00:00:00Z", "x2022-05-04T15:53:00Z",
+    } do
+      assert.is_nil(date.parse(text), text)
+    end
+  end)
+end)
+
+describe("slices", function()
+  it("take turns, leave the loop free and end", function()
+    local work, order, turns = slices.new(), {}, 0
+    local others = dm.spawn(function()
+      repeat
+        turns = turns + 1
+        dm.sleep(0)
+      until work:count() == 0
+    end)
+    local function busy(name, count)
+      return function()
+        local stop = os.clock() + 0.004
+        repeat until os.clock() > stop
+        order[#order + 1] = name
+        count = count - 1
+        return count > 0
+      end
+    end
+    work:add(busy("a", 20))
+    work:add(busy("b", 10))
+    assert.equal(2, work:count())
+    others:await(5)
+    assert.equal(("ab"):rep(10) .. ("a"):rep(10), table.concat(order))
+    assert.is_true(turns >= 4, turns)
+    assert.is_nil(core.next_deadline())
+  end)
+
+  it("call nothing when they are closed", function()
+    local work, called = slices.new(), 0
+    work:add(function()
+      called = called + 1
+      work:close()
+      return true
+    end)
+    assert(dm.wait_until(function() return called == 1 end))
+    work:add(function() called = called + 1 end)
+    dm.advance(1)
+    assert.equal(1, called)
+  end)
+end)
+
+describe("jobs", function()
+  local hub, service, opened
+
+  local function open(opts)
+    local o = {}
+    for name, value in pairs(opts or {}) do o[name] = value end
+    hub = fixture.hub(o)
+    service = hub:service()
+    opened = {}
+  end
+
+  local function close()
+    service:close()
+    for _, device in ipairs(opened) do
+      device:close()
+      assert(device:closed(10))
+    end
+    fixture.finish(hub)
+  end
+
+  local function connect(id, handler)
+    local device = hub:device(id, { m = handler })
+    assert(device:connect())
+    opened[#opened + 1] = device
+    return device
+  end
+
+  local function states(job)
+    local list = {}
+    for result in job:results() do
+      local code = result.err and ":" .. result.err.name or ""
+      list[#list + 1] = result.device_id .. ":" .. result.status .. code
+    end
+    return table.concat(list, " ")
+  end
+
+  describe("in a store", function()
+    local folder, path
+
+    before_each(function()
+      folder = stores.folder()
+      path = folder .. "/hub.db"
+    end)
+
+    after_each(function() stores.remove(folder) end)
+
+    local function reopen(opts)
+      close()
+      local o = { store = path }
+      for name, value in pairs(opts or {}) do o[name] = value end
+      open(o)
+    end
+
+    it("go on where the hub ended", function()
+      open { store = path }
+      for _, id in ipairs { "a", "b", "c" } do hub:add_device(id) end
+      local called = {}
+      local function count(request)
+        called[request.device_id] = (called[request.device_id] or 0) + 1
+        return 200, request.payload
+      end
+      connect("a", count)
+      local raw = fixture.device(hub, "b")
+      local id = assert(service.jobs:schedule {
+        id = "running", method = "m", payload = "\0x", query = "*", max_execution = 100,
+      }).id
+      for _, name in ipairs { "later", "gone" } do
+        service.jobs:schedule { id = name, method = "m", query = "*", delay = 50 }
+      end
+      assert(service.jobs:cancel("gone"))
+      assert(raw:request())
+      dm.advance(1)
+      assert.equal("a:completed b:running c:pending", states(service.jobs:get(id)))
+      reopen()
+      raw:close()
+      connect("a", count)
+      connect("c", count)
+      dm.advance(1)
+      local job = assert(service.jobs:get(id))
+      assert.equal("a:completed b:failed:UnknownOutcome c:completed", states(job))
+      assert.equal("completed", job:status().status)
+      assert.equal("\0x", job:results():next().reply.payload)
+      assert.same({ a = 1, c = 1 }, called)
+      assert.equal("scheduled", service.jobs:get("later"):status().status)
+      assert.equal("cancelled", service.jobs:get("gone"):status().status)
+      dm.advance(50)
+      assert.equal("running", service.jobs:get("later"):status().status)
+      assert.same({ a = 2, c = 2 }, called)
+      assert.equal("JobAlreadyExists", select(2,
+        service.jobs:schedule { id = id, method = "m", query = "*" }).name)
+    end)
+
+    it("end what is late when the hub comes back", function()
+      open { store = path }
+      hub:add_device("a")
+      service.jobs:schedule { id = "j", method = "m", query = "*", max_execution = 10 }
+      dm.advance(1)
+      close()
+      dm.advance(100)
+      open { store = path }
+      dm.advance(0.1)
+      local status = service.jobs:get("j"):status()
+      assert.same({ "completed", 1 }, { status.status, status.failed })
+      assert.equal("a:failed:DeviceNotOnline", states(service.jobs:get("j")))
+    end)
+
+    it("select the rest of their targets when the hub comes back", function()
+      open { store = path }
+      local count = 450
+      for i = 1, count do hub:add_device(("d%03d"):format(i)) end
+      local page = hub.state.store.scan
+      local pages = 0
+      hub.state.store.scan = function(...)
+        pages = pages + 1
+        if pages > 2 then
+          return nil, errors.new { name = "StorageFailed", message = "no" }
+        end
+        return page(...)
+      end
+      service.jobs:schedule {
+        id = "j", update = { tags = { n = 1 } }, query = "*", max_execution = 1000,
+      }
+      dm.advance(3)
+      local status = service.jobs:get("j"):status()
+      assert.same({ "running", 200, 200 },
+        { status.status, status.total, status.pending })
+      reopen()
+      status = assert(service.jobs:get("j"):await(30))
+      assert.same({ "completed", count, count },
+        { status.status, status.total, status.succeeded })
+      local seen = 0
+      for result in service.jobs:get("j"):results { page_size = 1000 } do
+        seen = seen + 1
+        assert.equal(("d%03d"):format(seen), result.device_id)
+      end
+      assert.equal(count, seen)
+    end)
+
+    it("go on to end what was cancelled", function()
+      open { store = path }
+      for i = 1, 5 do hub:add_device("d" .. i) end
+      service.jobs:schedule { id = "j", method = "m", query = "*" }
+      dm.advance(1)
+      local put = hub.state.store.put_device_jobs
+      hub.state.store.put_device_jobs = function(store)
+        return store.database:run("no such statement")
+      end
+      dm.log { level = "off" }
+      assert.equal("cancelled", assert(service.jobs:cancel("j")).status)
+      dm.advance(5)
+      hub.state.store.put_device_jobs = put
+      assert.equal("d1:pending d2:pending d3:pending d4:pending d5:pending",
+        states(service.jobs:get("j")))
+      reopen()
+      dm.log { level = "warn" }
+      dm.advance(0.1)
+      assert.equal("d1:canceled d2:canceled d3:canceled d4:canceled d5:canceled",
+        states(service.jobs:get("j")))
+      assert.equal("cancelled", service.jobs:get("j"):status().status)
+    end)
+
+    it("show modules, page by page, as in memory", function()
+      open { store = path }
+      for i = 1, 7 do hub:add_device(("d%d/m%d"):format(i // 2, i)) end
+      service.twins:patch("d1", { tags = { n = 1 } }, { module_id = "m2" })
+      local ids = {}
+      for row in service:query("SELECT * FROM devices.modules", { page_size = 2 }) do
+        ids[#ids + 1] = row.deviceId .. "/" .. row.moduleId
+      end
+      assert.equal("d0/m1 d1/m2 d1/m3 d2/m4 d2/m5 d3/m6 d3/m7", table.concat(ids, " "))
+      local found = service:query("SELECT * FROM devices.modules WHERE tags.n = 1")
+      assert.equal("m2", found:next().moduleId)
+      assert.is_nil(found:next())
+      assert.equal(4, #service:query("SELECT * FROM devices", { page_size = 1 }):all())
+    end)
+
+    after_each(function()
+      close()
+    end)
+  end)
+
+  describe("when the store fails", function()
+    local put
+
+    before_each(function()
+      open()
+      put = hub.state.store.batch
+      for _, id in ipairs { "a", "b", "c" } do hub:add_device(id) end
+    end)
+
+    after_each(function() close() end)
+
+    local function break_store()
+      hub.state.store.batch = function()
+        return nil, errors.new { name = "StorageFailed", message = "no" }
+      end
+    end
+
+    local function mend_store()
+      hub.state.store.batch = put
+    end
+
+    it("call nobody, and go on when it works again", function()
+      local called = 0
+      for _, id in ipairs { "a", "b" } do
+        connect(id, function()
+          called = called + 1
+          return 200
+        end)
+      end
+      local job = service.jobs:schedule { method = "m", query = "*", delay = 1 }
+      break_store()
+      dm.advance(30)
+      assert.equal(0, called)
+      mend_store()
+      dm.advance(2)
+      assert.equal(2, called)
+      assert.equal("a:completed b:completed c:pending", states(job))
+    end)
+
+    it("keep what has ended until it can be kept", function()
+      local called = 0
+      connect("a", function()
+        called = called + 1
+        dm.sleep(5)
+        return 200, called
+      end)
+      local job = service.jobs:schedule { method = "m", devices = { "a" } }
+      dm.advance(1)
+      break_store()
+      dm.advance(10)
+      assert.equal("a:running", states(job))
+      mend_store()
+      dm.advance(2)
+      assert.equal("a:completed", states(job))
+      assert.equal(1, called)
+      assert.equal("completed", job:status().status)
+    end)
+
+    it("do not accept what cannot be kept", function()
+      local put_job = hub.state.store.put_job
+      hub.state.store.put_job = function()
+        return nil, errors.new { name = "StorageFailed", message = "no" }
+      end
+      local job, err = service.jobs:schedule { id = "j", method = "m", query = "*" }
+      hub.state.store.put_job = put_job
+      assert.is_nil(job)
+      assert.equal("ServiceUnavailable", err.name)
+      assert.equal("JobNotFound", select(2, service.jobs:get("j")).name)
+    end)
+  end)
+
+  it("call no device twice that connects while they begin", function()
+    open { jobs = { concurrency = 3 } }
+    local calls = {}
+    for i = 1, 30 do hub:add_device(("d%02d"):format(i)) end
+    local job = service.jobs:schedule { method = "m", query = "*" }
+    for i = 1, 30 do
+      local id = ("d%02d"):format(31 - i)
+      connect(id, function()
+        calls[id] = (calls[id] or 0) + 1
+        return 200
+      end)
+    end
+    dm.advance(1)
+    assert.equal("completed", job:status().status)
+    for i = 1, 30 do assert.equal(1, calls[("d%02d"):format(i)]) end
+    close()
+  end)
+
+  it("are gone when the hub is reset", function()
+    open { jobs = { active = 2 } }
+    hub:add_device("a")
+    hub:add_device("b")
+    local raw = fixture.device(hub, "a")
+    local job = service.jobs:schedule { method = "m", query = "*" }
+    service.jobs:schedule { method = "m", query = "*", delay = 5 }
+    assert(raw:request())
+    assert(hub:reset())
+    dm.advance(10)
+    assert.same({}, service.jobs:list():all())
+    assert.same({}, service:query("SELECT * FROM devices.jobs"):all())
+    assert.equal("JobNotFound", select(2, job:status()).name)
+    raw:close()
+    hub:add_device("a")
+    connect("a", function() return 200 end)
+    assert(service.jobs:schedule { id = job.id, method = "m", query = "*" })
+    assert(service.jobs:schedule { method = "m", query = "*" })
+    dm.advance(1)
+    for result in service:query("SELECT * FROM devices.jobs") do
+      assert.equal("completed", result.status)
+    end
+    close()
+  end)
+
+  it("stop with the hub: what is under way is kept, nothing begins", function()
+    open { jobs = { concurrency = 1 } }
+    hub:add_device("a")
+    hub:add_device("b")
+    local raw = fixture.device(hub, "a")
+    local job = service.jobs:schedule { method = "m", query = "*" }
+    local _, rid = raw:request()
+    local state = hub.state
+    local stopping = dm.spawn(function() return hub:stop(5) end)
+    dm.loop.step(0)
+    raw:answer(rid, 200, "1")
+    assert.is_true(stopping:await(5))
+    local row = state.store:device_job(job.id, "a")
+    assert.same({ "completed", "1" }, { row.status, row.answer })
+    assert.equal("pending", state.store:device_job(job.id, "b").status)
+    raw:close()
+    close()
+  end)
+end)
