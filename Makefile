@@ -129,7 +129,7 @@ ROOT     := $(CURDIR)
 LUA_ENV   = LUA_PATH="$(ROOT)/lua/?.lua;$(ROOT)/lua/?/init.lua;$(ROOT)/?.lua;;" \
             LUA_CPATH="$(ROOT)/$(B)/?.so;;"
 SAN_asan  = ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1
-SAN_tsan  = TSAN_OPTIONS=exitcode=66:second_deadlock_stack=1
+SAN_tsan  = TSAN_OPTIONS=exitcode=66:second_deadlock_stack=1:suppressions=$(CURDIR)/build-aux/tsan.supp
 # LUA tells the specs and examples which interpreter to start children with
 HOST      = $(if $(filter release,$(MODE)),,$(B)/lua)
 INTERPRETER = $(if $(HOST),$(ROOT)/$(HOST),$(LUA))
