@@ -402,6 +402,20 @@ describe("exec", function()
     assert.equal("Timeout", err.name)
   end)
 
+  it("kills those of the group that outlive the first", function()
+    local folder = os.tmpname()
+    os.remove(folder)
+    local r, err = dm.exec({ "sh", "-c", "mkdir $0; { echo $$ >$0/pid; sleep 100; } & ",
+      folder }, { timeout = 0.2 })
+    assert.is_nil(r)
+    assert.equal("Timeout", err.name)
+    local script = [[for f in /proc/[0-9]*/stat; do
+      read -r pid name state ppid group rest <$f || continue
+      [ "$group" = "$(cat $0/pid)" ] && [ "$state" != Z ] && echo $pid
+    done; rm -r $0]]
+    assert.equal("", assert(dm.exec { "sh", "-c", script, folder }).stdout)
+  end)
+
   it("stops a program that writes too much", function()
     local r, err = dm.exec({ "yes" }, { max_output = 1000 })
     assert.is_nil(r)

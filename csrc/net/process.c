@@ -78,9 +78,12 @@ static void finish_if_over(process *p) {
   process_close(p);
 }
 
-/* The whole group: a child of the child would keep the pipes open. */
+/* The whole group: a child of the child would keep the pipes open. When the
+** first of the group has ended, who holds a pipe still is of the group, and its
+** number is not given to another. */
 static void kill_group(process *p) {
-  if (is_running(p)) kill(-p->child.pid, SIGKILL);
+  bool held = p->ended && !(p->out.ended && p->err.ended);
+  if (is_running(p) || held) kill(-p->child.pid, SIGKILL);
 }
 
 static void fail(process *p, dm_code code, const char *why) {
