@@ -104,23 +104,21 @@ end)
 
 describe("a name server that does not answer", function()
   it("delays the devices alone that ask it", function()
-    local MOUNT = 'mount --bind "$0" /etc/resolv.conf && ip link set lo up && exec "$@"'
-    local resolv = os.tmpname()
-    local file = assert(io.open(resolv, "w"))
-    file:write("nameserver 127.0.0.1\n")
-    file:close()
-    local words = { "unshare", "--net", "--mount" }
+    -- The machine's name servers are this namespace's own addresses.
+    local OWN = [[ip link set lo up && for a in $(
+      sed -n 's/^nameserver *//p' /etc/resolv.conf); do
+      ip address add "$a" dev lo 2>/dev/null; done; exec "$@"]]
+    local words = { "unshare", "--net" }
     if dm.exec({ "id", "-u" }).stdout ~= "0\n" then
       table.insert(words, "--user")
       table.insert(words, "--map-root-user")
     end
     for _, word in ipairs {
-      "sh", "-c", MOUNT, resolv, LUA, "spec/support/slow_names.lua",
+      "sh", "-c", OWN, "sh", LUA, "spec/support/slow_names.lua",
     } do
       table.insert(words, word)
     end
     local result = assert(dm.exec(words, { timeout = 60 }))
-    os.remove(resolv)
     assert.equal("", result.stderr)
     local seen = assert(dm.json.decode(result.stdout))
     assert.is_true(seen.questions >= 8)

@@ -492,12 +492,14 @@ describe("a hub's store", function()
     end
 
     it("because the disk is full refuses changes alone (69)", function()
-      local words = { "unshare", "--mount" }
+      -- unchanged: where / is no mount point, as in a chroot, it cannot be changed
+      local words = { "unshare", "--mount", "--propagation", "unchanged" }
       if dm.exec({ "id", "-u" }).stdout ~= "0\n" then
         words = { "unshare", "--user", "--map-root-user", "--mount" }
       end
       for _, word in ipairs { "sh", "-c",
-        'mount -t tmpfs -o size=160k full "$0" && exec "$@"', folder } do
+        'mount -t tmpfs -o size=160k full "$0" && { "$@"; status=$?; umount "$0"; } && '
+          .. 'exit $status', folder } do
         words[#words + 1] = word
       end
       local seen, log = run(words, 100)

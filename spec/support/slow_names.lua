@@ -6,7 +6,7 @@ local uv = require "luv"
 
 local server = uv.new_udp()
 local questions = 0
-assert(server:bind("127.0.0.1", 53))
+assert(server:bind("::", 53) or server:bind("0.0.0.0", 53))
 server:recv_start(function(_, data) if data then questions = questions + 1 end end)
 
 local KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
