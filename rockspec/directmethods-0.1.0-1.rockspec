@@ -56,6 +56,7 @@ build = {
         "csrc/net/mqtt_client.c",
         "csrc/net/mqtt_paho.c",
         "csrc/net/mqtt_paho_calls.c",
+        "csrc/net/mqtt_paho_probe.c",
         "csrc/net/mqtt_paho_setup.c",
         "csrc/net/mqtt_paho_traffic.c",
         "csrc/net/mqtt_uv.c",

@@ -139,7 +139,7 @@ describe("a device whose hub has another certificate", function()
       return device.state == "backoff" and device.last_error.name == "TlsFailed"
     end))
     local why = device:stats().why
-    assert.is_truthy(why:find("TLS: certificate verify failed", 1, true), why)
+    assert.is_truthy(why:find("TLS handshake: certificate verify failed", 1, true), why)
     assert.is_truthy(why:find("(are the clock and the CA certificates", 1, true))
     line.target_port = hub:ports().mqtt
     assert.is_true(reaches(device, "online"))

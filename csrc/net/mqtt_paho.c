@@ -63,9 +63,15 @@ static void on_poke(dm_timer *timer) {
   dm_clock_start(io, &c->poke, now + (pause > POKE_MS ? pause : POKE_MS));
 }
 
+static void forget_probe(dm_paho *c) {
+  dm_paho_probe_forget(c->probe);
+  c->probe = NULL;
+}
+
 static void fail(dm_paho *c, const dm_err *why, int connack) {
   if (c->stage >= DM_PAHO_ONLINE) return;
   c->stage = DM_PAHO_OVER;
+  forget_probe(c);
   dm_list_remove(&c->asker.node);
   dm_clock_stop(&c->loop->io, &c->deadline);
   c->events->on_failed(c->owner, why, connack);
@@ -84,27 +90,65 @@ static const char *tls_reason(const dm_paho *c) {
   return code ? ERR_reason_error_string(strtoul(code + 6, NULL, 16)) : NULL;
 }
 
-/* paho has one code for all that goes wrong below MQTT. */
+/* paho has one code for all that goes wrong below MQTT. A proxy may be in the
+** way of a probe. */
 static void fail_network(dm_paho *c) {
   char room[WHERE_ROOM];
   dm_err e;
+  bool any_name = c->setup.verify && c->setup.proxy;
+  dm_fail(&e, DM_CONNECT_FAILED,
+          "connect to %s: refused, not reachable%s, or closed before CONNACK",
+          where(c, room), any_name ? ", a certificate for another name" : "");
+  fail(c, &e, 0);
+}
+
+static void fail_tls(dm_paho *c, const char *what, const char *reason) {
+  char room[WHERE_ROOM];
+  dm_err e;
+  dm_fail(&e, DM_TLS_FAILED, "connect to %s: %s%s", where(c, room), what,
+          reason);
+  fail(c, &e, 0);
+}
+
+static void fail_unprobed(dm_paho *c) {
   const char *reason = tls_reason(c);
   if (reason)
-    dm_fail(&e, DM_TLS_FAILED, "connect to %s: TLS: %s", where(c, room),
-            reason);
+    fail_tls(c, "TLS: ", reason);
   else
-    dm_fail(&e, DM_CONNECT_FAILED,
-            "connect to %s: refused, not reachable%s, or closed before CONNACK",
-            where(c, room),
-            c->setup.verify ? ", a certificate for another name" : "");
-  fail(c, &e, 0);
+    fail_network(c);
+}
+
+/* Its words are better than what paho passes on. */
+static void on_probed(void *owner, const dm_err *why) {
+  dm_paho *c = owner;
+  c->probe = NULL;
+  if (why->code == DM_TLS_FAILED)
+    fail_tls(c, "", why->text);
+  else
+    fail_unprobed(c);
+}
+
+static bool start_probe(dm_paho *c) {
+  dm_paho_probe_options o = {.to = c->address,
+                             .name = c->host,
+                             .ca_pem = c->setup.ca_pem,
+                             .on_done = on_probed,
+                             .owner = c};
+  if (c->stage != DM_PAHO_CONNECTING || !c->setup.verify || c->setup.proxy)
+    return false;
+  if (o.to.any.sa_family == AF_INET6)
+    o.to.six.sin6_port = htons((uint16_t)c->port);
+  else
+    o.to.four.sin_port = htons((uint16_t)c->port);
+  c->probe = dm_paho_probe_start(c->loop, &o);
+  return c->probe != NULL;
 }
 
 static void on_failure(dm_paho *c) {
   if (c->failure >= 1 && c->failure <= 5)
     fail_connack(c, c->failure);
-  else
-    fail_network(c);
+  else if (!start_probe(c))
+    fail_unprobed(c);
 }
 
 /* Connected, nobody needs the password and the TLS files any more; but the
@@ -252,6 +296,7 @@ static void paho_close(dm_mqtt_client *client, int64_t linger_ms) {
   if (is_closing(c)) return;
   c->loop->closing++; /* a loop that ends waits for on_destroyed */
   bool online = c->stage == DM_PAHO_ONLINE && !c->working;
+  forget_probe(c);
   dm_list_remove(&c->asker.node);
   if (!online || linger_ms <= 0 ||
       !dm_clock_start(io, &c->deadline, dm_clock_now(io) + linger_ms)) {

@@ -12,6 +12,7 @@
 
 #include "net/lookup.h"
 #include "net/mqtt_client.h"
+#include "net/mqtt_paho_probe.h"
 #include "net/tls_files.h"
 
 #pragma GCC visibility push(hidden)
@@ -45,7 +46,7 @@ typedef struct dm_paho_letter {
 } dm_paho_letter;
 
 typedef struct dm_paho_setup { /* what connecting needs; all owned */
-  char *uri, *client_id, *username, *password, *key_password, *proxy;
+  char *uri, *client_id, *username, *password, *key_password, *proxy, *ca_pem;
   dm_tls_file ca, cert, key;
   bool tls, websocket, verify, clean_session;
   int keepalive_s, timeout_s;
@@ -65,7 +66,9 @@ typedef struct dm_paho {
   int64_t timeout_ms;
   int64_t poking_since; /* io clock */
   int outbox;
-  dm_asker asker; /* waits for the address of the host or the proxy */
+  dm_asker asker;       /* waits for the address of the host or the proxy */
+  dm_address address;   /* found; to be probed */
+  dm_paho_probe *probe; /* what the server's certificate is like; NULL: none */
   dm_paho_setup setup;
   dm_timer deadline; /* of connecting, later of lingering */
   dm_timer poke;

@@ -28,6 +28,7 @@ void dm_paho_setup_clear(dm_paho_setup *s) {
   free(s->uri);
   free(s->client_id);
   free(s->username);
+  free(s->ca_pem);
   dm_tls_file_clear(&s->ca);
   dm_tls_file_clear(&s->cert);
   dm_tls_file_clear(&s->key);
@@ -51,6 +52,7 @@ static bool setup_texts(dm_paho_setup *s, const dm_mqtt_options *o) {
   return copy(&s->client_id, o->client_id) && copy(&s->username, o->username) &&
          copy(&s->password, o->password) &&
          copy(&s->key_password, o->key_password) &&
+         copy(&s->ca_pem, o->ca_pem) &&
          copy(&s->proxy, without_scheme(o->proxy));
 }
 
@@ -111,6 +113,7 @@ bool dm_paho_setup_address(dm_paho *c, const dm_address *found) {
   const dm_paho_setup *s = &c->setup;
   char text[INET6_ADDRSTRLEN];
   int rc;
+  c->address = *found;
   if (s->tls || s->websocket || s->proxy) return true;
   if (found->any.sa_family == AF_INET)
     rc = uv_ip4_name(&found->four, text, sizeof text);
