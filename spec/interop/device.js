@@ -3,7 +3,7 @@
 // or connectionString, ca; cert and key for X.509 (PEM).
 'use strict';
 
-const { Client, Message } = require('azure-iot-device');
+const { Client } = require('azure-iot-device');
 const transports = require('azure-iot-device-mqtt');
 
 const config = JSON.parse(process.argv[2]);
@@ -40,16 +40,6 @@ async function main() {
   client.onDeviceMethod('renew', (request, response) => {
     answer(response, 200, null);
     client.updateSharedAccessSignature(request.payload, (err) => {
-      if (err) fail(err);
-    });
-  });
-  client.onDeviceMethod('fault', (request, response) => {
-    answer(response, 200, null);
-    const message = new Message('fault');
-    message.properties.add('AzIoTHub_FaultOperationType', request.payload);
-    message.properties.add('AzIoTHub_FaultOperationCloseReason', 'a test');
-    message.properties.add('AzIoTHub_FaultOperationDelayInSecs', '1');
-    client.sendEvent(message, (err) => {
       if (err) fail(err);
     });
   });

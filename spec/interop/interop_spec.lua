@@ -2,34 +2,13 @@
 
 local dm = require "directmethods"
 
-local FOLDER = "spec/interop"
-
--- As root a network namespace is enough; else a user namespace gives the right.
-local function in_namespace(command)
-  local words = { "unshare", "--net" }
-  if dm.exec({ "id", "-u" }).stdout ~= "0\n" then
-    table.insert(words, "--user")
-    table.insert(words, "--map-root-user")
-  end
-  for _, word in ipairs { "sh", "-c", 'ip link set lo up && exec "$@"', "sh" } do
-    table.insert(words, word)
-  end
-  for _, word in ipairs(command) do
-    table.insert(words, word)
-  end
-  return dm.exec(words, { timeout = 180 })
-end
+local stage = require "spec.interop.stage"
 
 describe("Azure SDKs for Node", function()
   local seen
 
   setup(function()
-    local result = assert(in_namespace {
-      os.getenv("LUA") or arg[-1], FOLDER .. "/scenarios.lua", FOLDER,
-    })
-    assert.equal("", result.stderr)
-    assert.equal(0, result.status)
-    seen = assert(dm.json.decode(result.stdout))
+    seen = stage.play "scenarios.lua"
   end)
 
   describe("a device (azure-iot-device, MQTT over TLS)", function()
@@ -62,35 +41,6 @@ describe("Azure SDKs for Node", function()
         assert.equal(200, seen.device.renew.status)
         assert.same({ status = 200, body = '"still here"' }, seen.device.renewed)
       end)
-  end)
-
-  describe("a device, when the hub does wrong,", function()
-    local EXPECTED = {
-      ["request:delay"] = { 1, 1, -1 },
-      ["request:duplicate"] = { 2, 1, -2 },
-      ["request:reject"] = { 503001, 1, -3 },
-      ["request:disconnect"] = { 404104, 1, -4 },
-      ["response:delay"] = { 5, 1, -5 },
-      ["response:duplicate"] = { 6, 1, -6 },
-      ["response:reject"] = { 503001, 1, -7 },
-      ["response:disconnect"] = { 404104, 1, -8 },
-      ["request:drop"] = { 504101, 1, -9 },
-      ["response:drop"] = { 504101, 1, -10 },
-      KillTcp = { true, 1, "KillTcp" },
-      ShutDownMqtt = { true, 1, "ShutDownMqtt" },
-    }
-
-    for what, expected in pairs(EXPECTED) do
-      it("goes on after " .. what, function()
-        assert.same(expected, seen.faults[what])
-      end)
-    end
-
-    it("has asked for two of them itself", function()
-      assert.equal(2, seen.faults.asked)
-      assert.equal(0, seen.faults.first)
-      assert.same({ status = 0, stdout = "", stderr = "" }, seen.faults.program)
-    end)
   end)
 
   describe("a device by each transport and credential", function()

@@ -79,52 +79,6 @@ local function sdk_device()
   return seen
 end
 
--- What becomes of a call by each fault, and of the call after it.
-local function sdk_device_faults()
-  hub:add_device("node-faults")
-  local program = spawn_device {
-    transport = "Mqtt", token = token_for("node-faults", 3600),
-  }
-  local service <close> = hub:service()
-  local function call(method, payload, response_timeout)
-    local reply, err = service:invoke("node-faults", method, payload,
-      { connect_timeout = PATIENCE, response_timeout = response_timeout or 30 })
-    return reply and reply.payload or err and err.code
-  end
-  local seen = { first = call("echo", 0) }
-  for i, rule in ipairs {
-    { "request", "delay", 0.2 }, { "request", "duplicate" }, { "request", "reject" },
-    { "request", "disconnect" }, { "response", "delay", 0.2 },
-    { "response", "duplicate" }, { "response", "reject" }, { "response", "disconnect" },
-    { "request", "drop" }, { "response", "drop" },
-  } do
-    local stage, action, delay = table.unpack(rule)
-    local fault = hub:fault {
-      device = "node-faults", stage = stage, action = action, delay = delay, times = 1,
-    }
-    local during = call("echo", i, action == "drop" and 1)
-    seen[stage .. ":" .. action] = { during, fault.hits, call("echo", -i) }
-    fault:remove()
-  end
-  for i, kind in ipairs { "KillTcp", "ShutDownMqtt" } do
-    local action = i == 1 and "disconnect" or "delay" -- of the CONNECT that follows
-    local fault = hub:fault {
-      device = "node-faults", stage = "connect", action = action,
-      delay = i == 2 and 0.2 or nil, times = 1,
-    }
-    local connects = hub:counters().connects
-    call("fault", kind)
-    local back = dm.wait_until(function()
-      return hub:counters().connects > connects
-    end, PATIENCE)
-    seen[kind] = { back, fault.hits, call("echo", kind) }
-  end
-  seen.asked = hub:counters().fault_messages
-  call("quit", dm.null)
-  seen.program = program:await()
-  return seen
-end
-
 -- A short visit of an SDK device; `config` without its identity.
 local function visit(id, config)
   config.connectionString = hub:connection_string(id)
@@ -192,7 +146,6 @@ end
 local seen = dm.run(function()
   return {
     device = sdk_device(), devices = sdk_devices(), service = sdk_service(),
-    faults = sdk_device_faults(),
   }
 end)
 print(dm.json.encode(seen))

@@ -1,0 +1,60 @@
+--- Scripts in a network namespace of their own, where the ports that Azure's SDKs
+-- insist on, 443 and 8883, are free; and programs of Node in them.
+
+local dm = require "directmethods"
+
+local M = {}
+
+local FOLDER = "spec/interop"
+local PATIENCE = 60 -- seconds for one program of Node
+
+-- As root a network namespace is enough; else a user namespace gives the right.
+local function in_namespace(command)
+  local words = { "unshare", "--net" }
+  if dm.exec({ "id", "-u" }).stdout ~= "0\n" then
+    table.insert(words, "--user")
+    table.insert(words, "--map-root-user")
+  end
+  for _, word in ipairs { "sh", "-c", 'ip link set lo up && exec "$@"', "sh" } do
+    table.insert(words, word)
+  end
+  for _, word in ipairs(command) do
+    table.insert(words, word)
+  end
+  return dm.exec(words, { timeout = 3 * PATIENCE })
+end
+
+--- Run a script of this folder in a namespace; what it printed, a JSON document.
+---@param script string
+function M.play(script)
+  local interpreter = os.getenv("LUA") or arg[-1]
+  local result = assert(in_namespace { interpreter, FOLDER .. "/" .. script, FOLDER })
+  if result.stderr ~= "" or result.status ~= 0 then
+    error(("%s ended with %d: %s"):format(script, result.status, result.stderr), 0)
+  end
+  return assert(dm.json.decode(result.stdout))
+end
+
+local function read_file(path)
+  local file <close> = assert(io.open(path))
+  return file:read("a")
+end
+
+--- Run a program of Node that trusts the hub: what it printed, a JSON document, and
+-- nothing on stderr; it raises on anything else.
+---@param hub directmethods.Hub
+---@param program string
+---@param config table for the program: its one argument, with `ca` filled in
+function M.node(hub, program, config)
+  config.ca = read_file(hub:ca_file())
+  local trust = "NODE_EXTRA_CA_CERTS=" .. hub:ca_file()
+  local result = assert(dm.exec({
+    "env", trust, "node", FOLDER .. "/" .. program, dm.json.encode(config),
+  }, { timeout = PATIENCE }))
+  if result.stderr ~= "" or result.status ~= 0 then
+    error(("%s ended with %d: %s"):format(program, result.status, result.stderr), 0)
+  end
+  return assert(dm.json.decode(result.stdout))
+end
+
+return M
