@@ -414,6 +414,21 @@ describe("a hub's store", function()
       has(lines[2], "the store works again")
     end)
 
+    it("says when to come again, if the hub says Retry-After (69)", function()
+      for retry_after, expected in pairs { [true] = "5", [false] = "none" } do
+        with({ retry_after = retry_after }, function(hub)
+          local other = stores.connect(path)
+          other.sql("BEGIN IMMEDIATE")
+          local reply = put(hub, "e")
+          is_unavailable(reply, "database is locked")
+          assert.equal(expected, reply.headers["retry-after"] or "none")
+          reply = rest.ask(hub, "GET", "/devices/e")
+          assert.same({ 404 }, { reply.status, reply.headers["retry-after"] })
+          other.close()
+        end)
+      end
+    end)
+
     it("in the middle of a bulk request keeps nothing of it", function()
       with(nil, function(hub)
         hub:add_device("old")

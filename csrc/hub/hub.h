@@ -58,7 +58,7 @@ typedef struct dm_hub_options {
                              ** documentation's character set */
   dm_tier tier;              /* whose throttles and quota there are */
   int units;                 /* of it: from 1 */
-  bool retry_after;          /* 429 says when to come again */
+  bool retry_after;          /* 429 and 503 say when to come again */
   int failed_logins;         /* of a source, after which it waits; 0: no end */
   dm_hub_limits limits;
 } dm_hub_options;
@@ -176,7 +176,8 @@ bool dm_hub_answer(dm_hub *h, uint64_t request, int status, dm_span fields,
 /* An on_http is one of what the tier meters. False: it was answered with 429,
 ** or the caller is gone. */
 bool dm_hub_meter(dm_hub *h, uint64_t request, dm_meter m);
-/* With a Format E body: "ErrorCode:{name};{text}". */
+/* With a Format E body: "ErrorCode:{name};{text}". 503 comes with Retry-After,
+** if this hub says it. */
 bool dm_hub_answer_error(dm_hub *h, uint64_t request, int status,
                          const char *name, dm_span text);
 

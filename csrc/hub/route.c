@@ -259,6 +259,12 @@ void dm_route_refused(void *context, int status, const char *why) {
 
 /* Answers of the control plane */
 
+enum {
+  UNAUTHORIZED = 401,
+  UNAVAILABLE = 503, /* the store has failed */
+  COME_BACK_S = 5    /* what Retry-After says then */
+};
+
 static dm_exchange *request_of(const dm_hub *h, uint64_t id) {
   dm_exchange *x = dm_ids_get(&h->handed, id);
   return x != NULL && x->server != NULL ? x : NULL;
@@ -274,5 +280,8 @@ bool dm_hub_answer(dm_hub *h, uint64_t request, int status, dm_span fields,
 bool dm_hub_answer_error(dm_hub *h, uint64_t request, int status,
                          const char *name, dm_span text) {
   dm_exchange *x = request_of(h, request);
-  return x != NULL && dm_exchange_fail_e(x, status, name, text);
+  if (x == NULL) return false;
+  if (status == UNAUTHORIZED) h->counted.http_unauthorized++;
+  if (status == UNAVAILABLE && h->retry_after) x->retry_after = COME_BACK_S;
+  return dm_exchange_fail_e(x, status, name, text);
 }

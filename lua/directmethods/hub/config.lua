@@ -35,7 +35,7 @@ local M = {}
 ---@field tier "F1"|"S1"|"S2"|"S3"|nil whose throttles and daily quota there are;
 ---  default: none
 ---@field units integer? of the tier, 1 to 200 (F1: 1); default 1
----@field retry_after boolean? 429 comes with a Retry-After; default false
+---@field retry_after boolean? 429 and 503 come with a Retry-After; default false
 ---@field failed_logins integer? of an address within a minute, after which it is
 ---  refused unread for a minute; 0: no end. Default 0 on loopback, else 20
 ---@field jobs directmethods.HubJobOptions?
