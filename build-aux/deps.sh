@@ -51,6 +51,13 @@ need_modules() { # MODULE=PACKAGE...
   done
 }
 
+need_python() { # MODULE=PACKAGE...: of the system's Python, whatever else is in PATH
+  for item; do
+    PATH=/usr/bin:$PATH python3 -c "import ${item%%=*}" >/dev/null 2>&1 ||
+      miss "Python module ${item%%=*}" "${item#*=}"
+  done
+}
+
 need_build() {
   need_commands "$CC=gcc" make=make pkg-config=pkg-config "$LUA=lua5.4"
   need_headers stdlib.h=libc6-dev lua.h=liblua5.4-dev uv.h=libuv1-dev \
@@ -64,7 +71,9 @@ need_build() {
 need_test() {
   need_modules busted=lua-busted luv=lua-luv
   # Node may come from elsewhere, with which Debian's npm conflicts
-  need_commands node=nodejs npm=npm openssl=openssl ip=iproute2
+  need_commands node=nodejs npm=npm openssl=openssl ip=iproute2 \
+    curl=curl strace=strace
+  need_python prometheus_client.openmetrics=python3-prometheus-client
 }
 
 need_check() {

@@ -118,6 +118,8 @@ build = {
     },
     -- Lua files
     ["directmethods.hub.admin"] = "lua/directmethods/hub/admin.lua",
+    ["directmethods.hub.admin_clients"] = "lua/directmethods/hub/admin_clients.lua",
+    ["directmethods.hub.admin_routes"] = "lua/directmethods/hub/admin_routes.lua",
     ["directmethods.hub.bulk"] = "lua/directmethods/hub/bulk.lua",
     ["directmethods.hub.canned"] = "lua/directmethods/hub/canned.lua",
     ["directmethods.hub.certificates"] = "lua/directmethods/hub/certificates.lua",
@@ -146,6 +148,7 @@ build = {
     ["directmethods.hub.query.names"] = "lua/directmethods/hub/query/names.lua",
     ["directmethods.hub.query.nodes"] = "lua/directmethods/hub/query/nodes.lua",
     ["directmethods.hub.query_routes"] = "lua/directmethods/hub/query_routes.lua",
+    ["directmethods.hub.readable"] = "lua/directmethods/hub/readable.lua",
     ["directmethods.hub.registry"] = "lua/directmethods/hub/registry.lua",
     ["directmethods.hub.registry_routes"] = "lua/directmethods/hub/registry_routes.lua",
     ["directmethods.hub.routes"] = "lua/directmethods/hub/routes.lua",

@@ -5,7 +5,6 @@ local fixture = require "spec.support.fixture"
 local http = require "spec.support.http"
 local mqtt = require "spec.support.mqtt"
 local wire = require "spec.support.wire"
-local admin = require "directmethods.hub.admin"
 
 describe("the admin listener", function()
   local hub, service
@@ -192,41 +191,7 @@ describe("the admin listener", function()
       #select(2, ask("GET", "/faults")) })
   end)
 
-  it("exposes metrics as OpenMetrics", function()
-    ask("PUT", "/devices/lamp", { body = { methods = { on = { payload = 1 } } } })
-    assert(service:invoke("lamp", "on"))
-    service:invoke("nobody", "on")
-    local _, _, reply = ask("GET", "/metrics")
-    assert.equal("application/openmetrics-text; version=1.0.0; charset=utf-8",
-      reply.headers["content-type"])
-    for _, line in ipairs {
-      '\ndirectmethods_calls_total{outcome="Answered"} 1\n',
-      '\ndirectmethods_calls_total{outcome="DeviceNotFound"} 1\n',
-      "\n# TYPE directmethods_call_seconds histogram\n",
-      '\ndirectmethods_call_seconds_bucket{le="+Inf"} 1\n',
-      "\ndirectmethods_call_seconds_count 1\n",
-      "\ndirectmethods_mqtt_connections 1\n",
-    } do
-      assert.is_truthy(reply.body:find(line, 1, true), line .. reply.body)
-    end
-    assert.matches("\n# EOF\n$", reply.body)
-  end)
-
-  it("is described by an OpenAPI file, path by path and verb by verb", function()
-    local file <close> = assert(io.open("docs/admin.openapi.json"))
-    local described, served = {}, {}
-    for path, verbs in pairs(assert(dm.json.decode(file:read("a"))).paths) do
-      for verb in pairs(verbs) do described[verb:upper() .. " " .. path] = true end
-    end
-    for _, route in ipairs(admin.ROUTES) do
-      for verb in pairs(route) do
-        if verb ~= "path" then served[verb .. " " .. route.path] = true end
-      end
-    end
-    assert.same(served, described)
-  end)
-
-  it("is for people with curl and Node too", function()
+  it("is for people with Node too", function()
     local base = "http://127.0.0.1:" .. hub:ports().admin
     local script = ([[
       const h = { Authorization: 'Bearer %s' };

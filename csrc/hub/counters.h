@@ -28,6 +28,7 @@
   X(sources_refused)      /* times that an address had failed too often */     \
   X(connects)             /* CONNECTs that were accepted */                    \
   X(connect_refused)      /* CONNACK 1 to 5 */                                 \
+  X(connect_unauthorized) /* of these CONNACK 5 */                             \
   X(connect_bad_will)     /* a will outside of the device's topics: closed */  \
   X(taken_over)           /* connections closed by a newer one */              \
   X(expired)              /* connections closed because their token ended */   \

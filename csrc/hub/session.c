@@ -194,6 +194,7 @@ static bool recognise(dm_hub_listener *l, uint64_t connection,
   const char *why = check(l, connection, c, n);
   if (why != NULL || n->identity == NULL) {
     dm_meter_device_failed(l, connection);
+    h->counted.connect_unauthorized++;
     refuse(l, connection, NOT_AUTHORIZED, n->name.device, why);
     return false;
   }

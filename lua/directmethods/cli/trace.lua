@@ -1,24 +1,15 @@
 --- The trace of a hub as a file: a line of JSON for each call, without payloads.
 
 local json = require "directmethods.json"
+local readable = require "directmethods.hub.readable"
 
 local M = {}
 
 local PAYLOADS = { payload = true, response = true }
 
--- What a caller names may be no text: such bytes are escaped.
-local function text(value)
-  if type(value) ~= "string" or utf8.len(value) then return value end
-  return (value:gsub("[\x80-\xFF]", function(c)
-    return ("\\x%02x"):format(c:byte())
-  end))
-end
-
 local function line_of(call)
-  local record = {}
-  for name, value in pairs(call) do
-    if not PAYLOADS[name] then record[name] = text(value) end
-  end
+  local record = readable.copy(call)
+  for name in pairs(PAYLOADS) do record[name] = nil end
   return json.encode(record) .. "\n"
 end
 

@@ -6,9 +6,13 @@ local function escape(text)
   return (text:gsub('[\\"\n]', { ["\\"] = "\\\\", ['"'] = '\\"', ["\n"] = "\\n" }))
 end
 
+-- As short as it can be and still the same number; floats have a point.
 local function number(value)
   if value == math.huge then return "+Inf" end
-  return math.type(value) == "integer" and tostring(value) or ("%.17g"):format(value)
+  if math.type(value) == "integer" then return tostring(value) end
+  local text = ("%.15g"):format(value)
+  if tonumber(text) ~= value then text = ("%.17g"):format(value) end
+  return text:find("[.e]") and text or text .. ".0"
 end
 
 local function family(out, name, kind, help, unit)
@@ -32,13 +36,53 @@ local function labelled(out, name, label, values)
   end
 end
 
+-- Families of what hub:counters() tells, each counter in one of them; those that are
+-- in none are "events".
+local COUNTERS = {
+  {
+    "drops", "reason", "what was dropped, and connections that were closed",
+    "connect_bad_will", "expired", "http_gone", "http_refused", "identity_closed",
+    "mqtt_malformed", "mqtt_over_limit", "mqtt_timed_out", "mqtt_tls_failed",
+    "publish_refused", "puback_unowed", "response_malformed", "response_unknown_rid",
+    "subscribe_flood", "subscribe_refused", "taken_over", "twin_malformed",
+  },
+  {
+    "throttles", "reason", "calls and connections over a rate, a quota or a limit",
+    "calls_over_limit", "quota_exceeded", "shaped", "throttled",
+  },
+  {
+    "auth_failures", "reason", "who did not show who it is, or came too often",
+    "admin_refused", "connect_unauthorized", "http_unauthorized", "logins_refused",
+    "sources_refused",
+  },
+}
+local FIRST = 4 -- place of a family's first counter
+
 local GAUGES = {
   { "mqtt_connections", "connections of devices" },
   { "http_connections", "connections of callers" },
   { "calls_under_way", "method calls that have not ended" },
+  { "waiting_bytes", "payloads that wait for a device or their turn", "bytes" },
   { "identities", "devices and modules" },
   { "faults", "rules for faults" },
 }
+
+local function counters(out, counted)
+  local rest = {}
+  for name, value in pairs(counted) do rest[name] = value end
+  rest.calls_under_way = nil -- a gauge
+  for _, group in ipairs(COUNTERS) do
+    local values = {}
+    for i = FIRST, #group do
+      values[group[i]], rest[group[i]] = assert(rest[group[i]]), nil
+    end
+    local name = "directmethods_" .. group[1]
+    family(out, name, "counter", group[3])
+    labelled(out, name .. "_total", group[2], values)
+  end
+  family(out, "directmethods_events", "counter", "what else the hub counts, by kind")
+  labelled(out, "directmethods_events_total", "kind", rest)
+end
 
 local function histogram(out, latency)
   local name = "directmethods_call_seconds"
@@ -66,11 +110,10 @@ function M.text(metrics)
   local out = {}
   family(out, "directmethods_calls", "counter", "method calls that ended, by outcome")
   labelled(out, "directmethods_calls_total", "outcome", metrics.outcomes)
-  family(out, "directmethods_events", "counter", "what the hub counts, by kind")
-  labelled(out, "directmethods_events_total", "kind", metrics.counters)
+  counters(out, metrics.counters)
   for _, gauge in ipairs(GAUGES) do
     local name = "directmethods_" .. gauge[1]
-    family(out, name, "gauge", gauge[2])
+    family(out, name, "gauge", gauge[2], gauge[3])
     sample(out, name, nil, metrics[gauge[1]])
   end
   histogram(out, metrics.latency)

@@ -214,7 +214,7 @@ end
 ---@param seconds number that pending requests have
 function M.stop(state, seconds)
   state.open = false
-  if state.admin then admin.close(state.admin) end
+  if state.admin then state.admin.clients:close() end
   state.jobs:stop()
   state.plane:stop(seconds)
   remove_ca_file(state)
@@ -223,7 +223,7 @@ end
 --- Close at once; harmless the second time.
 function M.close(state)
   state.open = false
-  if state.admin then admin.close(state.admin) end
+  if state.admin then state.admin.clients:close() end
   close_work(state)
   state.plane:close()
   state.store:close()
@@ -234,7 +234,7 @@ end
 ---@param timeout number? seconds
 function M.wait_closed(state, timeout)
   if state.admin then
-    local closed, err = admin.wait_closed(state.admin, timeout)
+    local closed, err = state.admin.clients:wait_closed(timeout)
     if not closed then return nil, err end
   end
   if state.gone then return true end

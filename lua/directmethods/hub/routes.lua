@@ -85,6 +85,28 @@ function M.find(by_count, path, verb)
   return verbs, first
 end
 
+--- Is it the name of an HTTP method? What else a route has is no verb.
+---@param name string
+---@return boolean
+function M.is_verb(name)
+  return name:find("^%u+$") ~= nil
+end
+
+--- The header line that tells which verbs a path has.
+---@param by_count table of M.compile
+---@param path string
+---@return string
+function M.allow(by_count, path)
+  local segments, verbs = split(path), {}
+  for _, route in ipairs(by_count[#segments] or {}) do
+    for name in pairs(match(route.segments, segments) and route.verbs or {}) do
+      if M.is_verb(name) then verbs[#verbs + 1] = name end
+    end
+  end
+  table.sort(verbs)
+  return ("Allow: %s\r\n"):format(table.concat(verbs, ", "))
+end
+
 local ROUTES = {}
 for _, name in ipairs(MODULES) do
   M.compile(require("directmethods.hub." .. name), ROUTES)
@@ -101,8 +123,8 @@ function M.read_query(query)
   return values
 end
 
-local function answer_plain(plane, id, status, text)
-  plane:answer(id, status, nil, ('{"Message":%s}'):format(json.encode(text)))
+local function answer_plain(plane, id, status, text, fields)
+  plane:answer(id, status, fields, ('{"Message":%s}'):format(json.encode(text)))
 end
 
 local function respond(hub, id, status, fields, body)
@@ -133,10 +155,11 @@ function M.handle(hub, ask)
   if not verbs then
     return answer_plain(hub.plane, ask.id, 404, "No route of this hub has the path.")
   end
-  local route = ask.method:find("^%u+$") and verbs[ask.method]
+  local route = M.is_verb(ask.method) and verbs[ask.method]
   if not route then
     return answer_plain(hub.plane, ask.id, 405,
-      ("The requested resource does not support http method '%s'."):format(ask.method))
+      ("The requested resource does not support http method '%s'."):format(ask.method),
+      M.allow(ROUTES, ask.path))
   end
   local right, run = table.unpack(route)
   if not ask.rights[right] then
