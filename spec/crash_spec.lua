@@ -1,53 +1,34 @@
 --- A hub that is killed at any moment has lost nothing that it acknowledged (70).
 
-local core = require "directmethods.core"
 local dm = require "directmethods"
 local fixture = require "spec.support.fixture"
 local http = require "spec.support.http"
+local hub_process = require "spec.support.hub_process"
 local stores = require "spec.support.stores"
 local uv = require "luv"
 local wire = require "spec.support.wire"
 
-local LUA = os.getenv("LUA") or "lua5.4"
 local ROUNDS = 30
 local IDS = 8 -- devices that are created, changed and deleted
 local LONGEST = 60 -- milliseconds from the first request to the kill
-local PATIENCE = 20 -- seconds for the hub to start
+local SOONEST = 100 -- milliseconds, at the latest, after which a start is cut off
 
 describe("a killed hub", function()
-  local folder, child, headers, port
+  local folder, process, headers
 
-  setup(function()
+  before_each(function()
     folder = stores.folder()
   end)
 
-  teardown(function()
-    if child then child:cancel() end
+  after_each(function()
+    if process then process:close() end
     stores.remove(folder)
   end)
 
-  local function start()
-    local ready = folder .. "/ready"
-    os.remove(ready)
-    child = dm.spawn(dm.exec, { "env", "LUA_PATH=" .. package.path,
-      "LUA_CPATH=" .. package.cpath, "sh", "-c", 'echo $$ >"$0"; exec "$@"',
-      folder .. "/pid", LUA, "build-aux/directmethods", "hub", "--plain", "--quiet",
-      "--mqtt-port", "0", "--https-port", "0", "--store", folder .. "/hub.db",
-      "--ready-file", ready }, { timeout = 60 })
-    assert(dm.wait_until(function()
-      local file = io.open(ready)
-      if file then file:close() end
-      return file or child:ended()
-    end, PATIENCE))
-    assert(not child:ended(), function() return child:await().stderr end)
-    local facts = assert(dm.json.decode(stores.read(ready)))
-    port = facts.ports.https
-    -- of the first start: the policy's key is kept, too
-    headers = headers or { "Authorization: " .. fixture.token {
-      key = assert(core.connstr(facts.connection_strings.iothubowner)).key,
-      policy = "iothubowner",
-    } }
-    return tonumber(stores.read(folder .. "/pid"):match("%d+"))
+  -- Start a hub with a store, and wait until it serves.
+  local function start(...)
+    process = hub_process.start(folder, { "--store", folder .. "/hub.db", ... })
+    return process:serves()
   end
 
   local function ask(connection, method, path, body, if_match)
@@ -85,10 +66,10 @@ describe("a killed hub", function()
   end
 
   -- Change devices until the hub is gone; the change that was not answered.
-  local function write(state, number, pid)
-    local connection = wire.connect(port)
+  local function write(state, number)
+    local connection = wire.connect(process:ports().https)
     local timer = uv.new_timer()
-    timer:start(math.random(0, LONGEST), 0, function() uv.kill(pid, "sigkill") end)
+    timer:start(math.random(0, LONGEST), 0, function() process:kill("sigkill") end)
     local unanswered
     repeat
       number = number + 1
@@ -115,7 +96,7 @@ describe("a killed hub", function()
 
   -- What is there is what was acknowledged, or also what was not answered.
   local function check(state, unanswered)
-    local connection = wire.connect(port)
+    local connection = wire.connect(process:ports().https)
     local found = {}
     for _, device in ipairs(assert(dm.json.decode(
       ask(connection, "GET", "/devices").body))) do
@@ -139,17 +120,43 @@ describe("a killed hub", function()
     local state, number, acknowledged, unanswered = {}, 0, 0, nil
     for i = 1, IDS do state["d" .. i] = false end
     for round = 1, ROUNDS do
-      local pid = start()
-      if round > 1 then check(state, unanswered) end
+      start("--plain")
+      -- of the first start: the policy's key is kept, too
+      if round == 1 then
+        headers = { "Authorization: " .. fixture.service_token(process, "iothubowner") }
+      else
+        check(state, unanswered)
+      end
       local before = number
-      unanswered, number = write(state, number, pid)
+      unanswered, number = write(state, number)
       acknowledged = acknowledged + number - before - 1
-      assert.equal(9, assert(child:await(10)).signal)
+      assert.equal(9, process:ended().signal)
     end
-    local pid = start()
+    start("--plain")
     check(state, unanswered)
     assert.is_true(acknowledged > ROUNDS, acknowledged .. " changes")
-    uv.kill(pid, "sigterm")
-    assert.equal(0, assert(child:await(10)).status)
+    process:kill("sigterm")
+    assert.equal(0, process:ended().status)
+  end)
+
+  it("has the authority and the keys that it once told", function()
+    local told, ready
+    for round = 1, ROUNDS do
+      -- two of three are killed on their way, whatever they have made by then
+      process = hub_process.start(folder, { "--store", folder .. "/hub.db" })
+      if round % 3 == 0 then
+        process:serves()
+        local facts = process.facts
+        local known = { stores.read(facts.ca_file), facts.connection_strings }
+        told = told or known
+        assert.same(told, known)
+        os.remove(facts.ca_file)
+      else
+        ready = dm.now() + math.random(0, SOONEST) / 1000
+        assert(dm.wait_until(function() return process:pid() and dm.now() > ready end))
+      end
+      process:kill("sigkill")
+      assert.equal(9, process:ended().signal)
+    end
   end)
 end)
