@@ -93,7 +93,7 @@ function run(main) {
   main().then((found) => {
     process.stdout.write(`${JSON.stringify(found)}\n`, () => process.exit(0));
   }, (err) => {
-    console.error(err);
+    console.error(err.stack, err.responseBody);
     process.exit(1);
   });
 }
