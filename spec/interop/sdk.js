@@ -76,7 +76,7 @@ async function admin(method, path, body) {
 // One of the hub's counters.
 async function counter(name) {
   const text = await admin('GET', '/metrics');
-  return Number(text.match(`directmethods_events_total{kind="${name}"} (\\d+)`)[1]);
+  return Number(text.match(`_total{\\w+="${name}"} (\\d+)`)[1]);
 }
 
 // Ask until `condition` is true; the hub's clock may stand still meanwhile.
