@@ -142,6 +142,62 @@ describe("task", function()
     has("dm.timeout: function", names(function() dm.timeout(1) end))
   end)
 
+  describe("coroutines", function()
+    -- The coroutine of a task that does `fn`.
+    local function coroutine_of(fn)
+      local co
+      local t = dm.spawn(function()
+        co = coroutine.running()
+        return fn()
+      end)
+      t.awaited = true
+      assert(dm.wait_until(function() return t:ended() or t.status == "waiting" end))
+      t:cancel()
+      assert(dm.wait_until(function() return t:ended() end))
+      return co
+    end
+
+    it("serve one task after another", function()
+      local co = coroutine_of(function() end)
+      local results = table.pack(dm.spawn(function(...)
+        return coroutine.running(), ...
+      end, 1, nil):await())
+      assert.same({ co, 1, nil, n = 3 }, results)
+    end)
+
+    it("are not used again after a failure, a cancellation, a result", function()
+      for _, fn in ipairs {
+        function() error("failed", 0) end,
+        function() dm.sleep(100) end,
+        function() coroutine.yield() end,
+        function() return nil end,
+      } do
+        local co = coroutine_of(fn)
+        assert.not_equal(co, coroutine_of(function() end))
+      end
+    end)
+
+    it("hold nothing of their last task", function()
+      local held = setmetatable({}, { __mode = "k" })
+      local function use(value) assert(value) end
+      for _ = 1, 3 do
+        local value = {}
+        held[value] = true
+        dm.spawn(use, value):await()
+      end
+      collectgarbage()
+      assert.is_nil(next(held))
+    end)
+
+    it("are not needed by tasks that are cancelled before they run", function()
+      local ran = false
+      local t = dm.spawn(function() ran = true end)
+      assert.is_true(t:cancel())
+      dm.sleep(0)
+      assert.same({ "cancelled", false }, { t.status, ran })
+    end)
+  end)
+
   describe("errors that nobody awaits", function()
     local lines
     before_each(function()

@@ -95,7 +95,8 @@ function dm.run(fn, ...)
     error(("dm.run: function expected, got %s"):format(type(fn)), 2)
   end
   local _ <close> = begin_run()
-  local main = fn and task.start(fn, { awaited = true }, ...)
+  local main = fn and task.spawn(fn, ...)
+  if main then main.awaited = true end
   scheduler.drive(function()
     return state.stopped or main and main:ended()
   end)
@@ -120,7 +121,7 @@ function dm.timeout(seconds, fn, ...)
   elseif type(fn) ~= "function" then
     error(("dm.timeout: function expected, got %s"):format(type(fn)), 2)
   end
-  local child = task.start(fn, {}, ...)
+  local child = task.spawn(fn, ...)
   local _ <close> = setmetatable({}, { __close = function() child:cancel() end })
   return child:await(seconds)
 end

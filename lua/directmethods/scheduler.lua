@@ -24,34 +24,36 @@ state.conditions = state.conditions or {} -- tasks inside wait_until
 state.jobs = state.jobs or {} -- functions for the driver, on the main thread
 state.unawaited = state.unawaited or {} -- tasks that failed in this turn
 
+local waiting, objects, ready = state.waiting, state.objects, state.ready
+
 --- Event functions of objects (devices, clients, hubs) by their id. They run
 -- inside the loop: they must be quick, may not wait and call no user code.
-M.objects = state.objects
+M.objects = objects
 
 --- What a task yields to the scheduler, so that other yields are told apart.
 M.PARKED = {}
 
 --- Have a task resumed (its method resume called) in one of the next turns.
 function M.push_ready(task)
-  local ready = state.ready
-  ready.last = ready.last + 1
-  ready[ready.last] = task
+  local last = ready.last + 1
+  ready.last = last
+  ready[last] = task
 end
 
 local function pop_ready()
-  local ready = state.ready
-  if ready.first > ready.last then return nil end
-  local task = ready[ready.first]
-  ready[ready.first] = nil
-  ready.first = ready.first + 1
-  if ready.first > ready.last then
+  local first = ready.first
+  local task = ready[first]
+  ready[first] = nil
+  if first < ready.last then
+    ready.first = first + 1
+  else
     ready.first, ready.last = 1, 0
   end
   return task
 end
 
 local function ready_count()
-  return state.ready.last - state.ready.first + 1
+  return ready.last - ready.first + 1
 end
 
 -- Waiting ------------------------------------------------------------------
@@ -59,9 +61,9 @@ end
 --- Nobody waits any more; the operation itself goes on.
 function M.unlink(waiter)
   waiter.done = true
-  state.waiting[waiter.id] = nil
+  waiting[waiter.id] = nil
   if waiter.timer then
-    state.waiting[waiter.timer] = nil
+    waiting[waiter.timer] = nil
     core.cancel_timer(waiter.timer)
   end
 end
@@ -80,7 +82,7 @@ end
 --- Finish what waits for an id; a late one is dropped.
 ---@return boolean somebody waited
 function M.finish(id, ...)
-  local waiter = state.waiting[id]
+  local waiter = waiting[id]
   if not waiter then return false end
   resolve(waiter, ...)
   return true
@@ -88,7 +90,7 @@ end
 
 --- The one entry from C.
 local function dispatch(id, event, ...)
-  local waiter = state.waiting[id]
+  local waiter = waiting[id]
   if waiter then
     if id == waiter.timer then
       expire(waiter)
@@ -97,7 +99,7 @@ local function dispatch(id, event, ...)
     end
     return
   end
-  local object = state.objects[id]
+  local object = objects[id]
   if object then object(event, ...) end
 end
 
@@ -135,9 +137,9 @@ function M.wait(id, cancel, timeout)
   }
   if timeout then
     waiter.timer = limit_timer(timeout, cancel)
-    state.waiting[waiter.timer] = waiter
+    waiting[waiter.timer] = waiter
   end
-  state.waiting[id] = waiter
+  waiting[id] = waiter
   if not task then
     M.drive(function() return waiter.done end)
   elseif task.cancelling then
@@ -157,13 +159,13 @@ end
 ---@return { cancel: fun() }
 function M.after(seconds, fn)
   local id = core.timer(seconds)
-  state.objects[id] = function()
-    state.objects[id] = nil
+  objects[id] = function()
+    objects[id] = nil
     fn()
   end
   return {
     cancel = function()
-      state.objects[id] = nil
+      objects[id] = nil
       core.cancel_timer(id)
     end,
   }

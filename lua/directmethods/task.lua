@@ -5,7 +5,9 @@ local errors = require "directmethods.errors"
 local scheduler = require "directmethods.scheduler"
 
 local state = core.state
-state.alive = state.alive or {} -- task -> true, until it ends
+state.alive = state.alive or {} -- a list of the tasks that have not ended
+
+local IDLE_MAX = 16 -- coroutines kept for the next tasks
 
 -- Who needs tasks needs these too.
 local M = {
@@ -35,10 +37,25 @@ end
 
 local FINAL = { done = true, failed = true, cancelled = true }
 
+-- The list has no order: the last task takes the place of the one that goes.
+local function enlist(task)
+  local alive = state.alive
+  local place = #alive + 1
+  alive[place], task.place = task, place
+end
+
+local function strike(task)
+  local alive = state.alive
+  local place, count = task.place, #alive
+  local last = alive[count]
+  alive[place], last.place = last, place
+  alive[count] = nil
+end
+
 local function notify(task)
   local ids = task.awaiting
-  if next(ids) == nil then return false end
-  task.awaiting = {}
+  if not ids then return false end
+  task.awaiting = nil
   for id in pairs(ids) do
     scheduler.finish(id, true)
   end
@@ -46,19 +63,20 @@ local function notify(task)
 end
 
 local function on_wait(task)
-  local hook = task.on_wait
-  if hook then
-    task.on_wait = nil
-    hook()
-  end
+  if task.has_waited then return end
+  task.has_waited = true
+  local hook = task.hooks.on_wait
+  if hook then hook(task.subject) end
 end
 
 local function end_task(task, status)
   task.status = status
   task.waiter = nil
-  state.alive[task] = nil
-  if task.on_end then task.on_end() end
+  strike(task)
+  local hook = task.hooks.on_end
+  if hook then hook(task.subject, status) end
   on_wait(task)
+  task.subject = nil
   if not notify(task) and status == "failed" then
     table.insert(state.unawaited, task)
   end
@@ -78,22 +96,56 @@ local function fail_task(task, err)
 end
 
 local function close_task(task)
-  local ok, err = coroutine.close(task.co)
-  if not ok then
-    scheduler.report("error", "task failed while it was cancelled: "
-      .. M.text_of(err))
+  if task.co then
+    local ok, err = coroutine.close(task.co)
+    if not ok then
+      scheduler.report("error", "task failed while it was cancelled: "
+        .. M.text_of(err))
+    end
   end
   end_task(task, "cancelled")
 end
 
-local function after_resume(task, ok, ...)
-  state.current = nil
-  if coroutine.status(task.co) ~= "suspended" then
-    if not ok then return fail_task(task, (...)) end
+-- Coroutines ---------------------------------------------------------------
+
+local DONE = {} -- what a coroutine yields, before the results, when a task is done
+local idle = {} -- coroutines that wait for their next task
+
+-- The body of a coroutine: one task after another. Tail calls alone, so that one
+-- that is idle holds nothing of its last task.
+local serve
+
+local function rest(...)
+  return serve(coroutine.yield(DONE, ...))
+end
+
+function serve(fn, subject)
+  return rest(fn(subject))
+end
+
+local function take_idle()
+  local count = #idle
+  local co = idle[count]
+  idle[count] = nil
+  return co or coroutine.create(serve)
+end
+
+-- Results would be held by the coroutine: one that has some is not used again.
+local function keep_results(task, ...)
+  if select("#", ...) > 0 then
     task.results = table.pack(...)
-    return end_task(task, "done")
+  elseif #idle < IDLE_MAX then
+    idle[#idle + 1] = task.co
   end
-  if ... ~= scheduler.PARKED then
+end
+
+local function after_resume(task, ok, signal, ...)
+  state.current = nil
+  if not ok then return fail_task(task, signal) end
+  if signal == DONE then
+    keep_results(task, ...)
+    return end_task(task, "done")
+  elseif signal ~= scheduler.PARKED then
     return fail_task(task, "coroutine.yield in a task: use the waits of this library")
   end
   task.status = "waiting"
@@ -108,33 +160,40 @@ function Task:resume()
   if task.cancelling then return close_task(task) end
   task.status = "running"
   state.current = task
-  local args = task.args
-  task.args = nil
-  if args then
-    return after_resume(task, coroutine.resume(task.co, table.unpack(args, 1, args.n)))
-  end
-  return after_resume(task, coroutine.resume(task.co))
+  local co = task.co
+  if co then return after_resume(task, coroutine.resume(co)) end
+  co = take_idle()
+  task.co = co
+  return after_resume(task, coroutine.resume(co, task.fn, task.subject))
 end
 
---- Start a task of the library: `on_wait` is called once, when it first waits
--- or ends; `on_end` when it ends, even before it ran; `awaited`: somebody will
--- await it, its error needs no log.
+--- Start a task of the library: it calls fn(subject). Hooks are called with the
+-- subject, too: `on_wait` once, when the task first waits or ends; `on_end`, and the
+-- task's status, when it ends, even before it ran.
 ---@param fn function
----@param options { on_wait?: fun(), on_end?: fun(), awaited?: boolean }
+---@param hooks { on_wait: fun(subject)?, on_end: fun(subject, status: string)? }
+---@param subject any
 ---@return directmethods.Task
-function M.start(fn, options, ...)
+function M.start(fn, hooks, subject)
   local task = setmetatable({
-    co = coroutine.create(fn),
-    args = table.pack(...),
+    fn = fn,
+    subject = subject,
+    hooks = hooks,
     status = "ready",
-    awaiting = {},
-    on_wait = options.on_wait,
-    on_end = options.on_end,
-    awaited = options.awaited,
+    has_waited = false,
+    place = 0,
+    co = false,
+    waiter = false,
   }, Task)
-  state.alive[task] = true
+  enlist(task)
   scheduler.push_ready(task)
   return task
+end
+
+local NO_HOOKS = {}
+
+local function call(packed)
+  return packed[1](table.unpack(packed, 2, packed.n))
 end
 
 --- Start a function as a task. It runs from the loop's next turn on.
@@ -145,7 +204,7 @@ function M.spawn(fn, ...)
   if type(fn) ~= "function" then
     error(("dm.spawn: function expected, got %s"):format(type(fn)), 2)
   end
-  return M.start(fn, {}, ...)
+  return M.start(call, NO_HOOKS, table.pack(fn, ...))
 end
 
 --- Has it ended, in whatever way?
@@ -153,6 +212,16 @@ end
 function Task:ended()
   check_self(self, "task:ended")
   return FINAL[self.status] == true
+end
+
+local function await(task, id)
+  task.awaited = true
+  task.awaiting = task.awaiting or {}
+  task.awaiting[id] = true
+end
+
+local function forget(task, id)
+  if task.awaiting then task.awaiting[id] = nil end
 end
 
 --- Wait for the end. Returns what the function returned, or raises its error.
@@ -165,16 +234,17 @@ function Task:await(timeout)
   self.awaited = true
   if not self:ended() then
     local name <close> = scheduler.name()
-    self.awaiting[name.id] = true
+    await(self, name.id)
     local ended, err = scheduler.wait(name.id, nil, timeout)
-    self.awaiting[name.id] = nil
+    forget(self, name.id)
     if not ended then return nil, err end
   end
   if self.status == "failed" then error(self.error, 0) end
   if self.status == "cancelled" then
     return nil, errors.new { name = "Cancelled", message = "the task was cancelled" }
   end
-  return table.unpack(self.results, 1, self.results.n)
+  local results = self.results
+  if results then return table.unpack(results, 1, results.n) end
 end
 
 --- End the task: a waiting one is closed (its <close> variables run and may not
@@ -198,19 +268,15 @@ end
 
 --- Tasks that have not ended: what a test looks at.
 function M.count()
-  local n = 0
-  for _ in pairs(state.alive) do
-    n = n + 1
-  end
-  return n
+  return #state.alive
 end
 
 --- Cancel every task and run until all have ended.
 function M.cancel_all()
-  for task in pairs(state.alive) do
+  for _, task in ipairs(state.alive) do
     task:cancel()
   end
-  while next(state.alive) and not scheduler.idle() do
+  while state.alive[1] and not scheduler.idle() do
     scheduler.run_ready()
   end
 end
@@ -220,7 +286,7 @@ local Wait = {}
 
 function Wait.__close(wait)
   for _, task in ipairs(wait.tasks) do
-    task.awaiting[wait.id] = nil
+    forget(task, wait.id)
     if not wait.over then task:cancel() end
   end
 end
@@ -241,8 +307,7 @@ function M.wait_for_all(tasks)
   local name <close> = scheduler.name()
   local wait <close> = setmetatable({ id = name.id, tasks = tasks }, Wait)
   for _, task in ipairs(tasks) do
-    task.awaited = true
-    task.awaiting[name.id] = true
+    await(task, name.id)
   end
   while not are_over(tasks) do scheduler.wait(name.id) end
   wait.over = true

@@ -120,9 +120,10 @@ local function conclude(calls, request, ok, ...)
     .. " bits (and a payload), or nothing; it returned " .. show(first))
 end
 
-local function run(calls, request, handler)
-  conclude(calls, request, xpcall(handler, describe, request))
-  request._concluded = true
+-- The body of a handler's task.
+local function run(request)
+  local calls = request._link.device.calls
+  conclude(calls, request, xpcall(request._handler, describe, request))
 end
 
 local function pop(calls)
@@ -141,16 +142,15 @@ local function time_out(calls, request)
   request._task:cancel()
 end
 
-local leave
+local HOOKS = {} -- of a handler's task
+local QUEUED_HOOKS = {} -- of one whose request was seen before
 
-local function start(calls, request, handler, on_wait)
+local function start(calls, request, hooks)
   local seconds = calls.device.config.handler_timeout
   calls.running = calls.running + 1
-  request._task = task.start(run, {
-    on_wait = on_wait,
-    on_end = function() leave(calls, request) end,
-  }, calls, request, handler)
+  local handling = task.start(run, hooks, request)
   if seconds then
+    request._task = handling
     request.deadline = core.now() + seconds
     request._timer = task.after(seconds, function()
       request._timer = nil
@@ -162,25 +162,38 @@ end
 -- The hub has told the callers of dead connections already.
 local function start_next(calls)
   while calls.queued > 0 and calls.running < calls.device.config.max_concurrent do
-    local entry = pop(calls)
-    if entry.request.cancelled then
+    local request = pop(calls)
+    if request.cancelled then
       count(calls, "dropped")
     else
-      start(calls, entry.request, entry.handler)
+      start(calls, request, QUEUED_HOOKS)
     end
   end
 end
 
--- The handler's task has ended, in whatever way: its place is free.
-function leave(calls, request)
-  calls.running = calls.running - 1
-  if request._timer then request._timer.cancel() end
-  if not (request._concluded or request.answered or request.deferred
-    or request.cancelled) then
+-- Its task has ended, and it has not been answered: it will not be.
+local function abandon(calls, request, status)
+  if request.deferred then return end
+  if status ~= "done" and not request.cancelled then
     count(calls, "errors")
     answer(calls, request, 500, CANCELLED)
   end
-  start_next(calls)
+  if not request.answered then request._link:close_request(request) end
+end
+
+-- The handler's task has ended, in whatever way: its place is free.
+local function leave(request, status)
+  local calls = request._link.device.calls
+  calls.running = calls.running - 1
+  if request._timer then request._timer.cancel() end
+  if not request.answered then abandon(calls, request, status) end
+  if calls.queued > 0 then start_next(calls) end
+end
+
+HOOKS.on_end, QUEUED_HOOKS.on_end = leave, leave
+
+function HOOKS.on_wait(request)
+  request._link:seen()
 end
 
 local function refuse(calls, link, rid, status, body)
@@ -192,9 +205,9 @@ local function refuse(calls, link, rid, status, body)
   end
 end
 
-local function enqueue(calls, request, handler)
+local function enqueue(calls, request)
   calls.queue = calls.queue or {}
-  calls.queue[calls.first + calls.queued] = { request = request, handler = handler }
+  calls.queue[calls.first + calls.queued] = request
   calls.queued = calls.queued + 1
 end
 
@@ -209,12 +222,10 @@ function Calls:accept(link, method, rid, body)
     count(self, "rejected")
     return refuse(self, link, rid, 429, BUSY)
   end
-  local request = requests.new(device, link, method, rid, body, core.now())
-  if not busy then
-    return start(self, request, handler, function() link:seen() end)
-  end
+  local request = requests.new(link, handler, method, rid, body, core.now())
+  if not busy then return start(self, request, HOOKS) end
   link:seen() -- what it waits for now are other handlers
-  enqueue(self, request, handler)
+  enqueue(self, request)
 end
 
 --- A call of which only the rid could be kept.

@@ -151,7 +151,7 @@ end
 local function when_drained(device, fn)
   local link = device.link
   link.drained = nil
-  if not next(link.open) then return fn(device) end
+  if not link:is_open() then return fn(device) end
   arm(device, math.max(0, device.drain_by - core.now()), swap)
   link.drained = function() when_drained(device, fn) end
 end

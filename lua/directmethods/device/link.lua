@@ -12,9 +12,11 @@ local WEAK = { __mode = "k" }
 
 ---@class directmethods.Link
 ---@field live boolean      connected, and not closed by us
----@field open table        requests that nobody answered yet (weak: a forgotten
----                         deferred one does not count)
----@field drained fun()?    called when the last open request is answered
+---@field open integer      requests that are not answered yet, whose handlers run or
+---                         will run
+---@field deferred table?   those whose answers were deferred (weak: a forgotten one
+---                         does not count)
+---@field drained fun()?    called when the last of all these is answered
 local Link = {}
 Link.__index = Link
 
@@ -55,15 +57,16 @@ function M.open(device, password, events)
   local conn, name, message = core.mqtt_connect(fields)
   if not conn then return nil, errors.new { name = name, message = message } end
   local link = setmetatable({
+    device = device,
     conn = conn,
     id = conn:id(), -- of its events
     live = false,
-    open = setmetatable({}, WEAK),
+    open = 0,
   }, Link)
-  task.objects[link.id] = function(event, ...)
+  task.objects[link.id] = function(event, a, b, c)
     if event == "gone" then task.objects[link.id] = nil end
     local handle = events[event]
-    if handle then handle(device, link, ...) end
+    if handle then handle(device, link, a, b, c) end
   end
   return link
 end
@@ -82,10 +85,32 @@ function Link:seen()
   if self.live then self.conn:seen(1) end
 end
 
+--- Does anybody wait for an answer?
+---@return boolean
+function Link:is_open()
+  return self.open > 0 or self.deferred ~= nil and next(self.deferred) ~= nil
+end
+
+--- A request has come in.
+function Link:open_request()
+  self.open = self.open + 1
+end
+
+--- The answer of an open request was deferred.
+function Link:defer_request(request)
+  self.open = self.open - 1
+  self.deferred = self.deferred or setmetatable({}, WEAK)
+  self.deferred[request] = true
+end
+
 --- A request was answered, or nobody waits for its answer.
 function Link:close_request(request)
-  self.open[request] = nil
-  if self.drained and not next(self.open) then self.drained() end
+  if request.deferred then
+    self.deferred[request] = nil
+  else
+    self.open = self.open - 1
+  end
+  if self.drained and not self:is_open() then self.drained() end
 end
 
 --- Let queued answers go out for at most `linger` seconds and disconnect. "gone"
@@ -95,7 +120,6 @@ function Link:close(linger)
   local dropped = self.conn:dropped()
   self.live = false
   self.drained = nil
-  for request in pairs(self.open) do request.cancelled = true end
   self.conn:close(linger)
   return dropped
 end

@@ -23,7 +23,7 @@ local STATUS_MIN, STATUS_MAX = -2147483648, 2147483647 -- int32 on the wire
 ---@field deferred boolean   `request:defer()` was called
 ---@field answered boolean   an answer was sent
 local Request = { __name = "directmethods.Request" }
-local METHODS = {}
+local METHODS = { deferred = false }
 
 local function decode(request)
   if request.body == "" then return nil end
@@ -35,8 +35,19 @@ local function decode(request)
   return value
 end
 
+-- What few handlers ask for is found out when they do.
+local FIELDS = {
+  payload = decode,
+  device_id = function(request) return request._link.device.device_id end,
+  module_id = function(request) return request._link.device.module_id end,
+  cancelled = function(request)
+    return not request.answered and not request._link.live
+  end,
+}
+
 function Request.__index(request, key)
-  if key == "payload" then return decode(request) end
+  local field = FIELDS[key]
+  if field then return field(request) end
   return METHODS[key]
 end
 
@@ -82,10 +93,9 @@ function M.encode(config, payload)
 end
 
 local function late(request)
-  local counts = request._device.counts
+  local counts = request._link.device.counts
   if not request._late then counts.late = counts.late + 1 end
   request._late = true
-  request._link:close_request(request)
   return nil, errors.new {
     name = "Closed",
     message = ("method '%s': the answer is late: the connection that the call came on"
@@ -117,6 +127,7 @@ end
 ---@return directmethods.Request self
 function METHODS:defer()
   check_self(self, "request:defer")
+  if not self.deferred and not self.answered then self._link:defer_request(self) end
   self.deferred = true
   return self
 end
@@ -142,7 +153,7 @@ function METHODS:reply(status, payload)
       message = ("method '%s': this call was answered before"):format(self.method),
     }
   end
-  local body, err = M.encode(self._device.config, payload)
+  local body, err = M.encode(self._link.device.config, payload)
   if not body then
     if err.name == "InvalidJson" then error("request:reply: " .. err.message, 2) end
     return nil, err
@@ -150,25 +161,20 @@ function METHODS:reply(status, payload)
   return M.send(self, code, body)
 end
 
---- A request that has just come in.
+--- A request that has just come in, and who is to answer it. It has room for these
+-- fields and its payload: that is what nearly every call needs.
 ---@return directmethods.Request
-function M.new(device, link, method, rid, body, now)
-  local config = device.config
-  local request = setmetatable({
+function M.new(link, handler, method, rid, body, now)
+  link:open_request()
+  return setmetatable({
     method = method,
     rid = rid,
     body = body,
-    device_id = config.device_id,
-    module_id = config.module_id,
     received = now,
-    cancelled = false,
-    deferred = false,
     answered = false,
-    _device = device,
+    _handler = handler,
     _link = link,
   }, Request)
-  link.open[request] = true
-  return request
 end
 
 return M

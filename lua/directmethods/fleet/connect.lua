@@ -72,7 +72,8 @@ local function tell_soon(fleet, run)
   if not run.progress or run.told == fleet.states.online then return end
   if run.teller and not run.teller:ended() then return end
   if run.teller and run.teller.status ~= "done" then return end
-  run.teller = task.start(tell, { awaited = true }, fleet, run)
+  run.teller = task.spawn(tell, fleet, run)
+  run.teller.awaited = true -- at the end
 end
 
 --- A device's state has changed: for its fleet.

@@ -116,7 +116,7 @@ function M.run(service, ids, method, payload, opts)
   local _ <close> = workers
   task.current(WHAT)
   for i = 1, math.min(opts.concurrency or service._max_connections, #results) do
-    workers[i] = task.start(work, { awaited = true }, run)
+    workers[i] = task.spawn(work, run)
   end
   task.wait_for_all(workers)
   for _, worker in ipairs(workers) do
