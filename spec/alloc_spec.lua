@@ -2,10 +2,14 @@
 -- or stay behind. Needs the sanitized interpreter, which makes them fail and finds
 -- what is lost; elsewhere there is nothing to run.
 
-if not rawget(_G, "fail_alloc") then return end
+local fail_alloc = rawget(_G, "fail_alloc")
+if not fail_alloc then return end
 
+local core = require "directmethods.core"
 local dm = require "directmethods"
+local fixture = require "spec.support.fixture"
 local scarce = require "spec.support.scarce"
+local task = require "directmethods.task"
 
 local SEED = 20261122
 
@@ -26,6 +30,105 @@ describe("a failing allocation", function()
     until not failed
     assert.is_true(ok, result)
     assert.is_true(n > 50)
+  end)
+
+  -- What is called until nothing fails any more gives this, and is good in the end.
+  local function each_failure(fn, expected)
+    local n, failed, ok, name = 0
+    repeat
+      n = n + 1
+      fail_alloc("c", n)
+      ok, name = fn()
+      failed = fail_alloc("c", 0) == 0
+      if failed and not ok then expected(name) end
+    until not failed
+    assert.is_true(ok, name)
+    return n
+  end
+
+  local function plane()
+    local config = require("directmethods.hub.config").read { tls = false }
+    return assert(require("directmethods.hub_core").hub(core.loop, config))
+  end
+
+  local KEY = core.base64_encode(("k"):rep(32))
+  local OTHER = core.base64_encode(("o"):rep(32))
+
+  -- Closed, however little memory there is.
+  local function is_closed(hub)
+    local gone = false
+    task.objects[hub:id()] = function(event) gone = event == "closed" end
+    fail_alloc("c", 1)
+    hub:close()
+    fail_alloc("c", 0)
+    assert.is_true(dm.wait_until(function() return gone end))
+    task.objects[hub:id()] = nil
+  end
+
+  it("leaves no identity without its keys", function()
+    local hub = plane()
+    local function put()
+      return hub:put_identity("dev1", nil, "sas", KEY, OTHER, true)
+    end
+    assert.is_true(each_failure(put, function(name)
+      assert.equal("SystemError", name)
+      assert.is_false(hub:remove_identity("dev1"))
+    end) > 2)
+    assert.is_true(hub:remove_identity("dev1"))
+    is_closed(hub)
+  end)
+
+  it("keeps a policy as it was, and says so", function()
+    local hub = plane()
+    local function put()
+      return hub:policy("service", KEY, OTHER, { "ServiceConnect" })
+    end
+    assert.equal(4, each_failure(put, function(name)
+      assert.equal("SystemError", name)
+    end))
+    is_closed(hub)
+  end)
+
+  it("keeps no hub from closing", function()
+    local hubs = {}
+    for i = 1, 20 do
+      hubs[i] = plane()
+      if i > 5 then assert(hubs[i]:listen("https", "127.0.0.1", 0)) end
+    end
+    fail_alloc("c", 1)
+    for _, hub in ipairs(hubs) do is_closed(hub) end
+  end)
+
+  it("keeps no hub from stopping", function()
+    local hubs, gone = {}, 0
+    for i = 1, 20 do
+      hubs[i] = plane()
+      assert(hubs[i]:listen("https", "127.0.0.1", 0))
+      task.objects[hubs[i]:id()] = function() gone = gone + 1 end
+    end
+    for _, hub in ipairs(hubs) do
+      fail_alloc("c", 1)
+      hub:stop(5)
+      fail_alloc("c", 0)
+    end
+    assert.is_true(dm.wait_until(function() return gone == #hubs end))
+    for _, hub in ipairs(hubs) do task.objects[hub:id()] = nil end
+  end)
+
+  it("starts no hub that lacks a policy", function()
+    assert.is_true(each_failure(function()
+      local hub, err = dm.hub { tls = false }
+      if not hub then return false, err.name end
+      local left = fail_alloc("c", 0)
+      local owner = fixture.service_token(hub, "iothubowner")
+      for _, token in ipairs { owner, fixture.service_token(hub) } do
+        assert.equal(404, fixture.call(hub, { device = "d", token = token }).status)
+      end
+      hub:close()
+      assert(hub:closed(10))
+      fail_alloc("c", left)
+      return true
+    end, function(name) assert.equal("SystemError", name) end) > 20)
   end)
 
   -- In a process of its own, which does not look for leaks: cjson has one then.

@@ -340,6 +340,35 @@ describe("a fault", function()
       connect()
     end)
 
+    it("closes a connection after connect_timeout, its CONNECT dropped", function()
+      local short = fixture.hub { limits = { connect_timeout = 0.05 } }
+      local fault = short:fault { stage = "connect", action = "drop", times = 1 }
+      assert(short:add_device "raw")
+      local wire = wires.connect(short:ports().mqtt)
+      wire:send(mqtt.connect(fixture.connect_fields(short, "raw")))
+      assert.is_true(wire:wait_closed())
+      assert.same({ 1, "" }, { fault.hits, wire.bytes })
+      assert.equal(0, short:counters().mqtt_timed_out)
+      wire:close()
+      fixture.finish(short)
+    end)
+
+    it("keeps a delayed CONNECT for longer than connect_timeout", function()
+      local short = fixture.hub { limits = { connect_timeout = 0.05 } }
+      short:fault { stage = "connect", action = "delay", delay = 5, times = 1 }
+      assert(short:add_device "raw")
+      local wire = wires.connect(short:ports().mqtt)
+      wire:send(mqtt.connect(fixture.connect_fields(short, "raw")))
+      assert(wires.turn_until(function() return short:counters().faults == 1 end))
+      local silent = wires.connect(short:ports().mqtt)
+      assert.is_true(silent:wait_closed())
+      dm.advance(5)
+      assert.equal("\x20\x02\x00\x00", wire:read(4))
+      silent:close()
+      wire:close()
+      fixture.finish(short)
+    end)
+
     it("lets our device come again after a while", function()
       local fault = hub:fault { stage = "connect", action = "drop", times = 1 }
       local task = dm.spawn(device.connect, device, 100)

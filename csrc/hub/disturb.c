@@ -279,8 +279,9 @@ static void settle_connect(dm_hub *h, const dm_mqtt_connect *c, long n) {
 static bool act_connect(dm_hub_listener *l, uint64_t connection,
                         const dm_mqtt_connect *c, const dm_fault *f) {
   switch (f != NULL ? f->o.action : DM_FAULT_DELAY) {
-  case DM_FAULT_DROP: /* it is never answered */
+  case DM_FAULT_DROP:
     settle_connect(l->hub, c, 0);
+    dm_mqtt_server_ignore(l->mqtt, connection);
     return true;
   case DM_FAULT_DISCONNECT:
     dm_mqtt_server_drop(l->mqtt, connection);

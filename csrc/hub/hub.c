@@ -246,8 +246,8 @@ static void on_server_closed(void *context) {
 }
 
 /* A hub that never listened has no server to wait for. */
-static void on_nothing_open(dm_timer *timer) {
-  finish(DM_OWNER(timer, dm_hub, stop_timer));
+static void on_nothing_open(uv_handle_t *handle) {
+  finish(handle->data);
 }
 
 void dm_hub_close(dm_hub *h) {
@@ -262,8 +262,9 @@ void dm_hub_close(dm_hub *h) {
     if (l->http != NULL) dm_http_server_close(l->http, on_server_closed);
   }
   if (h->listeners > 0) return;
-  h->stop_timer.on_due = on_nothing_open;
-  dm_clock_start(&h->loop->io, &h->stop_timer, 0);
+  h->end.data = h;
+  uv_idle_init(&h->loop->uv, &h->end);
+  uv_close((uv_handle_t *)&h->end, on_nothing_open);
 }
 
 void dm_hub_check_stopped(dm_hub *h) {
@@ -279,8 +280,11 @@ void dm_hub_stop(dm_hub *h, int64_t ms) {
     if (l->mqtt != NULL) dm_mqtt_server_stop(l->mqtt);
     if (l->http != NULL) dm_http_server_stop(l->http);
   }
-  dm_clock_start(&h->loop->io, &h->stop_timer, dm_clock_now(&h->loop->io) + ms);
-  dm_hub_check_stopped(h);
+  if (dm_clock_start(&h->loop->io, &h->stop_timer,
+                     dm_clock_now(&h->loop->io) + ms))
+    dm_hub_check_stopped(h);
+  else
+    dm_hub_close(h); /* nothing would end it in time */
 }
 
 void dm_hub_detach(dm_hub *h) {

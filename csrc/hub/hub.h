@@ -128,10 +128,10 @@ typedef struct dm_hub_tls { /* PEM texts */
 int dm_hub_listen(dm_hub *h, dm_hub_service service, const char *host, int port,
                   const dm_hub_tls *tls, dm_err *e);
 
-/* Add a policy or replace it. False: there are DM_HUB_POLICIES, or no memory.
-** A connection whose token was signed by a key that is gone is closed. */
-bool dm_hub_policy(dm_hub *h, dm_span name, dm_span primary, dm_span secondary,
-                   unsigned rights);
+/* Add a policy or replace it. DM_LIMIT_EXCEEDED: there are DM_HUB_POLICIES. A
+** connection whose token was signed by a key that is gone is closed. */
+dm_code dm_hub_policy(dm_hub *h, dm_span name, dm_span primary,
+                      dm_span secondary, unsigned rights, dm_err *e);
 
 /* How an identity shows who it is. */
 typedef enum dm_hub_auth {

@@ -27,10 +27,8 @@ static bool is_plain_coding(dm_span coding) {
          dm_span_equal_nocase(coding, DM_SPAN("utf-8"));
 }
 
-/* application/json, in UTF-8 if it says in what; without a type it is taken for
-** that too. */
+/* application/json, in UTF-8 if it says in what. */
 static bool is_json_type(dm_span type) {
-  if (type.p == NULL) return true;
   dm_span rest;
   dm_span media = dm_text_trim(dm_text_cut(type, ';', &rest), " \t");
   if (!dm_span_equal_nocase(media, DM_SPAN("application/json"))) return false;
@@ -180,7 +178,7 @@ void dm_invoke(dm_exchange *x, const dm_http_request *r, dm_span version) {
   dm_report_reached(x, DM_CALL_AUTHORISED);
   if (h->throttle.tier != DM_TIER_NONE && !dm_meter_admit(x)) return;
   if (!is_plain_coding(dm_http_header(r, "Content-Encoding")) ||
-      !is_json_type(dm_http_header(r, "Content-Type"))) {
+      (r->body.n > 0 && !is_json_type(dm_http_header(r, "Content-Type")))) {
     dm_call_fail(x, DM_ERROR_MEDIA, none);
   } else if (!read_body(x, r->body, dm_hub_contract_of(h, version), &payload,
                         why)) {

@@ -51,10 +51,13 @@ static dm_identity *get(dm_hub *h, dm_span device, dm_span module, dm_err *e) {
     }
   }
   i = dm_identities_add(&h->identities, device, module, parent);
-  if (i == NULL)
+  if (i != NULL) return i;
+  if (h->identities.count < h->identities.limit)
+    dm_fail(e, DM_SYSTEM_ERROR, "put_identity: out of memory");
+  else
     dm_fail(e, DM_LIMIT_EXCEEDED, "put_identity: %lld identities are the most",
             (long long)h->limits.identities);
-  return i;
+  return NULL;
 }
 
 /* Where what let the identity in is from now on; NONE: it is gone. */
@@ -68,12 +71,15 @@ static dm_key_slot slot_after(const dm_identity *i,
 
 dm_code dm_hub_put_identity(dm_hub *h, dm_span device, dm_span module,
                             const dm_hub_identity *what, dm_err *e) {
+  size_t before = h->identities.count;
   dm_identity *i = get(h, device, module, e);
-  if (i == NULL) return DM_LIMIT_EXCEEDED;
+  if (i == NULL) return e->code;
   dm_key_slot slot = slot_after(i, what);
   bool signed_here = i->signer.slot != DM_KEY_NONE && i->signer.policy == NULL;
-  if (!dm_identity_set_keys(i, what->auth, what->primary, what->secondary))
+  if (!dm_identity_set_keys(i, what->auth, what->primary, what->secondary)) {
+    if (h->identities.count > before) dm_identities_remove(&h->identities, i);
     return dm_fail(e, DM_SYSTEM_ERROR, "put_identity: out of memory");
+  }
   if (signed_here && slot == DM_KEY_NONE) end_session(h, i);
   if (signed_here) i->signer.slot = slot;
   if (i->enabled && !what->enabled) {
@@ -115,17 +121,20 @@ static void follow_keys(dm_hub *h, const dm_policy *policy,
   }
 }
 
-bool dm_hub_policy(dm_hub *h, dm_span name, dm_span primary, dm_span secondary,
-                   unsigned rights) {
+dm_code dm_hub_policy(dm_hub *h, dm_span name, dm_span primary,
+                      dm_span secondary, unsigned rights, dm_err *e) {
   const dm_policy *old = dm_authority_find(&h->authority, name);
   dm_key_slot among[] = {DM_KEY_NONE, DM_KEY_NONE, DM_KEY_NONE};
   for (int slot = DM_KEY_PRIMARY; old && slot <= DM_KEY_SECONDARY; slot++)
     among[slot] = slot_among((dm_key_slot)slot, old->primary, old->secondary,
                              primary, secondary);
+  if (old == NULL && h->authority.policies == DM_HUB_POLICIES)
+    return dm_fail(e, DM_LIMIT_EXCEEDED, "policy: %d are the most",
+                   DM_HUB_POLICIES);
   if (!dm_authority_policy(&h->authority, name, primary, secondary, rights))
-    return false;
+    return dm_fail(e, DM_SYSTEM_ERROR, "policy: out of memory");
   if (old) follow_keys(h, old, among);
-  return true;
+  return DM_OK;
 }
 
 /* Questions */

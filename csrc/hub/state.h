@@ -131,6 +131,8 @@ struct dm_hub {
   dm_ids handed; /* dm_exchange */
 
   dm_timer stop_timer; /* I/O clock */
+  uv_idle_t end;       /* never runs: its close callback ends a hub that never
+                       ** listened */
   bool stopping, closing;
 };
 

@@ -157,6 +157,13 @@ static void on_overflow(void *owner, dm_span topic) {
   }
 }
 
+/* What a hub of this process counts are requests, and few other messages come:
+** these are taken for requests. */
+static void on_dropped(void *owner, uint64_t n) {
+  connection *c = owner;
+  if (is_counted(c)) settle_change(c, -(long)n);
+}
+
 static void connection_free(connection *c) {
   dm_settle_close(&c->loop->settle, c->token);
   dm_settle_close(&c->loop->settle, c->closing);
@@ -177,6 +184,7 @@ static const dm_mqtt_events EVENTS = {
     .on_unsubscribed = on_unsubscribed,
     .on_message = on_message,
     .on_overflow = on_overflow,
+    .on_dropped = on_dropped,
     .on_lost = on_lost,
     .on_gone = on_gone,
 };

@@ -92,19 +92,17 @@ static unsigned check_rights(lua_State *L, int arg) {
   return rights;
 }
 
-/* hub:policy(name, primary, secondary, rights) */
+/* hub:policy(name, primary, secondary, rights) -> true | nil, name, message */
 static int l_hub_policy(lua_State *L) {
   dm_hub *h = l_hub_check(L);
   dm_span name = dm_bind_span(L, 2), primary = dm_bind_span(L, 3);
   dm_span secondary = optional(L, 4);
   unsigned rights = check_rights(L, 5);
-  if (dm_hub_policy(h, name, primary, secondary, rights)) {
-    lua_pushboolean(L, true);
-    return 1;
-  }
   dm_err e;
-  dm_fail(&e, DM_LIMIT_EXCEEDED, "policy: %d are the most", DM_HUB_POLICIES);
-  return dm_bind_fail(L, &e);
+  if (dm_hub_policy(h, name, primary, secondary, rights, &e) != DM_OK)
+    return dm_bind_fail(L, &e);
+  lua_pushboolean(L, true);
+  return 1;
 }
 
 /* hub:put_identity(device, module|nil, auth, primary, secondary, enabled) */

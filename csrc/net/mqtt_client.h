@@ -46,6 +46,7 @@ typedef struct dm_mqtt_events { /* static */
   /* A message over the bound: only its topic was kept (design.md 2, Threads).
    */
   void (*on_overflow)(void *owner, dm_span topic);
+  void (*on_dropped)(void *owner, uint64_t n); /* not even that, n more times */
   void (*on_lost)(void *owner, const dm_err *why); /* connection lost */
   /* After dm_mqtt_client_close: everything queued went out or the deadline
   ** passed, and the client is freed. The very last event. */

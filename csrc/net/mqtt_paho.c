@@ -209,6 +209,12 @@ static void on_spare(dm_mail_record *r, uint32_t flags, dm_letter *letters) {
   }
 }
 
+static void on_dropped(dm_paho *c) {
+  uint64_t n = atomic_load(&c->dropped) - c->told;
+  c->told += n;
+  if (c->stage == DM_PAHO_ONLINE) c->events->on_dropped(c->owner, n);
+}
+
 static void on_closing_news(dm_paho *c, uint32_t flags);
 
 /* The owner may close the client within any event, which changes its stage;
@@ -218,6 +224,7 @@ static void on_mail(dm_mail_record *r, uint32_t flags, dm_letter *letters) {
   if (flags & DM_PAHO_CONNECTED) on_connected(c, flags & DM_PAHO_SESSION);
   if (flags & DM_PAHO_SUBSCRIBED) on_subscribed(c);
   deliver(c, letters);
+  if (flags & DM_PAHO_DROPPED) on_dropped(c);
   if (flags & DM_PAHO_UNSUBSCRIBED) on_unsubscribed(c);
   if (flags & DM_PAHO_FAILED) on_failure(c);
   if (flags & DM_PAHO_LOST) on_lost(c);

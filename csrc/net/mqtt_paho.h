@@ -26,7 +26,8 @@ enum {
   DM_PAHO_LOST = 16,
   DM_PAHO_DRAINED = 32,
   DM_PAHO_DISCONNECTED = 64,
-  DM_PAHO_UNSUBSCRIBED = 128
+  DM_PAHO_UNSUBSCRIBED = 128,
+  DM_PAHO_DROPPED = 256 /* messages, see the field */
 };
 
 typedef enum dm_paho_stage {
@@ -81,6 +82,7 @@ typedef struct dm_paho {
   atomic_int pending;   /* shared */
   atomic_bool draining; /* shared: tell when pending gets to 0 */
   atomic_uint_least64_t dropped; /* shared */
+  uint64_t told;                 /* of those dropped */
   int granted;                   /* of paho before SUBSCRIBED, then ours */
   int failure;          /* paho's code; of paho before FAILED, then ours */
   char tls_reason[120]; /* so too; OpenSSL's first complaint */

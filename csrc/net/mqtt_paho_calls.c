@@ -49,13 +49,18 @@ static int on_tls_error(const char *text, size_t n, void *context) {
 
 /* -- Messages -------------------------------------------------------------- */
 
+static void drop(dm_paho *c) {
+  atomic_fetch_add(&c->dropped, 1);
+  tell(c, DM_PAHO_DROPPED);
+}
+
 static void keep(dm_paho *c, dm_paho_letter *m) {
   if (dm_mailbox_post(&c->loop->mailbox, &c->mail, &m->letter)) return;
   dm_paho_letter *topic = realloc(m, sizeof *m + m->topic);
   if (topic == NULL) topic = m;
   topic->payload = 0;
   if (dm_mailbox_post(&c->loop->mailbox, &c->spare, &topic->letter)) return;
-  atomic_fetch_add(&c->dropped, 1);
+  drop(c);
   free(topic);
 }
 
@@ -73,7 +78,7 @@ static int on_message(void *context, char *topic, int length,
     if (payload > 0) memcpy(m->data + n, message->payload, payload);
     keep(c, m);
   } else {
-    atomic_fetch_add(&c->dropped, 1);
+    drop(c);
   }
   MQTTAsync_freeMessage(&message);
   MQTTAsync_free(topic);

@@ -123,7 +123,7 @@ static void *on_accept(void *context, dm_stream *stream) {
   dm_mqtt_peer *c = peer_new(context);
   if (!c) return NULL;
   c->stream = stream;
-  dm_mqtt_peer_start(c);
+  dm_mqtt_peer_await(c);
   return c;
 }
 
@@ -142,7 +142,7 @@ bool dm_mqtt_server_upgrade(dm_mqtt_server *s, dm_http_server *http,
   s->guests++;
   c->websocket = dm_websocket_new(c->stream, s->o.message_size);
   if (c->websocket)
-    dm_mqtt_peer_start(c);
+    dm_mqtt_peer_await(c);
   else
     dm_mqtt_peer_end(c, &(dm_err){DM_SYSTEM_ERROR, "out of memory"});
   return true;
@@ -169,6 +169,11 @@ bool dm_mqtt_server_accept(dm_mqtt_server *s, uint64_t connection, void *user,
     dm_loop_flush_later(s->loop, &s->flusher);
   }
   return c->state == DM_MQTT_ACCEPTED;
+}
+
+void dm_mqtt_server_ignore(dm_mqtt_server *s, uint64_t connection) {
+  dm_mqtt_peer *c = dm_ids_get(&s->peers, connection);
+  if (c && c->state == DM_MQTT_DECIDING) dm_mqtt_peer_await(c);
 }
 
 void dm_mqtt_server_refuse(dm_mqtt_server *s, uint64_t connection, int code) {
@@ -221,8 +226,8 @@ static void on_listener_closed(void *context) {
   finish(s);
 }
 
-static void on_end_due(dm_timer *timer) {
-  on_listener_closed(DM_OWNER(timer, dm_mqtt_server, end));
+static void on_end(uv_handle_t *handle) {
+  on_listener_closed(handle->data);
 }
 
 static bool start_listening(dm_mqtt_server *s, dm_err *e) {
@@ -255,7 +260,6 @@ dm_mqtt_server *dm_mqtt_server_new(dm_loop *loop,
   s->o = *o;
   s->open = true;
   s->flusher.on_flush = on_flush;
-  s->end.on_due = on_end_due;
   dm_list_init(&s->flusher.node);
   dm_list_init(&s->ready);
   dm_ids_init(&s->peers, (uint32_t)o->connections);
@@ -303,8 +307,11 @@ void dm_mqtt_server_close(dm_mqtt_server *s, void (*on_closed)(void *context)) {
   s->closed = true;
   s->on_closed = on_closed;
   end_guests(s);
-  if (s->listener)
+  if (s->listener) {
     dm_listener_close(s->listener, on_listener_closed);
-  else
-    dm_clock_start(&s->loop->io, &s->end, 0);
+    return;
+  }
+  s->end.data = s;
+  uv_idle_init(&s->loop->uv, &s->end);
+  uv_close((uv_handle_t *)&s->end, on_end);
 }

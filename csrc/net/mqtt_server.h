@@ -81,6 +81,8 @@ bool dm_mqtt_server_certificate(const dm_mqtt_server *s, uint64_t connection,
 /* CONNACK 0; 'user' (not NULL) comes with every later event. False: gone. */
 bool dm_mqtt_server_accept(dm_mqtt_server *s, uint64_t connection, void *user,
                            bool session_present);
+/* No CONNACK; closed when the time for a CONNECT has passed once more. */
+void dm_mqtt_server_ignore(dm_mqtt_server *s, uint64_t connection);
 /* CONNACK with a code from 1 to 5, then close. */
 void dm_mqtt_server_refuse(dm_mqtt_server *s, uint64_t connection, int code);
 

@@ -28,6 +28,8 @@ static void on_due(dm_timer *timer) {
   dm_mqtt_peer *c = DM_OWNER(timer, dm_mqtt_peer, timer);
   if (c->state == DM_MQTT_NEW) {
     fail(c, DM_TIMEOUT, "no CONNECT in time");
+  } else if (c->state == DM_MQTT_DECIDING) {
+    dm_mqtt_peer_end(c, NULL);
   } else if (c->state == DM_MQTT_ACCEPTED) {
     int64_t deadline = c->last + c->silence;
     if (dm_clock_now(&c->server->loop->io) < deadline) {
@@ -210,7 +212,7 @@ void dm_mqtt_peer_take(dm_mqtt_peer *c, dm_span bytes) {
   keep(c, (dm_span){bytes.p + used, bytes.n - used});
 }
 
-void dm_mqtt_peer_start(dm_mqtt_peer *c) {
+void dm_mqtt_peer_await(dm_mqtt_peer *c) {
   const dm_mqtt_server *s = c->server;
   c->timer.on_due = on_due;
   start_timer(c, dm_clock_now(&s->loop->io) + s->o.connect_ms);

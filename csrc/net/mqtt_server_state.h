@@ -29,7 +29,7 @@ struct dm_mqtt_server {
   int guests;         /* peers whose streams another listener has */
   bool closed;        /* dm_mqtt_server_close was called */
   bool open;          /* the listener, or what stands for it, is not gone yet */
-  dm_timer end;       /* without a listener */
+  uv_idle_t end;      /* without a listener; as the listener's */
   dm_flusher flusher; /* peers accepted with packets behind their CONNECT */
   dm_list ready;
   dm_buf packet; /* for a WebSocket: the one being written */
@@ -60,7 +60,7 @@ static inline dm_buf *dm_mqtt_peer_output(dm_mqtt_peer *c) {
 bool dm_mqtt_peer_written(dm_mqtt_peer *c, bool complete);
 
 /* mqtt_server_packet.c */
-void dm_mqtt_peer_start(dm_mqtt_peer *c); /* the CONNECT deadline */
+void dm_mqtt_peer_await(dm_mqtt_peer *c); /* the CONNECT deadline */
 void dm_mqtt_peer_take(dm_mqtt_peer *c, dm_span bytes);
 void dm_mqtt_peer_go_on(dm_mqtt_peer *c); /* take what was kept */
 /* CONNACK with a code, then close. */

@@ -198,6 +198,11 @@ static dm_code take_puback(dm_uv_client *c, const dm_mqtt_frame *f, dm_err *e) {
   return DM_OK;
 }
 
+static void drop(dm_uv_client *c) {
+  c->dropped++;
+  c->events->on_dropped(c->owner, 1);
+}
+
 /* 'place': how many came before it in this turn. */
 static dm_code take_publish(dm_uv_client *c, const dm_mqtt_frame *f,
                             uint32_t place, dm_err *e) {
@@ -212,7 +217,7 @@ static dm_code take_publish(dm_uv_client *c, const dm_mqtt_frame *f,
   else if (place - c->inbox < DM_MQTT_SPARE)
     c->events->on_overflow(c->owner, m.topic);
   else
-    c->dropped++;
+    drop(c);
   if (m.qos == 1 && c->stage == DM_UV_ONLINE)
     sent(c, dm_mqtt_write_ack(dm_stream_output(c->stream), DM_MQTT_PUBACK,
                               m.packet_id));

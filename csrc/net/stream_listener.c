@@ -95,10 +95,11 @@ static void take(dm_listener *l, int fd) {
   dm_stream_begin(s, l->on_accept(l->context, s));
 }
 
+/* Without memory for that too, it goes on to ask: that spins, but ends. */
 static void pause_accepting(dm_listener *l) {
   dm_clock *io = &l->group.loop->io;
-  uv_poll_stop(&l->poll);
-  dm_clock_start(io, &l->back_off, dm_clock_now(io) + BACK_OFF_MS);
+  if (dm_clock_start(io, &l->back_off, dm_clock_now(io) + BACK_OFF_MS))
+    uv_poll_stop(&l->poll);
 }
 
 /* Accept and close one connection by means of the reserve. */

@@ -199,6 +199,16 @@ describe("the service's HTTP side under attack", function()
     wire:close()
   end)
 
+  it("58 takes no body without a type", function()
+    for text, status in pairs { ['{"methodName":"m"}'] = 415, [""] = 400 } do
+      local reply = http.exchange(pair.hub:ports().https, {
+        target = TARGET, body = text, untyped = true,
+        headers = { "Authorization: " .. fixture.service_token(pair.hub) },
+      })
+      assert.equal(status, reply.status, text)
+    end
+  end)
+
   it("58 inflates nothing", function()
     local bomb = "\x1f\x8b\x08\0\0\0\0\0\0\xff" .. ("\0"):rep(1000)
     callers.is_error(pair:refused {

@@ -4,13 +4,23 @@ local wire = require "spec.support.wire"
 
 local M = {}
 
+local function has_type(lines)
+  for _, line in ipairs(lines or {}) do
+    if line:lower():find("^content%-type:") then return true end
+  end
+end
+
 --- The bytes of a request. Fields: method, target, headers (list of "Name: v"),
--- body. Host and Content-Length are added unless `bare`.
+-- body. Host, Content-Length and the type of JSON are added unless `bare`; the type
+-- not if it stands among the headers, or `untyped`.
 function M.request(o)
   local lines = { ("%s %s HTTP/1.1"):format(o.method or "POST", o.target) }
   if not o.bare then
     lines[#lines + 1] = "Host: localhost"
     if o.body then lines[#lines + 1] = "Content-Length: " .. #o.body end
+    if o.body and not o.untyped and not has_type(o.headers) then
+      lines[#lines + 1] = "Content-Type: application/json"
+    end
   end
   for _, line in ipairs(o.headers or {}) do
     lines[#lines + 1] = line

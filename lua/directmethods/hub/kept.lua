@@ -94,6 +94,14 @@ function M.certificates(store, names)
   return nil, err
 end
 
+local function no_room(store, name, message)
+  if name == "LimitExceeded" then
+    message = "it holds more identities than limits.identities allows"
+  end
+  message = ("store %s: %s"):format(store.path, message)
+  return errors.new { name = name, message = message }
+end
+
 --- Let the registry know of all identities in the store. Other tasks and the loop go
 -- on between pages.
 ---@param registry directmethods.Registry
@@ -106,13 +114,8 @@ function M.load(registry, store)
   repeat
     page, err = store:identities(page and page[#page], PAGE)
     if not page then return nil, err end
-    if not registry:adopt(page) then
-      return nil, errors.new {
-        name = "LimitExceeded",
-        message = ("store %s: it holds more identities than limits.identities allows")
-          :format(store.path),
-      }
-    end
+    local ok, name, message = registry:adopt(page)
+    if not ok then return nil, no_room(store, name, message) end
     if #page == PAGE then time.sleep(0) end
   until #page < PAGE
   return true

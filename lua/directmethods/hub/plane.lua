@@ -104,7 +104,9 @@ local function add_policies(state, dev_keys)
     local name = policy[1]
     local primary, secondary = table.unpack(keys[name])
     state.policies[name] = primary
-    state.plane:policy(name, primary, secondary, table.move(policy, 2, #policy, 1, {}))
+    local ok, code, message = state.plane:policy(name, primary, secondary,
+      table.move(policy, 2, #policy, 1, {}))
+    if not ok then return nil, errors.new { name = code, message = message } end
   end
   return true
 end

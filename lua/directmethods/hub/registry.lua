@@ -146,10 +146,13 @@ end
 
 --- Have the data plane let in who is in the store already.
 ---@param records directmethods.IdentityRecord[] a device before its modules
----@return boolean adopted false: there is no room
+---@return boolean? adopted
+---@return string? name "LimitExceeded": there is no room
+---@return string? message
 function Registry:adopt(records)
   for _, record in ipairs(records) do
-    if not tell_plane(self, record) then return false end
+    local ok, name, message = tell_plane(self, record)
+    if not ok then return nil, name, message end
   end
   return true
 end
