@@ -452,6 +452,29 @@ describe("a hub's store", function()
       end)
     end)
 
+    it("while a fleet is registered keeps nothing of it", function()
+      with(nil, function(hub)
+        local other = stores.connect(path)
+        other.sql([[CREATE TRIGGER no BEFORE INSERT ON identities
+          WHEN new.device_id = 'f3' BEGIN SELECT raise(ABORT, 'not this one'); END]])
+        local options = { hub = hub, count = 4, id = "f%d" }
+        local fleet, err = dm.fleet(options)
+        assert.is_nil(fleet)
+        assert.equal("ServiceUnavailable", err.name)
+        has(err.message, "not this one")
+        assert.same({}, hub:devices())
+        other.sql("DROP TRIGGER no")
+        other.close()
+        for _ = 1, 2 do -- the second time they are there
+          fleet = assert(dm.fleet(options))
+          fleet:close()
+          assert(fleet:closed(10))
+          assert.equal(4, #hub:devices())
+        end
+        assert(dm.wait_until(function() return #lines == 2 end)) -- it works again
+      end)
+    end)
+
     it("at a damaged page answers 503 for what is on it", function()
       with(nil, function(hub)
         hub:add_device("d")

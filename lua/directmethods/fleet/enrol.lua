@@ -45,14 +45,12 @@ end
 
 --- Register who is not there yet.
 ---@return string[]? connection_strings
----@return directmethods.Error? err  the registry has no room
+---@return directmethods.Error? err  the registry has no room, or its store has failed
 function M.register(hub, ids)
+  local done, err = require("directmethods.hub.devices").create_all(hub, ids)
+  if not done then return nil, err end
   local strings = {}
-  for i, id in ipairs(ids) do
-    local _, err = hub:add_device(id)
-    if err and err.name ~= "DeviceAlreadyExists" then return nil, err end
-    strings[i] = hub:connection_string(id)
-  end
+  for i, id in ipairs(ids) do strings[i] = hub:connection_string(id) end
   return strings
 end
 

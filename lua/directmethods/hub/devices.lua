@@ -54,6 +54,24 @@ function M.create(hub, device_id, module_id, fields)
   return record
 end
 
+--- Register the devices that are not there yet, with one write to the store.
+---@param hub directmethods.Hub
+---@param ids string[]
+---@return boolean? done
+---@return directmethods.Error? err there is no room, or the store has failed
+function M.create_all(hub, ids)
+  local entries, err = {}, nil
+  for i, id in ipairs(ids) do entries[i] = { device_id = id } end
+  local kept, problem = hub.state.registry:batch(entries, function()
+    for _, id in ipairs(ids) do
+      local _, why = M.create(hub, id, nil, {})
+      if why and why.name ~= "DeviceAlreadyExists" then err = err or why end
+    end
+  end)
+  if not kept then return nil, registry_error(problem) end
+  return not err or nil, err
+end
+
 local KEY = { "string", check = identity.wrong_key }
 local THUMBPRINT = { "string", check = identity.wrong_thumbprint }
 
