@@ -159,6 +159,8 @@ describe("dm.fleet", function()
     assert.equal(fleet:device(2), fleet:device("d2"))
     assert.is_nil(fleet:device(4))
     assert.is_nil(fleet:device("d4"))
+    assert.has_error(function() return (fleet:device {}) end,
+      "fleet:device: which must be a place or a name, not a table")
     fleet:device(2):method("who", function() return 202 end)
     fleet:device(3):method("who", nil)
     assert(fleet:connect(10))
@@ -371,7 +373,7 @@ describe("dm.fleet", function()
         "fleet:" .. name .. ": called on a nil (is it fleet:name(...) with a colon?)")
     end
     assert.has_error(function() fleet:connect(-1) end,
-      "fleet:connect: timeout must be a number of seconds from 0")
+      "fleet:connect: timeout must be a number of seconds from 0 to 1e9, not -1")
     fleet:close()
     assert.is_true(fleet:closed(1))
   end)

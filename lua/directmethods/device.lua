@@ -4,6 +4,8 @@ local core = require "directmethods.core"
 local connection = require "directmethods.device.connection"
 local calls = require "directmethods.device.calls"
 local configs = require "directmethods.device.config"
+local options = require "directmethods.options"
+local task = require "directmethods.task"
 
 local M = {}
 
@@ -74,12 +76,6 @@ local function check_function(value, what, argument)
   end
 end
 
-local function check_timeout(value, what)
-  if value ~= nil and (type(value) ~= "number" or not (value >= 0 and value < 1e9)) then
-    error(what .. ": timeout must be a number of seconds from 0", 3)
-  end
-end
-
 --- A copy of the option `handlers`; raises at the caller of dm.device.
 function M.check_handlers(handlers)
   local checked = {}
@@ -124,10 +120,10 @@ end
 --- assert(device:connect())
 --- dm.run()
 --- ```
----@param options directmethods.DeviceOptions
+---@param opts directmethods.DeviceOptions
 ---@return directmethods.Device
-function M.device(options)
-  local config = configs.read(options)
+function M.device(opts)
+  local config = configs.read(opts)
   config.handlers = M.check_handlers(config.handlers)
   local device = M.make(config)
   return device
@@ -176,7 +172,8 @@ end
 ---@return directmethods.Error? err
 function Device:connect(timeout)
   check_open(self, "device:connect")
-  check_timeout(timeout, "device:connect")
+  options.check_timeout(timeout, "device:connect")
+  task.current("device:connect")
   local ok, err = connection.connect(self, timeout or self.config.open_timeout)
   if not ok then return nil, err end
   return self
@@ -263,7 +260,8 @@ Device.__close = Device.close
 ---@return directmethods.Error? err
 function Device:closed(timeout)
   check_self(self, "device:closed")
-  check_timeout(timeout, "device:closed")
+  options.check_timeout(timeout, "device:closed")
+  task.current("device:closed")
   return connection.gone(self, timeout)
 end
 

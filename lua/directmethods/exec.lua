@@ -7,15 +7,18 @@ local task = require "directmethods.task"
 
 local MAX_OUTPUT = 1024 * 1024 -- bytes of stdout and of stderr, each
 
+local WORDS_MAX = 256 -- of a program and its arguments
+local TIMEOUT_MAX = 1e9 -- seconds
+
 local SPEC = {
   stdin = { "string" },
-  timeout = { "number", min = 0.001 },
+  timeout = { "number", min = 0.001, max = TIMEOUT_MAX },
   max_output = { "integer", min = 0, default = MAX_OUTPUT },
 }
 
 local function check_argv(argv)
-  if type(argv) ~= "table" or #argv == 0 then
-    error("dm.exec: argv must be a list of at least one string", 3)
+  if type(argv) ~= "table" or #argv < 1 or #argv > WORDS_MAX then
+    error(("dm.exec: argv must be a list of 1 to %d strings"):format(WORDS_MAX), 3)
   end
   for i, word in ipairs(argv) do
     if type(word) ~= "string" or word:find("\0", 1, true) then

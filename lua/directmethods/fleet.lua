@@ -7,6 +7,7 @@ local core = require "directmethods.core"
 local devices = require "directmethods.device"
 local errors = require "directmethods.errors"
 local histogram = require "directmethods.histogram"
+local options = require "directmethods.options"
 local task = require "directmethods.task"
 
 local M = {}
@@ -26,12 +27,6 @@ local function check_self(fleet, what)
   if getmetatable(fleet) ~= Fleet then
     error(("%s: called on a %s (is it fleet:name(...) with a colon?)"):format(
       what, type(fleet)), 3)
-  end
-end
-
-local function check_timeout(value, what)
-  if value ~= nil and (type(value) ~= "number" or not (value >= 0 and value < 1e9)) then
-    error(what .. ": timeout must be a number of seconds from 0", 3)
   end
 end
 
@@ -55,12 +50,12 @@ end
 --- })
 --- assert(fleet:connect(30, function(online, count) print(online, "of", count) end))
 --- ```
----@param options directmethods.FleetOptions
+---@param opts directmethods.FleetOptions
 ---@return directmethods.Fleet? fleet
 ---@return directmethods.Error? err  too few file descriptors ("LimitExceeded"), a CA
 ---  that is none ("TlsFailed"), the hub's registry is full
-function M.fleet(options)
-  local config, err = configs.read(options)
+function M.fleet(opts)
+  local config, err = configs.read(opts)
   if not config then return nil, err end
   local shared, tls = config.shared, config.shared.tls or {}
   local engine, name, message = core.mqtt_engine(shared.tls, tls.ca, tls.verify)
@@ -69,7 +64,7 @@ function M.fleet(options)
   local count = #config.devices
   local fleet = setmetatable({
     count = count,
-    hub = options.hub, -- kept alive
+    hub = opts.hub, -- kept alive
     engine = engine,
     connect_rate = config.connect_rate,
     open_timeout = shared.open_timeout,
@@ -104,7 +99,7 @@ end
 ---@return directmethods.Error? err
 function Fleet:connect(timeout, progress)
   check_self(self, "fleet:connect")
-  check_timeout(timeout, "fleet:connect")
+  options.check_timeout(timeout, "fleet:connect")
   if progress ~= nil and type(progress) ~= "function" then
     error(("fleet:connect: progress must be a function or nil, not a %s"):format(
       type(progress)), 2)
@@ -113,7 +108,7 @@ function Fleet:connect(timeout, progress)
   elseif self.run then
     error("fleet:connect: is under way already", 2)
   end
-  task.current("fleet:connect") -- raises where nothing may wait
+  task.current("fleet:connect")
   local rate = self.connect_rate
   timeout = timeout or self.open_timeout + (rate and self.count / rate or 0)
   local ok, err = calls.connect(self, timeout, progress)
@@ -139,6 +134,10 @@ end
 ---@return directmethods.Device? device  nil: there is none
 function Fleet:device(which)
   check_self(self, "fleet:device")
+  if type(which) ~= "string" and not math.type(which) then
+    error(("fleet:device: which must be a place or a name, not a %s"):format(
+      type(which)), 2)
+  end
   return self.devices[which] or self.by_name[which]
 end
 
@@ -201,7 +200,8 @@ Fleet.__close = Fleet.close
 ---@return directmethods.Error? err
 function Fleet:closed(timeout)
   check_self(self, "fleet:closed")
-  check_timeout(timeout, "fleet:closed")
+  options.check_timeout(timeout, "fleet:closed")
+  task.current("fleet:closed")
   local deadline = timeout and core.now() + timeout
   for _, device in ipairs(self.devices) do
     local left = deadline and math.max(0, deadline - core.now())

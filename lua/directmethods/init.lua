@@ -12,6 +12,7 @@ local task = require "directmethods.task"
 local time = require "directmethods.time"
 local log = require "directmethods.log"
 local json = require "directmethods.json"
+local options = require "directmethods.options"
 
 ---@class directmethods
 local dm = {
@@ -68,7 +69,7 @@ local function end_run()
 end
 
 local function begin_run()
-  if task.current("dm.run") or state.in_run then
+  if task.current("dm.run", 1) or state.in_run then
     error("dm.run: is running already", 3)
   end
   state.in_run = true
@@ -116,11 +117,11 @@ end
 ---@param ... any its arguments
 ---@return any ... what fn returned, or nil, err (err.name "Timeout")
 function dm.timeout(seconds, fn, ...)
-  if math.type(seconds) == nil or seconds < 0 then
-    error("dm.timeout: seconds must be a number from 0", 2)
-  elseif type(fn) ~= "function" then
+  options.check_seconds(seconds, "dm.timeout", "seconds")
+  if type(fn) ~= "function" then
     error(("dm.timeout: function expected, got %s"):format(type(fn)), 2)
   end
+  task.current("dm.timeout")
   local child = task.spawn(fn, ...)
   local _ <close> = setmetatable({}, { __close = function() child:cancel() end })
   return child:await(seconds)
@@ -145,6 +146,7 @@ function dm.all(list)
   if type(list) ~= "table" then
     error(("dm.all: table expected, got %s"):format(type(list)), 2)
   end
+  task.current("dm.all")
   local tasks, values, errs = {}, {}, {}
   for i = 1, #list do
     tasks[i] = started(list[i], i)
@@ -172,9 +174,8 @@ dm.loop = {}
 -- seconds.
 ---@param timeout? number seconds; default: until an event comes
 function dm.loop.step(timeout)
-  if timeout ~= nil and (math.type(timeout) == nil or timeout < 0) then
-    error("dm.loop.step: timeout must be a number from 0", 2)
-  end
+  options.check_timeout(timeout, "dm.loop.step")
+  if state.current then error("dm.loop.step: cannot be called by a task", 2) end
   scheduler.turn(timeout)
   scheduler.run_ready()
   core.step(0) -- fd() must know what the tasks have begun to wait for

@@ -203,6 +203,29 @@ function M.rules.api_version(value)
   return "must be of the form 2018-06-30 or 2018-06-30-preview"
 end
 
+local WAIT_MAX = 1e9 -- seconds of a wait
+
+--- Raise unless `value` is a number of seconds, at the caller of the function that
+--- calls this.
+---@param value any
+---@param what string   the function's name, "dm.sleep"
+---@param name string   of the argument
+---@param level integer?
+function M.check_seconds(value, what, name, level)
+  if math.type(value) and value >= 0 and value <= WAIT_MAX then return end
+  error(("%s: %s must be a number of seconds from 0 to 1e9, not %s"):format(what, name,
+    math.type(value) and tostring(value) or "a " .. type(value)), 3 + (level or 0))
+end
+
+--- The same for an argument `timeout` that may be nil.
+---@param value any
+---@param what string
+---@param level integer?
+function M.check_timeout(value, what, level)
+  if value == nil then return end
+  M.check_seconds(value, what, "timeout", 1 + (level or 0))
+end
+
 --- Raise that an argument or option is wrong, at the caller of the function that
 --- calls this: `options.fail("service:invoke", "device_id", "must be ...")`.
 ---@param what string function

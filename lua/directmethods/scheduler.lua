@@ -103,15 +103,19 @@ local function dispatch(id, event, ...)
   if object then object(event, ...) end
 end
 
---- The running task, or nil on the main thread; raises where nothing may wait.
-function M.current(what)
+--- The running task, or nil on the main thread; raises where nothing may wait, at the
+--- caller of the function that calls this.
+---@param what string    the function's name
+---@param level integer? frames to add when a helper stands between
+function M.current(what, level)
   local running, on_main = coroutine.running()
   local task = state.current
   if task and task.co == running then return task end
   if not on_main then
-    error(what .. ": cannot wait in a coroutine that is not a running task", 3)
+    error(what .. ": cannot wait in a coroutine that is not a running task",
+      3 + (level or 0))
   elseif core.running() then
-    error(what .. ": cannot wait inside an event of the loop", 3)
+    error(what .. ": cannot wait inside an event of the loop", 3 + (level or 0))
   end
   return nil
 end
@@ -285,9 +289,9 @@ local function withdraw(job)
 end
 
 --- Have the driver call `fn` on the main thread and wait for it. A task that is
--- cancelled before has it not called.
-function M.on_main(fn)
-  if not M.current("on_main") then return fn() end
+-- cancelled before has it not called. `what`: the function that waits for this.
+function M.on_main(what, fn)
+  if not M.current(what, 1) then return fn() end
   local name <close> = M.name()
   local ok, err
   local function job()

@@ -11,6 +11,7 @@ local options = require "directmethods.options"
 local query = require "directmethods.service.query"
 local registry = require "directmethods.service.registry"
 local retry = require "directmethods.service.retry"
+local task = require "directmethods.task"
 local twins = require "directmethods.service.twins"
 
 local M = {}
@@ -93,6 +94,7 @@ local function check_open(service, what)
   if not service._connection.client then
     error(what .. ": attempt to use a closed service", 3)
   end
+  task.current(what, 1)
 end
 
 --- Make a service client. Nothing is sent yet. Raises on wrong options.

@@ -2,6 +2,7 @@
 
 local core = require "directmethods.core"
 local errors = require "directmethods.errors"
+local options = require "directmethods.options"
 local scheduler = require "directmethods.scheduler"
 
 local state = core.state
@@ -230,6 +231,8 @@ end
 ---@return any ... what the function returned; or nil, err
 function Task:await(timeout)
   check_self(self, "task:await")
+  options.check_timeout(timeout, "task:await")
+  scheduler.current("task:await")
   if state.current == self then error("task:await: a task cannot await itself", 2) end
   self.awaited = true
   if not self:ended() then

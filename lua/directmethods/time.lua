@@ -5,6 +5,7 @@
 
 local core = require "directmethods.core"
 local errors = require "directmethods.errors"
+local options = require "directmethods.options"
 local scheduler = require "directmethods.scheduler"
 local task = require "directmethods.task"
 
@@ -13,13 +14,6 @@ local M = {}
 local SETTLE_CAP = 5 -- seconds of real time that one settling may take
 local WAIT_UNTIL = 5 -- default seconds of wait_until
 local STEPS_MAX = 1000000 -- deadlines one advance may pass
-
-local function check_seconds(value, what)
-  if math.type(value) == nil or value < 0 or value ~= value or value > 1e9 then
-    error(("%s: seconds must be a number from 0 to 1e9, not %s"):format(what,
-      math.type(value) and tostring(value) or type(value)), 3)
-  end
-end
 
 --- Monotonic time of the movable clock.
 ---@return number seconds
@@ -36,7 +30,7 @@ end
 --- Wait so many seconds of the movable clock.
 ---@param seconds number
 function M.sleep(seconds)
-  check_seconds(seconds, "dm.sleep")
+  options.check_seconds(seconds, "dm.sleep", "seconds")
   task.current("dm.sleep")
   local id = core.timer(seconds)
   task.wait(id, function() core.cancel_timer(id) end)
@@ -51,8 +45,8 @@ function M.wait_until(fn, timeout)
   if type(fn) ~= "function" then
     error(("dm.wait_until: function expected, got %s"):format(type(fn)), 2)
   end
+  options.check_timeout(timeout, "dm.wait_until")
   timeout = timeout or WAIT_UNTIL
-  check_seconds(timeout, "dm.wait_until")
   local running = task.current("dm.wait_until")
   local deadline = core.now() + timeout
   while true do
@@ -100,8 +94,8 @@ end
 -- Processes with clocks of their own do not follow.
 ---@param seconds number
 function M.advance(seconds)
-  check_seconds(seconds, "dm.advance")
-  scheduler.on_main(function() return advance(seconds) end)
+  options.check_seconds(seconds, "dm.advance", "seconds")
+  scheduler.on_main("dm.advance", function() return advance(seconds) end)
 end
 
 --- Move the clock deadline by deadline until `fn()` is true.
@@ -112,8 +106,11 @@ function M.advance_until(fn, max)
   if type(fn) ~= "function" then
     error(("dm.advance_until: function expected, got %s"):format(type(fn)), 2)
   end
-  check_seconds(max, "dm.advance_until")
-  return scheduler.on_main(function() return advance(max, fn) end)
+  options.check_seconds(max, "dm.advance_until", "max")
+  local held = scheduler.on_main("dm.advance_until", function()
+    return advance(max, fn)
+  end)
+  return held
 end
 
 return M

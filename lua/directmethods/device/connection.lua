@@ -257,7 +257,6 @@ end
 ---@return directmethods.Error? err
 function M.connect(device, timeout)
   if device.state == "online" then return true end
-  task.current("device:connect") -- raises where nothing may wait
   device.last_error = nil
   if device.state == "idle" then M.start(device) end
   local outcome, err = wait(device, "waiters", timeout)

@@ -6,6 +6,7 @@
 local class = require "directmethods.hub.class"
 local configs = require "directmethods.hub.config"
 local errors = require "directmethods.errors"
+local options = require "directmethods.options"
 local planes = require "directmethods.hub.plane"
 local task = require "directmethods.task"
 
@@ -123,10 +124,8 @@ Hub.__gc = Hub.close
 ---@return directmethods.Error? err
 function Hub:closed(timeout)
   check_self(self, "hub:closed")
-  if timeout ~= nil
-    and (type(timeout) ~= "number" or not (timeout >= 0 and timeout < 1e9)) then
-    error("hub:closed: timeout must be a number of seconds from 0", 2)
-  end
+  options.check_timeout(timeout, "hub:closed")
+  task.current("hub:closed")
   return planes.wait_closed(self.state, timeout)
 end
 

@@ -4,6 +4,7 @@ local calls = require "directmethods.service.call"
 local core = require "directmethods.core"
 local date = require "directmethods.date"
 local errors = require "directmethods.errors"
+local options = require "directmethods.options"
 local query = require "directmethods.service.query"
 local rest = require "directmethods.service.rest"
 local time = require "directmethods.time"
@@ -120,10 +121,8 @@ end
 -- Waiting ----------------------------------------------------------------------
 
 local function check_await(timeout, progress)
-  if timeout ~= nil
-    and (type(timeout) ~= "number" or not (timeout >= 0 and timeout <= 1e9)) then
-    error("job:await: timeout must be a number of seconds from 0 to 1e9", 3)
-  elseif progress ~= nil and type(progress) ~= "function" then
+  options.check_timeout(timeout, "job:await", 1)
+  if progress ~= nil and type(progress) ~= "function" then
     error(("job:await: progress must be a function, not a %s"):format(
       type(progress)), 3)
   end

@@ -3,6 +3,7 @@
 local errors = require "directmethods.errors"
 local json = require "directmethods.json"
 local retry = require "directmethods.service.retry"
+local task = require "directmethods.task"
 
 local M = {}
 
@@ -16,6 +17,7 @@ function M.check(object, class, what)
   elseif not object._service._connection.client then
     error(what .. ": attempt to use a closed service", 3)
   end
+  task.current(what, 1)
 end
 
 --- An etag as If-Match wants it; nil without one.
