@@ -324,6 +324,24 @@ describe("registry", function()
       assert.same(second, twin())
     end)
 
+    it("E24 are what a job selects devices by", function()
+      hub:add_device("other")
+      read(patch { tags = { site = "x" } })
+      local job = read(ask("PUT", "/jobs/v2/j", {
+        jobId = "j", type = "scheduleUpdateTwin", queryCondition = "tags.site = 'x'",
+        updateTwin = { etag = "*", properties = { desired = { done = true } } },
+      }))
+      assert.equal("queued", job.status)
+      local done
+      assert(dm.advance_until(function()
+        done = read(ask("GET", "/jobs/v2/j"))
+        return done.status == "completed"
+      end, 60))
+      assert.equal(1, done.deviceJobStatistics.deviceCount)
+      assert.is_true(twin().properties.desired.done)
+      assert.is_nil(read(ask("GET", "/twins/other")).properties.desired.done)
+    end)
+
     it("say when each property was changed", function()
       read(patch { properties = { desired = { a = 1, b = { c = 2 } } } })
       dm.advance(10)
