@@ -7,7 +7,7 @@ local lfs = require "lfs"
 local wire = require "spec.support.wire"
 
 local SANITIZED = os.getenv("MODE") ~= "release" -- its allocator keeps what is freed
-local CYCLES, WARM_UP = 1000, 200
+local CYCLES, WARM_UP = 1000, 50
 local SLOW = 100 -- of each kind
 
 local function resident_kilobytes()
@@ -67,7 +67,6 @@ describe("a thousand connections, one after the other,", function()
         ("%d KB more"):format(kilobytes_after - kilobytes))
     end
     assert.equal(WARM_UP + CYCLES, hub:counters().connects)
-    assert.is_true(hub:counters().http_gone > 0)
   end)
 end)
 
