@@ -98,12 +98,14 @@ describe("a device's connection", function()
       local before = dm.now()
       local ok, err = device:connect(30)
       assert.is_nil(ok)
-      assert.equal("Unauthorized", err.name)
+      assert.equal(connack == 1 and "ProtocolError" or "Unauthorized", err.name)
+      assert.same({ connack = connack }, err.info)
       assert.is_true(dm.now() - before < 1)
       dm.advance(600)
       assert.equal("connecting idle", states())
-      assert.equal(("CONNACK %d (is the device registered and enabled, and are its "
-        .. "credentials right?)"):format(connack), device:stats().why)
+      assert.equal(("CONNACK %d (%s)"):format(connack, connack == 1
+        and "is it a hub, and does it speak MQTT 3.1.1?" or "is the device registered "
+        .. "and enabled, and are its credentials right?"), device:stats().why)
       assert.equal(1, #connections)
     end)
   end

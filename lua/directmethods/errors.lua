@@ -12,7 +12,8 @@ local M = {}
 ---@field code integer?        IoT Hub's numeric code (404103)
 ---@field http_status integer? status of the HTTP answer
 ---@field tracking_id string?  to give to the hub's support
----@field info table?          IoT Hub's details, like { timeout = "00:00:30" }
+---@field info table?          IoT Hub's details, like { timeout = "00:00:30" }; of a
+---                           device that was refused, { connack = 5 }
 ---@field retry_after number?  seconds the hub asks to wait
 ---@field retriable boolean    true: the call did not run, and may succeed later
 local Error = { __name = "directmethods.Error" }

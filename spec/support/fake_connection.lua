@@ -64,10 +64,13 @@ end
 --- What an attempt may come to: functions that are given the connection.
 function M.accept(connection) connection:later("connected", false) end
 
+local REFUSED = { -- as mqtt_client.c names them
+  "ProtocolError", "Unauthorized", "ConnectFailed", "Unauthorized", "Unauthorized",
+}
+
 function M.refuse(connack)
   return function(connection)
-    connection:later("failed", connack == 3 and "ConnectFailed" or "Unauthorized",
-      "CONNACK " .. connack, connack)
+    connection:later("failed", REFUSED[connack], "CONNACK " .. connack, connack)
   end
 end
 
@@ -102,7 +105,10 @@ function M.install(plan)
       seen_count = 0,
     }, Connection)
     table.insert(connections, connection)
-    if type(outcome) == "string" then return nil, outcome, "it failed at once" end
+    if type(outcome) == "string" then
+      connection.closed = true
+      return nil, outcome, "it failed at once"
+    end
     outcome(connection)
     return connection
   end

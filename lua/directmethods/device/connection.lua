@@ -38,8 +38,9 @@ end
 
 -- Failing -------------------------------------------------------------------
 
-local function is_final(err, connack)
-  return REFUSED[connack] or err.name == "TlsFailed" or err.name == "Unauthorized"
+local function is_final(err)
+  return err.info and REFUSED[err.info.connack] or err.name == "TlsFailed"
+    or err.name == "Unauthorized"
 end
 
 local function delay(config, failures)
@@ -71,13 +72,13 @@ local function was_short_lived(device)
 end
 
 -- A device that was never online gives up when trying again cannot help.
-local function fail(device, err, connack)
+local function fail(device, err)
   disarm(device)
   local short_lived = was_short_lived(device)
   drop_link(device, 0)
   err = tokens.expired(device.config) or err
   device.last_error = err
-  if device.persistent or not is_final(err, connack) then
+  if device.persistent or not is_final(err) then
     return retry(device, err, short_lived)
   end
   enter(device, "idle", why.explain(err))
@@ -132,7 +133,8 @@ function EVENTS.connected(device, link)
 end
 
 function EVENTS.failed(device, _, name, message, connack)
-  fail(device, errors.new { name = name, message = message }, connack)
+  local info = connack ~= 0 and { connack = connack } or nil
+  fail(device, errors.new { name = name, message = message, info = info })
 end
 
 function EVENTS.lost(device, _, name, message)

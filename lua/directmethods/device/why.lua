@@ -8,9 +8,14 @@ local M = {}
 local BY_NAME = {
   NameNotResolved = "is the network up, and does the name server answer?",
   ConnectFailed = "is the network up, and is the hub's port open to it?",
-  TlsFailed = "are the clock and the CA certificates right?",
+  TlsFailed = "are the clock, the host name and the CA certificates right?",
   Unauthorized = "is the device registered and enabled, and are its credentials right?",
   Timeout = "is the network slow, or does a firewall drop what is sent?",
+}
+
+local BY_CONNACK = {
+  [1] = "is it a hub, and does it speak MQTT 3.1.1?",
+  [3] = "is the hub overloaded, or its quota used up?",
 }
 
 local SHORT_LIVED = "does another client use the same device id?"
@@ -22,7 +27,8 @@ local SHORT_LIVED = "does another client use the same device id?"
 ---@return string
 function M.explain(err, short_lived)
   if err.message == tokens.EXPIRED then return err.message end
-  local hint = short_lived and SHORT_LIVED or BY_NAME[err.name]
+  local hint = short_lived and SHORT_LIVED
+    or err.info and BY_CONNACK[err.info.connack] or BY_NAME[err.name]
   return hint and ("%s (%s)"):format(err.message, hint) or err.message
 end
 
