@@ -71,6 +71,7 @@ async function returning(client, rule) {
 }
 
 async function connecting(client, rule) {
+  const refused = await sdk.counter('connect_refused');
   minute = rule.action === 'drop' ? 500 : MINUTE;
   const seen = { opening: await opening(rule) };
   await client.open();
@@ -78,6 +79,7 @@ async function connecting(client, rule) {
   seen.returning = await returning(client, rule);
   await client.close();
   minute = MINUTE;
+  seen.refused = await sdk.counter('connect_refused') - refused;
   return seen;
 }
 

@@ -76,7 +76,9 @@ describe("Azure SDKs for Node, when the hub does wrong:", function()
       end)
 
       it("again comes back by itself after connect:" .. action, function()
-        assert.same({ after = "back", hits = 1 }, seen["connect:" .. action].returning)
+        local found = seen["connect:" .. action]
+        assert.same({ after = "back", hits = 1 }, found.returning)
+        assert.equal(action == "reject" and 2 or 0, found.refused)
       end)
     end
   end)

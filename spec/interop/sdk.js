@@ -79,11 +79,13 @@ async function counter(name) {
   return Number(text.match(`_total{\\w+="${name}"} (\\d+)`)[1]);
 }
 
-// Ask until `condition` is true; the hub's clock may stand still meanwhile.
-async function until(condition) {
+// Ask until `condition` is true, for at most so many seconds of real time.
+async function until(condition, patience = 20) {
+  const end = Date.now() + patience * 1000;
   for (;;) {
     const value = await condition();
     if (value) return value;
+    if (Date.now() > end) throw new Error(`waited in vain until ${condition}`);
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
 }
