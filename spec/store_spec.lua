@@ -343,6 +343,32 @@ describe("a hub's store", function()
       other.close()
     end)
 
+    it("1, before there were jobs, gets them", function()
+      os.remove(path)
+      local jobs = schema.steps[2]
+      schema.steps[2] = nil
+      local store = assert(require("directmethods.hub.sqlite_store").open(path))
+      assert(store:put {
+        device_id = "old", auth = "sas", primary_key = KEY, secondary_key = KEY,
+        enabled = true, etag = "e", generation_id = "g",
+      })
+      store:close()
+      schema.steps[2] = jobs
+      assert.equal(1, version())
+      with(nil, function(hub)
+        assert.equal("old", hub:devices()[1].device_id)
+        assert.equal(200, rest.ask(hub, "PUT", "/jobs/v2/j", {
+          jobId = "j", type = "scheduleUpdateTwin", queryCondition = "*",
+          updateTwin = { etag = "*", tags = { n = 1 } },
+        }).status)
+        assert(dm.advance_until(function()
+          return rest.read(rest.ask(hub, "GET", "/jobs/v2/j")).status == "completed"
+        end, 60))
+      end)
+      assert.equal(released, version())
+      assert.equal("600", stores.modes(folder)["hub.db"])
+    end)
+
     it("stays what it is when that fails", function()
       schema.steps[released + 1] = { "ALTER TABLE settings ADD COLUMN more TEXT" }
       schema.steps[released + 2] = { "INSERT INTO nowhere VALUES (1)" }
