@@ -41,6 +41,9 @@ describe("directmethods", function()
       assert.equal(2, result.status)
       assert.equal("", result.stdout)
       has(result.stderr, "Try `directmethods --help`.")
+      if words[1] then
+        has(result.stderr, ("no command or option '%s'"):format(words[1]))
+      end
     end
   end)
 end)
@@ -61,8 +64,8 @@ describe("directmethods hub", function()
   local WRONG = {
     { { "--bogus" }, "unknown option '--bogus'" },
     { { "word" }, "too many arguments" },
-    { { "--mqtt-port", "65536" }, "a port must be a number from 0 to 65535" },
-    { { "--https-port", "x" }, "a port must be a number from 0 to 65535" },
+    { { "--mqtt-port", "65536" }, "--mqtt-port must be a number from 0 to 65535" },
+    { { "--https-port", "x" }, "--https-port must be a number from 0 to 65535" },
     { { "--cert", "c.pem" }, "--cert and --key go together" },
     { { "--cert", "c", "--key", "k", "--plain" }, "--plain and --cert exclude" },
     { { "--cert", "/no/c", "--key", "/no/k" }, "--cert cannot be read" },
@@ -126,14 +129,23 @@ describe("directmethods hub", function()
       io.stderr = saved -- luacheck: ignore 122
     end)
 
-    it("says which option helps when a port is not allowed", function()
+    -- Run the command while no hub can be started.
+    local function run_with(err)
       local hub = dm.hub
       finally(function() dm.hub = hub end)
-      dm.hub = function()
-        return nil, { name = "SystemError",
-          message = "https_port: listen on 127.0.0.1:443: permission denied" }
-      end
+      dm.hub = function() return nil, err end
       assert.equal(1, main.run { "hub" })
+    end
+
+    it("says which option helps when there is no such host", function()
+      run_with { name = "NameNotResolved",
+        message = "mqtt_port: listen on nowhere: Name or service not known" }
+      has(written, "hub: --host: listen on nowhere: Name or service not known")
+    end)
+
+    it("says which option helps when a port is not allowed", function()
+      run_with { name = "SystemError",
+        message = "https_port: listen on 127.0.0.1:443: permission denied" }
       has(written, "permission denied: ports below 1024 are for root; "
         .. "choose another by --https-port")
     end)

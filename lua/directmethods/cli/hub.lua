@@ -16,10 +16,12 @@ end
 
 -- Arguments ----------------------------------------------------------------
 
-local function to_port(text)
-  local port = math.tointeger(tonumber(text))
-  if port and port >= 0 and port <= 65535 then return port end
-  return nil, "a port must be a number from 0 to 65535 (0: any free one)"
+local function to_port(option)
+  return function(text)
+    local port = math.tointeger(tonumber(text))
+    if port and port >= 0 and port <= 65535 then return port end
+    return nil, option .. " must be a number from 0 to 65535 (0: any free one)"
+  end
 end
 
 local function to_units(text)
@@ -37,19 +39,21 @@ local function new_parser()
   local parser = argparse("directmethods hub",
     "Run a local Azure IoT Hub for direct methods until SIGINT or SIGTERM.")
   parser:add_help(false)
-  parser:option("--host", "Address to listen on.", "127.0.0.1")
+  parser:option("--host", "Address to listen on.", "127.0.0.1"):argname("ADDRESS")
   parser:option("--mqtt-port", "Port for devices; 0: any free one.", "8883")
-    :convert(to_port)
+    :argname("PORT"):convert(to_port "--mqtt-port")
   parser:option("--https-port", "Port for services; 0: any free one.", "443")
-    :convert(to_port)
+    :argname("PORT"):convert(to_port "--https-port")
   parser:option("--hostname", "HostName of the connection strings.", "localhost")
+    :argname("NAME")
   parser:option("--alias", "Further name that clients may use; may be repeated.")
     :count("*"):argname("NAME")
   parser:option("--device", "Register a device, or a module as DEVICE/MODULE; "
     .. "may be repeated."):count("*"):argname("ID")
   parser:option("--tier", "Throttles and daily quota of F1, S1, S2 or S3; default: "
-    .. "none.")
-  parser:option("--units", "Units of --tier; default: 1."):convert(to_units)
+    .. "none."):argname("TIER")
+  parser:option("--units", "Units of --tier; default: 1."):argname("N")
+    :convert(to_units)
   parser:flag("--plain", "Plain TCP instead of TLS.")
   parser:flag("--insecure", "Allow --plain beyond loopback.")
   parser:option("--cert", "Certificate of the server, PEM; default: one of its own.")
@@ -66,7 +70,7 @@ local function new_parser()
   parser:option("--trace", "Add a line of JSON for each call to a file, without "
     .. "payloads."):argname("FILE")
   parser:option("--admin-port", "Port of the control listener; 0: any free one; "
-    .. "default: none."):convert(to_port)
+    .. "default: none."):argname("PORT"):convert(to_port "--admin-port")
   parser:flag("--lasting-tokens", "Tokens do not expire.")
   parser:flag("--env", "Print shell exports instead of text.")
   parser:flag("-q --quiet", "No line on stderr for each call.")
@@ -93,6 +97,7 @@ local PORT_HINTS = {
 -- What went wrong, and which option helps.
 local function explain(err)
   local text = err.message
+  if err.name == "NameNotResolved" then return (text:gsub("^[%a_]+", "--host")) end
   local option = text:match("^([%a_]+): ")
   for reason, hint in pairs(PORT_HINTS) do
     if option and text:find(reason, 1, true) then

@@ -53,7 +53,7 @@ function M.run(argv)
     print("directmethods " .. require "directmethods.core".version)
     return 0
   elseif not is_command(name) then
-    return refuse("there is no such command or option")
+    return refuse(("there is no command or option '%s'"):format(name))
   end
   return require("directmethods.cli." .. name).run(table.move(argv, 2, #argv, 1, {}))
 end
