@@ -164,6 +164,7 @@ build = {
     ["directmethods.hub.twin_document"] = "lua/directmethods/hub/twin_document.lua",
     ["directmethods.hub.twin_routes"] = "lua/directmethods/hub/twin_routes.lua",
     ["directmethods.hub.twins"] = "lua/directmethods/hub/twins.lua",
+    ["directmethods.hub.watchers"] = "lua/directmethods/hub/watchers.lua",
     -- end of Lua files
   },
 }

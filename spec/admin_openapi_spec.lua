@@ -215,6 +215,29 @@ describe("the admin listener by curl", function()
     call:close()
   end)
 
+  it("waits for the call that was asked for alone, until the hub is closed", function()
+    local function begin(query)
+      local before = hub:counters().http_requests
+      local waiting = dm.spawn(dm.exec, { "curl", "-s", "-H",
+        "Authorization: Bearer " .. hub:admin_token(),
+        ("http://127.0.0.1:%d/wait?timeout=3000&%s"):format(hub:ports().admin, query) })
+      assert(dm.wait_until(function() return hub:counters().http_requests > before end))
+      return waiting
+    end
+    local told = {}
+    hub:on("call", function(call) told[#told + 1] = call.method end)
+    local first, second = begin "call=on&device=lamp", begin "call=on&module=m"
+    fixture.call(hub, { device = "old", body = '{"methodName":"on"}' })
+    fixture.call(hub, { device = "lamp", body = '{"methodName":"off"}' })
+    assert.is_false(first:ended())
+    fixture.call(hub, { device = "lamp", body = '{"methodName":"on"}' })
+    assert.equal(201, assert(dm.json.decode(first:await().stdout)).status)
+    assert.same({ "on", "off", "on" }, told)
+    assert.is_false(second:ended())
+    hub:close()
+    assert.not_equal(0, second:await().status)
+  end)
+
   it("tells of names and bodies that are no UTF-8", function()
     assert.equal(404, fixture.call(hub, { device = "%FFx" }).status)
     local call = fixture.send_call(hub, { device = "d1" })

@@ -88,10 +88,9 @@ describe("a tier", function()
     dm.advance(1)
     about(40, passed(calls), 40) -- the second that was advanced is in the slack
     assert.is_true(passed(calls) >= 80)
-    assert.is_true(passed(calls) < 150 - throttled)
     dm.advance(1.1)
     assert.equal(150 - throttled, passed(calls))
-    assert.is_true(counters().shaped <= 80 and counters().shaped >= 70)
+    about(40, 150 - throttled - counters().shaped, 40) -- never waited
     dm.advance(1)
     assert.equal(0, (burst(40)))
     assert.equal(throttled, counters().throttled)

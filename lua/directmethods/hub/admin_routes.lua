@@ -7,6 +7,7 @@ local identity = require "directmethods.hub.identity"
 local json = require "directmethods.json"
 local metrics = require "directmethods.hub.metrics"
 local readable = require "directmethods.hub.readable"
+local registered = require "directmethods.hub.devices"
 local time = require "directmethods.time"
 
 local M = {}
@@ -101,10 +102,13 @@ local function messages(hub, request)
   return json.array(list)
 end
 
--- The first call that fits and ended after the one of this id.
-local function call_after(hub, filter, id)
-  for _, call in ipairs(hub:calls(filter)) do
-    if call.id > id then return call end
+-- What the filter of GET /wait says, as a function of a call.
+local function fits(filter)
+  return function(call)
+    return call.method == filter.method
+      and (not filter.device or call.device_id == filter.device)
+      and (not filter.module or call.module_id == filter.module)
+      and (not filter.since or call.time >= filter.since)
   end
 end
 
@@ -118,11 +122,10 @@ local function wait(hub, request)
     module = q.module,
     since = number_of(request, "since", nil, TIME_MAX),
   }
-  local all = hub:calls()
-  local last = not filter.since and all[#all] and all[#all].id or 0
-  local found = time.wait_until(function()
-    return call_after(hub, filter, last)
-  end, timeout)
+  local watchers = hub.state.watchers
+  if not watchers:has_room() then refuse(503, "Too many wait already.") end
+  local found = filter.since and hub:calls(filter)[1]
+    or watchers:wait(fits(filter), timeout)
   if found then return readable.copy(found) end
   refuse(408, ("no call of that method ended within %g s"):format(timeout))
 end
@@ -134,10 +137,9 @@ local function devices(hub)
 end
 
 local function get_device(hub, request)
-  for _, device in ipairs(devices(hub)) do
-    if device.device_id == request.id then return device end
-  end
-  refuse(404, "There is no such device.")
+  local device = try(registered.find, hub, request.id)
+  if not device then refuse(404, "There is no such device.") end
+  return device
 end
 
 local function put_device(hub, request)

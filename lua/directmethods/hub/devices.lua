@@ -183,6 +183,17 @@ local function device_of(state, record)
   }
 end
 
+--- One of the registered devices.
+---@param hub directmethods.Hub
+---@param device_id string
+---@return directmethods.HubDevice? device
+---@return directmethods.Error? err the store has failed; nil: there is none
+function M.find(hub, device_id)
+  local record, err = hub.state.store:find(device_id)
+  if not record then return nil, err end
+  return device_of(hub.state, record)
+end
+
 local PAGE = 1000 -- records that are read from the store at a time
 
 --- The registered devices, ordered by id.

@@ -86,8 +86,7 @@ function Hub:on(event, fn)
   if fn ~= nil and type(fn) ~= "function" then
     error(("hub:on: fn must be a function or nil, not a %s"):format(type(fn)), 2)
   end
-  self.state.on_call = fn
-  self.state.plane:watch_calls(fn ~= nil)
+  self.state.watchers:on(fn)
 end
 
 -- Ending -------------------------------------------------------------------

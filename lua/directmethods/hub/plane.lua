@@ -14,6 +14,7 @@ local slices = require "directmethods.hub.slices"
 local task = require "directmethods.task"
 local time = require "directmethods.time"
 local twins = require "directmethods.hub.twins"
+local watchers = require "directmethods.hub.watchers"
 
 local M = {}
 
@@ -42,7 +43,7 @@ for i, policy in ipairs(POLICIES) do M.POLICY_NAMES[i] = policy[1] end
 ---@field ports { mqtt: integer, https: integer, admin: integer? }
 ---@field ca string?           PEM that clients trust
 ---@field ca_path string?      the file that holds it
----@field on_call fun(call: directmethods.HubCall)?
+---@field watchers directmethods.CallWatchers
 ---@field faults table<directmethods.Fault, boolean> rules, weak
 ---@field admin directmethods.HubAdmin? what the admin listener keeps
 ---@field hub { [1]: directmethods.Hub? } weak: the hub is collected before its state
@@ -68,7 +69,7 @@ function EVENTS.twin(state, ...)
 end
 
 function EVENTS.call(state, record)
-  if state.on_call then task.spawn(state.on_call, record) end
+  state.watchers:tell(record)
 end
 
 function EVENTS.invoked(state, ...)
@@ -83,6 +84,7 @@ end
 local function close_work(state)
   state.jobs:close()
   state.slices:close()
+  state.watchers:close()
 end
 
 function EVENTS.closed(state)
@@ -119,6 +121,7 @@ local function make(plane, config, store)
     store = store,
     registry = registry.new(store, plane, config.dev_keys),
     slices = slices.new(),
+    watchers = watchers.new(plane),
     policies = {},
     ports = {},
     faults = setmetatable({}, { __mode = "k" }),

@@ -1,0 +1,81 @@
+--- Who is told of calls that have ended: the function of hub:on, and tasks that wait
+-- for one. The data plane makes records for them as long as there is somebody.
+
+local core = require "directmethods.core"
+local task = require "directmethods.task"
+
+local M = {}
+
+local WAITS_MAX = 1000
+
+---@class directmethods.CallWatchers
+local Watchers = {}
+Watchers.__index = Watchers
+
+--- `plane` is the C hub.
+---@return directmethods.CallWatchers
+function M.new(plane)
+  return setmetatable({ plane = plane, waits = {}, count = 0 }, Watchers)
+end
+
+local function watch(self)
+  self.plane:watch_calls(self.fn ~= nil or self.count > 0)
+end
+
+--- Spawn a task for each call that ends; nil: no longer.
+---@param fn fun(call: directmethods.HubCall)?
+function Watchers:on(fn)
+  self.fn = fn
+  watch(self)
+end
+
+local function drop(self, id)
+  self.waits[id] = nil
+  self.count = self.count - 1
+end
+
+local function finish(self, id, ...)
+  drop(self, id)
+  task.finish(id, ...)
+  core.free_id(id)
+end
+
+--- A call has ended.
+---@param call directmethods.HubCall
+function Watchers:tell(call)
+  if self.fn then task.spawn(self.fn, call) end
+  for id, fits in pairs(self.waits) do
+    if fits(call) then finish(self, id, call) end
+  end
+  watch(self)
+end
+
+--- May one more wait?
+---@return boolean
+function Watchers:has_room()
+  return self.count < WAITS_MAX
+end
+
+--- Wait for the next call that fits; nil: the time is over, or the hub is closed.
+---@param fits fun(call: directmethods.HubCall): boolean
+---@param timeout number seconds
+---@return directmethods.HubCall?
+function Watchers:wait(fits, timeout)
+  local id = core.new_id()
+  self.waits[id] = fits
+  self.count = self.count + 1
+  watch(self)
+  return (task.wait(id, function()
+    drop(self, id)
+    core.free_id(id)
+    watch(self)
+  end, timeout))
+end
+
+--- Nothing is told any more; who waits gets nothing.
+function Watchers:close()
+  self.fn = nil
+  for id in pairs(self.waits) do finish(self, id) end
+end
+
+return M
