@@ -69,7 +69,9 @@ function M.run(argv)
   elseif argv[1] == "--list" and #argv == 1 then
     return list()
   elseif #argv == 0 or argv[1]:find("^%-") then
-    io.stderr:write("directmethods explain: a code or a name is required\n", HELP)
+    local instead = argv[1] and (", not '%s'"):format(argv[1]) or ""
+    io.stderr:write("directmethods explain: a code or a name is required", instead,
+      "\n", HELP)
     return USAGE_ERROR
   end
   local status = 0
@@ -77,8 +79,8 @@ function M.run(argv)
     local found = find(word)
     for _, each in ipairs(found) do print(text_of(each)) end
     if not found[1] then
-      io.stderr:write("directmethods explain: there is no error of this code or name; "
-        .. "`directmethods explain --list` shows all\n")
+      io.stderr:write(("directmethods explain: there is no error '%s'; "
+        .. "`directmethods explain --list` shows all\n"):format(word))
       status = NOT_FOUND
     end
   end
