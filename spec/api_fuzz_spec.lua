@@ -134,6 +134,19 @@ describe("random calls", function()
     function() return "dm.hub", dm.hub, arguments(pick(VALUES)()) end,
     function() return "hub:device", hub.device, arguments(hub, "device") end,
     function() return "hub:service", hub.service, table.pack(hub) end,
+    function()
+      return "dm.fleet", dm.fleet, table.pack({ hub = hub, count = pick { 1, 3, 0 },
+        id = pick { "f%d", "x%d", "%d/", 7 }, handlers = { echo = handler } })
+    end,
+    function() return "dm.fleet", dm.fleet, arguments(pick(VALUES)()) end,
+    function()
+      return "dm.exec", dm.exec, arguments(pick { { "cat" }, { "no-such-program" } })
+    end,
+    function() return "dm.exec", dm.exec, arguments(pick(VALUES)()) end,
+    function() return "dm.sleep", dm.sleep, table.pack(pick { 0, 0.01, -1, "x" }) end,
+    function() return "dm.wait_until", dm.wait_until, arguments(pick(VALUES)()) end,
+      return "dm.exec", dm.exec, arguments(pick { { "cat" }, { "no-such" } })
+    function() return "dm.loop.step", dm.loop.step, arguments(pick(VALUES)()) end,
     function() return "dm.all", dm.all, arguments(pick(VALUES)()) end,
     function() return "dm.timeout", dm.timeout, arguments(pick { 0, 0.01, "x" }) end,
     function() return "dm.json.encode", dm.json.encode, arguments(pick(VALUES)()) end,
