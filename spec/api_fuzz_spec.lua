@@ -145,7 +145,7 @@ describe("random calls", function()
     function() return "dm.exec", dm.exec, arguments(pick(VALUES)()) end,
     function() return "dm.sleep", dm.sleep, table.pack(pick { 0, 0.01, -1, "x" }) end,
     function() return "dm.wait_until", dm.wait_until, arguments(pick(VALUES)()) end,
-      return "dm.exec", dm.exec, arguments(pick { { "cat" }, { "no-such" } })
+    function() return "dm.advance", dm.advance, table.pack(pick { 0, 0.5, -1 }) end,
     function() return "dm.loop.step", dm.loop.step, arguments(pick(VALUES)()) end,
     function() return "dm.all", dm.all, arguments(pick(VALUES)()) end,
     function() return "dm.timeout", dm.timeout, arguments(pick { 0, 0.01, "x" }) end,

@@ -268,6 +268,57 @@ local function fields_of(class)
   error("no class " .. class)
 end
 
+-- What the annotations say of a field.
+local function annotation_of_field(path, name)
+  local text = read(path) .. "\n"
+  local _, ends = text:find("\n%-%-%-@field " .. name .. "%f[^%w_]")
+  assert(ends, name)
+  return text:sub(ends, text:find("\n---@", ends, true))
+end
+
+describe("a default", function()
+  local device, NUMBERS = nil, {
+    "api_version", "keepalive", "token_ttl", "open_timeout", "max_concurrent",
+    "max_queue", "port", "transport",
+  }
+  setup(function()
+    device = dm.device { host_name = "h", device_id = "d", key = "a2V5" }
+  end)
+  teardown(function() device:close() end)
+
+  -- A column of an option's row.
+  local function documented(path, option, column)
+    local row = read(path):match("\n| `" .. option .. "` |([^\n]*)")
+    assert(row, option)
+    return (row:match(("[^|]*|"):rep(column - 1) .. "([^|]*)|"))
+  end
+
+  it("of a device is what docs and annotations say", function()
+    local config = device.config
+    for _, name in ipairs(NUMBERS) do
+      local value = tostring(config[name])
+      assert.is_truthy(documented("docs/device.md", name, 2):find(value, 1, true), name)
+      assert.matches("default[^\n]*%f[%w]" .. value:gsub("%-", "%%-"),
+        annotation_of_field("lua/directmethods/device/config.lua", name))
+    end
+    assert.same({ 300, false }, { config.token_renew, config.clean_session })
+    assert.same({ min = 1, max = 60, jitter = 0.5 }, config.reconnect)
+    assert.is_truthy(documented("docs/device.md", "reconnect", 2):find(
+      "{ min = 1, max = 60, jitter = 0.5 }", 1, true))
+    assert.is_truthy(documented("docs/device.md", "token_renew", 2):find(
+      "a fifth of `token_ttl`, at most 300", 1, true))
+  end)
+
+  it("of exec bounds its output as documented", function()
+    local most = documented("docs/tasks.md", "max_output", 1):match("%d+")
+    local function write(bytes)
+      return dm.exec { "head", "-c", ("%d"):format(bytes), "/dev/zero" }
+    end
+    assert(write(most))
+    assert.equal("LimitExceeded", select(2, write(most + 1)).name)
+  end)
+end)
+
 describe("what is public", function()
   local scene, request
   local public = {} -- name -> function
