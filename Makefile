@@ -47,7 +47,8 @@ core_NET = loop* clock* settle* mailbox* process* mqtt_client* mqtt_paho* \
            mqtt_waker* mqtt_uv* lookup* resolve* stream* tls*
 core_LUA = core bind* l_loop* l_log* l_exec* l_device* l_fleet* l_sas* l_json*
 
-http_core_NET = loop* clock* settle* mailbox* http_client* http_multi* http_request*
+http_core_NET = loop* clock* settle* mailbox* http_client* http_multi* http_request* \
+  http_settings*
 http_core_LUA = http_core bind* l_http*
 
 hub_core_NET = loop* clock* settle* mailbox* stream* listener* tls* http_server* \

@@ -18,13 +18,14 @@ local http, dm_service
 local function fake_http()
   local fake = { sent = {}, cancelled = {}, answers = { { "answer", 200, "", OK } } }
   local client = {}
-  function client:send(method, host, port, connect_host, target, fields, body, timeout,
-                       limit, settle)
-    local id = core.new_id()
+  function client:fields(fields) fake.fields = table.concat(fields, "\n") end
+  function client:send(method, target, fields, body, timeout, limit, named)
+    local id, config = core.new_id(), fake.config
     fake.sent[#fake.sent + 1] = {
-      id = id, method = method, host = host, port = port, connect_host = connect_host,
-      target = target, fields = table.concat(fields, "\n"), body = body,
-      timeout = timeout, limit = limit, settle = settle,
+      id = id, method = method, host = config.host, port = config.port,
+      connect_host = config.connect_host, target = target,
+      fields = table.concat({ fake.fields, table.unpack(fields or {}) }, "\n"),
+      body = body, timeout = timeout, limit = limit, named = named,
     }
     local answer = #fake.answers > 1 and table.remove(fake.answers, 1)
       or fake.answers[1]
@@ -138,14 +139,21 @@ describe("dm.service", function()
   end)
 
   it("hands its TLS, proxy and pool to the HTTP client", function()
-    make()
-    assert.same({ tls = true, verify = true, connections = 64 }, http.config)
-    make { tls = false, max_connections = 3, proxy = "http://u:p@h:1" }
-    assert.same({ tls = false, verify = false, connections = 3,
-      proxy = "http://u:p@h:1" }, http.config)
-    make { tls = { ca = "-----BEGIN CERTIFICATE-----", verify = false } }
-    assert.same({ tls = true, verify = false, connections = 64,
-      ca = "-----BEGIN CERTIFICATE-----" }, http.config)
+    local function config_of(opts)
+      make(opts)
+      local config = http.config
+      assert.equal("myhub.azure-devices.net", config.host)
+      config.host = nil
+      return config
+    end
+    assert.same({ tls = true, verify = true, connections = 64, port = 443 }, config_of())
+    assert.same({ tls = false, verify = false, connections = 3, port = 80,
+        proxy = "http://u:p@h:1", connect_host = "127.0.0.1" },
+      config_of { tls = false, max_connections = 3, proxy = "http://u:p@h:1", port = 80,
+        connect_host = "127.0.0.1" })
+    assert.same({ tls = true, verify = false, connections = 64, port = 443,
+        ca = "-----BEGIN CERTIFICATE-----" },
+      config_of { tls = { ca = "-----BEGIN CERTIFICATE-----", verify = false } })
   end)
 
   it("shows no key in its fields or as text", function()
@@ -169,7 +177,7 @@ describe("dm.service", function()
       assert.equal('{"methodName":"reboot","responseTimeoutInSeconds":200,'
         .. '"connectTimeoutInSeconds":5,"payload":[1]}', sent.body)
       assert.equal(200 + 5 + 10, sent.timeout)
-      assert.is_true(sent.settle)
+      assert.equal(package.loaded["directmethods.hub_core"] ~= nil, sent.named)
       assert.matches("\nContent-Type: application/json; charset=utf-8", sent.fields,
         1, true)
       assert.matches("^Authorization: SharedAccessSignature "

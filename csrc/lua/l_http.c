@@ -7,6 +7,7 @@
 #include "lua/l_http.h"
 
 #include "net/http_client.h"
+#include "proto/json.h"
 
 #define CLIENT_TYPE "directmethods.http_client"
 
@@ -51,6 +52,9 @@ static int l_client(lua_State *L) {
   luaL_checktype(L, 2, LUA_TTABLE);
   dm_err e;
   dm_http_client_options o = {
+      .host = dm_bind_text_field(L, 2, "host"),
+      .port = (int)dm_bind_integer_field(L, 2, "port"),
+      .connect_host = dm_bind_text_field(L, 2, "connect_host"),
       .tls = dm_bind_boolean_field(L, 2, "tls"),
       .ca_pem = dm_bind_text_field(L, 2, "ca"),
       .ca_file = dm_bind_text_field(L, 2, "ca_file"),
@@ -58,6 +62,8 @@ static int l_client(lua_State *L) {
       .proxy = dm_bind_text_field(L, 2, "proxy"),
       .connections = (int)dm_bind_integer_field(L, 2, "connections"),
   };
+  luaL_argcheck(L, o.host != NULL, 2, "field 'host' is required");
+  luaL_argcheck(L, o.port > 0 && o.port < 65536, 2, "field 'port' is no port");
   luaL_argcheck(L, o.connections > 0, 2, "field 'connections' must be from 1");
   client *c = lua_newuserdatauv(L, sizeof *c, UV_COUNT);
   *c = (client){.loop = loop};
@@ -72,15 +78,12 @@ static int l_client(lua_State *L) {
 
 enum { /* arguments of send */
        SEND_METHOD = 2,
-       SEND_HOST,
-       SEND_PORT,
-       SEND_CONNECT_HOST, /* or nil */
        SEND_TARGET,
-       SEND_FIELDS,  /* array of "Name: value" */
+       SEND_FIELDS,  /* array of "Name: value", or nil */
        SEND_BODY,    /* or nil */
        SEND_TIMEOUT, /* seconds, or nil */
        SEND_LIMIT,
-       SEND_SETTLE
+       SEND_NAMED
 };
 
 static client *check_client(lua_State *L) {
@@ -103,55 +106,59 @@ static const char *check_line(lua_State *L, int arg) {
 
 /* Point 'fields' at the strings of the array; they stay in the table. Returns
 ** how many. */
-static int read_fields(lua_State *L, const char **fields) {
-  luaL_checktype(L, SEND_FIELDS, LUA_TTABLE);
-  lua_Integer count = (lua_Integer)lua_rawlen(L, SEND_FIELDS);
-  luaL_argcheck(L, count <= FIELDS_MAX, SEND_FIELDS, "too many fields");
+static int read_fields(lua_State *L, int arg, const char **fields) {
+  if (lua_isnoneornil(L, arg)) return 0;
+  luaL_checktype(L, arg, LUA_TTABLE);
+  lua_Integer count = (lua_Integer)lua_rawlen(L, arg);
+  luaL_argcheck(L, count <= FIELDS_MAX, arg, "too many fields");
   for (int i = 0; i < (int)count; i++) {
     size_t n;
-    if (lua_rawgeti(L, SEND_FIELDS, i + 1) != LUA_TSTRING)
-      return luaL_argerror(L, SEND_FIELDS, "must be an array of strings");
+    if (lua_rawgeti(L, arg, i + 1) != LUA_TSTRING)
+      return luaL_argerror(L, arg, "must be an array of strings");
     fields[i] = lua_tolstring(L, -1, &n);
-    luaL_argcheck(L, !breaks_line(fields[i], n), SEND_FIELDS,
-                  "each must be one line");
+    luaL_argcheck(L, !breaks_line(fields[i], n), arg, "each must be one line");
     lua_pop(L, 1);
   }
   return (int)count;
 }
 
+/* client:fields(fields): those of all requests that are sent from now on */
+static int l_fields(lua_State *L) {
+  client *c = check_client(L);
+  const char *fields[FIELDS_MAX + 1];
+  fields[read_fields(L, 2, fields)] = NULL;
+  if (!dm_http_client_fields(c->handle, fields))
+    return luaL_error(L, "not enough memory");
+  return 0;
+}
+
 static dm_http_call read_call(lua_State *L) {
   dm_http_call call = {
       .method = check_line(L, SEND_METHOD),
-      .host = check_line(L, SEND_HOST),
-      .port = (int)luaL_checkinteger(L, SEND_PORT),
       .target = check_line(L, SEND_TARGET),
       .timeout_ms = dm_bind_ms(L, SEND_TIMEOUT, 0),
       .answer_limit = (size_t)luaL_checkinteger(L, SEND_LIMIT),
       .has_body = !lua_isnoneornil(L, SEND_BODY),
   };
-  luaL_argcheck(L, call.port > 0 && call.port < 65536, SEND_PORT,
-                "must be a port");
-  if (!lua_isnoneornil(L, SEND_CONNECT_HOST))
-    call.connect_host = check_line(L, SEND_CONNECT_HOST);
   if (call.has_body) call.body = dm_bind_span(L, SEND_BODY);
   return call;
 }
 
-/* send(method, host, port, connect_host, target, fields, body, timeout,
-**      answer_limit, settle) -> id | nil, name, message
-** settle: a hub of this process finds the request by its Request-Id and takes
-** part in the count of outstanding I/O. */
+/* send(method, target, fields, body, timeout, answer_limit, named)
+**   -> id | nil, name, message
+** named: a hub of this process is to find the request, by its Request-Id, and
+** to take part in the count of outstanding I/O. */
 static int l_send(lua_State *L) {
   client *c = check_client(L);
   const char *fields[FIELDS_MAX + 2];
   char request_id[sizeof "Request-Id: " + DM_SETTLE_TEXT] = "Request-Id: ";
   dm_err e;
   dm_http_call call = read_call(L);
-  int count = read_fields(L, fields);
+  int count = read_fields(L, SEND_FIELDS, fields);
   dm_settle *settle = &c->loop->settle;
-  if (lua_toboolean(L, SEND_SETTLE)) {
-    call.token = dm_settle_open(settle);
-    dm_settle_set(settle, call.token, 1);
+  call.token = dm_settle_open(settle);
+  dm_settle_set(settle, call.token, 1);
+  if (lua_toboolean(L, SEND_NAMED)) {
     dm_settle_write(settle, call.token, request_id + strlen(request_id));
     fields[count++] = request_id;
   }
@@ -196,7 +203,28 @@ static int l_field(lua_State *L) {
   return 1;
 }
 
+/* reply(fields, body) -> status, payload, request id | nothing
+** What the answer to a method call holds; the payload as JSON text, nil: there
+** is none; nothing: it has another form. */
+static int l_reply(lua_State *L) {
+  dm_http_answer answer = {.fields = dm_bind_span(L, 1)};
+  dm_json_member member[] = {{.name = "status"}, {.name = "payload"}};
+  dm_span object;
+  int64_t status;
+  if (dm_json_check(dm_bind_span(L, 2), DM_JSON_DEPTH + 1, &object, NULL,
+                    NULL) != DM_OK ||
+      dm_json_kind_of(object) != DM_JSON_OBJECT ||
+      dm_json_members(object, member, 2, NULL) != DM_OK ||
+      member[0].value.p == NULL || !dm_json_int64(member[0].value, &status))
+    return 0;
+  lua_pushinteger(L, status);
+  dm_bind_push_span(L, member[1].value);
+  dm_bind_push_span(L, dm_http_answer_field(&answer, "x-ms-request-id"));
+  return 3;
+}
+
 static const luaL_Reg METHODS[] = {
+    {"fields", l_fields},
     {"send", l_send},
     {"cancel", l_cancel},
     {"close", l_close},
@@ -213,6 +241,7 @@ static const luaL_Reg METAMETHODS[] = {
 static const luaL_Reg FUNCTIONS[] = {
     {"client", l_client},
     {"field", l_field},
+    {"reply", l_reply},
     {NULL, NULL},
 };
 

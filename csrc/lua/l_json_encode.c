@@ -16,10 +16,12 @@ enum {
   ARG_ARRAY_MT, /* lua-cjson's markers; nil where it has none */
   ARG_EMPTY_ARRAY_MT,
   ARG_EMPTY_ARRAY,
+  ARG_BEFORE, /* text around the value's; or nil */
+  ARG_AFTER,
   OUR_ARRAY_MT,
-  TEXT, /* the userdata that holds the text */
+  TEXT, /* the userdata that holds the text when it is longer than 'first' */
 
-  TEXT_MIN = 512,
+  TEXT_MIN = 1024,
   TEXT_MAX = 64 * 1024 * 1024
 };
 
@@ -31,11 +33,12 @@ typedef struct step { /* one table that is open */
 
 typedef struct encoder {
   lua_State *L;
-  char *text; /* borrowed: the memory of the userdata at TEXT */
+  char *text; /* borrowed: 'first', or the memory of the userdata at TEXT */
   size_t len, capacity;
   const char *rule; /* static: what is wrong; NULL: nothing */
   int depth;
   step open[DM_JSON_DEPTH];
+  char first[TEXT_MIN];
 } encoder;
 
 static bool wrong(encoder *n, const char *rule) {
@@ -363,12 +366,25 @@ static void push_path(encoder *n) {
   luaL_pushresult(&b);
 }
 
+static void add_argument(encoder *n, int arg) {
+  if (lua_isnil(n->L, arg)) return;
+  dm_span text = dm_bind_span(n->L, arg);
+  add(n, text.p, text.n);
+}
+
 int dm_json_encode(lua_State *L) {
-  lua_settop(L, ARG_EMPTY_ARRAY);
+  encoder n; /* large: its arrays are not to be zeroed */
+  n.L = L;
+  n.text = n.first;
+  n.len = 0;
+  n.capacity = TEXT_MIN;
+  n.depth = 0;
+  lua_settop(L, ARG_AFTER);
   luaL_getmetatable(L, DM_JSON_ARRAY_TYPE);
-  encoder n = {.L = L, .capacity = TEXT_MIN};
-  n.text = lua_newuserdatauv(L, n.capacity, 0);
+  lua_pushnil(L); /* TEXT */
+  add_argument(&n, ARG_BEFORE);
   if (encode_value(&n, ARG_VALUE)) {
+    add_argument(&n, ARG_AFTER);
     lua_pushlstring(L, n.text, n.len);
     return 1;
   }

@@ -14,8 +14,6 @@ enum { SPARES_MAX = 64 }; /* requests kept for use again */
 typedef struct dm_http_lookup { /* outlives a request that is cancelled */
   uv_getaddrinfo_t get;
   dm_http_request *owner; /* NULL: gone */
-  char *host;             /* owned: the name looked up */
-  int port;
 } dm_http_lookup;
 
 struct dm_http_client {
@@ -67,17 +65,21 @@ static void answer(dm_http_request *r, dm_http_answer *a) {
   dm_settle_close(&loop->settle, token);
 }
 
+static const char *where(const dm_http_request *r) {
+  return r->client->settings.where;
+}
+
 static void fail_connect(const dm_http_request *r, CURLcode result, dm_err *e) {
   const char *to = r->client->settings.proxy ? "the proxy for " : "";
   long number = 0;
   curl_easy_getinfo(r->easy, CURLINFO_OS_ERRNO, &number);
   const char *why = number ? strerror((int)number) : "failed";
   if (result == CURLE_OPERATION_TIMEDOUT) why = "timed out";
-  dm_fail(e, DM_CONNECT_FAILED, "connect to %s%s: %s", to, r->where, why);
+  dm_fail(e, DM_CONNECT_FAILED, "connect to %s%s: %s", to, where(r), why);
 }
 
 static void fail_limit(const dm_http_request *r, dm_err *e) {
-  dm_fail(e, DM_LIMIT_EXCEEDED, "%s: the answer is over %zu bytes", r->where,
+  dm_fail(e, DM_LIMIT_EXCEEDED, "%s: the answer is over %zu bytes", where(r),
           r->answer.limit);
 }
 
@@ -87,7 +89,7 @@ static bool is_refused_by_proxy(const dm_http_request *r, dm_err *e) {
   curl_easy_getinfo(r->easy, CURLINFO_HTTP_CONNECTCODE, &status);
   if (status == 0 || status / 100 == 2) return false;
   dm_fail(e, DM_CONNECT_FAILED,
-          "connect to %s: the proxy answered HTTP status %ld", r->where,
+          "connect to %s: the proxy answered HTTP status %ld", where(r),
           status);
   return true;
 }
@@ -98,11 +100,11 @@ static void explain(const dm_http_request *r, CURLcode result, dm_err *e) {
   switch (result) {
   case CURLE_COULDNT_RESOLVE_HOST:
     dm_fail(e, DM_NAME_NOT_RESOLVED, "%s: the host name does not resolve",
-            r->where);
+            where(r));
     break;
   case CURLE_COULDNT_RESOLVE_PROXY:
     dm_fail(e, DM_NAME_NOT_RESOLVED, "%s: the proxy's name does not resolve",
-            r->where);
+            where(r));
     break;
   case CURLE_COULDNT_CONNECT:
   case CURLE_OPERATION_TIMEDOUT:
@@ -113,7 +115,7 @@ static void explain(const dm_http_request *r, CURLcode result, dm_err *e) {
   case CURLE_SSL_CACERT_BADFILE:
   case CURLE_SSL_CERTPROBLEM:
   case CURLE_SSL_CIPHER:
-    dm_fail(e, DM_TLS_FAILED, "connect to %s: TLS: %s", r->where,
+    dm_fail(e, DM_TLS_FAILED, "connect to %s: TLS: %s", where(r),
             r->reason[0] ? r->reason : curl_easy_strerror(result));
     break;
   case CURLE_GOT_NOTHING:
@@ -122,16 +124,16 @@ static void explain(const dm_http_request *r, CURLcode result, dm_err *e) {
   case CURLE_PARTIAL_FILE:
   case CURLE_ABORTED_BY_CALLBACK:
     dm_fail(e, DM_CONNECT_FAILED,
-            "%s closed the connection before it had answered", r->where);
+            "%s closed the connection before it had answered", where(r));
     break;
   case CURLE_WRITE_ERROR:
     fail_limit(r, e);
     break;
   case CURLE_OUT_OF_MEMORY:
-    dm_fail(e, DM_SYSTEM_ERROR, "%s: out of memory", r->where);
+    dm_fail(e, DM_SYSTEM_ERROR, "%s: out of memory", where(r));
     break;
   default:
-    dm_fail(e, DM_PROTOCOL_ERROR, "%s: %s", r->where,
+    dm_fail(e, DM_PROTOCOL_ERROR, "%s: %s", where(r),
             curl_easy_strerror(result));
   }
 }
@@ -161,7 +163,7 @@ static void on_due(dm_timer *timer) {
   dm_http_request *r = DM_OWNER(timer, dm_http_request, deadline);
   dm_http_answer a = {.sent = r->lookup == NULL && dm_http_request_sent(r)};
   withdraw(r);
-  dm_fail(&a.error, DM_TIMEOUT, "%s: no answer within %g s", r->where,
+  dm_fail(&a.error, DM_TIMEOUT, "%s: no answer within %g s", where(r),
           (double)r->timeout_ms / 1000);
   answer(r, &a);
 }
@@ -178,28 +180,23 @@ static dm_http_request *request_take(dm_http_client *c) {
 
 static void fail_lookup(dm_http_request *r, int status) {
   dm_http_answer a = {.sent = false};
-  dm_fail(&a.error, DM_NAME_NOT_RESOLVED, "%s: %s", r->where,
+  dm_fail(&a.error, DM_NAME_NOT_RESOLVED, "%s: %s", where(r),
           uv_strerror(status));
   answer(r, &a);
 }
 
 /* Give the address to curl and the request with it. */
-static int use_address(dm_http_request *r, const dm_http_lookup *l,
-                       const struct addrinfo *found) {
+static int use_address(dm_http_request *r, const struct addrinfo *found) {
+  const dm_http_settings *s = &r->client->settings;
   char text[INET6_ADDRSTRLEN];
   int rc = found->ai_family == AF_INET6
                ? uv_ip6_name((const void *)found->ai_addr, text, sizeof text)
                : uv_ip4_name((const void *)found->ai_addr, text, sizeof text);
   if (rc != 0) return rc;
-  if (!dm_http_request_address(r, l->host, l->port, text) ||
-      !dm_http_multi_add(r->client->settings.multi, r->easy))
+  if (!dm_http_request_address(r, s, text) ||
+      !dm_http_multi_add(s->multi, r->easy))
     return UV_ENOMEM;
   return 0;
-}
-
-static void lookup_free(dm_http_lookup *l) {
-  if (l) free(l->host);
-  free(l);
 }
 
 static void on_resolved(uv_getaddrinfo_t *get, int status,
@@ -207,31 +204,29 @@ static void on_resolved(uv_getaddrinfo_t *get, int status,
   dm_http_lookup *l = DM_OWNER(get, dm_http_lookup, get);
   dm_http_request *r = l->owner;
   if (r != NULL) {
-    if (status == 0) status = use_address(r, l, found);
+    if (status == 0) status = use_address(r, found);
     if (status != 0)
       fail_lookup(r, status);
     else
       r->lookup = NULL;
   }
   uv_freeaddrinfo(found);
-  lookup_free(l);
+  free(l);
 }
 
 /* False: out of memory. */
-static bool look_up(dm_http_request *r, const dm_http_call *call) {
+static bool look_up(dm_http_request *r) {
   struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
-  const char *host = call->connect_host ? call->connect_host : call->host;
+  const dm_http_client *c = r->client;
   dm_http_lookup *l = calloc(1, sizeof *l);
   if (l == NULL) return false;
   l->owner = r;
-  l->port = call->port;
-  l->host = strdup(host);
-  if (l->host && uv_getaddrinfo(&r->client->loop->uv, &l->get, on_resolved,
-                                host, NULL, &hints) == 0) {
+  if (uv_getaddrinfo(&c->loop->uv, &l->get, on_resolved, c->settings.host, NULL,
+                     &hints) == 0) {
     r->lookup = l;
     return true;
   }
-  lookup_free(l);
+  free(l);
   return false;
 }
 
@@ -243,7 +238,7 @@ static bool start(dm_http_request *r, const dm_http_call *call) {
       !dm_clock_start(contract, &r->deadline,
                       dm_clock_now(contract) + call->timeout_ms))
     return false;
-  if (c->resolve_first && c->settings.proxy == NULL) return look_up(r, call);
+  if (c->resolve_first && c->settings.proxy == NULL) return look_up(r);
   return dm_http_multi_add(c->settings.multi, r->easy);
 }
 
@@ -253,14 +248,18 @@ uint64_t dm_http_client_send(dm_http_client *c, const dm_http_call *call,
   if (r != NULL) {
     r->id = dm_loop_id(c->loop, r);
     dm_list_append(&c->active, &r->node);
-    if (r->id != 0 && dm_http_request_fill(r, call, c->settings.tls) &&
+    if (r->id != 0 && dm_http_request_fill(r, call, &c->settings) &&
         start(r, call))
       return r->id;
     end(r);
   }
-  dm_fail(e, DM_SYSTEM_ERROR, "%s %s:%d: out of memory", call->method,
-          call->host, call->port);
+  dm_fail(e, DM_SYSTEM_ERROR, "%s %s: out of memory", call->method,
+          c->settings.where);
   return 0;
+}
+
+bool dm_http_client_fields(dm_http_client *c, const char *const *fields) {
+  return dm_http_settings_fields(&c->settings, fields);
 }
 
 bool dm_http_client_cancel(dm_http_client *c, uint64_t id) {
@@ -301,13 +300,6 @@ dm_span dm_http_answer_field(const dm_http_answer *a, const char *name) {
 
 /* -- Life ------------------------------------------------------------------ */
 
-/* False: out of memory. A text that is not given stays NULL. */
-static bool copy(char **to, const char *text) {
-  if (text == NULL) return true;
-  *to = strdup(text);
-  return *to != NULL;
-}
-
 static bool has_async_names(void) {
   return curl_version_info(CURLVERSION_NOW)->features & CURL_VERSION_ASYNCHDNS;
 }
@@ -325,13 +317,8 @@ dm_http_client *dm_http_client_new(dm_loop *loop,
     c->resolve_first = !has_async_names();
     dm_list_init(&c->active);
     dm_list_init(&c->spare);
-    c->settings.tls = o->tls;
-    c->settings.verify = o->verify;
     c->settings.multi = dm_http_multi_new(loop, o->connections, on_done, c);
-    if (c->settings.multi && copy(&c->settings.ca_pem, o->ca_pem) &&
-        copy(&c->settings.ca_file, o->ca_file) &&
-        copy(&c->settings.proxy, o->proxy))
-      return c;
+    if (c->settings.multi && dm_http_settings_init(&c->settings, o)) return c;
     dm_http_client_free(c);
   } else {
     free(c);
@@ -358,8 +345,6 @@ void dm_http_client_free(dm_http_client *c) {
   }
   dm_http_multi_close(c->settings.multi);
   free_all(&c->spare);
-  free(c->settings.ca_pem);
-  free(c->settings.ca_file);
-  free(c->settings.proxy);
+  dm_http_settings_clear(&c->settings);
   free(c);
 }

@@ -1,7 +1,6 @@
 /* http_client.h -- HTTP requests by libcurl's multi interface on the loop.
-** Loop thread only. One client is a bounded pool of kept connections with one
-** TLS and proxy setting. An answer comes by id, never inside the call that sent
-** its request.
+** Loop thread only. One client is a bounded pool of kept connections to one
+** host. An answer comes by id, never inside the call that sent its request.
 */
 #ifndef DM_NET_HTTP_CLIENT_H
 #define DM_NET_HTTP_CLIENT_H
@@ -19,6 +18,9 @@
 typedef struct dm_http_client dm_http_client;
 
 typedef struct dm_http_client_options { /* text is copied */
+  const char *host; /* goes into Host, SNI and the certificate check */
+  int port;
+  const char *connect_host; /* where to connect instead; NULL: host */
   bool tls;
   const char *ca_pem;  /* PEM text; NULL: the system's */
   const char *ca_file; /* or a file's path; NULL */
@@ -29,11 +31,8 @@ typedef struct dm_http_client_options { /* text is copied */
 
 typedef struct dm_http_call { /* borrowed within dm_http_client_send */
   const char *method;
-  const char *host; /* goes into Host, SNI and the certificate check */
-  int port;
-  const char *connect_host;  /* where to connect instead; NULL: host */
   const char *target;        /* path and query */
-  const char *const *fields; /* "Name: value", NULL-terminated */
+  const char *const *fields; /* more of them: "Name: value", NULL-terminated */
   dm_span body;
   bool has_body;
   int64_t timeout_ms;  /* contract clock, whole request; <= 0: none */
@@ -55,6 +54,9 @@ dm_http_client *dm_http_client_new(dm_loop *loop,
                                    void (*on_answer)(void *context, uint64_t id,
                                                      const dm_http_answer *a),
                                    void *context, dm_err *e);
+
+/* The fields of all requests that are started from now on. False: no memory. */
+bool dm_http_client_fields(dm_http_client *c, const char *const *fields);
 
 /* Start a request; its id, which is of loop->ids. 0: not started, *e says why.
  */

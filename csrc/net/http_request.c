@@ -6,14 +6,13 @@
 */
 #include "net/http_request.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 enum {
   SPARE_BYTES = 64 * 1024,    /* a buffer over it is not kept */
   FIELDS_LIMIT = 64 * 1024,   /* header block of an answer */
+  FIELDS_USUAL = 512,         /* room for one that is made at once */
   CONNECT_BACKSTOP_MS = 60000 /* TCP and TLS, real time */
 };
 
@@ -29,8 +28,10 @@ static size_t on_body(char *bytes, size_t one, size_t n, void *context) {
 static size_t on_field(char *line, size_t one, size_t n, void *context) {
   dm_http_request *r = context;
   (void)one;
-  if (n >= 5 && memcmp(line, "HTTP/", 5) == 0)
+  if (n >= 5 && memcmp(line, "HTTP/", 5) == 0) {
     dm_buf_drop(&r->fields, r->fields.len);
+    dm_buf_reserve(&r->fields, FIELDS_USUAL);
+  }
   if (dm_buf_add(&r->fields, line, n)) return n;
   return 0;
 }
@@ -78,6 +79,9 @@ static void set_once(dm_http_request *r, const dm_http_settings *s) {
   CURL *easy = r->easy;
   dm_http_multi_prepare(s->multi, easy);
   curl_easy_setopt(easy, CURLOPT_PRIVATE, r);
+  curl_easy_setopt(easy, CURLOPT_URL, s->url);
+  if (s->connect_to.data)
+    curl_easy_setopt(easy, CURLOPT_CONNECT_TO, &s->connect_to);
   curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
   curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
   curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_BACKSTOP_MS);
@@ -107,14 +111,12 @@ static void set_once(dm_http_request *r, const dm_http_settings *s) {
 void dm_http_request_free(dm_http_request *r) {
   if (r == NULL) return;
   curl_easy_cleanup(r->easy);
-  dm_buf_clear(&r->url);
+  dm_http_lines_drop(r->shared);
+  dm_buf_clear(&r->lines);
   dm_buf_clear(&r->body);
   dm_buf_clear(&r->fields);
   dm_buf_clear(&r->answer);
-  free(r->lines);
-  free(r->connect_to.data);
   free(r->resolve.data);
-  free(r->where);
   free(r);
 }
 
@@ -124,7 +126,7 @@ dm_http_request *dm_http_request_new(dm_http_client *c,
   if (r == NULL) return NULL;
   dm_list_init(&r->node);
   r->client = c;
-  dm_buf_init(&r->url, SIZE_MAX / 2);
+  dm_buf_init(&r->lines, SIZE_MAX / 2);
   dm_buf_init(&r->body, SIZE_MAX / 2);
   dm_buf_init(&r->fields, FIELDS_LIMIT);
   r->easy = curl_easy_init();
@@ -143,22 +145,18 @@ static void empty(dm_buf *b) {
     b->len = 0;
 }
 
-static void clear_text(char **text) {
-  free(*text);
-  *text = NULL;
-}
-
-static void clear_lines(dm_http_request *r) {
-  free(r->lines);
-  r->lines = NULL;
+static void clear_address(dm_http_request *r) {
+  if (r->resolve.data == NULL) return;
+  curl_easy_setopt(r->easy, CURLOPT_RESOLVE, NULL);
+  free(r->resolve.data);
+  r->resolve.data = NULL;
 }
 
 void dm_http_request_clear(dm_http_request *r) {
-  clear_lines(r);
-  clear_text(&r->connect_to.data);
-  clear_text(&r->resolve.data);
-  clear_text(&r->where);
-  empty(&r->url);
+  clear_address(r);
+  dm_http_lines_drop(r->shared);
+  r->shared = NULL;
+  empty(&r->lines);
   empty(&r->body);
   empty(&r->fields);
   empty(&r->answer);
@@ -170,88 +168,26 @@ void dm_http_request_clear(dm_http_request *r) {
 
 /* -- One call -------------------------------------------------------------- */
 
-static char *format_text(const char *fmt, ...)
-    __attribute__((format(printf, 1, 2)));
-
-static char *format_text(const char *fmt, ...) {
-  va_list args;
-  va_start(args, fmt);
-  int n = vsnprintf(NULL, 0, fmt, args);
-  va_end(args);
-  char *text = n < 0 ? NULL : malloc((size_t)n + 1);
-  if (text == NULL) return NULL;
-  va_start(args, fmt);
-  vsnprintf(text, (size_t)n + 1, fmt, args);
-  va_end(args);
-  return text;
-}
-
-/* An IPv6 address stands in brackets. */
-static const char *bracket(const char *host, const char *which) {
-  return strchr(host, ':') && host[0] != '[' ? which : "";
-}
-
-/* "http://host:port" NUL target NUL: the target goes out as it is. */
-static bool fill_url(dm_http_request *r, const dm_http_call *call, bool tls) {
-  const char *host = call->host;
-  return dm_buf_addf(&r->url, "http%s://%s%s%s:%d", tls ? "s" : "",
-                     bracket(host, "["), host, bracket(host, "]"),
-                     call->port) &&
-         dm_buf_add(&r->url, "", 1) &&
-         dm_buf_add(&r->url, call->target, strlen(call->target) + 1);
-}
-
-/* curl would add these two by itself: "Name:" leaves a field out. */
-static const char *const LEFT_OUT[] = {"Expect:", "Content-Type:"};
-
-enum { LEFT_OUT_MAX = sizeof LEFT_OUT / sizeof LEFT_OUT[0] };
-
-static bool has_field(const char *const *fields, const char *name) {
-  for (; *fields; fields++)
-    if (strncasecmp(*fields, name, strlen(name)) == 0) return true;
-  return false;
-}
-
-static struct curl_slist *add_line(struct curl_slist *node, char **text,
-                                   const char *line) {
-  size_t n = strlen(line) + 1;
-  node->data = memcpy(*text, line, n);
-  node->next = node + 1;
-  *text += n;
-  return node + 1;
-}
-
-/* curl's list of fields as one block: the nodes, then their text. */
-static bool fill_lines(dm_http_request *r, const char *const *fields) {
-  size_t count = LEFT_OUT_MAX,
-         bytes = sizeof "Expect:" + sizeof "Content-Type:";
-  for (size_t i = 0; fields[i]; i++) {
-    count++;
-    bytes += strlen(fields[i]) + 1;
+/* Its own fields as one block, the nodes, then their text; behind them those
+** that it shares. */
+static bool fill_lines(dm_http_request *r, const dm_http_call *call,
+                       const dm_http_settings *s) {
+  size_t count = 0, bytes = 0;
+  for (; call->fields[count]; count++)
+    bytes += strlen(call->fields[count]) + 1;
+  size_t size = count * sizeof(struct curl_slist) + bytes;
+  struct curl_slist *node = (void *)dm_buf_reserve(&r->lines, size);
+  if (node == NULL) return false;
+  r->shared = dm_http_lines_use(s);
+  char *text = (char *)(node + count);
+  for (size_t i = 0; i < count; i++) {
+    node[i] = (struct curl_slist){text, &node[i + 1]};
+    text = stpcpy(text, call->fields[i]) + 1;
   }
-  r->lines = malloc(count * sizeof *r->lines + bytes);
-  if (r->lines == NULL) return false;
-  char *text = (char *)(r->lines + count);
-  struct curl_slist *node = r->lines;
-  for (int i = 0; i < LEFT_OUT_MAX; i++)
-    if (!has_field(fields, LEFT_OUT[i]))
-      node = add_line(node, &text, LEFT_OUT[i]);
-  for (; *fields; fields++)
-    node = add_line(node, &text, *fields);
-  if (node == r->lines)
-    clear_lines(r);
-  else
-    node[-1].next = NULL;
+  if (count > 0) node[count - 1].next = r->shared->node;
+  curl_easy_setopt(r->easy, CURLOPT_HTTPHEADER,
+                   count > 0 ? node : r->shared->node);
   return true;
-}
-
-static bool fill_texts(dm_http_request *r, const dm_http_call *call) {
-  const char *to = call->connect_host;
-  r->where = format_text("%s:%d", call->host, call->port);
-  if (to)
-    r->connect_to.data = format_text("::%s%s%s:%d", bracket(to, "["), to,
-                                     bracket(to, "]"), call->port);
-  return r->where && (to == NULL || r->connect_to.data);
 }
 
 /* The method's name is the caller's; what curl does with the bodies of request
@@ -276,31 +212,23 @@ static void set_method(dm_http_request *r, const dm_http_call *call) {
 }
 
 bool dm_http_request_fill(dm_http_request *r, const dm_http_call *call,
-                          bool tls) {
-  CURL *easy = r->easy;
+                          const dm_http_settings *s) {
   r->token = call->token;
   r->timeout_ms = call->timeout_ms;
   r->answer.limit = call->answer_limit;
-  if (!fill_url(r, call, tls) || !fill_lines(r, call->fields) ||
-      !fill_texts(r, call) || !dm_buf_add_span(&r->body, call->body))
+  if (!fill_lines(r, call, s) || !dm_buf_add_span(&r->body, call->body))
     return false;
   set_method(r, call);
-  curl_easy_setopt(easy, CURLOPT_URL, r->url.data);
-  curl_easy_setopt(easy, CURLOPT_REQUEST_TARGET,
-                   r->url.data + strlen(r->url.data) + 1);
-  curl_easy_setopt(easy, CURLOPT_HTTPHEADER, r->lines);
-  curl_easy_setopt(easy, CURLOPT_CONNECT_TO,
-                   r->connect_to.data ? &r->connect_to : NULL);
-  curl_easy_setopt(easy, CURLOPT_RESOLVE, NULL);
+  curl_easy_setopt(r->easy, CURLOPT_REQUEST_TARGET, call->target);
   return true;
 }
 
-bool dm_http_request_address(dm_http_request *r, const char *host, int port,
+bool dm_http_request_address(dm_http_request *r, const dm_http_settings *s,
                              const char *address) {
-  clear_text(&r->resolve.data);
-  r->resolve.data =
-      format_text("+%s:%d:%s%s%s", host, port, bracket(address, "["), address,
-                  bracket(address, "]"));
+  clear_address(r);
+  r->resolve.data = dm_http_text(
+      "+%s:%d:%s%s%s", s->host, s->port, dm_http_bracket(address, "["), address,
+      dm_http_bracket(address, "]"));
   if (r->resolve.data == NULL) return false;
   curl_easy_setopt(r->easy, CURLOPT_RESOLVE, &r->resolve);
   return true;

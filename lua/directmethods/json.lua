@@ -90,11 +90,13 @@ end
 -- its own functions raise in their own name.
 ---@param value any
 ---@param what string name of the value, begins the message
+---@param before string? put before the text
+---@param after string? and behind it
 ---@return string? text
 ---@return string? message
-function M.try_encode(value, what)
+function M.try_encode(value, what, before, after)
   local text, path, rule = core.json_encode(
-    value, cjson.array_mt, cjson.empty_array_mt, cjson.empty_array)
+    value, cjson.array_mt, cjson.empty_array_mt, cjson.empty_array, before, after)
   if text then return text end
   return nil, ("%s%s: %s"):format(what, path, rule)
 end

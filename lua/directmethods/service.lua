@@ -113,6 +113,7 @@ function M.service(opts)
   local service = setmetatable({
     host = made.host,
     api_version = opts.api_version or VERSION,
+    _methods = "/methods?api-version=" .. (opts.api_version or VERSION),
     _contract = calls.contract_of(opts.api_version or VERSION),
     _rest_version = opts.api_version or REST_VERSION,
     _max_connections = opts.max_connections,

@@ -62,20 +62,15 @@ function M.check_times(service, what, opts, level)
   check_seconds(service, what, opts, "connect_timeout", 0, c.connect_max, level + 1)
 end
 
--- The payload as JSON text; nil: there is none; false, err: it is too large.
-local function encode(service, what, payload, level)
-  if payload == nil then return nil end
-  local text, wrong = json.try_encode(payload, "payload")
-  if not text then error(("%s: %s"):format(what, wrong), level + 4) end
+local function too_large(service, what, size)
   local contract = service._contract
-  if #text <= contract.payload_max then return text end
-  local advice = contract == CONTRACT_2017 and #text <= CONTRACT_2019.payload_max
+  local advice = contract == CONTRACT_2017 and size <= CONTRACT_2019.payload_max
     and ("; from api-version 2019-01-01 on %d are allowed"):format(
       CONTRACT_2019.payload_max) or ""
-  return false, errors.new {
+  return errors.new {
     name = "LimitExceeded",
     message = ("%s: the payload has %d bytes, api-version %s allows %d%s"):format(
-      what, #text, service.api_version, contract.payload_max, advice),
+      what, size, service.api_version, contract.payload_max, advice),
   }
 end
 
@@ -88,12 +83,18 @@ end
 ---@return string? body
 ---@return directmethods.Error? err
 function M.body(service, what, method, payload, opts, level)
-  local text, too_large = encode(service, what, payload, level)
-  if text == false then return nil, too_large end
-  return '{"methodName":"' .. method .. '"'
+  local head = '{"methodName":"' .. method .. '"'
     .. member("responseTimeoutInSeconds", opts.response_timeout)
     .. member("connectTimeoutInSeconds", opts.connect_timeout)
-    .. member("payload", text) .. "}"
+  if payload == nil then return head .. "}" end
+  head = head .. ',"payload":'
+  local body, wrong = json.try_encode(payload, "payload", head, "}")
+  if not body then error(("%s: %s"):format(what, wrong), level + 3) end
+  local size = #body - #head - 1
+  if size > service._contract.payload_max then
+    return nil, too_large(service, what, size)
+  end
+  return body
 end
 
 -- Sending ------------------------------------------------------------------
@@ -113,17 +114,15 @@ end
 --- The path of an identity below `folder` ("twins", "devices").
 function M.path(folder, device_id, module_id)
   local module = module_id and "/modules/" .. M.escape(module_id) or ""
-  return ("/%s/%s%s"):format(folder, M.escape(device_id), module)
+  return "/" .. folder .. "/" .. M.escape(device_id) .. module
 end
 
-local function attempt(stop, service, request)
-  request.stop = stop
-  local answer, err = service._connection:send(request)
-  if not answer then return nil, err end
-  if answer.status ~= 200 then
-    return nil, errors.from_http(answer.status, answer.fields, answer.body)
-  end
-  return reply.new(answer, core.now() - request.started)
+local function attempt(stop, connection, path, fields, body, timeout, started)
+  local status, head, answer = connection:send("POST", path, fields, body, timeout,
+    ANSWER_MAX, stop)
+  if not status then return nil, head end
+  if status ~= 200 then return nil, errors.from_http(status, head, answer) end
+  return reply.new(head, answer, core.now() - started)
 end
 
 --- Call, again if the options say so, and wait for the answer.
@@ -134,19 +133,15 @@ end
 ---@return directmethods.Reply? reply
 ---@return directmethods.Error? err
 function M.run(service, target, body, opts)
-  local path = M.path("twins", target.device_id, target.module_id)
   local id = target.request_id
-  local request = {
-    method = "POST",
-    target = ("%s/methods?api-version=%s"):format(path, service.api_version),
-    fields = id and { "x-ms-client-request-id: " .. id },
-    body = body,
-    timeout = (opts.response_timeout or RESPONSE_DEFAULT_S)
-      + (opts.connect_timeout or 0) + MARGIN_S,
-    answer_max = ANSWER_MAX,
-    started = core.now(),
-  }
-  return retry.run(retry.policy(opts.retry, service._retry), attempt, service, request)
+  return retry.run(retry.policy(opts.retry, service._retry), attempt,
+    service._connection,
+    M.path("twins", target.device_id, target.module_id) .. service._methods,
+    id and { "x-ms-client-request-id: " .. id },
+    body,
+    (opts.response_timeout or RESPONSE_DEFAULT_S) + (opts.connect_timeout or 0)
+      + MARGIN_S,
+    core.now())
 end
 
 return M

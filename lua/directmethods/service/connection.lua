@@ -26,9 +26,12 @@ local function read_file(path, level)
 end
 
 -- What http_core.client wants to know.
-local function client_config(opts, level)
+local function client_config(opts, host, level)
   local tls = opts.tls == true and { verify = true } or opts.tls or nil
   local config = {
+    host = host,
+    port = opts.port,
+    connect_host = opts.connect_host,
     tls = tls ~= nil,
     verify = tls ~= nil and tls.verify,
     proxy = opts.proxy,
@@ -58,14 +61,12 @@ Connection.__index = Connection
 ---@return directmethods.Error? err
 function M.new(opts, level)
   local host, authorize = credentials.read(opts, level + 1)
-  local config = client_config(opts, level + 1)
+  local config = client_config(opts, host, level + 1)
   local http = require "directmethods.http_core"
   local client, name, message = http.client(core.loop, config)
   if not client then return nil, errors.new { name = name, message = message } end
   return setmetatable({
     host = host,
-    port = opts.port,
-    connect_host = opts.connect_host,
     authorize = authorize,
     client = client, -- nil: closed
     free = opts.max_connections, -- requests that may start now
@@ -89,50 +90,48 @@ function Connection:close()
   end
 end
 
--- Wait for the events of an id; "closed" when the connection ends before; nil, err
--- after `seconds`, if they are given.
-local function wait(self, id, cancel, seconds)
-  self.waiting[id] = true
-  local event, a, b, c = task.wait(id, function()
-    self.waiting[id] = nil
-    cancel()
-  end, seconds)
-  self.waiting[id] = nil
-  return event, a, b, c
-end
-
 -- Slots: a request's time runs from when a connection is free for it, so that it
 -- is not lost to waiting in line. A slot is given back when its variable closes,
--- also by the cancellation of the task.
+-- also by the cancellation of the task, which ends its request with it.
 local Slot = {}
 
-function Slot.__close(slot)
-  if slot.id then core.free_id(slot.id) end
-  if not slot.granted then return end
-  local connection = slot.connection
+local function pass_on(connection)
   local line = connection.line
   while line.first <= line.last do
-    local next_slot = line[line.first]
+    local slot = line[line.first]
     line[line.first] = nil
     line.first = line.first + 1
-    if not next_slot.cancelled then
-      next_slot.granted = true
-      task.finish(next_slot.id, "granted")
+    if not slot.cancelled then
+      slot.granted = true
+      task.finish(slot.id, "granted")
       return
     end
   end
   connection.free = connection.free + 1
 end
 
+function Slot.__close(slot)
+  local connection, request = slot.connection, slot.request
+  if request and connection.client then
+    connection.waiting[request] = nil
+    connection.client:cancel(request)
+  end
+  if slot.id then core.free_id(slot.id) end
+  if slot.granted then pass_on(connection) end
+end
+
 local function wait_in_line(slot, seconds)
   local connection = slot.connection
-  local line = connection.line
-  slot.id = core.new_id()
+  local line, id = connection.line, core.new_id()
+  slot.id = id
   line.last = line.last + 1
   line[line.last] = slot
-  wait(connection, slot.id, function()
+  connection.waiting[id] = true
+  task.wait(id, function()
+    connection.waiting[id] = nil
     slot.cancelled = true
   end, seconds)
+  connection.waiting[id] = nil
 end
 
 -- Without a grant: the client was closed, or its time was over.
@@ -153,53 +152,54 @@ local function too_late()
   }
 end
 
--- The seconds that a request may take.
-local function time_of(request)
-  if not request.stop then return request.timeout end
-  return math.min(request.timeout, math.max(0.001, request.stop - core.now()))
+-- What every request has; told once for a token.
+local function use_token(self, token)
+  self.token = token
+  self.client:fields {
+    "Authorization: " .. token,
+    "User-Agent: directmethods/" .. core.version,
+    "Accept: application/json",
+    "Content-Type: application/json; charset=utf-8",
+  }
 end
 
--- What every request has; made once for a token.
-local function common_fields(self, token)
-  if self.token ~= token then
-    self.token = token
-    self.fields = {
-      "Authorization: " .. token,
-      "User-Agent: directmethods/" .. core.version,
-      "Accept: application/json",
-      "Content-Type: application/json; charset=utf-8",
-    }
-  end
-  return self.fields
-end
-
-local function start(self, request, token)
-  local fields = common_fields(self, token)
-  if request.fields then
-    fields = table.move(fields, 1, #fields, 1, {})
-    table.move(request.fields, 1, #request.fields, #fields + 1, fields)
-  end
-  return self.client:send(request.method, self.host, self.port, self.connect_host,
-    request.target, fields, request.body, time_of(request), request.answer_max, true)
+-- Start a request; its id or nil, err. A hub of this process is told its name.
+local function start(self, method, target, fields, body, timeout, answer_max)
+  local token, why = self.authorize()
+  if not token then return nil, why end
+  if token ~= self.token then use_token(self, token) end
+  local id, name, message = self.client:send(method, target, fields, body, timeout,
+    answer_max, package.loaded["directmethods.hub_core"] ~= nil)
+  if not id then return nil, errors.new { name = name, message = message } end
+  return id
 end
 
 --- Send a request and wait for the answer, whatever its status.
----@param request table method, target, fields (lines), body, timeout (seconds),
----  answer_max (bytes of its body), stop (contract time by which it ends, or nil)
----@return table? answer status, fields (header block), body
----@return directmethods.Error? err
-function Connection:send(request)
-  local slot <close> = setmetatable({ connection = self, granted = false }, Slot)
-  take(slot, request.stop and math.max(0, request.stop - core.now()))
+---@param method string
+---@param target string path and query
+---@param fields string[]? header lines, besides those that all have
+---@param body string?
+---@param timeout number seconds, from when a connection is free
+---@param answer_max integer bytes of the answer's body
+---@param stop number? contract time by which it ends
+---@return integer? status
+---@return string|directmethods.Error fields header block of the answer; or the error
+---@return string? body
+function Connection:send(method, target, fields, body, timeout, answer_max, stop)
+  local slot <close> = setmetatable(
+    { connection = self, granted = false, id = false, request = false }, Slot)
+  take(slot, stop and math.max(0, stop - core.now()))
   if not self.client then return nil, closed() end
   if not slot.granted then return nil, too_late() end
-  local token, why = self.authorize()
-  if not token then return nil, why end
-  local client = self.client
-  local id, name, message = start(self, request, token)
-  if not id then return nil, errors.new { name = name, message = message } end
-  local event, a, b, c = wait(self, id, function() client:cancel(id) end)
-  if event == "answer" then return { status = a, fields = b, body = c } end
+  if stop then timeout = math.min(timeout, math.max(0.001, stop - core.now())) end
+  local id, err = start(self, method, target, fields, body, timeout, answer_max)
+  if not id then return nil, err end
+  slot.request = id
+  self.waiting[id] = true
+  local event, a, b, c = task.wait(id)
+  self.waiting[id] = nil
+  slot.request = false
+  if event == "answer" then return a, b, c end
   if event == "closed" then return nil, closed() end
   return nil, errors.new {
     name = a, message = b, retriable = not c and NOT_SENT[a] or false,

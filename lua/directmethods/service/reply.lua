@@ -1,6 +1,5 @@
 --- The answer of a device to a call.
 
-local core = require "directmethods.core"
 local errors = require "directmethods.errors"
 local http = require "directmethods.http_core"
 local json = require "directmethods.json"
@@ -32,36 +31,37 @@ function Reply.__index(reply, key)
   return reply[key]
 end
 
--- The members of an answer's body. Hubs pass on what is not JSON, too.
+-- Hubs pass on what is not JSON, too.
 local function split(body)
-  local ok, status, payload = core.json_members(body, "status", "payload")
-  if not ok then
-    status, payload = body:match('^%s*{%s*"status"%s*:%s*(%-?%d+)%s*,'
-      .. '%s*"payload"%s*:%s*(.-)%s*}%s*$')
-  end
-  status = status and status:find("^%-?%d+$") and math.tointeger(tonumber(status))
-  return status, payload or "null"
+  local status, payload = body:match('^%s*{%s*"status"%s*:%s*(%-?%d+)%s*,'
+    .. '%s*"payload"%s*:%s*(.-)%s*}%s*$')
+  return math.tointeger(tonumber(status)), payload
 end
 
 --- The reply that an HTTP answer with status 200 holds.
----@param answer table status, fields, body
+---@param fields string header block
+---@param body string
 ---@param elapsed number seconds
 ---@return directmethods.Reply? reply
 ---@return directmethods.Error? err
-function M.new(answer, elapsed)
-  local status, payload = split(answer.body)
+function M.new(fields, body, elapsed)
+  local status, payload, request_id = http.reply(fields, body)
+  if not status then
+    status, payload = split(body)
+    request_id = http.field(fields, "x-ms-request-id")
+  end
   if not status then
     return nil, errors.new {
       name = "ProtocolError",
-      http_status = answer.status,
+      http_status = 200,
       message = "the hub's answer is not of the form {\"status\":...,\"payload\":...}",
     }
   end
   return setmetatable({
     status = status,
     ok = status < 400,
-    body = payload,
-    request_id = http.field(answer.fields, "x-ms-request-id"),
+    body = payload or "null",
+    request_id = request_id,
     elapsed = elapsed,
   }, Reply)
 end

@@ -77,16 +77,11 @@ local function exchange(service, request)
   local fields = request.fields or {}
   if request.if_match then fields[#fields + 1] = "If-Match: " .. request.if_match end
   return retry.run(service._retry, function(stop)
-    local answer, err = service._connection:send {
-      method = request.method,
-      target = target_of(service, request),
-      fields = fields,
-      body = request.body,
-      timeout = request.timeout or TIMEOUT_S,
-      answer_max = ANSWER_MAX,
-      stop = stop,
-    }
-    if not answer then return nil, err end
+    local status, head, body = service._connection:send(request.method,
+      target_of(service, request), fields, request.body, request.timeout or TIMEOUT_S,
+      ANSWER_MAX, stop)
+    if not status then return nil, head end
+    local answer = { status = status, fields = head, body = body }
     if is_taken(request, answer) then return read(answer) end
     return nil, errors.from_http(answer.status, answer.fields, answer.body)
   end)
