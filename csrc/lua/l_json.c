@@ -138,17 +138,41 @@ static bool decode_array(decoder *d) {
   return true;
 }
 
+/* Push the name and the value of the member at p. */
+static bool decode_member(decoder *d) {
+  skip_blanks(d);
+  decode_string(d);
+  skip_blanks(d);
+  d->p++; /* the colon */
+  return decode_value(d);
+}
+
+/* The first members wait on the stack, so that the table is made in its size:
+** few objects have more, and growing costs as much as all the rest. */
 static bool decode_object(decoder *d) {
-  lua_newtable(d->L);
-  if (!begins(d, '}')) return true;
-  do {
-    skip_blanks(d);
-    decode_string(d);
-    skip_blanks(d);
-    d->p++; /* the colon */
-    if (!decode_value(d)) return false;
-    lua_rawset(d->L, -3);
-  } while (more(d));
+  enum { FIRST = 16 };
+  lua_State *L = d->L;
+  bool left = begins(d, '}');
+  int count = 0;
+  luaL_checkstack(L, 2 * FIRST + 4, "JSON");
+  for (; left && count < FIRST; count++) {
+    if (!decode_member(d)) return false;
+    left = more(d);
+  }
+  lua_createtable(L, 0, left ? 2 * FIRST : count);
+  int table = lua_gettop(L), first = table - 2 * count;
+  for (int i = first; i < table; i += 2) {
+    lua_pushvalue(L, i);
+    lua_pushvalue(L, i + 1);
+    lua_rawset(L, table);
+  }
+  while (left) {
+    if (!decode_member(d)) return false;
+    lua_rawset(L, table);
+    left = more(d);
+  }
+  if (count > 0) lua_replace(L, first);
+  lua_settop(L, first);
   return true;
 }
 

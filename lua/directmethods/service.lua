@@ -157,25 +157,25 @@ local INVOKE_TABLE = {
 }
 for name, rule in pairs(INVOKE) do INVOKE_TABLE[name] = rule end
 
--- The call that the arguments of invoke describe, checked.
+local NO_OPTIONS = {}
+
+-- The call that the arguments of invoke describe, checked: device, method, payload,
+-- options.
 local function read_call(self, device_id, method, payload, opts)
-  local call
   if type(device_id) == "table" then
     if method ~= nil or payload ~= nil or opts ~= nil then
       options.fail(WHAT, "the table", "must be the only argument", 1)
     end
-    call = options.check(device_id, INVOKE_TABLE, WHAT, 1)
-  else
-    calls.check_text(WHAT, "device_id", device_id, options.rules.identity, 1)
-    calls.check_text(WHAT, "method", method, options.rules.method_name, 1)
-    if opts == nil then
-      return { device_id = device_id, method = method, payload = payload }
-    end
-    call = options.check(opts, INVOKE, WHAT, 1)
-    call.device_id, call.method, call.payload = device_id, method, payload
+    local call = options.check(device_id, INVOKE_TABLE, WHAT, 1)
+    calls.check_times(self, WHAT, call, 1)
+    return call.device_id, call.method, call.payload, call
   end
-  calls.check_times(self, WHAT, call, 1)
-  return call
+  calls.check_text(WHAT, "device_id", device_id, options.rules.identity, 1)
+  calls.check_text(WHAT, "method", method, options.rules.method_name, 1)
+  if opts == nil then return device_id, method, payload, NO_OPTIONS end
+  opts = options.check(opts, INVOKE, WHAT, 1)
+  calls.check_times(self, WHAT, opts, 1)
+  return device_id, method, payload, opts
 end
 
 ---@class directmethods.InvokeOptions
@@ -210,10 +210,10 @@ end
 ---@return directmethods.Error? err   nothing was answered by the device
 function Service:invoke(device_id, method, payload, opts)
   check_open(self, WHAT)
-  local call = read_call(self, device_id, method, payload, opts)
-  local body, too_large = calls.body(self, WHAT, call.method, call.payload, call, 0)
+  device_id, method, payload, opts = read_call(self, device_id, method, payload, opts)
+  local body, too_large = calls.body(self, WHAT, method, payload, opts, 0)
   if not body then return nil, too_large end
-  return calls.run(self, call, body, call)
+  return calls.run(self, device_id, opts.module_id, body, opts)
 end
 
 --- Call the same method of many devices, a bounded number at a time. One that fails

@@ -86,8 +86,8 @@ function M.body(service, what, method, payload, opts, level)
   local head = '{"methodName":"' .. method .. '"'
     .. member("responseTimeoutInSeconds", opts.response_timeout)
     .. member("connectTimeoutInSeconds", opts.connect_timeout)
-  if payload == nil then return head .. "}" end
-  head = head .. ',"payload":'
+    .. (payload == nil and "}" or ',"payload":')
+  if payload == nil then return head end
   local body, wrong = json.try_encode(payload, "payload", head, "}")
   if not body then error(("%s: %s"):format(what, wrong), level + 3) end
   local size = #body - #head - 1
@@ -111,10 +111,15 @@ function M.escape(text)
   return escaped:find("^%.+$") and escaped:gsub("%.", "%%2E") or escaped
 end
 
---- The path of an identity below `folder` ("twins", "devices").
-function M.path(folder, device_id, module_id)
+--- The path of an identity below `folder` ("/twins/", "/devices/").
+---@param folder string
+---@param device_id string
+---@param module_id string?
+---@param rest string? what follows
+---@return string
+function M.path(folder, device_id, module_id, rest)
   local module = module_id and "/modules/" .. M.escape(module_id) or ""
-  return "/" .. folder .. "/" .. M.escape(device_id) .. module
+  return folder .. M.escape(device_id) .. module .. (rest or "")
 end
 
 local function attempt(stop, connection, path, fields, body, timeout, started)
@@ -127,16 +132,17 @@ end
 
 --- Call, again if the options say so, and wait for the answer.
 ---@param service directmethods.Service
----@param target { device_id: string, module_id: string?, request_id: string? }
+---@param device_id string
+---@param module_id string?
 ---@param body string
 ---@param opts table checked options
 ---@return directmethods.Reply? reply
 ---@return directmethods.Error? err
-function M.run(service, target, body, opts)
-  local id = target.request_id
+function M.run(service, device_id, module_id, body, opts)
+  local id = opts.request_id
   return retry.run(retry.policy(opts.retry, service._retry), attempt,
     service._connection,
-    M.path("twins", target.device_id, target.module_id) .. service._methods,
+    M.path("/twins/", device_id, module_id, service._methods),
     id and { "x-ms-client-request-id: " .. id },
     body,
     (opts.response_timeout or RESPONSE_DEFAULT_S) + (opts.connect_timeout or 0)

@@ -120,6 +120,7 @@ function Slot.__close(slot)
   if slot.granted then pass_on(connection) end
 end
 
+-- Without a grant afterwards: the client was closed, or the time was over.
 local function wait_in_line(slot, seconds)
   local connection = slot.connection
   local line, id = connection.line, core.new_id()
@@ -132,14 +133,6 @@ local function wait_in_line(slot, seconds)
     slot.cancelled = true
   end, seconds)
   connection.waiting[id] = nil
-end
-
--- Without a grant: the client was closed, or its time was over.
-local function take(slot, seconds)
-  local connection = slot.connection
-  if connection.free == 0 then return wait_in_line(slot, seconds) end
-  connection.free = connection.free - 1
-  slot.granted = true
 end
 
 local NOT_SENT = { Timeout = true, NameNotResolved = true, ConnectFailed = true }
@@ -188,7 +181,12 @@ end
 function Connection:send(method, target, fields, body, timeout, answer_max, stop)
   local slot <close> = setmetatable(
     { connection = self, granted = false, id = false, request = false }, Slot)
-  take(slot, stop and math.max(0, stop - core.now()))
+  if self.free > 0 then
+    self.free = self.free - 1
+    slot.granted = true
+  else
+    wait_in_line(slot, stop and math.max(0, stop - core.now()))
+  end
   if not self.client then return nil, closed() end
   if not slot.granted then return nil, too_late() end
   if stop then timeout = math.min(timeout, math.max(0.001, stop - core.now())) end

@@ -85,7 +85,8 @@ local function work(run)
   while run.next <= #run.results do
     local result = run.results[run.next]
     run.next = run.next + 1
-    result.reply, result.err = calls.run(run.service, result, run.body, run.opts)
+    result.reply, result.err = calls.run(run.service, result.device_id,
+      result.module_id, run.body, run.opts)
     count(run.results, result)
     run.done = run.done + 1
     if run.opts.progress then

@@ -33,7 +33,7 @@ local function with(more)
 end
 
 local function ask(self, method, id, opts, more)
-  local request = { method = method, path = calls.path("devices", id, opts.module_id) }
+  local request = { method = method, path = calls.path("/devices/", id, opts.module_id) }
   for name, value in pairs(more or {}) do request[name] = value end
   return rest.ask(self._service, request)
 end
@@ -170,7 +170,7 @@ function Registry:modules(id)
   rest.check(self, Registry, what)
   calls.check_text(what, "id", id, options.rules.identity, 0)
   return list_of(rest.ask(self._service, {
-    method = "GET", path = calls.path("devices", id) .. "/modules",
+    method = "GET", path = calls.path("/devices/", id, nil, "/modules"),
   }))
 end
 

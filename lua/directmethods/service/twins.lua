@@ -39,7 +39,7 @@ function Twins:get(id, opts)
   calls.check_text(what, "id", id, options.rules.identity, 0)
   opts = options.check(opts, GET, what)
   return rest.ask(self._service, {
-    method = "GET", path = calls.path("twins", id, opts.module_id),
+    method = "GET", path = calls.path("/twins/", id, opts.module_id),
   })
 end
 
@@ -61,7 +61,7 @@ end
 local function change(self, method, id, body, opts)
   return rest.ask(self._service, {
     method = method,
-    path = calls.path("twins", id, opts.module_id),
+    path = calls.path("/twins/", id, opts.module_id),
     body = body,
     if_match = rest.quoted(opts.etag or "*"),
   })
