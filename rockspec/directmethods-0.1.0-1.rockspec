@@ -109,6 +109,7 @@ build = {
         "csrc/net/http_client.c",
         "csrc/net/http_multi.c",
         "csrc/net/http_request.c",
+        "csrc/net/http_settings.c",
         "csrc/net/loop.c",
         "csrc/net/mailbox.c",
         "csrc/net/settle.c",
