@@ -224,11 +224,8 @@ static int l_reply(lua_State *L) {
 }
 
 static const luaL_Reg METHODS[] = {
-    {"fields", l_fields},
-    {"send", l_send},
-    {"cancel", l_cancel},
-    {"close", l_close},
-    {NULL, NULL},
+    {"fields", l_fields}, {"send", l_send}, {"cancel", l_cancel},
+    {"close", l_close},   {NULL, NULL},
 };
 
 static const luaL_Reg METAMETHODS[] = {

@@ -226,9 +226,9 @@ bool dm_http_request_fill(dm_http_request *r, const dm_http_call *call,
 bool dm_http_request_address(dm_http_request *r, const dm_http_settings *s,
                              const char *address) {
   clear_address(r);
-  r->resolve.data = dm_http_text(
-      "+%s:%d:%s%s%s", s->host, s->port, dm_http_bracket(address, "["), address,
-      dm_http_bracket(address, "]"));
+  r->resolve.data = dm_http_text("+%s:%d:%s%s%s", s->host, s->port,
+                                 dm_http_bracket(address, "["), address,
+                                 dm_http_bracket(address, "]"));
   if (r->resolve.data == NULL) return false;
   curl_easy_setopt(r->easy, CURLOPT_RESOLVE, &r->resolve);
   return true;

@@ -22,8 +22,8 @@ typedef struct dm_http_request {
   struct dm_http_lookup *lookup; /* in progress, or NULL */
   bool repeatable;               /* GET, HEAD */
   bool attempted;                /* a connection was there for it */
-  long prelude;                 /* bytes sent before that: to the proxy */
-  char reason[CURL_ERROR_SIZE]; /* curl's words */
+  long prelude;                  /* bytes sent before that: to the proxy */
+  char reason[CURL_ERROR_SIZE];  /* curl's words */
 } dm_http_request;
 
 /* In no list; NULL: out of memory. */
