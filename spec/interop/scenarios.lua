@@ -1,26 +1,22 @@
 -- Run by interop_spec inside a network namespace of its own, where the ports that
 -- the SDKs insist on, 443 and 8883, are free. Prints one JSON document of what
--- happened. Argument: the folder of this file.
+-- happened.
 
 local core = require "directmethods.core"
 local dm = require "directmethods"
 local pem = require "spec.support.pem"
+local stage = require "spec.interop.stage"
 
-local FOLDER = ...
-local PATIENCE = 60 -- seconds for one program of Node
+local PATIENCE = 60 -- seconds for a program of Node to connect
 
 local AUTHORITY = pem.authority "interop"
 
 local hub <close> = dm.hub {
   mqtt_port = 8883, https_port = 443, x509_ca = AUTHORITY.cert,
 }
-local CA = hub:ca_file()
 
-local function node(program, ...)
-  local argv = { "env", "NODE_EXTRA_CA_CERTS=" .. CA, "node",
-    FOLDER .. "/" .. program, ... }
-  local result, err = dm.exec(argv, { timeout = PATIENCE })
-  if not result then return { status = -1, stderr = tostring(err) } end
+local function node(program, argument)
+  local result = stage.run(hub, program, argument)
   return { status = result.status, stdout = result.stdout, stderr = result.stderr }
 end
 
@@ -32,15 +28,10 @@ local function token_for(device_id, life)
     math.floor(dm.time()) + life)
 end
 
-local function read_file(path)
-  local file <close> = assert(io.open(path))
-  return file:read("a")
-end
-
 -- The program device.js as a task. Fields: transport, token, connectionString, cert,
 -- key.
 local function spawn_device(config)
-  config.ca = read_file(CA)
+  config.ca = stage.ca(hub)
   return dm.spawn(node, "device.js", dm.json.encode(config))
 end
 

@@ -28,29 +28,36 @@ end
 ---@param script string
 function M.play(script)
   local interpreter = os.getenv("LUA") or arg[-1]
-  local result = assert(in_namespace { interpreter, FOLDER .. "/" .. script, FOLDER })
+  local result = assert(in_namespace { interpreter, FOLDER .. "/" .. script })
   if result.stderr ~= "" or result.status ~= 0 then
     error(("%s ended with %d: %s"):format(script, result.status, result.stderr), 0)
   end
   return assert(dm.json.decode(result.stdout))
 end
 
-local function read_file(path)
-  local file <close> = assert(io.open(path))
+--- The hub's CA, PEM.
+function M.ca(hub)
+  local file <close> = assert(io.open(hub:ca_file()))
   return file:read("a")
 end
 
---- Run a program of Node that trusts the hub: what it printed, a JSON document, and
--- nothing on stderr; it raises on anything else.
+--- Run a program of Node that trusts the hub: its status, stdout and stderr.
+---@param hub directmethods.Hub
+---@param program string
+---@param argument string its one argument
+function M.run(hub, program, argument)
+  local trust = "NODE_EXTRA_CA_CERTS=" .. hub:ca_file()
+  return assert(dm.exec({ "env", trust, "node", FOLDER .. "/" .. program, argument },
+    { timeout = PATIENCE }))
+end
+
+--- Run a program of Node that ends well: what it printed, a JSON document.
 ---@param hub directmethods.Hub
 ---@param program string
 ---@param config table for the program: its one argument, with `ca` filled in
 function M.node(hub, program, config)
-  config.ca = read_file(hub:ca_file())
-  local trust = "NODE_EXTRA_CA_CERTS=" .. hub:ca_file()
-  local result = assert(dm.exec({
-    "env", trust, "node", FOLDER .. "/" .. program, dm.json.encode(config),
-  }, { timeout = PATIENCE }))
+  config.ca = M.ca(hub)
+  local result = M.run(hub, program, dm.json.encode(config))
   if result.stderr ~= "" or result.status ~= 0 then
     error(("%s ended with %d: %s"):format(program, result.status, result.stderr), 0)
   end
