@@ -177,6 +177,7 @@ build = {
     ["directmethods.service.rest"] = "lua/directmethods/service/rest.lua",
     ["directmethods.service.retry"] = "lua/directmethods/service/retry.lua",
     ["directmethods.service.twins"] = "lua/directmethods/service/twins.lua",
+    ["directmethods.stderr"] = "lua/directmethods/stderr.lua",
     ["directmethods.task"] = "lua/directmethods/task.lua",
     ["directmethods.time"] = "lua/directmethods/time.lua",
     -- end of Lua files

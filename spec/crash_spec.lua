@@ -27,7 +27,8 @@ describe("a killed hub", function()
 
   -- Start a hub with a store, and wait until it serves.
   local function start(...)
-    process = hub_process.start(folder, { "--store", folder .. "/hub.db", ... })
+    process = hub_process.start(folder,
+      { "--quiet", "--store", folder .. "/hub.db", ... })
     return process:serves()
   end
 
@@ -143,7 +144,8 @@ describe("a killed hub", function()
     local told, ready
     for round = 1, ROUNDS do
       -- two of three are killed on their way, whatever they have made by then
-      process = hub_process.start(folder, { "--store", folder .. "/hub.db" })
+      process = hub_process.start(folder,
+        { "--quiet", "--store", folder .. "/hub.db" })
       if round % 3 == 0 then
         process:serves()
         local facts = process.facts

@@ -168,7 +168,7 @@ describe("a power cut", function()
 
   it("takes nothing that was acknowledged: it is synced before the answer", function()
     local trace = folder .. "/trace"
-    local process = hub_process.start(folder, { "--plain", "--store",
+    local process = hub_process.start(folder, { "--plain", "--quiet", "--store",
       folder .. "/hub.db", "--device", "d" }, { "strace", "-ff", "-y", "-s", "64",
       "-o", trace, "-e", "trace=pwrite64,write,writev,sendto,sendmsg,fdatasync,fsync" })
     finally(function() process:close() end)

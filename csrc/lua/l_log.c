@@ -1,7 +1,9 @@
 /* l_log.c -- the log of the loop, on its way to Lua. Loop thread only. */
 #include "lua/l_log.h"
 
+#include <poll.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 enum { LINES_MAX = 1000 }; /* kept between two turns; more are counted */
 
@@ -100,9 +102,18 @@ static int l_log_line(lua_State *L) {
   return 0;
 }
 
+/* stderr_takes() -> boolean: would a line on stderr not wait for its reader? */
+static int l_log_stderr_takes(lua_State *L) {
+  struct pollfd p = {.fd = STDERR_FILENO, .events = POLLOUT};
+  lua_pushboolean(L, poll(&p, 1, 0) != 0); /* what is closed fails at once */
+  return 1;
+}
+
 void l_log_open(lua_State *L, l_log *log) {
-  static const luaL_Reg functions[] = {
-      {"log_level", l_log_level}, {"log", l_log_line}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"log_level", l_log_level},
+                                       {"log", l_log_line},
+                                       {"stderr_takes", l_log_stderr_takes},
+                                       {NULL, NULL}};
   lua_pushinteger(L, (lua_Integer)log->id);
   lua_setfield(L, -2, "log_id");
   lua_pushlightuserdata(L, log);

@@ -21,7 +21,8 @@ typedef struct l_log { /* embedded in the binding of the loop */
 void l_log_init(l_log *log, dm_loop *loop); /* becomes the loop's sink */
 void l_log_close(l_log *log);               /* nothing is logged from now on */
 
-/* Add log_level(name), log(level, text) and log_id to the table at the top. */
+/* Add log_level(name), log(level, text), stderr_takes() and log_id to the table
+** at the top. */
 void l_log_open(lua_State *L, l_log *log);
 
 #pragma GCC visibility pop

@@ -2,6 +2,7 @@
 
 local core = require "directmethods.core"
 local options = require "directmethods.options"
+local stderr = require "directmethods.stderr"
 local task = require "directmethods.task"
 
 local M = {}
@@ -9,7 +10,7 @@ local M = {}
 local state = core.state
 
 local function to_stderr(level, line)
-  io.stderr:write("directmethods: ", level, ": ", line, "\n")
+  stderr.write(("directmethods: %s: %s"):format(level, line))
 end
 
 -- A sink that fails is not told of it, or its failures would never end.

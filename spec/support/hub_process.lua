@@ -24,8 +24,8 @@ function M.start(folder, words, before)
   end
   add(before or {})
   add { "sh", "-c", 'echo $$ >"$0"; exec "$@"', folder .. "/pid", LUA,
-    "build-aux/directmethods", "hub", "--quiet", "--mqtt-port", "0",
-    "--https-port", "0", "--ready-file", self.ready }
+    "build-aux/directmethods", "hub", "--mqtt-port", "0", "--https-port", "0",
+    "--ready-file", self.ready }
   add(words)
   self.child = dm.spawn(dm.exec, argv, { timeout = 60 })
   return self

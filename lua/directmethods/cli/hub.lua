@@ -2,6 +2,7 @@
 
 local announce = require "directmethods.cli.announce"
 local dm = require "directmethods"
+local stderr = require "directmethods.stderr"
 local traces = require "directmethods.cli.trace"
 
 local M = {}
@@ -11,7 +12,7 @@ local STOP = 5 -- seconds that pending calls have at the end
 local WORD_MAX = 128 -- characters of a name in the log
 
 local function complain(message)
-  io.stderr:write("directmethods hub: ", message, "\n")
+  stderr.write("directmethods hub: " .. message)
 end
 
 -- Arguments ----------------------------------------------------------------
@@ -174,7 +175,7 @@ local function log_call(call)
   if call.outcome ~= "Answered" then
     outcome = ("%s (%d)"):format(call.outcome, call.code)
   end
-  io.stderr:write(("%s %s %s %s %.1f ms\n"):format(os.date("!%Y-%m-%dT%TZ"), who,
+  stderr.write(("%s %s %s %s %.1f ms"):format(os.date("!%Y-%m-%dT%TZ"), who,
     word(call.method), outcome, call.elapsed * 1000))
 end
 
