@@ -3,8 +3,10 @@
 local core = require "directmethods.core"
 local dm = require "directmethods"
 local fixture = require "spec.support.fixture"
+local http = require "spec.support.http"
 local mqtt = require "spec.support.mqtt"
 local rest = require "spec.support.rest"
+local wire = require "spec.support.wire"
 
 local SPECIALS = "-.+%_#*?!(),=@$':;"
 
@@ -64,6 +66,41 @@ describe("registry", function()
     assert.equal(('"%s"'):format(read(third).etag), third.headers.etag)
     assert.equal(first.generationId, read(third).generationId)
     read(put("d1", {}, { if_match = "*" }))
+  end)
+
+  -- The statuses of the same PUT, sent on so many connections at once.
+  local function race(count, target, body, if_match)
+    local wires, statuses = {}, {}
+    local headers = { "Authorization: " .. fixture.service_token(hub, "iothubowner") }
+    headers[2] = if_match and "If-Match: " .. if_match
+    for i = 1, count do wires[i] = wire.connect(hub:ports().https) end
+    for _, w in ipairs(wires) do
+      w:send(http.request {
+        method = "PUT", target = target .. "?api-version=" .. fixture.NEW,
+        headers = headers, body = body,
+      })
+    end
+    for i, w in ipairs(wires) do
+      statuses[i] = assert(http.read(w)).status
+      w:close()
+    end
+    table.sort(statuses)
+    return statuses
+  end
+
+  it("61 lets one of many win that change or create at once", function()
+    local body = '{"deviceId":"d"}'
+    assert.same({ 200, 409, 409, 409 }, race(4, "/devices/d", body))
+    for _, form in ipairs { '"%s"', "%s", 'W/"%s"' } do
+      local etag = read(ask("GET", path_of "d")).etag
+      assert.same({ 200, 412, 412, 412 },
+        race(4, "/devices/d", body, form:format(etag)), form)
+    end
+    assert.same({ 200, 200 }, race(2, "/devices/d", body, "*"))
+    for _, wrong in ipairs { '"*', "**", "", '"', 'W/*x' } do
+      local status = put("d", {}, { if_match = wrong }).status
+      assert.is_true(status == 412 or status == 400, wrong)
+    end
   end)
 
   it("E18 changes nothing that is not there", function()
