@@ -236,6 +236,7 @@ bench: ## against Mosquitto, Azure's SDKs and bare C, medians of five
 	@BENCH=$(BENCH) $(RUN) spec/bench/run.lua
 	@BENCH=$(BENCH) $(RUN) spec/bench/clients.lua
 	@$(RUN) spec/bench/fleet.lua
+	@$(RUN) spec/bench/jobs.lua
 
 BENCH   = $(B)/bench
 BENCHES = $(patsubst spec/bench/%.c,$(BENCH)/%,$(wildcard spec/bench/*.c))

@@ -13,7 +13,25 @@ local DECODED_MAX = 1000 -- texts whose values are remembered
 -- What predicates see of an identity is made when they look at it. What it is made
 -- of has no name, so that no query reaches it (the keys of an identity, above all).
 
-local RECORD, TWIN, SELECTION = 1, 2, 3
+local SELECTION, DEVICE, MODULE, ENABLED, TAGS = 1, 2, 3, 4, 5 -- MODULE: or false
+local RECORD, TWIN = 6, 7 -- when it was asked for what only they tell
+
+local function record_of(document)
+  local record = document[RECORD]
+  if not record then
+    record = document[SELECTION].store:find(document[DEVICE], document[MODULE] or nil)
+    document[RECORD] = record or {}
+  end
+  return document[RECORD]
+end
+
+local function twin_of(document)
+  if not document[TWIN] then
+    document[TWIN] = document[SELECTION].store:twin(document[DEVICE],
+      document[MODULE] or nil) or documents.BLANK
+  end
+  return document[TWIN]
+end
 
 -- Many twins have the same tags.
 local function decoded(selection, text)
@@ -28,52 +46,50 @@ local function decoded(selection, text)
   return value
 end
 
-local function facts_of(document)
-  local record = document[RECORD]
+local function presence_of(document)
   local connected, _, _, active = document[SELECTION].plane:connected(
-    record.device_id, record.module_id)
+    document[DEVICE], document[MODULE] or nil)
   return connected, identity.time_text(active)
 end
 
 local function section(document, name)
-  local text = document[TWIN][name]
-  local version = document[TWIN][name .. "_version"]
-  local value = { ["$version"] = version }
-  for key, each in pairs(decoded(document[SELECTION], text)) do value[key] = each end
+  local twin, value = twin_of(document), {}
+  for key, each in pairs(decoded(document[SELECTION], twin[name])) do
+    value[key] = each
+  end
+  value["$version"] = twin[name .. "_version"]
   return value
 end
 
 local FIELDS = {
-  deviceId = function(document) return document[RECORD].device_id end,
-  moduleId = function(document) return document[RECORD].module_id end,
-  etag = function(document) return documents.etag(document[TWIN]) end,
-  version = function(document) return document[TWIN].version end,
+  deviceId = function(document) return document[DEVICE] end,
+  moduleId = function(document) return document[MODULE] or nil end,
+  etag = function(document) return documents.etag(twin_of(document)) end,
+  version = function(document) return twin_of(document).version end,
   status = function(document)
-    return document[RECORD].enabled and "enabled" or "disabled"
+    return document[ENABLED] and "enabled" or "disabled"
   end,
   statusReason = function(document)
-    return document[RECORD].status_reason or json.null
+    return record_of(document).status_reason or json.null
   end,
   statusUpdateTime = function(document)
-    return document[RECORD].status_time or identity.time_text(nil)
+    return record_of(document).status_time or identity.time_text(nil)
   end,
   connectionState = function(document)
-    return facts_of(document) and "Connected" or "Disconnected"
+    return presence_of(document) and "Connected" or "Disconnected"
   end,
-  lastActivityTime = function(document) return select(2, facts_of(document)) end,
-  authenticationType = function(document) return document[RECORD].auth end,
+  lastActivityTime = function(document) return select(2, presence_of(document)) end,
+  authenticationType = function(document) return record_of(document).auth end,
   cloudToDeviceMessageCount = function() return 0 end,
   capabilities = function() return { iotEdge = false } end,
   x509Thumbprint = function(document)
-    local record = document[RECORD]
+    local record = record_of(document)
     return {
       primaryThumbprint = record.primary_thumbprint or json.null,
       secondaryThumbprint = record.secondary_thumbprint or json.null,
     }
   end,
-  tags = function(document)
-    return decoded(document[SELECTION], document[TWIN].tags)
-  end,
+  tags = function(document) return decoded(document[SELECTION], document[TAGS]) end,
   properties = function(document)
     return { desired = section(document, "desired"),
       reported = section(document, "reported") }
@@ -115,19 +131,23 @@ function M.new(hub, predicate, collection, after)
   }, Selection)
 end
 
---- The selected ones among the next, maybe none of them.
----@return { [1]: directmethods.IdentityRecord, [2]: directmethods.Twin? }[]? found
+--- The selected ones among the next, maybe none of them: documents.
+---@return { deviceId: string, moduleId: string? }[]? found
 ---@return directmethods.Error? err the store has failed
 function Selection:next()
-  local page, following = self.store:scan(self.modules, self.after, PAGE)
-  if not page then return nil, following end
-  local found = {}
-  for _, each in ipairs(page) do
-    local document = { each[1], each[2] or documents.BLANK, self }
-    if self.predicate(setmetatable(document, Document)) then
-      found[#found + 1] = each
-    end
-  end
+  local found, spare = {}, nil
+  local done, following = self.store:scan(self.modules, self.after, PAGE,
+    function(device_id, module_id, enabled, tags)
+      -- a hundred thousand of them are not to be a hundred thousand tables
+      local document = spare or setmetatable({ self, "", false, false, "" }, Document)
+      document[DEVICE], document[MODULE] = device_id, module_id or false
+      document[ENABLED], document[TAGS] = enabled, tags
+      document[RECORD], document[TWIN] = nil, nil
+      local selected = self.predicate(document)
+      spare = not selected and document or nil
+      if selected then found[#found + 1] = document end
+    end)
+  if not done then return nil, following end
   self.after, self.ended = following, following == nil
   return found
 end
@@ -137,12 +157,11 @@ end
 Selection.item_type = "Twin"
 
 function Selection:text(each)
-  return documents.for_service(each[2] or documents.BLANK,
-    self.registry:facts(each[1]))
+  return documents.for_service(twin_of(each), self.registry:facts(record_of(each)))
 end
 
 function Selection:position(each)
-  return { each[1].device_id, each[1].module_id or "" }
+  return { each[DEVICE], each[MODULE] or "" }
 end
 
 return M

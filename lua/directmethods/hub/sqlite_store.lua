@@ -33,9 +33,8 @@ local function upsert(tbl, columns, count)
 end
 
 local SELECT = "SELECT " .. IDENTITY_COLUMNS .. " FROM identities "
-local SCAN = ("SELECT i.%s, t.%s FROM identities i LEFT JOIN twins t USING "
-  .. "(device_id, module_id) "):format(table.concat(IDENTITY, ", i."),
-  table.concat(TWIN, ", t."))
+local SCAN = "SELECT i.device_id, i.module_id, i.enabled, t.tags FROM identities i "
+  .. "LEFT JOIN twins t USING (device_id, module_id) "
 local SQL = {
   find = SELECT .. "WHERE device_id = ? AND module_id = ?",
   devices = SELECT .. "WHERE module_id = '' AND device_id > ? "
@@ -72,12 +71,6 @@ local function record_of(row)
   record.enabled = record.enabled == 1
   record.status_reason = record.status_reason and json.decode(record.status_reason)
   return record
-end
-
-local function twin_of(row, offset)
-  local twin = {}
-  for i, name in ipairs(TWIN) do twin[name] = row[offset + i] end
-  return twin
 end
 
 local function records_of(rows, why)
@@ -133,7 +126,9 @@ end
 function Store:twin(device_id, module_id)
   local row, why = self.database:row(SQL.twin, device_id, module_id or "")
   if not row then return nil, why and failure(why) end
-  return twin_of(row, 0)
+  local twin = {}
+  for i, name in ipairs(TWIN) do twin[name] = row[i] end
+  return twin
 end
 
 function Store:put_twin(device_id, module_id, twin)
@@ -143,9 +138,9 @@ function Store:put_twin(device_id, module_id, twin)
     table.unpack(values, 1, #TWIN)))
 end
 
-function Store:scan(modules, after, limit)
-  after = after or {}
+function Store:scan(modules, after, limit, see)
   local rows, why
+  after = after or {}
   if modules then
     rows, why = self.database:rows(SQL.scan_modules, after.device_id or "",
       after.module_id or "", limit)
@@ -153,11 +148,12 @@ function Store:scan(modules, after, limit)
     rows, why = self.database:rows(SQL.scan, after.device_id or "", limit)
   end
   if not rows then return nil, failure(why) end
-  for i, row in ipairs(rows) do
-    local twin = row[#IDENTITY + 1] and twin_of(row, #IDENTITY)
-    rows[i] = { record_of(row), twin }
+  for _, row in ipairs(rows) do
+    local device_id, module_id, enabled, tags = table.unpack(row, 1, 4)
+    see(device_id, module_id ~= "" and module_id or nil, enabled == 1, tags or "{}")
   end
-  return rows, #rows == limit and rows[limit][1] or nil
+  local last = rows[limit]
+  return true, last and { device_id = last[1], module_id = last[2] }
 end
 
 function Store:setting(name)

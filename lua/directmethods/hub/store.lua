@@ -17,9 +17,11 @@
 --   put_twin(device, module, twin)
 --   setting(name)                a text of the hub's own; nil: there is none
 --   put_setting(name, text)
---   scan(modules, after?, limit) identities with their twins, { record, twin }, from
---                                behind the ids in `after`; and what `after` is next,
---                                nil: these were the last. A page may be empty
+--   scan(modules, after?, limit, see)
+--                                see(device, module or nil, enabled, tags) of some
+--                                identities, as far as most selections ask, behind the
+--                                ids in `after`; true, and what `after` is next (nil:
+--                                these were the last). There may be none
 --   job(id)                      nil: there is none
 --   put_job(job)
 --   jobs(after?, limit)          a page, ordered by id
@@ -209,39 +211,33 @@ end
 
 -- Reading all ----------------------------------------------------------------
 
-local function add_modules(list, entry, after)
-  for _, id in ipairs(sorted_ids(entry.modules)) do
-    if id > after then
-      local module = entry.modules[id]
-      list[#list + 1] = { module.record, module.twin }
-    end
-  end
+local function show(entry, see)
+  local record, twin = entry.record, entry.twin
+  see(record.device_id, record.module_id, record.enabled, twin and twin.tags or "{}")
 end
 
--- Pages end with a device.
-local function scan_modules(self, after, ids)
-  local list = {}
-  local begun = after and after.module_id and self.entries[after.device_id]
-  if begun then add_modules(list, begun, after.module_id) end
-  for _, id in ipairs(ids) do add_modules(list, self.entries[id], "") end
-  return list
+local function show_modules(entry, after, see)
+  for _, id in ipairs(sorted_ids(entry.modules)) do
+    if id > after then show(entry.modules[id], see) end
+  end
 end
 
 ---@param modules boolean else devices
 ---@param after { device_id: string, module_id: string? }?
 ---@param limit integer of devices that are looked at
----@return { [1]: directmethods.IdentityRecord, [2]: directmethods.Twin? }[]? page
+---@param see fun(device_id: string, module_id: string?, enabled: boolean, tags: string)
+---@return boolean? done
 ---@return { device_id: string, module_id: string? }|directmethods.Error|nil next
-function Store:scan(modules, after, limit)
+function Store:scan(modules, after, limit, see)
+  -- pages end with a device
+  local begun = modules and after and after.module_id and self.entries[after.device_id]
+  if begun then show_modules(begun, after.module_id, see) end
   local ids = self.order:page(after and after.device_id, limit)
-  local following = #ids == limit and { device_id = ids[limit] } or nil
-  if modules then return scan_modules(self, after, ids), following end
-  local list = {}
-  for i, id in ipairs(ids) do
+  for _, id in ipairs(ids) do
     local entry = self.entries[id]
-    list[i] = { entry.record, entry.twin }
+    if modules then show_modules(entry, "", see) else show(entry, see) end
   end
-  return list, following
+  return true, #ids == limit and { device_id = ids[limit] } or nil
 end
 
 ---@param fn fun()

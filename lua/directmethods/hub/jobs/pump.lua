@@ -3,15 +3,17 @@
 -- then: of what the store says "pending", the call was not made.
 
 local run_module = require "directmethods.hub.jobs.run"
+local slices = require "directmethods.hub.slices"
 local sweep = require "directmethods.hub.jobs.sweep"
 local task = require "directmethods.task"
 local twins = require "directmethods.hub.twins"
 
 local M = {}
 
-local TURN_MAX = 128 -- rows that begin or end in a turn
-local TURN_BYTES = 1024 * 1024 -- of answers that are kept in a turn
-local LOOKS_MAX = 500 -- rows of a job that are looked at in a turn
+-- Of a turn, unless its slice of time is over before.
+local TURN_MAX = 128 -- rows that begin, and that end
+local UPDATES_MAX = 4 -- changes of twins
+local TURN_BYTES = 1024 * 1024 -- of answers that are kept
 local RETRY = 1 -- seconds, when the store has failed
 local NOT_ONLINE = 404103
 
@@ -47,7 +49,15 @@ end
 
 -- What a turn changes: rows, and drafts of their jobs by their runs.
 local function new_turn(pump)
-  return { rows = {}, drafts = {}, started = {}, ended = {}, now = pump.jobs:now() }
+  return {
+    rows = {}, drafts = {}, started = {}, ended = {},
+    updates = 0, now = pump.jobs:now(), stop = slices.stop(),
+  }
+end
+
+-- What it has looked at is enough. (Each turn looks at something.)
+local function is_over(turn)
+  return turn.updates >= UPDATES_MAX or os.clock() > turn.stop
 end
 
 local function draft_of(turn, run)
@@ -109,11 +119,12 @@ end
 
 local function take_ended(pump, turn)
   local bytes = 0
-  while pump.results[1] and #turn.rows < TURN_MAX and bytes < TURN_BYTES do
+  while pump.results[1] do
     local flight = table.remove(pump.results, 1)
     bytes = bytes + #(flight.payload or "")
     turn.ended[#turn.ended + 1] = flight
     end_flight(pump, turn, flight)
+    if #turn.ended == TURN_MAX or bytes >= TURN_BYTES or is_over(turn) then return end
   end
 end
 
@@ -136,14 +147,12 @@ local function begin(turn, run, row)
   draft.pending, draft.running = draft.pending - 1, draft.running + 1
   run.flying[run_module.key(row.device_id, row.module_id)] = "flying"
   turn.started[#turn.started + 1] = { run = run, row = copy }
+  if run.update then turn.updates = turn.updates + 1 end
 end
 
 -- Begin at most `share` calls of a run; true: there may be more to begin.
 local function take_from(turn, run, share)
-  local looks = 0
   while share > 0 do
-    if looks == LOOKS_MAX then return true end
-    looks = looks + 1
     local row = run:next_row()
     if not row then return false end
     local name = run_module.key(row.device_id, row.module_id)
@@ -151,6 +160,7 @@ local function take_from(turn, run, share)
       begin(turn, run, row)
       share = share - 1
     end
+    if is_over(turn) then return true end
   end
   return true
 end

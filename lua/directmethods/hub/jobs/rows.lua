@@ -1,11 +1,11 @@
 --- The device jobs that a query selects, page by page.
 
 local document = require "directmethods.hub.jobs.document"
+local slices = require "directmethods.hub.slices"
 
 local M = {}
 
 local PAGE = 100 -- rows that are read at a time
-local SLICE = 0.01 -- seconds of CPU: answers may be large
 
 ---@class directmethods.Rows: directmethods.PageSource
 local Rows = { item_type = "DeviceJob", ended = false }
@@ -56,7 +56,7 @@ end
 function Rows:next()
   local page, err = self.hub.store:device_jobs(self.after, PAGE)
   if not page then return nil, err end
-  local found, stop = {}, os.clock() + SLICE
+  local found, stop = {}, slices.stop() -- answers may be large
   for _, row in ipairs(page) do
     if self.job_id and row.job_id ~= self.job_id then
       self.ended = true

@@ -127,11 +127,11 @@ end
 
 -- Targets --------------------------------------------------------------------
 
-local function new_row(self, record)
+local function new_row(self, document)
   return {
     job_id = self.job.id,
-    device_id = record.device_id,
-    module_id = record.module_id,
+    device_id = document.deviceId,
+    module_id = document.moduleId,
     status = "pending",
     created = self.job.created,
     updated = self.jobs:now(),
@@ -146,20 +146,21 @@ local function go_on(self)
   self.jobs.pump:wake()
 end
 
-local function select_step(self, targets)
+-- Rows are kept when there is a page of them. (Who is started again goes on behind the
+-- last that was kept.)
+local function select_step(self, targets, rows)
   if self.over == "cancelled" then return false end
-  local before = targets.after
-  local found = targets:next()
-  if not found then return nil end
-  local rows, draft = {}, self:draft()
-  for i, each in ipairs(found) do rows[i] = new_row(self, each[1]) end
+  if not targets.ended and #rows < PAGE then
+    local found = targets:next()
+    if not found then return nil end
+    for _, each in ipairs(found) do rows[#rows + 1] = new_row(self, each) end
+    if not targets.ended and #rows < PAGE then return true end
+  end
+  local draft = self:draft()
   draft.total, draft.pending = draft.total + #rows, draft.pending + #rows
   draft.selected = targets.ended
-  if not rows[1] and not targets.ended then return true end
-  if not self:keep(rows, draft) then
-    targets.after, targets.ended = before, false
-    return nil
-  end
+  if not self:keep(rows, draft) then return nil end
+  for i = #rows, 1, -1 do rows[i] = nil end
   if targets.ended then go_on(self) end
   return not targets.ended
 end
@@ -177,7 +178,8 @@ local function select(self, after)
   local predicate, collection = query.condition(self.job.condition)
   if not predicate then return fail(self, collection) end
   local targets = selection.new(self.jobs.hub, predicate, collection, after)
-  self:work(function() return select_step(self, targets) end)
+  local rows = {}
+  self:work(function() return select_step(self, targets, rows) end)
 end
 
 -- Life -------------------------------------------------------------------------
