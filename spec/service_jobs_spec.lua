@@ -1,5 +1,6 @@
 --- service.jobs and service:query against the hub.
 
+local date = require "directmethods.date"
 local dm = require "directmethods"
 local fixture = require "spec.support.fixture"
 
@@ -67,6 +68,26 @@ describe("service.jobs", function()
     assert.equal("completed", assert(job:await(5)).status)
     local reply = job:results():next().reply
     assert.same({ status = 500, ok = false, payload = "broken" }, reply)
+  end)
+
+  it("start now, whatever clock the hub has", function()
+    dm.advance(86400)
+    local before = os.time()
+    local job = schedule {}
+    dm.advance(0.1)
+    local status = job:status()
+    assert.equal("completed", status.status)
+    assert.is_true(dm.time() - status.start < 10)
+    local sent
+    local send = service._connection.send
+    service._connection.send = function(connection, request)
+      sent = sent or request.body
+      return send(connection, request)
+    end
+    schedule {}
+    service._connection.send = nil
+    local start = date.parse(dm.json.decode(sent).startTime)
+    assert.is_true(start >= before and start <= os.time(), start - before)
   end)
 
   it("start later: in so many seconds, at a time, at a date", function()

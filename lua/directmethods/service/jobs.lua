@@ -64,6 +64,8 @@ local function condition_of(opts)
   return ("deviceId IN [%s]"):format(table.concat(texts, ","))
 end
 
+-- The time of the start as text. What is to start now says a time that is past by
+-- whatever clock the hub has: the real one, rounded down.
 local function start_of(opts)
   if opts.delay and opts.at then
     options.fail(WHAT, "options 'delay' and 'at'", "exclude each other", 1)
@@ -75,7 +77,7 @@ local function start_of(opts)
       options.fail(WHAT, "at", "must be a time like 2026-01-31T12:00:00Z", 1)
     end
   end
-  local seconds = at or core.time() + (opts.delay or 0)
+  local seconds = at or opts.delay and core.time() + opts.delay or os.time()
   if not (seconds >= 0 and seconds < 253402300800) then
     options.fail(WHAT, "at", "must be a time from 1970 to 9999", 1)
   end
