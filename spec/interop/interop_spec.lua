@@ -100,6 +100,38 @@ describe("Azure SDKs for Node", function()
       assert.same({ error = "ArgumentError", status = 400 }, service.badTimeout)
     end)
 
+    it("schedules jobs, follows, lists and cancels them (F01 to F03, F12)", function()
+      local jobs = service.jobs
+      assert.same({ jobId = "node-job", type = "scheduleDeviceMethod",
+        status = "queued" }, jobs.made)
+      assert.equal("completed", jobs.done.status)
+      assert.same({ deviceCount = 2, succeededCount = 1, failedCount = 1,
+        runningCount = 0, pendingCount = 0 }, jobs.done.deviceJobStatistics)
+      assert.same({ "queued", "cancelled" }, { jobs.later, jobs.cancelled })
+      assert.same({ { "later", "node-job" }, { "twins" } }, jobs.listed)
+      assert.same({ { "node-job" } }, jobs.completed)
+    end)
+
+    it("reads the jobs of devices, and twins page by page (F11, F12)", function()
+      local rows = service.jobs.rows
+      assert.same({ "lua-device", "offline-device" },
+        { rows[1].deviceId, rows[2].deviceId })
+      assert.same({ status = 201, payload = { rebooted = true, got = { n = 1 } } },
+        rows[1].outcome.deviceMethodResponse)
+      assert.equal("DeviceNotOnline", rows[2].error.code)
+      assert.same({ { { "lua-device", "north" } }, { { "offline-device", "north" } } },
+        service.jobs.twins)
+    end)
+
+    it("maps what a job may not be to its own classes (F13 to F15)", function()
+      local jobs = service.jobs
+      assert.equal(409, jobs.again.status)
+      assert.same({ error = "ArgumentError", status = 400 }, jobs.noStart)
+      assert.equal(404, jobs.unknown.status)
+      assert.equal(412, jobs.late.status)
+      assert.same({ error = "ArgumentError", status = 400 }, jobs.badQuery)
+    end)
+
     it("creates, gets and deletes an identity (E18, E19, E22)", function()
       local registry = service.registry
       assert.equal("enabled", registry.status)
