@@ -146,7 +146,8 @@ describe("dm.service", function()
       config.host = nil
       return config
     end
-    assert.same({ tls = true, verify = true, connections = 64, port = 443 }, config_of())
+    assert.same({ tls = true, verify = true, connections = 64, port = 443 },
+      config_of())
     assert.same({ tls = false, verify = false, connections = 3, port = 80,
         proxy = "http://u:p@h:1", connect_host = "127.0.0.1" },
       config_of { tls = false, max_connections = 3, proxy = "http://u:p@h:1", port = 80,

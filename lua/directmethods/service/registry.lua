@@ -33,7 +33,8 @@ local function with(more)
 end
 
 local function ask(self, method, id, opts, more)
-  local request = { method = method, path = calls.path("/devices/", id, opts.module_id) }
+  local path = calls.path("/devices/", id, opts.module_id)
+  local request = { method = method, path = path }
   for name, value in pairs(more or {}) do request[name] = value end
   return rest.ask(self._service, request)
 end
