@@ -38,6 +38,8 @@ local CASES = {
   { "PUT /devices/{id}", 400, "/devices/x", body = '{"handlers":{}}' },
   { "PUT /devices/{id}", 400, "/devices/x", body = '{"methods":{"on":{"code":1}}}' },
   { "PUT /devices/{id}", 400, "/devices/x", body = '{"methods":3}' },
+  { "PUT /devices/{id}", 400, "/devices/x", body = '{"methods":[{}]}' },
+  { "GET /devices/{id}", 404, "/devices/x" },
   { "PUT /devices/{id}", 400, "/devices/d%2fm", body = "{}" },
   { "PUT /devices/{id}", 409, "/devices/d1", body = "{}" },
   { "DELETE /devices/{id}", 204, "/devices/old" },
@@ -155,6 +157,7 @@ describe("the admin listener by curl", function()
       assert.equal(status, (ask(operation, target, { body = case.body })), place)
       note(operation, status)
     end
+    assert.same({}, hub:devices())
     local described = {}
     for operation, each in pairs(operations) do
       described[operation] = {}

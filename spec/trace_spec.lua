@@ -419,6 +419,9 @@ describe("the trace", function()
         assert.matches("^[^\n]*trace_spec.lua:%d+: hub:device: handler 'reboot': "
           .. message, raised)
       end
+      assert.error(function() hub:device("canned", { ["a b"] = {} }) end)
+      assert.error(function() hub:device("canned", {}, { keepalive = "x" }) end)
+      assert.equal(1, #hub:devices()) -- it is not registered
     end)
   end)
 

@@ -61,10 +61,11 @@ local function client_options(own, user, what)
 end
 
 -- A client, made by dm.device or dm.service; what they raise is raised at the caller
--- of the hub's method.
-local function make(role, opts)
+-- of the hub's method, when `undo` was called.
+local function make(role, opts, undo)
   local ok, made, err = pcall(role, opts)
   if ok then return made, err end
+  if undo then undo() end
   error(type(made) == "string" and made:gsub("^[^\n]-:%d+: ", "") or made, 3)
 end
 
@@ -85,17 +86,21 @@ end
 function Hub:device(id, handlers, opts)
   check_open(self, "hub:device")
   local device_id, module_id = devices.split_name(id, nil, "hub:device")
-  local record, err = self.state.store:find(device_id, module_id), nil
-  if not record then record, err = devices.create(self, device_id, module_id, {}) end
+  local answers = canned.handlers(handlers, "hub:device")
+  local known = self.state.store:find(device_id, module_id)
+  local record, err = known, nil
+  if not known then record, err = devices.create(self, device_id, module_id, {}) end
   if not record then return nil, err end
   local websocket = type(opts) == "table" and opts.transport == "websocket"
   local device = make(require "directmethods.device".device, client_options({
     connection_string = identity_string(self, record),
-    handlers = canned.handlers(handlers, "hub:device"),
+    handlers = answers,
     port = websocket and self.state.ports.https or self.state.ports.mqtt,
     tls = client_tls(self),
     gateway_host_name = self.gateway,
-  }, opts, "hub:device"))
+  }, opts, "hub:device"), function()
+    if not known then self.state.registry:remove(device_id, module_id) end
+  end)
   owners[device] = self
   return device
 end
