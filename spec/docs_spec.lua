@@ -396,6 +396,10 @@ describe("what is public", function()
     { "directmethods.HubDevice", "docs/hub.md" },
     { "directmethods.NewIdentity", "docs/hub.md" },
     { "directmethods.Identity", "docs/hub.md" },
+    { "directmethods.HubJobOptions", "docs/jobs.md" },
+    { "directmethods.JobOptions", "docs/jobs.md" },
+    { "directmethods.JobStatus", "docs/jobs.md" },
+    { "directmethods.JobResult", "docs/jobs.md" },
     { "directmethods.ExecResult", "docs/tasks.md" },
     { "directmethods.LogOptions", "docs/tasks.md" },
   }
@@ -423,6 +427,7 @@ describe("what is public", function()
     { "InvokeOptions", function(o) scene.service:invoke("dev1", "m", nil, o) end },
     { "HubOptions", function(o) dm.hub(o) end },
     { "HubLimits", function(o) dm.hub { limits = o } end },
+    { "HubJobOptions", function(o) dm.hub { jobs = o } end },
     { "NewIdentity", function(o) scene.hub:add_device("dev9", o) end },
     { "LogOptions", function(o) dm.log(o) end },
   }
