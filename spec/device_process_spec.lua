@@ -8,6 +8,7 @@ local LUA = os.getenv("LUA") or arg[-1]
 local MODE = os.getenv("MODE") or "release"
 local SANITIZED = MODE ~= "release" -- its allocator keeps what was freed
 local CYCLES = 1000
+local WARM_UP = 300 -- until the allocator has found its places
 
 -- A line of /proc/self/status, in kilobytes or as a number.
 local function status(name)
@@ -48,7 +49,7 @@ describe("devices that come and go", function()
         kilobytes = status("VmRSS"), lua = collectgarbage("count"),
         handles = core.handles(), ids = ids_in_use(), registry = registry_size() }
     end
-    for _ = 1, 20 do cycle() end
+    for _ = 1, WARM_UP do cycle() end
     local before = facts()
     for _ = 1, CYCLES do cycle() end
     assert(dm.wait_until(function() return open_files() <= before.files end))

@@ -7,6 +7,8 @@
 #include <dlfcn.h>
 #include <signal.h>
 
+#include <openssl/crypto.h>
+
 #include "lua/bind.h"
 
 static const char CORE = 'c'; /* registry key: its address */
@@ -28,6 +30,13 @@ static void ignore_sigpipe(void) {
   sigaction(SIGPIPE, &present, NULL);
 }
 
+/* At exit, when Lua's states were not closed, paho's and our threads may still
+** be inside OpenSSL: it must not free what they use. Without effect when
+** somebody has used OpenSSL before. */
+static void keep_openssl(void) {
+  OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, NULL);
+}
+
 DM_EXPORT int luaopen_directmethods_core(lua_State *L);
 
 int luaopen_directmethods_core(lua_State *L) {
@@ -35,6 +44,7 @@ int luaopen_directmethods_core(lua_State *L) {
   lua_pop(L, 1);
   pin();
   ignore_sigpipe();
+  keep_openssl();
   lua_newtable(L);
   l_loop_open(L);
   l_exec_open(L);

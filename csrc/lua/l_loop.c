@@ -9,6 +9,7 @@
 #include "lua/l_log.h"
 #include "net/clock_watch.h"
 #include "net/lookup.h"
+#include "net/process.h"
 
 /* The binding's part of a loop; lives as long as the loop. */
 typedef struct binding {
@@ -285,6 +286,7 @@ static int l_loop_gc(lua_State *L) {
   binding *b = loop->binding;
   loop->deliver = NULL; /* nobody in Lua is left to hear */
   binding_close(b);
+  dm_process_cancel_all(loop);
   dm_lookup_free(loop->lookup);
   dm_loop_free(loop);
   free(b);

@@ -74,6 +74,7 @@ dm_loop *dm_loop_new(dm_err *e) {
   loop->size = sizeof *loop;
   loop->log.level = DM_LOG_OFF;
   dm_list_init(&loop->flushers);
+  dm_list_init(&loop->processes);
   dm_ids_init(&loop->ids, IDS_MAX);
   dm_settle_init(&loop->settle, tag);
   return loop;

@@ -61,6 +61,7 @@ struct dm_loop {
   void *binding;                          /* borrowed: the binding's */
   uint64_t delivered;                     /* events delivered so far */
   struct dm_lookup *lookup; /* of core's clients; made by the first of them */
+  dm_list processes;        /* of core; those that nobody has given up */
   bool running;             /* inside dm_loop_step */
   int closing; /* objects on their way out, which dm_loop_free waits for */
   char read[DM_LOOP_READ]; /* what a stream reads into; parsed before it returns

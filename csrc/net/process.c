@@ -20,6 +20,7 @@ typedef struct output {
 
 typedef struct process {
   dm_loop *loop;
+  dm_list node; /* of the loop's processes */
   uint64_t id;
   uv_process_t child;
   uv_pipe_t input_pipe;
@@ -57,6 +58,7 @@ static bool is_running(const process *p) {
 /* A child whose handle is closed while it runs would stay a zombie: that one
 ** waits for its end. */
 static void process_close(process *p) {
+  dm_list_remove(&p->node);
   dm_clock_stop(&p->loop->io, &p->timeout);
   dm_ids_remove(&p->loop->ids, p->id);
   if (!is_running(p)) close_handle(&p->child);
@@ -154,6 +156,7 @@ static process *process_new(dm_loop *loop, const dm_process_options *o) {
   p->write.data = p;
   p->open_handles = HANDLES;
   loop->closing++;
+  dm_list_append(&loop->processes, &p->node);
   return p;
 }
 
@@ -221,4 +224,9 @@ uint64_t dm_process_start(dm_loop *loop, const dm_process_options *o,
 void dm_process_cancel(dm_loop *loop, uint64_t id) {
   process *p = dm_ids_get(&loop->ids, id);
   if (p != NULL) give_up(p);
+}
+
+void dm_process_cancel_all(dm_loop *loop) {
+  while (!dm_list_empty(&loop->processes))
+    give_up(DM_OWNER(loop->processes.next, process, node));
 }

@@ -38,6 +38,9 @@ uint64_t dm_process_start(dm_loop *loop, const dm_process_options *o,
 /* Kill it with its group; on_done does not come any more. */
 void dm_process_cancel(dm_loop *loop, uint64_t id);
 
+/* All of them, when the loop ends. */
+void dm_process_cancel_all(dm_loop *loop);
+
 #pragma GCC visibility pop
 
 #endif
