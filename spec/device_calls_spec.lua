@@ -272,7 +272,7 @@ describe("a device answers", function()
     online { handlers = { m = function() dm.sleep(100) end } }
     call("m")
     dm.advance(1)
-    for _, each in ipairs(core.state.alive) do each:cancel() end
+    for each in pairs(task.all()) do each:cancel() end
     dm.advance(1)
     assert.equal('1 500 {"error":"the method was cancelled"}', connection:said())
   end)

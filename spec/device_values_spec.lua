@@ -224,8 +224,9 @@ local function fake_request(body, api_version)
     table.insert(sent, { rid, status, text })
     return true
   end
-  function link:open_request() self.open = self.open + 1 end
-  function link:close_request() self.open = self.open - 1 end
+  function link:close_request(request)
+    self.open, request._open = self.open - 1, false
+  end
   return requests.new(link, print, "m", "1f", body or "", 0), sent, link, device
 end
 

@@ -65,9 +65,16 @@ static int push_boolean(void *lua, void *data) {
   return 1;
 }
 
-static int push_int(void *lua, void *data) {
-  lua_pushinteger(lua, *(int *)data);
-  return 1;
+typedef struct subscription {
+  int granted;
+  bool counted;
+} subscription;
+
+static int push_subscription(void *lua, void *data) {
+  const subscription *s = data;
+  lua_pushinteger(lua, s->granted);
+  lua_pushboolean(lua, s->counted);
+  return 2;
 }
 
 static int push_failure(void *lua, void *data) {
@@ -100,9 +107,10 @@ static void on_failed(void *owner, const dm_err *why, int connack) {
 
 static void on_subscribed(void *owner, int granted) {
   connection *c = owner;
-  if (!c->standing || is_counted(c)) settle_change(c, -1);
+  subscription s = {granted, is_counted(c)};
+  if (!c->standing || s.counted) settle_change(c, -1);
   c->standing = true;
-  deliver(c, "subscribed", push_int, &granted);
+  deliver(c, "subscribed", push_subscription, &s);
 }
 
 static void on_unsubscribed(void *owner) {

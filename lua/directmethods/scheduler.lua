@@ -56,6 +56,20 @@ local function ready_count()
   return ready.last - ready.first + 1
 end
 
+--- Every task that somebody has: the running one, those that are ready, those that
+-- wait.
+---@return table<table, true>
+function M.tasks()
+  local tasks = {}
+  if state.current then tasks[state.current] = true end
+  for i = ready.first, ready.last do tasks[ready[i]] = true end
+  for _, waiter in pairs(waiting) do
+    if waiter.task then tasks[waiter.task] = true end
+  end
+  for _, task in ipairs(state.conditions) do tasks[task] = true end
+  return tasks
+end
+
 -- Waiting ------------------------------------------------------------------
 
 --- Nobody waits any more; the operation itself goes on.

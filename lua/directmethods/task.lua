@@ -6,7 +6,6 @@ local options = require "directmethods.options"
 local scheduler = require "directmethods.scheduler"
 
 local state = core.state
-state.alive = state.alive or {} -- a list of the tasks that have not ended
 
 local IDLE_MAX = 16 -- coroutines kept for the next tasks
 
@@ -38,47 +37,30 @@ end
 
 local FINAL = { done = true, failed = true, cancelled = true }
 
--- The list has no order: the last task takes the place of the one that goes.
-local function enlist(task)
-  local alive = state.alive
-  local place = #alive + 1
-  alive[place], task.place = task, place
-end
-
-local function strike(task)
-  local alive = state.alive
-  local place, count = task.place, #alive
-  local last = alive[count]
-  alive[place], last.place = last, place
-  alive[count] = nil
-end
-
 local function notify(task)
   local ids = task.awaiting
-  if not ids then return false end
-  task.awaiting = nil
+  task.awaiting = false
   for id in pairs(ids) do
     scheduler.finish(id, true)
   end
-  return true
 end
 
-local function on_wait(task)
+local function on_wait(task, hook)
   if task.has_waited then return end
   task.has_waited = true
-  local hook = task.hooks.on_wait
-  if hook then hook(task.subject) end
+  hook(task.subject)
 end
 
 local function end_task(task, status)
+  local hooks = task.hooks
   task.status = status
-  task.waiter = nil
-  strike(task)
-  local hook = task.hooks.on_end
-  if hook then hook(task.subject, status) end
-  on_wait(task)
+  task.waiter = false
+  if hooks.on_end then hooks.on_end(task.subject, status) end
+  if hooks.on_wait then on_wait(task, hooks.on_wait) end
   task.subject = nil
-  if not notify(task) and status == "failed" then
+  if task.awaiting then
+    notify(task)
+  elseif status == "failed" then
     table.insert(state.unawaited, task)
   end
 end
@@ -150,7 +132,8 @@ local function after_resume(task, ok, signal, ...)
     return fail_task(task, "coroutine.yield in a task: use the waits of this library")
   end
   task.status = "waiting"
-  on_wait(task)
+  local hook = task.hooks.on_wait
+  if hook then on_wait(task, hook) end
   if task.cancelling and not task.waiter then close_task(task) end
 end
 
@@ -181,12 +164,11 @@ function M.start(fn, hooks, subject)
     subject = subject,
     hooks = hooks,
     status = "ready",
-    has_waited = false,
-    place = 0,
-    co = false,
-    waiter = false,
+    co = false, -- until it runs
+    waiter = false, -- what it waits for
+    awaiting = false, -- or a set of the ids of waits for its end
+    cancelling = false,
   }, Task)
-  enlist(task)
   scheduler.push_ready(task)
   return task
 end
@@ -269,17 +251,31 @@ function Task:cancel()
   return true
 end
 
---- Tasks that have not ended: what a test looks at.
+--- The tasks that have not ended: they run, are ready, or wait.
+---@return table<directmethods.Task, true>
+function M.all()
+  local tasks = scheduler.tasks()
+  for task in pairs(tasks) do
+    if FINAL[task.status] then tasks[task] = nil end
+  end
+  return tasks
+end
+
+--- How many there are: what a test looks at.
 function M.count()
-  return #state.alive
+  local n = 0
+  for _ in pairs(M.all()) do
+    n = n + 1
+  end
+  return n
 end
 
 --- Cancel every task and run until all have ended.
 function M.cancel_all()
-  for _, task in ipairs(state.alive) do
+  for task in pairs(M.all()) do
     task:cancel()
   end
-  while state.alive[1] and not scheduler.idle() do
+  while next(M.all()) and not scheduler.idle() do
     scheduler.run_ready()
   end
 end

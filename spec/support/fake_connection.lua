@@ -25,7 +25,7 @@ end
 function Connection:id() return self.event_id end
 
 function Connection:subscribe()
-  self:later("subscribed", self.granted)
+  self:later("subscribed", self.granted, true)
   return true
 end
 

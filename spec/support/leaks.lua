@@ -68,7 +68,7 @@ local function count(core)
   local state = core.state
   local ids, tokens = core.ids()
   return {
-    ["tasks"] = entries(state.alive or {}),
+    ["tasks"] = entries(require("directmethods.task").all()),
     ["waits"] = entries(state.waiting or {}),
     ["tasks in wait_until"] = entries(state.conditions or {}),
     ["objects with events"] = objects(core),

@@ -101,21 +101,24 @@ local function show(value)
   return ("the number %.14g"):format(value)
 end
 
--- Answer with what the handler returned or raised.
+-- Answer when the handler raised.
+local function conclude_failed(calls, request, err)
+  if getmetatable(err) ~= Rejection then
+    return fail(calls, request, FAILED, "the handler failed: " .. err)
+  end
+  if not request.answered then
+    answer_value(calls, request, err.status, err.payload)
+  end
+end
+
+-- Answer with what the handler returned.
 local function conclude(calls, request, ok, ...)
   local first, payload = ...
-  if not ok and getmetatable(first) == Rejection then
-    if request.answered then return end
-    return answer_value(calls, request, first.status, first.payload)
-  elseif not ok then
-    return fail(calls, request, FAILED, "the handler failed: " .. first)
-  elseif request.answered or request.deferred then
-    return
-  elseif select("#", ...) == 0 then
-    return answer(calls, request, 200, "")
-  end
+  if not ok then return conclude_failed(calls, request, first) end
+  if not request._open then return end
   local status = requests.status_of(first)
   if status then return answer_value(calls, request, status, payload) end
+  if select("#", ...) == 0 then return answer(calls, request, 200, "") end
   fail(calls, request, NO_ANSWER, "the handler must return an integer status of 32"
     .. " bits (and a payload), or nothing; it returned " .. show(first))
 end
@@ -143,7 +146,7 @@ local function time_out(calls, request)
 end
 
 local HOOKS = {} -- of a handler's task
-local QUEUED_HOOKS = {} -- of one whose request was seen before
+local COUNTED_HOOKS = {} -- of one that a hub of this process counts
 
 local function start(calls, request, hooks)
   local seconds = calls.device.config.handler_timeout
@@ -166,33 +169,34 @@ local function start_next(calls)
     if request.cancelled then
       count(calls, "dropped")
     else
-      start(calls, request, QUEUED_HOOKS)
+      start(calls, request, HOOKS)
     end
   end
 end
 
--- Its task has ended, and it has not been answered: it will not be.
+-- Its task has ended without an answer.
 local function abandon(calls, request, status)
-  if request.deferred then return end
   if status ~= "done" and not request.cancelled then
     count(calls, "errors")
     answer(calls, request, 500, CANCELLED)
   end
-  if not request.answered then request._link:close_request(request) end
+  if request._open then request._link:defer_request(request) end
 end
 
 -- The handler's task has ended, in whatever way: its place is free.
 local function leave(request, status)
   local calls = request._link.device.calls
   calls.running = calls.running - 1
-  if request._timer then request._timer.cancel() end
-  if not request.answered then abandon(calls, request, status) end
+  if calls.device.config.handler_timeout and request._timer then
+    request._timer.cancel()
+  end
+  if request._open then abandon(calls, request, status) end
   if calls.queued > 0 then start_next(calls) end
 end
 
-HOOKS.on_end, QUEUED_HOOKS.on_end = leave, leave
+HOOKS.on_end, COUNTED_HOOKS.on_end = leave, leave
 
-function HOOKS.on_wait(request)
+function COUNTED_HOOKS.on_wait(request)
   request._link:seen()
 end
 
@@ -215,7 +219,8 @@ end
 function Calls:accept(link, method, rid, body)
   local device = self.device
   local handler = device.handlers[method] or device.fallback_handler
-  count(self, "calls")
+  local counts = device.counts
+  counts.calls = counts.calls + 1
   if not handler then return refuse(self, link, rid, 501, "") end
   local busy = self.running >= device.config.max_concurrent
   if busy and self.queued >= device.config.max_queue then
@@ -223,7 +228,9 @@ function Calls:accept(link, method, rid, body)
     return refuse(self, link, rid, 429, BUSY)
   end
   local request = requests.new(link, handler, method, rid, body, core.now())
-  if not busy then return start(self, request, HOOKS) end
+  if not busy then
+    return start(self, request, link.counted and COUNTED_HOOKS or HOOKS)
+  end
   link:seen() -- what it waits for now are other handlers
   enqueue(self, request)
 end

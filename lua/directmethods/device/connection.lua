@@ -178,7 +178,8 @@ local function renew(device, reason)
   when_drained(device, refuse_calls)
 end
 
-function EVENTS.subscribed(device, _, granted)
+function EVENTS.subscribed(device, link, granted, counted)
+  link.counted = counted
   if granted == SUBACK_FAILURE then
     return fail(device, errors.new {
       name = "Unauthorized",

@@ -12,6 +12,7 @@ local WEAK = { __mode = "k" }
 
 ---@class directmethods.Link
 ---@field live boolean      connected, and not closed by us
+---@field counted boolean   a hub of this process is at the other end
 ---@field open integer      requests that are not answered yet, whose handlers run or
 ---                         will run
 ---@field deferred table?   those whose answers were deferred (weak: a forgotten one
@@ -61,6 +62,7 @@ function M.open(device, password, events)
     conn = conn,
     id = conn:id(), -- of its events
     live = false,
+    counted = false,
     open = 0,
   }, Link)
   task.objects[link.id] = function(event, a, b, c)
@@ -91,13 +93,9 @@ function Link:is_open()
   return self.open > 0 or self.deferred ~= nil and next(self.deferred) ~= nil
 end
 
---- A request has come in.
-function Link:open_request()
-  self.open = self.open + 1
-end
-
---- The answer of an open request was deferred.
+--- The answer of an open request was deferred, or could not be sent.
 function Link:defer_request(request)
+  request._open = false
   self.open = self.open - 1
   self.deferred = self.deferred or setmetatable({}, WEAK)
   self.deferred[request] = true
@@ -105,10 +103,11 @@ end
 
 --- A request was answered, or nobody waits for its answer.
 function Link:close_request(request)
-  if request.deferred then
-    self.deferred[request] = nil
-  else
+  if request._open then
+    request._open = false
     self.open = self.open - 1
+  else
+    self.deferred[request] = nil
   end
   if self.drained and not self:is_open() then self.drained() end
 end

@@ -40,8 +40,12 @@ local FIELDS = {
   payload = decode,
   device_id = function(request) return request._link.device.device_id end,
   module_id = function(request) return request._link.device.module_id end,
+  answered = function(request)
+    local deferred = request._link.deferred
+    return not (request._open or deferred and deferred[request])
+  end,
   cancelled = function(request)
-    return not request.answered and not request._link.live
+    return not request._link.live and not request.answered
   end,
 }
 
@@ -111,7 +115,6 @@ function M.send(request, status, body)
   if not link.live then return late(request) end
   local sent, err = link:reply(request.rid, status, body)
   if not sent then return nil, err end
-  request.answered = true
   link:close_request(request)
   return true
 end
@@ -127,7 +130,7 @@ end
 ---@return directmethods.Request self
 function METHODS:defer()
   check_self(self, "request:defer")
-  if not self.deferred and not self.answered then self._link:defer_request(self) end
+  if self._open then self._link:defer_request(self) end
   self.deferred = true
   return self
 end
@@ -165,15 +168,15 @@ end
 -- fields and its payload: that is what nearly every call needs.
 ---@return directmethods.Request
 function M.new(link, handler, method, rid, body, now)
-  link:open_request()
+  link.open = link.open + 1
   return setmetatable({
     method = method,
     rid = rid,
     body = body,
     received = now,
-    answered = false,
     _handler = handler,
     _link = link,
+    _open = true, -- neither answered nor deferred
   }, Request)
 end
 
