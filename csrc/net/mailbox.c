@@ -1,13 +1,27 @@
 /* mailbox.c -- see mailbox.h. The lock guards the list of records with news and
-** everything inside a record but its limit and on_mail. */
+** everything inside a record but its limit and on_mail.
+**
+** The wake-up is a pipe of our own: uv_async_t of libuv before 1.45 spins until
+** the sender's thread has left uv_async_send, which on a machine with one core
+** is the time that this thread is not given. */
 #include "net/mailbox.h"
+
+#include <unistd.h>
+
+static void wake_up(dm_mailbox *m) {
+  ssize_t n = write(m->pipe[1], "", 1);
+  (void)n; /* one byte at a time is in it: there is room */
+}
 
 /* Loop thread. A record that gets more news after its turn here comes again at
 ** the next wake, so that a busy sender cannot hold the loop. The list on the
 ** stack is one a record can be forgotten from, like any other. */
-static void on_wake(uv_async_t *wake) {
+static void on_wake(uv_poll_t *wake, int status, int events) {
   dm_mailbox *m = wake->data;
+  char byte;
   dm_list taken;
+  (void)status, (void)events;
+  if (read(m->pipe[0], &byte, 1) < 1) return;
   dm_list_init(&taken);
   uv_mutex_lock(&m->lock);
   dm_list_move(&taken, &m->news);
@@ -27,14 +41,30 @@ static void on_wake(uv_async_t *wake) {
   uv_mutex_unlock(&m->lock);
 }
 
+static void close_pipe(dm_mailbox *m) {
+  close(m->pipe[0]);
+  close(m->pipe[1]);
+}
+
+static int start_waking(dm_mailbox *m, uv_loop_t *uv) {
+  int rc = uv_pipe(m->pipe, UV_NONBLOCK_PIPE, UV_NONBLOCK_PIPE);
+  if (rc != 0) return rc;
+  m->wake.data = m;
+  rc = uv_poll_init(uv, &m->wake, m->pipe[0]);
+  if (rc != 0) close_pipe(m);
+  return rc;
+}
+
 int dm_mailbox_init(dm_mailbox *m, uv_loop_t *uv) {
   dm_list_init(&m->news);
   int rc = uv_mutex_init(&m->lock);
   if (rc != 0) return rc;
-  rc = uv_async_init(uv, &m->wake, on_wake);
-  if (rc != 0) uv_mutex_destroy(&m->lock);
-  m->wake.data = m;
-  return rc;
+  rc = start_waking(m, uv);
+  if (rc != 0) {
+    uv_mutex_destroy(&m->lock);
+    return rc;
+  }
+  return uv_poll_start(&m->wake, UV_READABLE, on_wake);
 }
 
 void dm_mailbox_close(dm_mailbox *m) {
@@ -43,6 +73,7 @@ void dm_mailbox_close(dm_mailbox *m) {
 
 void dm_mailbox_free(dm_mailbox *m) {
   uv_mutex_destroy(&m->lock);
+  close_pipe(m);
 }
 
 void dm_mail_record_init(dm_mail_record *r, int limit,
@@ -62,7 +93,7 @@ static void tell(dm_mailbox *m, dm_mail_record *r) {
   if (!dm_list_empty(&r->node)) return;
   bool asleep = dm_list_empty(&m->news);
   dm_list_append(&m->news, &r->node);
-  if (asleep) uv_async_send(&m->wake);
+  if (asleep) wake_up(m);
 }
 
 bool dm_mailbox_post(dm_mailbox *m, dm_mail_record *r, dm_letter *letter) {

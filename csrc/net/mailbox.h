@@ -34,7 +34,8 @@ typedef struct dm_mail_record { /* embedded in its owner */
 
 typedef struct dm_mailbox {
   uv_mutex_t lock;
-  uv_async_t wake;
+  int pipe[2]; /* a byte in it wakes the loop */
+  uv_poll_t wake;
   dm_list news; /* records */
 } dm_mailbox;
 
