@@ -20,12 +20,22 @@ local function open_files()
   return count
 end
 
-for _, tls in ipairs { false, true } do
-  describe(tls and "a device over TLS" or "a device", function()
+-- Over plain TCP and TLS, by both engines.
+local WAYS = {
+  { name = "" }, { name = " over TLS", tls = true },
+  { name = ", engine uv", engine = "uv" },
+  { name = " over TLS, engine uv", tls = true, engine = "uv" },
+}
+
+for _, way in ipairs(WAYS) do
+  local tls = way.tls or false
+  describe("a device" .. way.name, function()
     local hub, service, open
 
     -- A device that is closed when the test ends.
     local function make(id, handlers, options)
+      options = options or {}
+      options.engine = way.engine
       local device = assert(hub:device(id, handlers, options))
       table.insert(open, device)
       return device
@@ -108,7 +118,7 @@ for _, tls in ipairs { false, true } do
         connection_string = hub:connection_string("dev1"):gsub("SharedAccessKey=.*",
           "SharedAccessKey=" .. OTHER_KEY),
         port = hub:ports().mqtt,
-        tls = tls and { ca = hub:ca_file() },
+        tls = tls and { ca = hub:ca_file() }, engine = way.engine,
       }
       table.insert(open, device)
       local before = dm.now()

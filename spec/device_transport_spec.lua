@@ -10,59 +10,63 @@ local wire = require "spec.support.wire"
 
 local PASSWORD = "correct horse"
 
-describe("a device with a certificate", function()
-  local hub, service, device
+for _, engine in ipairs { "paho", "uv" } do
+  describe("a device with a certificate, engine " .. engine, function()
+    local hub, service, device
 
-  before_each(function()
-    hub = fixture.hub { tls = true }
-    service = hub:service()
+    before_each(function()
+      hub = fixture.hub { tls = true }
+      service = hub:service()
+    end)
+
+    after_each(function()
+      device:close()
+      assert.is_true(device:closed(10))
+      fixture.finish(hub, service)
+    end)
+
+    local function make(x509, transport)
+      device = hub:device("dev1", { who = function() return 200, "here" end },
+        { x509 = x509, transport = transport, engine = engine })
+      return device
+    end
+
+    it("is let in and answers, also after it connects anew", function()
+      local cert, key = pem.client("dev1")
+      local thumbprint = pem.thumbprint(cert, "sha256")
+      assert(hub:add_device("dev1", { primary_thumbprint = thumbprint }))
+      local encrypted = pem.encrypt(key, PASSWORD)
+      assert(make({ cert = cert, key = encrypted, password = PASSWORD }):connect(10))
+      assert.equal("here", assert(service:invoke("dev1", "who")).payload)
+      device:reconnect()
+      assert(dm.wait_until(function() return device:stats().reconnects == 1 end))
+      assert.equal("here", assert(service:invoke("dev1", "who")).payload)
+      dm.advance(86400)
+      assert.same({ "online", 1 }, { device.state, device:stats().reconnects })
+    end)
+
+    it("is refused at once with another certificate", function()
+      local cert = pem.client("dev1")
+      local other, other_key = pem.client("dev1")
+      local thumbprint = pem.thumbprint(cert, "sha256")
+      assert(hub:add_device("dev1", { primary_thumbprint = thumbprint }))
+      local ok, err = make({ cert = other, key = other_key }):connect(10)
+      assert.is_nil(ok)
+      assert.equal("Unauthorized", err.name)
+      assert.equal("idle", device.state)
+    end)
+
+    if engine == "paho" then
+      it("comes over WebSockets too", function()
+        local cert, key = pem.client("dev1")
+        local thumbprint = pem.thumbprint(cert, "sha256")
+        assert(hub:add_device("dev1", { primary_thumbprint = thumbprint }))
+        assert(make({ cert = cert, key = key }, "websocket"):connect(10))
+        assert.equal("here", assert(service:invoke("dev1", "who")).payload)
+      end)
+    end
   end)
-
-  after_each(function()
-    device:close()
-    assert.is_true(device:closed(10))
-    fixture.finish(hub, service)
-  end)
-
-  local function make(x509, transport)
-    device = hub:device("dev1", { who = function() return 200, "here" end },
-      { x509 = x509, transport = transport })
-    return device
-  end
-
-  it("is let in and answers, also after it connects anew", function()
-    local cert, key = pem.client("dev1")
-    local thumbprint = pem.thumbprint(cert, "sha256")
-    assert(hub:add_device("dev1", { primary_thumbprint = thumbprint }))
-    assert(make({ cert = cert, key = pem.encrypt(key, PASSWORD), password = PASSWORD })
-      :connect(10))
-    assert.equal("here", assert(service:invoke("dev1", "who")).payload)
-    device:reconnect()
-    assert(dm.wait_until(function() return device:stats().reconnects == 1 end))
-    assert.equal("here", assert(service:invoke("dev1", "who")).payload)
-    dm.advance(86400)
-    assert.same({ "online", 1 }, { device.state, device:stats().reconnects })
-  end)
-
-  it("is refused at once with another certificate", function()
-    local cert = pem.client("dev1")
-    local other, other_key = pem.client("dev1")
-    local thumbprint = pem.thumbprint(cert, "sha256")
-    assert(hub:add_device("dev1", { primary_thumbprint = thumbprint }))
-    local ok, err = make({ cert = other, key = other_key }):connect(10)
-    assert.is_nil(ok)
-    assert.equal("Unauthorized", err.name)
-    assert.equal("idle", device.state)
-  end)
-
-  it("comes over WebSockets too", function()
-    local cert, key = pem.client("dev1")
-    local thumbprint = pem.thumbprint(cert, "sha256")
-    assert(hub:add_device("dev1", { primary_thumbprint = thumbprint }))
-    assert(make({ cert = cert, key = key }, "websocket"):connect(10))
-    assert.equal("here", assert(service:invoke("dev1", "who")).payload)
-  end)
-end)
+end
 
 for _, tls in ipairs { false, true } do
   describe("a device over WebSockets" .. (tls and " and TLS" or ""), function()

@@ -63,6 +63,11 @@ describe("dm.device", function()
   local WRONG = {
     { "unknown option 'handler' (did you mean 'handlers'?)", { handler = {} } },
     { "option 'port' must be from 1 to 65535", { port = 0 } },
+    { "option 'engine' must be one of: paho, uv", { engine = "mqtt" } },
+    { "option 'transport' must be \"mqtt\" when engine is \"uv\"",
+      { engine = "uv", transport = "websocket" } },
+    { "option 'proxy' must not be given when engine is \"uv\"",
+      { engine = "uv", proxy = "http://proxy:8080" } },
     { "option 'port' must be of type integer", { port = "8883" } },
     { "option 'api_version' must be a date", { api_version = "2018" } },
     { "option 'tls' must be of type table or boolean", { tls = "no" } },

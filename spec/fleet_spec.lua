@@ -60,6 +60,8 @@ describe("dm.fleet", function()
       "option 'key' must not be given: connection_strings say it")
     raises({ hub = hub, count = 1, transport = "websocket" }, "option 'transport' must"
       .. " not be given: devices of a fleet speak MQTT over TCP and TLS")
+    raises({ hub = hub, count = 1, engine = "uv" }, "option 'engine' must"
+      .. " not be given: devices of a fleet share one of their own")
     raises({ hub = hub, connection_strings = {} },
       "option 'hub' must not be given beside connection_strings")
     raises({ connection_strings = {} },

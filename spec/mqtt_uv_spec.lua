@@ -440,9 +440,16 @@ describe("mqtt_uv", function()
     end, "field 'engine' is closed")
   end)
 
+  it("tells a certificate that is none", function()
+    for _, cert in ipairs { "x", "" } do
+      local none, name, message = core.mqtt_engine(true, nil, true, cert)
+      assert.same({ nil, "TlsFailed" }, { none, name })
+      assert.matches("^the certificate cannot be used: ", message)
+    end
+  end)
+
   it("refuses what it cannot do", function()
-    for _, o in ipairs { { websocket = true }, { proxy = "http://p:1" },
-      { cert = "x" } } do
+    for _, o in ipairs { { websocket = true }, { proxy = "http://p:1" } } do
       local conn, name = connect(o)
       assert.same({ nil, "ConnectFailed" }, { conn, name })
     end

@@ -1,5 +1,6 @@
 /* l_fleet.c -- what fleets of devices need, for Lua: the engine that their
-** connections share, and how many descriptors there may be. Loop thread only.
+** connections share (or that a single device has), and how many descriptors
+** there may be. Loop thread only.
 */
 #include "lua/l_fleet.h"
 
@@ -20,9 +21,10 @@ dm_mqtt_engine *l_fleet_engine(lua_State *L, int table) {
   return engine;
 }
 
-/* core.mqtt_engine(tls, ca, verify) -> engine | nil, name, message
-** ca: PEM text, nil: the system's. Connections made with it live on when it is
-** closed. */
+/* core.mqtt_engine(tls, ca, verify, cert, key, key_password)
+** -> engine | nil, name, message
+** PEM texts; ca nil: the system's, cert nil: none, key nil: in cert's text.
+** Connections made with it live on when it is closed. */
 static int l_mqtt_engine(lua_State *L) {
   dm_loop *loop = dm_bind_core_loop(L);
   dm_err e = {0};
@@ -30,6 +32,9 @@ static int l_mqtt_engine(lua_State *L) {
       .tls = lua_toboolean(L, 1),
       .ca_pem = luaL_optstring(L, 2, NULL),
       .verify = lua_toboolean(L, 3),
+      .cert_pem = luaL_optstring(L, 4, NULL),
+      .key_pem = luaL_optstring(L, 5, NULL),
+      .key_password = luaL_optstring(L, 6, NULL),
   };
   dm_mqtt_engine **box = lua_newuserdatauv(L, sizeof(dm_mqtt_engine *), 0);
   *box = NULL;

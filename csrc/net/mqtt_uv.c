@@ -273,10 +273,9 @@ static dm_code begin(dm_uv_client *c, const dm_mqtt_options *o, dm_err *e) {
 dm_code dm_mqtt_uv_connect(dm_mqtt_engine *g, const dm_mqtt_options *o,
                            const dm_mqtt_events *events, void *owner,
                            dm_mqtt_client **out, dm_err *e) {
-  if (o->websocket || o->proxy || o->cert_pem)
+  if (o->websocket || o->proxy)
     return dm_fail(e, DM_CONNECT_FAILED,
-                   "connect: this transport has no WebSockets, proxies and "
-                   "client certificates");
+                   "connect: this transport has no WebSockets and proxies");
   if (o->verify_name && strcmp(o->verify_name, o->host) != 0)
     return dm_fail(e, DM_TLS_FAILED,
                    "TLS to '%s': this transport cannot check the certificate "
@@ -316,6 +315,17 @@ const dm_mqtt_class dm_uv_class = {
 
 /* Engines ------------------------------------------------------------------ */
 
+static dm_tls *make_tls(const dm_mqtt_engine_options *o, dm_err *e) {
+  dm_tls *t = dm_tls_client(dm_span_of(o->ca_pem), o->verify, e);
+  const char *key = o->key_pem ? o->key_pem : o->cert_pem;
+  if (t == NULL || o->cert_pem == NULL) return t;
+  if (dm_tls_client_show(t, dm_span_of(o->cert_pem), dm_span_of(key),
+                         o->key_password, e) == DM_OK)
+    return t;
+  dm_tls_free(t);
+  return NULL;
+}
+
 static dm_code engine_fill(dm_mqtt_engine *g, const dm_mqtt_engine_options *o,
                            dm_err *e) {
   dm_connector_options streams = {
@@ -323,7 +333,7 @@ static dm_code engine_fill(dm_mqtt_engine *g, const dm_mqtt_engine_options *o,
       .events = &dm_uv_stream_events,
   };
   if (o->tls) {
-    streams.tls = dm_tls_client(dm_span_of(o->ca_pem), o->verify, e);
+    streams.tls = make_tls(o, e);
     if (streams.tls == NULL) return e->code;
   }
   g->connector = dm_connector_new(g->loop, &streams);

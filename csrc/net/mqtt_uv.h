@@ -1,8 +1,8 @@
 /* mqtt_uv.h -- MQTT connections on the loop's own sockets, without threads: for
-** fleets. Loop thread only. The rules of mqtt_client.h hold; what differs is
-** that TLS rules, spare buffers and looked-up names are shared by all
-** connections of one engine, and that there are no WebSockets, proxies or
-** client certificates.
+** fleets, and for devices that ask for it. Loop thread only. The rules of
+** mqtt_client.h hold; what differs is that TLS rules, spare buffers and
+** looked-up names are shared by all connections of one engine, and that there
+** are no WebSockets and proxies.
 **
 ** An idle connection without TLS takes less than 1 KB. A packet that comes and
 ** goes in one piece costs no allocation.
@@ -25,11 +25,14 @@ typedef struct dm_mqtt_engine dm_mqtt_engine;
 
 typedef struct dm_mqtt_engine_options { /* borrowed for the call */
   bool tls;
-  const char *ca_pem; /* NULL: the system's */
-  bool verify;        /* certificate chain and host name */
+  const char *ca_pem;             /* NULL: the system's */
+  bool verify;                    /* certificate chain and host name */
+  const char *cert_pem, *key_pem; /* of the clients; NULL: none, in cert_pem */
+  const char *key_password;       /* NULL: the key is not encrypted */
 } dm_mqtt_engine_options;
 
-/* NULL: DM_TLS_FAILED for a CA that is none, or out of memory. */
+/* NULL: DM_TLS_FAILED for a CA, certificate or key that is none, or out of
+** memory. */
 dm_mqtt_engine *dm_mqtt_engine_new(dm_loop *loop,
                                    const dm_mqtt_engine_options *o, dm_err *e);
 void dm_mqtt_engine_free(dm_mqtt_engine *g); /* its connections live on */

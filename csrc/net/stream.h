@@ -55,6 +55,11 @@ dm_tls *dm_tls_server(dm_span cert_pem, dm_span key_pem, dm_span client_ca_pem,
 /* The context of clients. ca_pem: certificates to trust, p NULL: the system's.
 ** verify: the server's chain, and its name if dm_stream_connect gets one. */
 dm_tls *dm_tls_client(dm_span ca_pem, bool verify, dm_err *e);
+
+/* What the clients show who they are by: PEM texts; the certificates of the
+** chain may follow the first. key_password NULL: the key is not encrypted. */
+dm_code dm_tls_client_show(dm_tls *t, dm_span cert_pem, dm_span key_pem,
+                           const char *key_password, dm_err *e);
 void dm_tls_free(dm_tls *t); /* counted: listeners and streams hold it too */
 
 /* Queue bytes. False: over the output limit; the stream is closed then. */

@@ -81,9 +81,16 @@ static dm_code openssl_failed(dm_err *e, const char *what) {
 
 /* Contexts. */
 
-static int no_password(char *buffer, int size, int writing, void *context) {
-  (void)buffer, (void)size, (void)writing, (void)context;
-  return -1; /* never ask at a terminal */
+/* The context is where a password stands, or NULL. Without one OpenSSL is told
+** so, lest it ask at a terminal. */
+static int give_password(char *buffer, int size, int writing, void *context) {
+  const char *const *at = context;
+  const char *password = at ? *at : NULL;
+  size_t n = password ? strlen(password) : 0;
+  (void)writing;
+  if (!password || n > (size_t)size) return -1;
+  memcpy(buffer, password, n);
+  return (int)n;
 }
 
 static BIO *pem_bio(dm_span pem) {
@@ -114,13 +121,13 @@ static dm_tls *tls_new(const SSL_METHOD *method, dm_err *e) {
   return t;
 }
 
-/* The server's certificate, then those of its chain. */
+/* The certificate of this side, then those of its chain. */
 static bool use_certificates(SSL_CTX *context, dm_span pem) {
   BIO *b = pem_bio(pem);
-  X509 *leaf = b ? PEM_read_bio_X509(b, NULL, no_password, NULL) : NULL;
+  X509 *leaf = b ? PEM_read_bio_X509(b, NULL, give_password, NULL) : NULL;
   bool good = leaf && SSL_CTX_use_certificate(context, leaf) == 1;
   X509 *next;
-  while (good && (next = PEM_read_bio_X509(b, NULL, no_password, NULL))) {
+  while (good && (next = PEM_read_bio_X509(b, NULL, give_password, NULL))) {
     good = SSL_CTX_add0_chain_cert(context, next) == 1;
     if (!good) X509_free(next);
   }
@@ -130,10 +137,10 @@ static bool use_certificates(SSL_CTX *context, dm_span pem) {
   return good;
 }
 
-static bool use_key(SSL_CTX *context, dm_span pem) {
+static bool use_key(SSL_CTX *context, dm_span pem, const char *password) {
   BIO *b = pem_bio(pem);
   EVP_PKEY *key =
-      b ? PEM_read_bio_PrivateKey(b, NULL, no_password, NULL) : NULL;
+      b ? PEM_read_bio_PrivateKey(b, NULL, give_password, &password) : NULL;
   bool good = key && SSL_CTX_use_PrivateKey(context, key) == 1;
   EVP_PKEY_free(key);
   BIO_free(b);
@@ -146,7 +153,7 @@ static bool trust(SSL_CTX *context, dm_span pem) {
   X509_STORE *store = SSL_CTX_get_cert_store(context);
   X509 *next;
   int n = 0;
-  while (b && (next = PEM_read_bio_X509(b, NULL, no_password, NULL))) {
+  while (b && (next = PEM_read_bio_X509(b, NULL, give_password, NULL))) {
     n += X509_STORE_add_cert(store, next);
     X509_free(next);
   }
@@ -179,7 +186,7 @@ dm_tls *dm_tls_server(dm_span cert_pem, dm_span key_pem, dm_span client_ca_pem,
   const char *what = NULL;
   if (!use_certificates(t->context, cert_pem)) {
     what = "the server's certificate cannot be used";
-  } else if (!use_key(t->context, key_pem)) {
+  } else if (!use_key(t->context, key_pem, NULL)) {
     what = "the server's key cannot be used with its certificate";
   } else if (!ask_for_certificates(t->context, client_ca_pem)) {
     what = "the authority of the clients' certificates cannot be used";
@@ -203,6 +210,16 @@ dm_tls *dm_tls_client(dm_span ca_pem, bool verify, dm_err *e) {
   openssl_failed(e, "CA");
   dm_tls_free(t);
   return NULL;
+}
+
+dm_code dm_tls_client_show(dm_tls *t, dm_span cert_pem, dm_span key_pem,
+                           const char *key_password, dm_err *e) {
+  ERR_clear_error();
+  if (!use_certificates(t->context, cert_pem))
+    return openssl_failed(e, "the certificate cannot be used");
+  if (!use_key(t->context, key_pem, key_password))
+    return openssl_failed(e, "the key cannot be used with its certificate");
+  return DM_OK;
 }
 
 dm_tls *dm_tls_keep(dm_tls *t) {

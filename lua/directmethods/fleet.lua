@@ -60,7 +60,7 @@ function M.fleet(opts)
   local shared, tls = config.shared, config.shared.tls or {}
   local engine, name, message = core.mqtt_engine(shared.tls, tls.ca, tls.verify)
   if not engine then return nil, errors.new { name = name, message = message } end
-  shared.engine = engine
+  shared.uv_engine = engine
   local count = #config.devices
   local fleet = setmetatable({
     count = count,

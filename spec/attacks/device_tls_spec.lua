@@ -10,8 +10,9 @@ local wire = require "spec.support.wire"
 
 local DAY = 86400
 
-for _, transport in ipairs { "mqtt", "websocket" } do
-  describe("64 the device over " .. transport, function()
+for _, way in ipairs { { "mqtt" }, { "websocket" }, { "mqtt", "uv" } } do
+  local transport, engine = way[1], way[2]
+  describe("64 the device over " .. table.concat(way, ", engine "), function()
     local authority = server_pem.authority "one"
     local other = server_pem.authority "another"
     local hub
@@ -30,6 +31,7 @@ for _, transport in ipairs { "mqtt", "websocket" } do
       local device = dm.device {
         host_name = host or "localhost", gateway_host_name = gateway,
         device_id = "dev1", key = fixture.key(hub, "dev1"), transport = transport,
+        engine = engine,
         port = transport == "mqtt" and hub:ports().mqtt or hub:ports().https, tls = tls,
         reconnect = { min = 60, jitter = 0 },
       }

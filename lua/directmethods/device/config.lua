@@ -22,6 +22,9 @@ local M = {}
 ---@field handlers table<string, directmethods.Handler>?
 ---@field fallback directmethods.Handler?  takes every method without a handler
 ---@field transport "mqtt"|"websocket"?  default "mqtt"; see docs/device.md
+---@field engine "paho"|"uv"?
+-- what carries MQTT: paho.mqtt.c, which has threads of its own, or this library's loop,
+-- which costs less for a call; "uv" has neither WebSockets nor proxies; default "paho"
 ---@field proxy string?
 -- an HTTP proxy that allows CONNECT: "http://user:password@host:port"
 ---@field port integer?
@@ -88,6 +91,7 @@ local SPEC = {
   handlers = { "table", default = {} },
   fallback = { "function" },
   transport = { "string", default = "mqtt", choices = { "mqtt", "websocket" } },
+  engine = { "string", default = "paho", choices = { "paho", "uv" } },
   proxy = { "string" },
   port = { "integer", min = 1, max = 65535 },
   api_version = {
@@ -152,6 +156,15 @@ local function check_proxy(opts)
   end
 end
 
+local function check_engine(opts)
+  if opts.engine == "paho" then return end
+  if opts.transport ~= "mqtt" then
+    fail("transport", "must be \"mqtt\" when engine is \"uv\"")
+  elseif opts.proxy then
+    fail("proxy", "must not be given when engine is \"uv\"")
+  end
+end
+
 local function set_port(opts)
   local by_transport = PORTS[opts.transport]
   opts.port = opts.port or (opts.tls and by_transport.tls or by_transport.plain)
@@ -165,6 +178,7 @@ function M.read(opts)
   credentials.read(config)
   check_times(config)
   check_proxy(config)
+  check_engine(config)
   if config.tls == true then config.tls = { verify = true } end
   set_port(config)
   config.answer_max = config.api_version < CONTRACT_2019 and ANSWER_MAX_2017

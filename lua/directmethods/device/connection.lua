@@ -284,6 +284,7 @@ function M.close(device)
   disarm(device)
   enter(device, "closed", "the device was closed")
   drop_link(device, LINGER)
+  links.close_engine(device)
   device.calls:clear()
   finish_all(device, "waiters", "failed", errors.new {
     name = "Closed", message = ("device %s was closed"):format(device.name),

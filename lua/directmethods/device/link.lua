@@ -21,7 +21,22 @@ local WEAK = { __mode = "k" }
 local Link = {}
 Link.__index = Link
 
-local function fields_of(config, password)
+-- What carries a device's connections, unless it is paho: a fleet's, or its own, made
+-- for the first of them.
+local function engine_of(device)
+  local config = device.config
+  if config.uv_engine or config.engine ~= "uv" then return config.uv_engine end
+  if not device.engine then
+    local tls, x509 = config.tls or {}, config.x509 or {}
+    local engine, name, message = core.mqtt_engine(config.tls and true, tls.ca,
+      tls.verify, x509.cert, x509.key, x509.password)
+    if not engine then return nil, errors.new { name = name, message = message } end
+    device.engine = engine
+  end
+  return device.engine
+end
+
+local function fields_of(config, password, engine)
   local tls = config.tls or {}
   local x509 = config.x509 or {}
   return {
@@ -42,7 +57,7 @@ local function fields_of(config, password)
     key_password = x509.password,
     websocket = config.transport == "websocket",
     proxy = config.proxy,
-    engine = config.engine,
+    engine = engine,
     connect_timeout = config.open_timeout,
     inbox = INBOX,
     outbox = OUTBOX,
@@ -54,7 +69,9 @@ end
 ---@return directmethods.Link? link
 ---@return directmethods.Error? err
 function M.open(device, password, events)
-  local fields = fields_of(device.config, password)
+  local engine, err = engine_of(device)
+  if err then return nil, err end
+  local fields = fields_of(device.config, password, engine)
   local conn, name, message = core.mqtt_connect(fields)
   if not conn then return nil, errors.new { name = name, message = message } end
   local link = setmetatable({
@@ -121,6 +138,12 @@ function Link:close(linger)
   self.drained = nil
   self.conn:close(linger)
   return dropped
+end
+
+--- A closed device needs its engine no more; its last connection keeps what it needs.
+function M.close_engine(device)
+  if device.engine then device.engine:close() end
+  device.engine = nil
 end
 
 return M

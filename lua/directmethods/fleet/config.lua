@@ -22,8 +22,8 @@ local M = {}
 ---@field fallback directmethods.Handler?
 ---@field connect_rate number?
 -- devices that start to connect per second; default: as fast as they go
--- and the options of dm.device, but for those that say who a device is, x509, proxy
--- and transport
+-- and the options of dm.device, but for those that say who a device is, x509, proxy,
+-- transport and engine
 
 local WHAT = "dm.fleet"
 local COUNT_MAX = 100000
@@ -49,6 +49,7 @@ local NOT_HERE = {
   x509 = "devices of a fleet have keys or tokens",
   proxy = "devices of a fleet connect directly",
   transport = "devices of a fleet speak MQTT over TCP and TLS",
+  engine = "devices of a fleet share one of their own",
 }
 
 -- What differs between the devices.
