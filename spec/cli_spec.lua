@@ -298,6 +298,17 @@ describe("directmethods hub", function()
       assert.is_true(lines[1].stages.published > 0)
     end)
 
+    it("serves on when --trace can be written no longer, and says so once", function()
+      local facts = start("--plain", "--quiet", "--device", "d", "--trace", "/dev/full")
+      local device <close> = device_of(facts, "d", { m = function() return 200 end })
+      assert(device:connect())
+      local service <close> = service_of(facts)
+      for _ = 1, 3 do assert.equal(200, assert(service:invoke("d", "m")).status) end
+      device:close()
+      assert.equal("directmethods hub: --trace: No space left on device\n"
+        .. "directmethods hub: stopping (SIGTERM)\n", stop("TERM").stderr)
+    end)
+
     it("exits with 1 when --trace cannot be written", function()
       local result = run("hub", "--trace", folder .. "/none/trace")
       assert.equal(1, result.status)

@@ -181,6 +181,12 @@ describe("a power cut", function()
       { "PUT", "/devices/b", { deviceId = "b", status = "disabled" }, "*" },
       { "DELETE", "/devices/c" },
       { "PUT", "/devices/a/modules/m", { deviceId = "a", moduleId = "m" } },
+      { "PUT", "/jobs/v2/j", {
+        jobId = "j", type = "scheduleUpdateTwin", queryCondition = "*",
+        startTime = os.date("!%Y-%m-%dT%H:%M:%SZ", os.time() + 3600),
+        updateTwin = { etag = "*", tags = { n = 2 } },
+      } },
+      { "POST", "/jobs/v2/j/cancel" },
     } do
       local method, target, document, if_match = table.unpack(change, 1, 4)
       local reply = rest.ask(process, method, target, document, { if_match = if_match })
