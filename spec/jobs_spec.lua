@@ -6,6 +6,7 @@ local date = require "directmethods.date"
 local dm = require "directmethods"
 local errors = require "directmethods.errors"
 local fixture = require "spec.support.fixture"
+local selection = require "directmethods.hub.selection"
 local slices = require "directmethods.hub.slices"
 local sorted = require "directmethods.hub.sorted"
 local stores = require "spec.support.stores"
@@ -294,9 +295,52 @@ describe("jobs", function()
       assert.equal(4, #service:query("SELECT * FROM devices", { page_size = 1 }):all())
     end)
 
+    it("look at a few identities at a time when a look takes long", function()
+      for _, store in ipairs { ":memory:", path } do
+        open { store = store }
+        for i = 1, 20 do hub:add_device(("d%02d/m%02d"):format(i // 7, i)) end
+        for collection, count in pairs { devices = 3, ["devices.modules"] = 20 } do
+          local looks, most, names = 0, 0, {}
+          local function slow()
+            looks = looks + 1
+            local stop = os.clock() + 0.003
+            repeat until os.clock() > stop
+            return true
+          end
+          local targets = selection.new(hub.state, slow, collection)
+          repeat
+            looks = 0
+            for _, each in ipairs(assert(targets:next())) do
+              names[#names + 1] = each.moduleId or each.deviceId
+            end
+            most = math.max(most, looks)
+          until targets.ended
+          assert.is_true(most <= 4, most)
+          assert.equal(count, #names)
+          for i = 2, #names do assert.is_true(names[i - 1] < names[i]) end
+        end
+        if store ~= path then close() end
+      end
+    end)
+
     after_each(function()
       close()
     end)
+  end)
+
+  it("are kept many at a time", function()
+    open { jobs = { offline = "fail" } }
+    for i = 1, 200 do hub:add_device("d" .. i) end
+    local batch, batches = hub.state.store.batch, 0
+    hub.state.store.batch = function(...)
+      batches = batches + 1
+      return batch(...)
+    end
+    local job = service.jobs:schedule { method = "m", query = "*" }
+    assert.equal(200, assert(job:await(10)).failed)
+    assert.is_true(batches < 40, batches)
+    hub.state.store.batch = batch
+    close()
   end)
 
   describe("when the store fails", function()

@@ -3,10 +3,12 @@
 local documents = require "directmethods.hub.twin_document"
 local identity = require "directmethods.hub.identity"
 local json = require "directmethods.json"
+local slices = require "directmethods.hub.slices"
 
 local M = {}
 
-local PAGE = 100 -- identities that are looked at in a slice
+local PAGE = 100 -- identities that are looked at in a step, at most
+local LOOKS = 4 -- identities between two looks at the clock
 local DECODED_MAX = 1000 -- texts whose values are remembered
 
 -- Documents ------------------------------------------------------------------
@@ -135,7 +137,7 @@ end
 ---@return { deviceId: string, moduleId: string? }[]? found
 ---@return directmethods.Error? err the store has failed
 function Selection:next()
-  local found, spare = {}, nil
+  local found, spare, looks, stop = {}, nil, 0, slices.stop()
   local done, following = self.store:scan(self.modules, self.after, PAGE,
     function(device_id, module_id, enabled, tags)
       -- a hundred thousand of them are not to be a hundred thousand tables
@@ -146,6 +148,8 @@ function Selection:next()
       local selected = self.predicate(document)
       spare = not selected and document or nil
       if selected then found[#found + 1] = document end
+      looks = looks + 1
+      return looks % LOOKS == 0 and os.clock() > stop -- long conditions, large twins
     end)
   if not done then return nil, following end
   self.after, self.ended = following, following == nil

@@ -138,6 +138,16 @@ function Store:put_twin(device_id, module_id, twin)
     table.unpack(values, 1, #TWIN)))
 end
 
+-- The row at which it is to go no further, if there is one.
+local function show(rows, see)
+  for _, row in ipairs(rows) do
+    local device_id, module_id, enabled, tags = table.unpack(row, 1, 4)
+    local stop = see(device_id, module_id ~= "" and module_id or nil, enabled == 1,
+      tags or "{}")
+    if stop then return row end
+  end
+end
+
 function Store:scan(modules, after, limit, see)
   local rows, why
   after = after or {}
@@ -148,11 +158,7 @@ function Store:scan(modules, after, limit, see)
     rows, why = self.database:rows(SQL.scan, after.device_id or "", limit)
   end
   if not rows then return nil, failure(why) end
-  for _, row in ipairs(rows) do
-    local device_id, module_id, enabled, tags = table.unpack(row, 1, 4)
-    see(device_id, module_id ~= "" and module_id or nil, enabled == 1, tags or "{}")
-  end
-  local last = rows[limit]
+  local last = show(rows, see) or rows[limit]
   return true, last and { device_id = last[1], module_id = last[2] }
 end
 

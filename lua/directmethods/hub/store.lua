@@ -21,7 +21,8 @@
 --                                see(device, module or nil, enabled, tags) of some
 --                                identities, as far as most selections ask, behind the
 --                                ids in `after`; true, and what `after` is next (nil:
---                                these were the last). There may be none
+--                                these were the last). There may be none. When `see`
+--                                gives true it goes no further
 --   job(id)                      nil: there is none
 --   put_job(job)
 --   jobs(after?, limit)          a page, ordered by id
@@ -211,14 +212,36 @@ end
 
 -- Reading all ----------------------------------------------------------------
 
+-- True: no further.
 local function show(entry, see)
   local record, twin = entry.record, entry.twin
-  see(record.device_id, record.module_id, record.enabled, twin and twin.tags or "{}")
+  return see(record.device_id, record.module_id, record.enabled,
+    twin and twin.tags or "{}")
 end
 
-local function show_modules(entry, after, see)
-  for _, id in ipairs(sorted_ids(entry.modules)) do
-    if id > after then show(entry.modules[id], see) end
+-- The place of the module behind which to go on, if it is to go no further.
+local function show_modules(entry, device_id, after, see)
+  for _, id in ipairs(sorted_ids(entry and entry.modules or {})) do
+    if id > after and show(entry.modules[id], see) then
+      return { device_id = device_id, module_id = id }
+    end
+  end
+end
+
+-- Pages end with a device, unless they are stopped.
+local function scan_modules(self, after, ids, see)
+  local stopped = after and after.module_id and show_modules(
+    self.entries[after.device_id], after.device_id, after.module_id, see)
+  for _, id in ipairs(ids) do
+    if stopped then return stopped end
+    stopped = show_modules(self.entries[id], id, "", see)
+  end
+  return stopped or nil
+end
+
+local function scan_devices(self, ids, see)
+  for _, id in ipairs(ids) do
+    if show(self.entries[id], see) then return { device_id = id } end
   end
 end
 
@@ -226,18 +249,18 @@ end
 ---@param after { device_id: string, module_id: string? }?
 ---@param limit integer of devices that are looked at
 ---@param see fun(device_id: string, module_id: string?, enabled: boolean, tags: string)
+---  : boolean? stop
 ---@return boolean? done
 ---@return { device_id: string, module_id: string? }|directmethods.Error|nil next
 function Store:scan(modules, after, limit, see)
-  -- pages end with a device
-  local begun = modules and after and after.module_id and self.entries[after.device_id]
-  if begun then show_modules(begun, after.module_id, see) end
   local ids = self.order:page(after and after.device_id, limit)
-  for _, id in ipairs(ids) do
-    local entry = self.entries[id]
-    if modules then show_modules(entry, "", see) else show(entry, see) end
+  local stopped
+  if modules then
+    stopped = scan_modules(self, after, ids, see)
+  else
+    stopped = scan_devices(self, ids, see)
   end
-  return true, #ids == limit and { device_id = ids[limit] } or nil
+  return true, stopped or #ids == limit and { device_id = ids[limit] } or nil
 end
 
 ---@param fn fun()
