@@ -295,6 +295,21 @@ describe("jobs", function()
       assert.equal(4, #service:query("SELECT * FROM devices", { page_size = 1 }):all())
     end)
 
+    it("are read a few at a time: each may hold an answer of 128 KB", function()
+      open { store = path, jobs = { offline = "fail" } }
+      for i = 1, 100 do hub:add_device(("d%03d"):format(i)) end
+      local most, read = 0, hub.state.store.device_jobs
+      hub.state.store.device_jobs = function(...)
+        local page, err = read(...)
+        most = math.max(most, page and #page or 0)
+        return page, err
+      end
+      local job = service.jobs:schedule { method = "m", query = "*" }
+      assert.equal(100, assert(job:await(10)).failed)
+      assert.equal(100, #assert(job:results { page_size = 1000 }:all()))
+      assert.is_true(most > 0 and most <= 16, most)
+    end)
+
     it("look at a few identities at a time when a look takes long", function()
       for _, store in ipairs { ":memory:", path } do
         open { store = store }

@@ -5,7 +5,7 @@ local slices = require "directmethods.hub.slices"
 
 local M = {}
 
-local PAGE = 100 -- rows that are read at a time
+local PAGE = 16 -- rows that are read at a time: each may hold 128 KB
 
 ---@class directmethods.Rows: directmethods.PageSource
 local Rows = { item_type = "DeviceJob", ended = false }

@@ -9,7 +9,8 @@ local sweep = require "directmethods.hub.jobs.sweep"
 
 local M = {}
 
-local PAGE = 100 -- rows that are read at a time
+local PAGE = 16 -- rows that are read at a time: each may hold 128 KB
+local TARGETS = 100 -- that are kept at a time
 
 ---@class directmethods.Run
 ---@field job directmethods.Job as it is in the store
@@ -150,11 +151,11 @@ end
 -- last that was kept.)
 local function select_step(self, targets, rows)
   if self.over == "cancelled" then return false end
-  if not targets.ended and #rows < PAGE then
+  if not targets.ended and #rows < TARGETS then
     local found = targets:next()
     if not found then return nil end
     for _, each in ipairs(found) do rows[#rows + 1] = new_row(self, each) end
-    if not targets.ended and #rows < PAGE then return true end
+    if not targets.ended and #rows < TARGETS then return true end
   end
   local draft = self:draft()
   draft.total, draft.pending = draft.total + #rows, draft.pending + #rows
