@@ -298,15 +298,22 @@ describe("jobs", function()
     it("are read a few at a time: each may hold an answer of 128 KB", function()
       open { store = path, jobs = { offline = "fail" } }
       for i = 1, 100 do hub:add_device(("d%03d"):format(i)) end
-      local most, read = 0, hub.state.store.device_jobs
-      hub.state.store.device_jobs = function(...)
-        local page, err = read(...)
-        most = math.max(most, page and #page or 0)
-        return page, err
+      local most = 0
+      for _, name in ipairs { "device_jobs", "jobs" } do
+        local read = hub.state.store[name]
+        hub.state.store[name] = function(...)
+          local page, err = read(...)
+          most = math.max(most, page and #page or 0)
+          return page, err
+        end
       end
       local job = service.jobs:schedule { method = "m", query = "*" }
       assert.equal(100, assert(job:await(10)).failed)
       assert.equal(100, #assert(job:results { page_size = 1000 }:all()))
+      for _ = 1, 20 do
+        assert(service.jobs:schedule { method = "m", query = "*", delay = 100 })
+      end
+      assert.equal(21, #assert(service.jobs:list { page_size = 1000 }:all()))
       assert.is_true(most > 0 and most <= 16, most)
     end)
 

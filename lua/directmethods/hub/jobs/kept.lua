@@ -6,7 +6,7 @@ local M = {}
 
 local KEPT_MS = 30 * 86400 * 1000 -- how long a job is kept after its end
 local PURGE = 86400 -- seconds between two looks for jobs that are not kept any more
-local PAGE = 100 -- jobs, or rows that are removed, at a time
+local PAGE = 16 -- jobs, or rows that are removed, at a time: each may hold 128 KB
 
 --- Is it still to be shown?
 ---@param jobs directmethods.Jobs
