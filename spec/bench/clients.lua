@@ -31,15 +31,15 @@ local PAIRS = {
   { hub = "plain", other = "c", name = "bare C" },
 }
 
--- The words of a command: role "caller" or "echo", kind "lua", "c" or "node"; "fleet"
--- is the device of echo.lua as the only one of a fleet.
+-- The words of a command: role "caller" or "echo", kind "lua", "c" or "node"; "uv" is
+-- the device of echo.lua with that engine.
 local function words(role, kind, hub, ...)
   if kind == "c" then
     return process.PROGRAMS .. "/" .. role, hub.facts, ...
   elseif kind == "lua" then
     return process.LUA, ("spec/bench/%s.lua"):format(role), hub.facts, ...
-  elseif kind == "fleet" then
-    return process.LUA, "spec/bench/echo.lua", hub.facts, "fleet"
+  elseif kind == "uv" then
+    return process.LUA, "spec/bench/echo.lua", hub.facts, "uv"
   end
   local ca = process.read_facts(hub.facts).ca
   return "env", "NODE_PATH=" .. SDKS, "NODE_EXTRA_CA_CERTS=" .. ca, "node",
@@ -87,14 +87,14 @@ local function print_line(title, format, name, runs)
 end
 
 local function compare(pair)
-  local runs = { service = {}, device = {}, fleet = {} }
+  local runs = { service = {}, device = {}, uv = {} }
   for _ = 1, RUNS do
     local hub <close> = process.start_hub(pair.hub)
     table.insert(runs.service,
       { ours = measure_service("lua", hub), theirs = measure_service(pair.other, hub) })
     local ours, theirs = measure_device("lua", hub), measure_device(pair.other, hub)
     table.insert(runs.device, { ours = ours, theirs = theirs })
-    table.insert(runs.fleet, { ours = measure_device("fleet", hub), theirs = theirs })
+    table.insert(runs.uv, { ours = measure_device("uv", hub), theirs = theirs })
   end
   print(("\n%s, %d callers: medians of %d runs of %g s"):format(
     pair.hub == "sdk" and "TLS" or "plain TCP", CALLERS, RUNS, SECONDS))
@@ -104,8 +104,9 @@ local function compare(pair)
   print_line("device: us of CPU per call", "%9.1f", "cpu", runs.device)
   print_line("device: calls/s", "%9.0f", "rate", runs.device)
   print_line("device after it: KB resident", "%9.0f", "memory", runs.device)
-  print_line("device of a fleet: us of CPU", "%9.1f", "cpu", runs.fleet)
-  print_line("device of a fleet: calls/s", "%9.0f", "rate", runs.fleet)
+  print_line("device, engine uv: us of CPU", "%9.1f", "cpu", runs.uv)
+  print_line("device, engine uv: calls/s", "%9.0f", "rate", runs.uv)
+  print_line("device, uv after it: KB resident", "%9.0f", "memory", runs.uv)
 end
 
 -- Idle processes: all at once, so that they cost the time once.
@@ -113,6 +114,7 @@ end
 local IDLE = {
   { name = "our device", hub = "plain", kind = "lua" },
   { name = "our device, TLS", hub = "tls", kind = "lua" },
+  { name = "our device, TLS, uv", hub = "tls", kind = "uv" },
   { name = "bare paho", hub = "plain", kind = "c" },
   { name = "Azure SDK", hub = "sdk", kind = "node" },
 }
