@@ -31,13 +31,18 @@ function M:operations()
   return list
 end
 
+-- An empty array is marked as one.
+local function is_array(value)
+  return value[1] ~= nil or getmetatable(value) ~= nil
+end
+
 local IS = {
   string = function(v) return type(v) == "string" end,
   number = function(v) return type(v) == "number" end,
   integer = function(v) return math.type(v) == "integer" end,
   boolean = function(v) return type(v) == "boolean" end,
-  array = function(v) return type(v) == "table" and (v[1] ~= nil or not next(v)) end,
-  object = function(v) return type(v) == "table" and v[1] == nil end,
+  array = function(v) return type(v) == "table" and is_array(v) end,
+  object = function(v) return type(v) == "table" and not is_array(v) end,
 }
 
 local function wrong_member(self, schema, name, value, place)

@@ -132,14 +132,22 @@ end
 
 -- Devices ----------------------------------------------------------------------
 
+-- A device that has no modules has a list of none.
+local function shown(device)
+  json.array(device.modules)
+  return device
+end
+
 local function devices(hub)
-  return json.array(try(hub.devices, hub))
+  local list = try(hub.devices, hub)
+  for _, device in ipairs(list) do shown(device) end
+  return json.array(list)
 end
 
 local function get_device(hub, request)
   local device = try(registered.find, hub, request.id)
   if not device then refuse(404, "There is no such device.") end
-  return device
+  return shown(device)
 end
 
 local function put_device(hub, request)
