@@ -317,10 +317,52 @@ describe("a device's connection", function()
     assert.same({ "online", expired }, { device.state, device:stats().why })
     assert.equal(1, #connections)
     connections[1]:event("lost", "ConnectFailed", "the hub closed the connection")
+    assert.same({ "backoff", expired }, { device.state, device:stats().why })
     dm.advance(10)
     assert.equal("backoff", device.state)
     assert.equal(expired, device:stats().why)
     assert.equal(1, #connections)
+  end)
+
+  it("does not connect with a given token that has expired", function()
+    local expiry = math.floor(dm.time() - 1)
+    device = dm.device {
+      host_name = "hub.test", device_id = "d1",
+      sas = "SharedAccessSignature sr=hub.test%2Fdevices%2Fd1&sig=x&se=" .. expiry,
+    }
+    local ok, err = device:connect(30)
+    assert.is_nil(ok)
+    assert.equal("Unauthorized", err.name)
+    assert.equal("the given SAS token has expired: a new one is needed", err.message)
+    assert.same({ "idle", err.message, 0 },
+      { device.state, device:stats().why, #connections })
+  end)
+
+  it("tries again when the subscription is never acknowledged", function()
+    plan[1] = function(connection)
+      connection.subscribe = function() return true end
+      fake.accept(connection)
+    end
+    make { open_timeout = 3 }
+    local connecting = dm.spawn(device.connect, device, 10)
+    dm.advance(3.1)
+    assert.equal("backoff", device.state)
+    assert.is_truthy(device:stats().why:find("did not let the device in within 3 s", 1,
+      true))
+    dm.advance(1.1)
+    assert.equal(device, connecting:await(1))
+  end)
+
+  it("sums up the messages that connections dropped", function()
+    make()
+    for i, expected in ipairs { 2, 5 } do
+      assert(device:connect())
+      local dropped = i + 1
+      connections[i].dropped = function() return dropped end
+      assert.equal(expected, device:stats().dropped)
+      connections[i]:event("lost", "ConnectFailed", "the line broke")
+      assert.equal(expected, device:stats().dropped)
+    end
   end)
 
   it("is closed from any state", function()

@@ -47,6 +47,10 @@ describe("a device's state", function()
       fake.accept(connection)
     end,
     function(connection)
+      connection.subscribe = function() return true end -- never acknowledged
+      fake.accept(connection)
+    end,
+    function(connection)
       connection.unsubscribe = function() return true end -- never acknowledged
       fake.accept(connection)
     end,

@@ -56,6 +56,9 @@ describe("a device", function()
     assert.equal("the clock of this machine is not set: it shows 1970-01-01 00:02 UTC;"
       .. " the device waits until it is", (device:stats().why:gsub("00:0%d", "00:02")))
     assert.is_true(device:stats().retry_in <= 1)
+    step = 86400 - wall()
+    dm.advance(1.1)
+    assert.is_truthy(device:stats().why:find("it shows 1970-01-02 00:0", 1, true))
     step = 0
     dm.advance(1.1)
     assert.equal(device, connecting:await(1))

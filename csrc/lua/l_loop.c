@@ -20,6 +20,7 @@ typedef struct binding {
   dm_clock_watch clock_watch;
   dm_list timers; /* those that run */
   uint64_t signal_id, clock_id;
+  lua_Integer failed; /* events whose functions raised: none, but for bugs */
 } binding;
 
 static const char DISPATCHER = 'd'; /* registry key: its address */
@@ -44,16 +45,19 @@ static int run_event(lua_State *L) {
 }
 
 static void deliver(dm_loop *loop, const dm_event *event) {
-  lua_State *L = ((binding *)loop->binding)->L;
+  binding *b = loop->binding;
+  lua_State *L = b->L;
   int top = lua_gettop(L);
   if (!lua_checkstack(L, LUA_MINSTACK)) return;
   dm_event copy = *event;
   lua_pushcfunction(L, traceback);
   lua_pushcfunction(L, run_event);
   lua_pushlightuserdata(L, &copy);
-  if (lua_pcall(L, 1, 0, top + 1) != LUA_OK)
+  if (lua_pcall(L, 1, 0, top + 1) != LUA_OK) {
+    b->failed++;
     fprintf(stderr, "directmethods: event '%s': %s\n", event->name,
             lua_tostring(L, -1));
+  }
   lua_settop(L, top);
 }
 
@@ -153,6 +157,11 @@ static int l_handles(lua_State *L) {
   lua_Integer count = 0;
   uv_walk(&bound(L)->loop->uv, count_handle, &count);
   lua_pushinteger(L, count);
+  return 1;
+}
+
+static int l_failed_events(lua_State *L) {
+  lua_pushinteger(L, bound(L)->failed);
   return 1;
 }
 
@@ -333,6 +342,7 @@ static const luaL_Reg FUNCTIONS[] = {
     {"fd", l_fd},
     {"timeout", l_timeout},
     {"handles", l_handles},
+    {"failed_events", l_failed_events},
     {"ids", l_ids},
     {"timer", l_timer},
     {"cancel_timer", l_cancel_timer},

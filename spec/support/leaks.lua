@@ -76,6 +76,7 @@ local function count(core)
     ["operations outstanding"] = core.outstanding(),
     ["contract timers"] = core.next_deadline() and 1 or 0,
     ["handles of the loop"] = core.handles(),
+    ["events that failed"] = core.failed_events(),
     ["ids of the loop"] = ids,
     ["tokens"] = tokens,
     ["handles of luv"] = luv_handles(),
