@@ -277,9 +277,9 @@ local function annotation_of_field(path, name)
 end
 
 describe("a default", function()
-  local device, NUMBERS = nil, {
+  local device, SIMPLE = nil, {
     "api_version", "keepalive", "token_ttl", "open_timeout", "max_concurrent",
-    "max_queue", "port", "transport",
+    "max_queue", "port", "transport", "engine",
   }
   setup(function()
     device = dm.device { host_name = "h", device_id = "d", key = "a2V5" }
@@ -295,7 +295,7 @@ describe("a default", function()
 
   it("of a device is what docs and annotations say", function()
     local config = device.config
-    for _, name in ipairs(NUMBERS) do
+    for _, name in ipairs(SIMPLE) do
       local value = tostring(config[name])
       assert.is_truthy(documented("docs/device.md", name, 2):find(value, 1, true), name)
       assert.matches("default[^\n]*%f[%w]" .. value:gsub("%-", "%%-"),
