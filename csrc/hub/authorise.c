@@ -1,8 +1,9 @@
 /* authorise.c -- see authorise.h. Loop thread only. */
 #include "hub/authorise.h"
 
+#include <openssl/crypto.h>
+
 #include "hub/secret.h"
-#include "proto/sas.h"
 #include "proto/text.h"
 
 enum { POLICY_NAME_MAX = 128 }; /* bytes of a decoded skn */
@@ -50,6 +51,7 @@ bool dm_authority_policy(dm_authority *a, dm_span name, dm_span primary,
   else
     release_policy(old);
   *old = fresh;
+  a->changes++;
   return true;
 }
 
@@ -74,19 +76,21 @@ static bool refuse(dm_grant *out, const char *why) {
   return false;
 }
 
-/* The policy that skn names; NULL: none of ours. */
-static dm_policy *policy_of(dm_authority *a, dm_span skn) {
+/* The policy that skn names; if it is none of ours, one that has no keys. */
+static const dm_policy *policy_of(dm_authority *a, dm_span skn) {
+  static const dm_policy nobody;
   char memory[POLICY_NAME_MAX + 1];
   dm_buf name = dm_buf_fixed(memory, sizeof memory);
-  if (!dm_text_percent_decode(&name, skn)) return NULL;
-  return dm_authority_find(a, dm_buf_span(&name));
+  const dm_policy *found = NULL;
+  if (dm_text_percent_decode(&name, skn))
+    found = dm_authority_find(a, dm_buf_span(&name));
+  return found != NULL ? found : &nobody;
 }
 
-/* Signed by one of these keys, in time, for this resource? */
-static bool verify(const dm_authority *a, const dm_sas *sas, dm_span primary,
-                   dm_span secondary, const dm_span *segments, int count,
-                   int64_t now, dm_grant *out) {
-  out->signer.slot = slot_of(sas, primary, secondary);
+/* Signed by the key in out's slot, in time, for this resource? */
+static bool verify(const dm_authority *a, const dm_sas *sas,
+                   const dm_span *segments, int count, int64_t now,
+                   dm_grant *out) {
   out->expiry = a->lasting ? INT64_MAX : sas->expiry;
   if (out->signer.slot == DM_KEY_NONE)
     return refuse(out, "the signature matches no key of an identity or policy");
@@ -97,31 +101,55 @@ static bool verify(const dm_authority *a, const dm_sas *sas, dm_span primary,
   return true;
 }
 
-static bool verify_policy(dm_authority *a, const dm_sas *sas, unsigned right,
-                          const dm_span *segments, int count, int64_t now,
-                          dm_grant *out) {
-  static const dm_policy nobody;
-  const dm_policy *policy = policy_of(a, sas->policy);
-  out->signer.policy = policy;
-  if (policy == NULL) policy = &nobody;
-  if (!verify(a, sas, policy->primary, policy->secondary, segments, count, now,
-              out))
-    return false;
-  out->rights = policy->rights;
-  if ((policy->rights & right) != right)
+/* The policy and the key of it that signed. */
+static dm_signer signer_of(dm_authority *a, const dm_sas *sas) {
+  const dm_policy *p = policy_of(a, sas->policy);
+  return (dm_signer){p, slot_of(sas, p->primary, p->secondary)};
+}
+
+static bool verify_policy(const dm_authority *a, const dm_sas *sas,
+                          unsigned right, const dm_span *segments, int count,
+                          int64_t now, dm_grant *out) {
+  if (!verify(a, sas, segments, count, now, out)) return false;
+  out->rights = out->signer.policy->rights;
+  if ((out->rights & right) != right)
     return refuse(out, "the policy does not allow it");
   return true;
 }
 
-bool dm_authorise_service(dm_authority *a, dm_span token,
+static bool is_seen(const dm_authority *a, const dm_seen_token *seen,
+                    dm_span token) {
+  return seen != NULL && seen->n > 0 && seen->n == token.n &&
+         seen->changes == a->changes &&
+         CRYPTO_memcmp(seen->text, token.p, token.n) == 0;
+}
+
+static void keep_token(const dm_authority *a, dm_seen_token *seen,
+                       dm_span token, dm_signer signer) {
+  if (seen == NULL || token.n > sizeof seen->text) return;
+  memcpy(seen->text, token.p, token.n);
+  seen->n = token.n;
+  seen->changes = a->changes;
+  seen->signer = signer;
+  dm_sas_parse((dm_span){seen->text, seen->n}, &seen->sas, NULL);
+}
+
+bool dm_authorise_service(dm_authority *a, dm_span token, dm_seen_token *seen,
                           const dm_span *segments, int count, int64_t now,
                           dm_grant *out) {
   dm_sas sas;
   *out = (dm_grant){.why = ""};
+  if (is_seen(a, seen, token)) {
+    out->signer = seen->signer;
+    return verify_policy(a, &seen->sas, 0, segments, count, now, out);
+  }
   if (dm_sas_parse(token, &sas, NULL) != DM_OK)
     return refuse(out, "the token cannot be read");
   if (sas.policy.p == NULL) return refuse(out, "the token names no policy");
-  return verify_policy(a, &sas, 0, segments, count, now, out);
+  out->signer = signer_of(a, &sas);
+  if (!verify_policy(a, &sas, 0, segments, count, now, out)) return false;
+  keep_token(a, seen, token, out->signer);
+  return true;
 }
 
 static bool is_usable(const dm_identity *identity, dm_grant *out) {
@@ -144,15 +172,14 @@ bool dm_authorise_device(dm_authority *a, dm_span token,
   if (dm_sas_parse(token, &sas, NULL) != DM_OK)
     return refuse(out, "the password is no token");
   if (sas.policy.p != NULL) {
-    if (!verify_policy(a, &sas, DM_RIGHT_DEVICE_CONNECT, segments, count, now,
-                       out))
-      return false;
-  } else if (!verify(a, &sas, keyed ? dm_identity_primary(identity) : none,
-                     keyed ? dm_identity_secondary(identity) : none, segments,
-                     count, now, out)) {
-    return false;
+    out->signer = signer_of(a, &sas);
+    return verify_policy(a, &sas, DM_RIGHT_DEVICE_CONNECT, segments, count, now,
+                         out) &&
+           is_usable(identity, out);
   }
-  return is_usable(identity, out);
+  out->signer.slot = slot_of(&sas, keyed ? dm_identity_primary(identity) : none,
+                             keyed ? dm_identity_secondary(identity) : none);
+  return verify(a, &sas, segments, count, now, out) && is_usable(identity, out);
 }
 
 /* Certificates */

@@ -15,6 +15,7 @@
 #include "hub/hub.h"
 #include "hub/identity.h"
 #include "net/tls_certificate.h"
+#include "proto/sas.h"
 
 #pragma GCC visibility push(hidden)
 
@@ -28,7 +29,8 @@ typedef struct dm_authority {
   int hosts;
   dm_policy policy[DM_HUB_POLICIES];
   int policies;
-  bool lasting; /* tokens do not expire */
+  bool lasting;     /* tokens do not expire */
+  uint64_t changes; /* of policies */
 } dm_authority;
 
 bool dm_authority_host(dm_authority *a, dm_span name); /* false: no room */
@@ -46,8 +48,22 @@ typedef struct dm_grant {
   const char *why; /* why not; static */
 } dm_grant;
 
-/* The token of a request for the path of these segments. */
-bool dm_authorise_service(dm_authority *a, dm_span token,
+enum { DM_SEEN_TOKEN_MAX = 512 }; /* bytes of a token that is kept */
+
+/* The last token of a connection that was good: when the next is the same to
+** the byte, and no policy was changed, its signature is good still. Zeroed:
+** none. It stays where it is, and is a secret. */
+typedef struct dm_seen_token {
+  uint64_t changes; /* the authority's then */
+  dm_signer signer;
+  dm_sas sas; /* spans into text */
+  size_t n;   /* 0: none */
+  char text[DM_SEEN_TOKEN_MAX];
+} dm_seen_token;
+
+/* The token of a request for the path of these segments. seen NULL: nothing is
+** kept. */
+bool dm_authorise_service(dm_authority *a, dm_span token, dm_seen_token *seen,
                           const dm_span *segments, int count, int64_t now,
                           dm_grant *out);
 

@@ -131,8 +131,9 @@ static bool is_authorised(dm_exchange *x, const caller *f, const path *p,
   dm_grant grant = {.why = "there is no single Authorization field"};
   int64_t now = dm_clock_wall(&h->loop->contract) / 1000;
   bool good = f->authorization.p != NULL && !f->authorization_twice &&
-              dm_authorise_service(&h->authority, f->authorization, p->segment,
-                                   p->count, now, &grant);
+              dm_authorise_service(&h->authority, f->authorization,
+                                   dm_http_server_notes(x->server, x->id),
+                                   p->segment, p->count, now, &grant);
   if (good && x->is_call && !(grant.rights & DM_RIGHT_SERVICE_CONNECT)) {
     grant.why = "the policy does not allow it";
     good = false;

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 
 #include "hub/state.h"
-#include "proto/sas.h"
 #include "proto/text.h"
 
 enum {

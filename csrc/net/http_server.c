@@ -9,6 +9,7 @@
 
 #include <stdlib.h>
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 #include "proto/text.h"
@@ -56,6 +57,7 @@ typedef struct caller {
   dm_timer timer;
   dm_list ready; /* in the server's */
   dm_buf rest;   /* bytes behind an unanswered request */
+  void *notes;   /* owned; NULL: nobody asked for them */
   uint8_t phase;
   bool keep_alive, head_only;
   bool feeding; /* inside feed */
@@ -207,6 +209,8 @@ static void free_caller(caller *c) {
   dm_list_remove(&c->ready);
   dm_http_reader_free(c->reader);
   dm_buf_clear(&c->rest);
+  if (c->notes) explicit_bzero(c->notes, c->server->o.notes);
+  free(c->notes);
   free(c);
 }
 
@@ -427,6 +431,12 @@ bool dm_http_server_peer(const dm_http_server *s, uint64_t id, char *text,
                          size_t size) {
   const caller *c = dm_ids_get(&s->requests, id);
   return c && dm_stream_peer(c->stream, text, size);
+}
+
+void *dm_http_server_notes(dm_http_server *s, uint64_t id) {
+  caller *c = dm_ids_get(&s->requests, id);
+  if (c && !c->notes) c->notes = calloc(1, s->o.notes);
+  return c ? c->notes : NULL;
 }
 
 void dm_http_server_stop(dm_http_server *s) {

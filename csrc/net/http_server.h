@@ -31,6 +31,7 @@ typedef struct dm_http_server_options {
   int64_t header_ms; /* from the first byte (or accept) to the header's end */
   int64_t body_ms;   /* from there to the body's end */
   int64_t idle_ms;   /* between requests */
+  size_t notes;      /* bytes, see dm_http_server_notes */
   /* A whole request. 'r' is borrowed within the call. Answer now or later. */
   void (*on_request)(void *context, uint64_t id, const dm_http_request *r,
                      bool tls);
@@ -51,6 +52,10 @@ int dm_http_server_connections(const dm_http_server *s);
 /* "1.2.3.4:5" of an unanswered request's caller; false: gone, or no room. */
 bool dm_http_server_peer(const dm_http_server *s, uint64_t id, char *text,
                          size_t size);
+
+/* What the owner keeps with the connection of an unanswered request: 'notes'
+** bytes, zeroed at first, wiped at its end. NULL: gone, or no memory. */
+void *dm_http_server_notes(dm_http_server *s, uint64_t id);
 
 /* Answer a request. 'fields': whole header lines with CRLF; Date,
 ** Content-Length and Connection are written here. The body is head + body +
