@@ -237,10 +237,12 @@ bench: ## against Mosquitto, Azure's SDKs and bare C, medians of five
 	@BENCH=$(BENCH) $(RUN) spec/bench/clients.lua
 	@$(RUN) spec/bench/fleet.lua
 	@$(RUN) spec/bench/jobs.lua
+	@BENCH=$(BENCH) $(RUN) spec/bench/devices.lua
+	@$(RUN) spec/bench/store.lua
 
 BENCH   = $(B)/bench
 BENCHES = $(patsubst spec/bench/%.c,$(BENCH)/%,$(wildcard spec/bench/*.c))
-BENCH_LIBS = $(LLHTTP_LIBS) -lcrypto -lcurl -lpaho-mqtt3as
+BENCH_LIBS = $(LLHTTP_LIBS) -lssl -lcrypto -lcurl -lpaho-mqtt3as
 $(BENCH)/%: $(B)/obj/spec/bench/%.o $(TEST_LIB)
 	@mkdir -p $(@D)
 	@echo "  LD   $@"

@@ -6,11 +6,14 @@
 **                                          lines with the ports of MQTT and
 **                                          HTTP, the tokens of device and
 **                                          service
+**   load tls PID CALLERS SECONDS FILE      the same over TLS
 **   load broker PID CALLERS SECONDS FILE   callers over MQTT; FILE: the port
 **   load port                              prints a free port
 **
 ** PID is the server's, for its CPU time and memory. Prints name=value pairs.
 */
+#include <openssl/ssl.h>
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -45,6 +48,7 @@ enum {
 
 typedef struct peer {
   int fd;
+  SSL *ssl;                         /* NULL: plain */
   bool (*on_input)(struct peer *p); /* takes what it can from 'in' */
   char in[INPUT];
   size_t have;
@@ -55,6 +59,7 @@ typedef struct peer {
 
 static struct {
   bool is_hub;
+  SSL_CTX *tls; /* NULL: plain */
   int callers, mqtt_port, http_port;
   double seconds;
   char *pid, device_token[LINE], service_token[LINE];
@@ -104,7 +109,8 @@ static double microseconds_at(double share) {
 
 static void send_all(const peer *p, dm_span bytes) {
   while (bytes.n > 0) {
-    ssize_t n = send(p->fd, bytes.p, bytes.n, MSG_NOSIGNAL);
+    ssize_t n = p->ssl ? SSL_write(p->ssl, bytes.p, (int)bytes.n)
+                       : send(p->fd, bytes.p, bytes.n, MSG_NOSIGNAL);
     need(n > 0, "send");
     bytes.p += n;
     bytes.n -= (size_t)n;
@@ -112,11 +118,17 @@ static void send_all(const peer *p, dm_span bytes) {
 }
 
 static void receive(peer *p) {
-  need(p->have < INPUT, "an answer is too long");
-  ssize_t n = recv(p->fd, p->in + p->have, INPUT - p->have, 0);
-  if (n == 0) errno = 0;
-  need(n > 0, "the server has closed a connection");
-  p->have += (size_t)n;
+  do {
+    size_t room = INPUT - p->have;
+    need(room > 0, "an answer is too long");
+    ssize_t n = p->ssl ? SSL_read(p->ssl, p->in + p->have, (int)room)
+                       : recv(p->fd, p->in + p->have, room, 0);
+    /* a record of TLS's own */
+    if (p->ssl && SSL_get_error(p->ssl, (int)n) == SSL_ERROR_WANT_READ) return;
+    if (n == 0) errno = 0;
+    need(n > 0, "the server has closed a connection");
+    p->have += (size_t)n;
+  } while (p->ssl && SSL_pending(p->ssl) > 0);
 }
 
 static void consume(peer *p, size_t n) {
@@ -131,6 +143,14 @@ static struct sockaddr_in loopback(int port) {
   return a;
 }
 
+/* Whom it talks to is not checked: that is no part of a call. */
+static void start_tls(peer *p) {
+  if (!bench.tls) return;
+  p->ssl = SSL_new(bench.tls);
+  need(p->ssl && SSL_set_fd(p->ssl, p->fd) == 1 && SSL_connect(p->ssl) == 1,
+       "TLS");
+}
+
 /* A broker that was started just now may not listen yet. */
 static void open_peer(peer *p, int port) {
   struct sockaddr_in a = loopback(port);
@@ -142,6 +162,7 @@ static void open_peer(peer *p, int port) {
     need(p->fd >= 0, "socket");
     if (connect(p->fd, (struct sockaddr *)&a, sizeof a) == 0) {
       setsockopt(p->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+      start_tls(p);
       return;
     }
     close(p->fd);
@@ -409,8 +430,13 @@ int main(int argc, char **argv) {
     print_free_port();
     return 0;
   }
-  need(argc == 6, "usage: load hub|broker PID CALLERS SECONDS FILE");
-  bench.is_hub = strcmp(argv[1], "hub") == 0;
+  need(argc == 6, "usage: load hub|tls|broker PID CALLERS SECONDS FILE");
+  if (strcmp(argv[1], "tls") == 0) {
+    bench.tls = SSL_CTX_new(TLS_client_method());
+    need(bench.tls != NULL, "TLS");
+    SSL_CTX_clear_mode(bench.tls, SSL_MODE_AUTO_RETRY);
+  }
+  bench.is_hub = bench.tls || strcmp(argv[1], "hub") == 0;
   bench.pid = argv[2];
   bench.callers = atoi(argv[3]);
   bench.seconds = atof(argv[4]);

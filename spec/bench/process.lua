@@ -67,6 +67,33 @@ function M.start_hub(kind)
   return hub
 end
 
+local function write_file(path, text)
+  local file <close> = assert(io.open(path, "w"))
+  assert(file:write(text))
+end
+
+local BROKER = [[
+listener %d 127.0.0.1
+allow_anonymous true
+persistence false
+log_dest none
+set_tcp_nodelay true
+]]
+
+--- A Mosquitto on the first core; its fields facts, FILE with its port, and mqtt.
+function M.start_broker()
+  local facts, config = os.tmpname(), os.tmpname()
+  local port = M.output_of(0, M.PROGRAMS .. "/load", "port")
+  write_file(facts, port)
+  write_file(config, BROKER:format(port))
+  local line = M.command(0, "mosquitto", "-c", config)
+  -- Debian has it where only root looks
+  line = "echo $$; PATH=$PATH:/usr/sbin exec " .. line
+  local broker = M.start(line, { facts, config })
+  broker.facts, broker.mqtt = facts, math.tointeger(tonumber(port))
+  return broker
+end
+
 --- For a program that is started: print the process id.
 function M.print_id()
   local file <close> = assert(io.open("/proc/self/stat"))

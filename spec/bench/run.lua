@@ -10,7 +10,7 @@ local RUNS = 5
 local SECONDS = 1.5 -- of each run
 local CALLERS = { 1, 64 }
 local LOAD = process.PROGRAMS .. "/load"
-local KINDS = { "hub", "broker" }
+local KINDS = { "hub", "broker", "tls" }
 
 -- A line for each measure: name, format, and what is better.
 local MEASURES = {
@@ -22,11 +22,6 @@ local MEASURES = {
   { "peak", "%9.0f", "KB, peak memory of the server" },
 }
 
-local function write_file(path, text)
-  local file <close> = assert(io.open(path, "w"))
-  assert(file:write(text))
-end
-
 -- Servers --------------------------------------------------------------------
 
 local START = {}
@@ -35,25 +30,12 @@ function START.hub()
   return process.start_hub "plain"
 end
 
-local BROKER = [[
-listener %d 127.0.0.1
-allow_anonymous true
-persistence false
-log_dest none
-set_tcp_nodelay true
-]]
+function START.tls()
+  return process.start_hub "tls"
+end
 
 function START.broker()
-  local facts, config = os.tmpname(), os.tmpname()
-  local port = process.output_of(0, LOAD, "port")
-  write_file(facts, port)
-  write_file(config, BROKER:format(port))
-  local line = process.command(0, "mosquitto", "-c", config)
-  -- Debian has it where only root looks
-  line = "echo $$; PATH=$PATH:/usr/sbin exec " .. line
-  local broker = process.start(line, { facts, config })
-  broker.facts = facts
-  return broker
+  return process.start_broker()
 end
 
 -- Measuring ------------------------------------------------------------------
@@ -76,7 +58,9 @@ end
 -- runs[callers][kind] = measures of each run, the servers taking turns
 local function measure_all()
   local runs = {}
-  for _, callers in ipairs(CALLERS) do runs[callers] = { hub = {}, broker = {} } end
+  for _, callers in ipairs(CALLERS) do
+    runs[callers] = { hub = {}, broker = {}, tls = {} }
+  end
   for _ = 1, RUNS do
     for _, kind in ipairs(KINDS) do
       local server <close> = START[kind]()
@@ -89,21 +73,24 @@ local function measure_all()
 end
 
 -- The ratio is that of the runs that were neighbours in time.
-local function ratio_of(pair, name)
+local function ratio_of(runs, name, of, to)
   local ratios = {}
-  for i, m in ipairs(pair.hub) do ratios[i] = m[name] / pair.broker[i][name] end
+  for i, m in ipairs(runs[of]) do ratios[i] = m[name] / runs[to][i][name] end
   return process.median(ratios)
 end
 
-local function print_calls(callers, pair)
+local function print_calls(callers, runs)
   print(("\n%d caller%s: medians of %d runs of %g s"):format(callers,
     callers == 1 and "" or "s", RUNS, SECONDS))
-  print("                 hub  mosquitto      ratio")
+  print("                 hub  mosquitto      ratio    hub, TLS   to plain")
   for _, row in ipairs(MEASURES) do
     local name, format, meaning = table.unpack(row)
-    print(("%-9s %s  %s  %9.2f   %s"):format(name,
-      format:format(median_of(pair.hub, name)),
-      format:format(median_of(pair.broker, name)), ratio_of(pair, name), meaning))
+    print(("%-9s %s  %s  %9.2f   %s  %9.2f   %s"):format(name,
+      format:format(median_of(runs.hub, name)),
+      format:format(median_of(runs.broker, name)),
+      ratio_of(runs, name, "hub", "broker"),
+      format:format(median_of(runs.tls, name)),
+      ratio_of(runs, name, "tls", "hub"), meaning))
   end
 end
 
