@@ -13,7 +13,7 @@ local task = require "directmethods.task"
 
 local SEED = 20261122
 
-describe("a failing allocation", function()
+describe("68 a failing allocation", function()
   setup(function()
     dm.log { level = "off" }
     assert.equal('["x"]', scarce.main_path())

@@ -31,7 +31,7 @@ end
 
 local function do_nothing() end
 
-describe("random calls", function()
+describe("80 random calls", function()
   local hub, connection_string, objects, running, requests
   local found = {} -- errors that nobody meant
 

@@ -346,7 +346,7 @@ describe("directmethods hub", function()
       has(result.stderr, "StorageFailed: store " .. folder .. "/no/hub.db: No such")
     end)
 
-    it("answers what is pending before it ends, and takes nothing new", function()
+    it("answers what is pending before it ends, and takes nothing new (71)", function()
       local facts = start("--plain", "--quiet", "--device", "d")
       local stopping
       local device <close> = device_of(facts, "d", {

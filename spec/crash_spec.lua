@@ -13,7 +13,7 @@ local IDS = 8 -- devices that are created, changed and deleted
 local LONGEST = 60 -- milliseconds from the first request to the kill
 local SOONEST = 100 -- milliseconds, at the latest, after which a start is cut off
 
-describe("a killed hub", function()
+describe("70 a killed hub", function()
   local folder, process, headers
 
   before_each(function()

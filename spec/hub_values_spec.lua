@@ -121,7 +121,7 @@ describe("dm.hub", function()
     assert.truthy(dm.wait_until(function() return core.handles() <= handles end))
   end)
 
-  it("refuses a key that does not fit its certificate", function()
+  it("refuses a key that does not fit its certificate, or is none (65)", function()
     local certificates = require "directmethods.hub.certificates"
     local one = certificates.make { "localhost" }
     local other = certificates.make { "localhost" }
@@ -129,6 +129,15 @@ describe("dm.hub", function()
     assert.is_nil(none)
     assert.equal("TlsFailed", err.name)
     assert.falsy(tostring(err):find("BEGIN", 1, true))
+    for _, tls in ipairs {
+      { cert = one.cert, key = one.key:sub(1, 100) },
+      { cert = "-----BEGIN", key = one.key },
+      { cert = one.key, key = one.key },
+    } do
+      none, err = dm.hub { tls = tls }
+      assert.is_nil(none)
+      assert.equal("TlsFailed", err.name)
+    end
   end)
 
   describe("add_device", function()

@@ -278,7 +278,7 @@ describe("a hub's store", function()
       is_refused("malformed")
     end)
 
-    it("its settings are damaged", function()
+    it("its settings are damaged: that opens nothing (78)", function()
       local other = stores.connect(path)
       other.sql("UPDATE settings SET value = '{' WHERE name = 'policies'")
       other.close()

@@ -63,8 +63,31 @@ static bool copy_hosts(dm_hub *h, const dm_hub_options *o) {
   return true;
 }
 
+/* Requests that had no answer in time; false: there are none. */
+static bool refuse_rest(dm_hub *h) {
+  const dm_error *e = dm_error_of(DM_ERROR_UNAVAILABLE);
+  const dm_span none = {NULL, 0};
+  bool found = false;
+  for (int i = 0; i < DM_HUB_PARKED; i++) {
+    dm_exchange *next;
+    for (dm_exchange *x = h->parked[i]; x != NULL; x = next) {
+      next = x->next;
+      if (x->server == NULL) continue; /* a job's: it was not the device */
+      found = true;
+      if (x->is_call)
+        dm_call_fail(x, DM_ERROR_UNAVAILABLE, none);
+      else
+        dm_exchange_fail_e(x, e->code / 1000, e->name, dm_span_of(e->text));
+    }
+  }
+  return found;
+}
+
+/* Answers go out at the end of this turn; the next closes. */
 static void on_stop_due(dm_timer *timer) {
-  dm_hub_close(DM_OWNER(timer, dm_hub, stop_timer));
+  dm_hub *h = DM_OWNER(timer, dm_hub, stop_timer);
+  if (!refuse_rest(h) || !dm_clock_start(&h->loop->io, &h->stop_timer, 0))
+    dm_hub_close(h);
 }
 
 dm_hub *dm_hub_new(dm_loop *loop, const dm_hub_options *o,

@@ -223,7 +223,7 @@ const dm_metrics *dm_hub_measured(const dm_hub *h);
 const dm_hub_counters *dm_hub_counted(const dm_hub *h);
 
 /* No new connections; close when every request is answered, at the latest after
-** 'ms' of real time. */
+** 'ms' of real time: what is unanswered then is answered 503. */
 void dm_hub_stop(dm_hub *h, int64_t ms);
 /* Drop everything; on_closed follows from the loop. Harmless when repeated. */
 void dm_hub_close(dm_hub *h);

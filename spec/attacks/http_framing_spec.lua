@@ -226,6 +226,17 @@ describe("the framing of requests", function()
     wire:close()
   end)
 
+  it("60 wants one Host, and no more", function()
+    for _, hosts in ipairs { {}, { "Host: localhost", "Host: localhost" },
+      { "Host: a", "host: b" } } do
+      local lines = { token, "Content-Type: application/json",
+        "Content-Length: " .. #BODY, table.unpack(hosts) }
+      refused(400, http.request {
+        bare = true, target = TARGET, headers = lines, body = BODY,
+      })
+    end
+  end)
+
   it("53 answers another Expect with 417", function()
     refused(417, request({ "Expect: 200-ok", "Content-Length: 2" }, "{}"))
   end)

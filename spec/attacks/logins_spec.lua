@@ -8,7 +8,7 @@ local tokens = require "spec.support.tokens"
 
 local ELSEWHERE = "127.0.0.2"
 
-describe("failed log-ins", function()
+describe("49 failed log-ins", function()
   local hub
 
   local function start(opts)

@@ -82,7 +82,7 @@ describe("a slow MQTT client, attack", function()
     start()
   end)
 
-  it("20 fails the calls of a device that falls silent", function()
+  it("20 and 73 fails the calls of a device that falls silent", function()
     start { limits = { keepalive_cap = 0.3 } }
     siege.witness:send(mqtt.PINGREQ)
     assert.equal(mqtt.PINGRESP, siege.witness.wire:read(2))

@@ -55,13 +55,14 @@ describe("an MQTT client, attack", function()
     end
   end)
 
-  it("13 grants no filter beyond the device's own", function()
+  it("13 and 79 grants no filter beyond the device's own", function()
     siege = sieges.start()
     local device = siege:device { subscribe = false }
     for _, filter in ipairs {
       "#", "+", "+/#", "/#", "$iothub/#", "$iothub/+/POST/#", "$SYS/#",
       "$share/g/" .. METHODS, "devices/dev2/messages/devicebound/#",
       "devices/+/messages/devicebound/#", "devices/#", "$iothub/methods/res/#",
+      "$", "$/", "$x/y", "$share/x", "$CONTROL/#",
     } do
       assert.equal(0x80, device:subscribe(0, filter), filter)
     end

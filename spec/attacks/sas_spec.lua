@@ -246,7 +246,7 @@ describe("a token", function()
     return reply.status .. reply.headers["iothub-errorcode"] .. body
   end
 
-  it("45 that is refused does not tell whether the device is there", function()
+  it("45 and 77 that is refused does not tell whether the device is there", function()
     hub:add_device("off", { status = "disabled", primary_key = KEY })
     local seen = {}
     for _, id in ipairs { "dev1", "unknown", "off" } do

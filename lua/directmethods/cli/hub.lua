@@ -8,7 +8,7 @@ local traces = require "directmethods.cli.trace"
 local M = {}
 
 local FAILED, USAGE_ERROR = 1, 2 -- exit status
-local STOP = 5 -- seconds that pending calls have at the end
+local STOP = 4 -- seconds that pending calls have at the end, which is to take 5
 local WORD_MAX = 128 -- characters of a name in the log
 
 local function complain(message)
