@@ -8,6 +8,7 @@ if not fail_alloc then return end
 local core = require "directmethods.core"
 local dm = require "directmethods"
 local fixture = require "spec.support.fixture"
+local leaks = require "spec.support.leaks"
 local scarce = require "spec.support.scarce"
 local task = require "directmethods.task"
 
@@ -19,7 +20,10 @@ describe("68 a failing allocation", function()
     assert.equal('["x"]', scarce.main_path())
   end)
 
-  teardown(function() dm.log { level = "warn" } end)
+  teardown(function()
+    dm.log { level = "warn" }
+    leaks.forgive_events()
+  end)
 
   it("of ours ends in an error, or is done without", function()
     local n, failed, ok, result = 0
