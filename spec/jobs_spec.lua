@@ -1,4 +1,4 @@
---- What the hub's jobs are made of: sorted sets, slices, dates; jobs that go on where
+--- What the hub's jobs are made of: slices, dates; jobs that go on where
 --- a hub before them ended; a store that fails.
 
 local core = require "directmethods.core"
@@ -8,44 +8,7 @@ local errors = require "directmethods.errors"
 local fixture = require "spec.support.fixture"
 local selection = require "directmethods.hub.selection"
 local slices = require "directmethods.hub.slices"
-local sorted = require "directmethods.hub.sorted"
 local stores = require "spec.support.stores"
-
-describe("a sorted set", function()
-  it("has every text once, in order, page by page, as it is changed", function()
-    local set, texts = sorted.new(), {}
-    local function change(seed)
-      local text = ("%05d"):format(seed * 7919 % 3001)
-      if seed % 3 == 0 then
-        set:remove(text)
-        texts[text] = nil
-      else
-        set:add(text)
-        texts[text] = true
-      end
-    end
-    for seed = 1, 9000 do change(seed) end
-    local expected = {}
-    for text in pairs(texts) do expected[#expected + 1] = text end
-    table.sort(expected)
-    assert.is_true(#expected > 1000)
-    for _, size in ipairs { 1, 7, 512, 100000 } do
-      local found, page = {}, nil
-      repeat
-        page = set:page(page and page[#page], size)
-        table.move(page, 1, #page, #found + 1, found)
-      until #page < size
-      assert.same(expected, found)
-    end
-    assert.same({ expected[1] }, set:page("", 1))
-    assert.same({}, set:page("9", 10))
-    for _, text in ipairs(expected) do set:remove(text) end
-    assert.same({}, set:page(nil, 10))
-    set:remove("x")
-    set:add("x")
-    assert.same({ "x" }, set:page(nil, 10))
-  end)
-end)
 
 describe("a date", function()
   it("is read as unix time", function()
@@ -171,6 +134,26 @@ describe("jobs", function()
       for name, value in pairs(opts or {}) do o[name] = value end
       open(o)
     end
+
+    it("stop with the hub: what is under way is kept, nothing begins", function()
+      open { store = path, jobs = { concurrency = 1 } }
+      hub:add_device("a")
+      hub:add_device("b")
+      local raw = fixture.device(hub, "a")
+      local id = assert(service.jobs:schedule { method = "m", query = "*" }).id
+      local _, rid = raw:request()
+      local stopping = dm.spawn(function() return hub:stop(5) end)
+      dm.loop.step(0)
+      raw:answer(rid, 200, "1")
+      assert.is_true(stopping:await(5))
+      raw:close()
+      reopen()
+      local job = service.jobs:get(id)
+      assert.equal("a:completed b:pending", states(job))
+      local reply = job:results()().reply
+      assert.same({ 200, 1 }, { reply.status, reply.payload })
+      close()
+    end)
 
     it("go on where the hub ended", function()
       open { store = path }
@@ -476,25 +459,6 @@ describe("jobs", function()
     for result in service:query("SELECT * FROM devices.jobs") do
       assert.equal("completed", result.status)
     end
-    close()
-  end)
-
-  it("stop with the hub: what is under way is kept, nothing begins", function()
-    open { jobs = { concurrency = 1 } }
-    hub:add_device("a")
-    hub:add_device("b")
-    local raw = fixture.device(hub, "a")
-    local job = service.jobs:schedule { method = "m", query = "*" }
-    local _, rid = raw:request()
-    local state = hub.state
-    local stopping = dm.spawn(function() return hub:stop(5) end)
-    dm.loop.step(0)
-    raw:answer(rid, 200, "1")
-    assert.is_true(stopping:await(5))
-    local row = state.store:device_job(job.id, "a")
-    assert.same({ "completed", "1" }, { row.status, row.answer })
-    assert.equal("pending", state.store:device_job(job.id, "b").status)
-    raw:close()
     close()
   end)
 end)

@@ -8,7 +8,7 @@ local hub_process = require "spec.support.hub_process"
 local lfs = require "lfs"
 local mqtt = require "spec.support.mqtt"
 local rest = require "spec.support.rest"
-local sqlite_store = require "directmethods.hub.sqlite_store"
+local hub_store = require "directmethods.hub.store"
 local stores = require "spec.support.stores"
 
 local PAGE = 4096
@@ -86,9 +86,9 @@ describe("a power cut", function()
       stores.write(cut, database)
       stores.write(cut .. "-wal", log)
       os.remove(cut .. "-shm")
-      local store = assert(sqlite_store.open(cut), what)
-      local seen = see(store)
-      store:close()
+      local opened = assert(hub_store.open(cut), what)
+      local seen = see(opened)
+      opened:close()
       assert.equal(states[count], seen, what)
     end
 

@@ -185,7 +185,7 @@ describe("a hub's store", function()
   end)
 
   it("writes through to the disk before it acknowledges", function()
-    local store = assert(require("directmethods.hub.sqlite_store").open(path))
+    local store = assert(require("directmethods.hub.store").open(path))
     assert.equal("wal", store.database:row("PRAGMA journal_mode")[1])
     assert.equal(2, store.database:row("PRAGMA synchronous")[1]) -- FULL
     store:close()
@@ -347,7 +347,7 @@ describe("a hub's store", function()
       os.remove(path)
       local jobs = schema.steps[2]
       schema.steps[2] = nil
-      local store = assert(require("directmethods.hub.sqlite_store").open(path))
+      local store = assert(require("directmethods.hub.store").open(path))
       assert(store:put {
         device_id = "old", auth = "sas", primary_key = KEY, secondary_key = KEY,
         enabled = true, etag = "e", generation_id = "g",
@@ -599,7 +599,7 @@ describe("a hub's store", function()
     local BYTES = 300 -- of an identity in the data plane
 
     local function fill(count)
-      local store = assert(require("directmethods.hub.sqlite_store").open(path))
+      local store = assert(require("directmethods.hub.store").open(path))
       assert(store:batch(function()
         for i = 1, count do
           store:put {
@@ -687,18 +687,19 @@ describe("a hub's store", function()
     end)
   end)
 
-  it("in a file needs LuaDBI, in memory not", function()
+  it("needs LuaDBI", function()
     local loaded = package.loaded.DBI
     finally(function()
       package.loaded.DBI, package.preload.DBI = loaded, nil
     end)
     package.loaded.DBI = nil
     package.preload.DBI = function() error("not here") end
-    local ok, message = pcall(dm.hub, { tls = false, store = path })
-    assert.is_false(ok)
-    has(message, "luadbi-sqlite3")
-    has(message, "lua-dbi-sqlite3")
-    fixture.finish(fixture.hub { store = ":memory:" })
+    for _, store in ipairs { path, ":memory:" } do
+      local ok, message = pcall(dm.hub, { tls = false, store = store })
+      assert.is_false(ok)
+      has(message, "luadbi-sqlite3")
+      has(message, "lua-dbi-sqlite3")
+    end
     package.loaded.DBI, package.preload.DBI = loaded, nil
     -- the lock is gone with the failure
     fixture.finish(open())

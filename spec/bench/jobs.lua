@@ -218,21 +218,18 @@ local function selections(count, title, path)
   end
 end
 
-local CALM = "GLIBC_TUNABLES=glibc.malloc.mxfast=0 "
-
 -- In a process of its own, so that the collector has that hub alone.
-local function select_apart(environment, ...)
-  assert(os.execute(environment
-    .. bench.shell_line(bench.LUA, "spec/bench/jobs.lua", "--select", ...)))
+local function select_apart(...)
+  assert(os.execute(bench.shell_line(bench.LUA, "spec/bench/jobs.lua", "--select",
+    ...)))
 end
 
 local function main(count)
   local folder = assert(dm.exec { "mktemp", "-d" }).stdout:match("[^\n]+")
   calls()
   calls(folder .. "/calls.db")
-  select_apart("", count, "in memory")
-  select_apart(CALM, count, "in memory, set as docs/jobs.md says")
-  select_apart("", count, "store in a file", folder .. "/selections.db")
+  select_apart(count, "in memory")
+  select_apart(count, "store in a file", folder .. "/selections.db")
   assert(dm.exec { "rm", "-rf", folder })
 end
 
@@ -240,7 +237,6 @@ local what, a, b, c = table.unpack(arg)
 if what == "--hub" then
   serve(a, math.tointeger(tonumber(b)), c)
 elseif what == "--select" then
-  if os.getenv("GLIBC_TUNABLES") then collectgarbage("incremental", 200, 5) end
   selections(math.tointeger(tonumber(a)), b, c)
 elseif ASK[what] then
   ask(what, a, b)

@@ -7,7 +7,7 @@
 
 local core = require "directmethods.core"
 local dm = require "directmethods"
-local sqlite_store = require "directmethods.hub.sqlite_store"
+local stores = require "directmethods.hub.store"
 
 local COUNT = math.tointeger(tonumber(arg[1] or 100000))
 local RUNS = 5
@@ -30,7 +30,7 @@ local function id_of(i)
 end
 
 local function fill(path)
-  local store = assert(sqlite_store.open(path))
+  local store = assert(stores.open(path))
   assert(store:batch(function()
     for i = 1, COUNT do
       assert(store:put {

@@ -195,8 +195,6 @@ end
 
 -- Serve until a signal comes. Runs on the main thread.
 local function serve(hub, args, trace)
-  -- in smaller steps than the interpreter's: they are what holds a large hub's loop
-  collectgarbage("incremental", 200, 5)
   watch(hub, args, trace)
   local failed
   dm.spawn(function()

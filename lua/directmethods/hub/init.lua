@@ -131,8 +131,8 @@ end
 -- Beginning ----------------------------------------------------------------
 
 --- Start a hub: it listens when this returns. With a store in a file it waits until
--- its identities are loaded. Raises on wrong options, when tls is true and luaossl is
--- not installed, and when the store is a file and LuaDBI is not.
+-- its identities are loaded. Raises on wrong options, when LuaDBI is not installed, and
+-- when tls is true and luaossl is not.
 --- ```lua
 --- local hub <close> = assert(dm.hub { tls = false })
 --- ```

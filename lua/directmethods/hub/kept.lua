@@ -9,16 +9,7 @@ local time = require "directmethods.time"
 
 local M = {}
 
-local MEMORY = ":memory:"
 local PAGE = 200 -- identities that are loaded between two turns of the loop
-
----@param path string ":memory:": in none
----@return directmethods.Store? store
----@return directmethods.Error? err
-function M.open(path)
-  if path == MEMORY then return require "directmethods.hub.store".new() end
-  return require "directmethods.hub.sqlite_store".open(path)
-end
 
 local function damaged(name)
   return errors.new {

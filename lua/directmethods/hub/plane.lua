@@ -11,6 +11,7 @@ local kept = require "directmethods.hub.kept"
 local registry = require "directmethods.hub.registry"
 local routes = require "directmethods.hub.routes"
 local slices = require "directmethods.hub.slices"
+local stores = require "directmethods.hub.store"
 local task = require "directmethods.task"
 local time = require "directmethods.time"
 local twins = require "directmethods.hub.twins"
@@ -192,7 +193,7 @@ end
 ---@return directmethods.HubState? state
 ---@return directmethods.Error? err
 function M.start(config)
-  local store, err = kept.open(config.store)
+  local store, err = stores.open(config.store)
   if not store then return nil, err end
   local plane, name, message = require "directmethods.hub_core".hub(core.loop, config)
   if not plane then

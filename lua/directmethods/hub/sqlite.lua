@@ -6,6 +6,8 @@
 
 local M = {}
 
+M.MEMORY = ":memory:" -- a database that is in no file
+
 -- SQLite's words behind LuaDBI's.
 local PREFIXES = {
   "^Failed to connect to database: ", "^Error preparing statement handle: ",
@@ -22,21 +24,21 @@ end
 function M.luadbi()
   local ok, dbi = pcall(require, "DBI")
   if ok and pcall(require, "dbd.sqlite3") then return dbi end
-  error("dm.hub: a store in a file needs LuaDBI with SQLite (LuaRocks: luadbi-sqlite3, "
-    .. "Debian: lua-dbi-sqlite3); store = \":memory:\" does without it", 0)
+  error("dm.hub: needs LuaDBI with SQLite (LuaRocks: luadbi-sqlite3, "
+    .. "Debian: lua-dbi-sqlite3)", 0)
 end
 
 ---@class directmethods.Database
 local Database = {}
 Database.__index = Database
 
---- Open a database; the file is there.
----@param path string
+--- Open a database; its file is there.
+---@param path string or MEMORY
 ---@return directmethods.Database? database
 ---@return string? why
 function M.open(path)
-  -- "file:x" and ":memory:" alone would be no files
-  local name = path:find("^/") and path or "./" .. path
+  -- "file:x" alone would be no file
+  local name = (path == M.MEMORY or path:find("^/")) and path or "./" .. path
   local connection, why = M.luadbi().Connect("SQLite3", name)
   if not connection then return nil, reason(why) end
   connection:autocommit(true)

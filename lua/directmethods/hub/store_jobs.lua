@@ -1,6 +1,6 @@
---- The jobs of the store in memory: see hub/store.lua.
+--- The jobs of a store: see hub/store.lua.
 
-local sorted = require "directmethods.hub.sorted"
+local json = require "directmethods.json"
 
 local M = {}
 
@@ -37,34 +37,51 @@ local M = {}
 ---@field error_code string?
 ---@field error_text string?
 
---- Where a store keeps them, in its field `jobs_kept`.
-function M.new()
-  return { entries = {}, order = sorted.new() }
-end
+local SQL = {
+  job = "SELECT record FROM jobs WHERE id = ?",
+  put_job = "INSERT INTO jobs (id, record) VALUES (?, ?) "
+    .. "ON CONFLICT (id) DO UPDATE SET record = excluded.record",
+  jobs = "SELECT record FROM jobs WHERE id > ? ORDER BY id LIMIT ?",
+  device_job = "SELECT record FROM device_jobs "
+    .. "WHERE job_id = ? AND device_id = ? AND module_id = ?",
+  put_device_job = "INSERT INTO device_jobs (job_id, device_id, module_id, record) "
+    .. "VALUES (?, ?, ?, ?) ON CONFLICT (job_id, device_id, module_id) "
+    .. "DO UPDATE SET record = excluded.record",
+  device_jobs = "SELECT record FROM device_jobs "
+    .. "WHERE (job_id, device_id, module_id) > (?, ?, ?) "
+    .. "ORDER BY job_id, device_id, module_id LIMIT ?",
+  remove_some = "DELETE FROM device_jobs WHERE rowid IN "
+    .. "(SELECT rowid FROM device_jobs WHERE job_id = ? LIMIT ?)",
+  any = "SELECT 1 FROM device_jobs WHERE job_id = ? LIMIT 1",
+  remove_job = "DELETE FROM jobs WHERE id = ?",
+}
 
 ---@class directmethods.Store
 local Store = {}
+
+local function record_of(self, row, why)
+  if row then return json.decode(row[1]) end
+  return nil, why and self:failure(why)
+end
+
+local function records_of(self, rows, why)
+  if not rows then return nil, self:failure(why) end
+  for i, row in ipairs(rows) do rows[i] = json.decode(row[1]) end
+  return rows
+end
 
 ---@param id string
 ---@return directmethods.Job? job
 ---@return directmethods.Error? err
 function Store:job(id)
-  local entry = self.jobs_kept.entries[id]
-  return entry and entry.job
+  return record_of(self, self.database:row(SQL.job, id))
 end
 
 ---@param job directmethods.Job
 ---@return boolean? kept
 ---@return directmethods.Error? err
 function Store:put_job(job)
-  local entry = self.jobs_kept.entries[job.id]
-  if entry then
-    entry.job = job
-  else
-    self.jobs_kept.entries[job.id] = { job = job, rows = {}, order = sorted.new() }
-    self.jobs_kept.order:add(job.id)
-  end
-  return true
+  return self:changed(self.database:run(SQL.put_job, job.id, json.encode(job)))
 end
 
 ---@param after string? nil: from the first
@@ -72,14 +89,7 @@ end
 ---@return directmethods.Job[]? page
 ---@return directmethods.Error? err
 function Store:jobs(after, limit)
-  local page = self.jobs_kept.order:page(after, limit)
-  for i, id in ipairs(page) do page[i] = self.jobs_kept.entries[id].job end
-  return page
-end
-
--- In the order of these texts rows are in that of device and module.
-local function row_key(device_id, module_id)
-  return device_id .. "\0" .. (module_id or "")
+  return records_of(self, self.database:rows(SQL.jobs, after or "", limit))
 end
 
 ---@param job_id string
@@ -88,28 +98,20 @@ end
 ---@return directmethods.DeviceJob? row
 ---@return directmethods.Error? err
 function Store:device_job(job_id, device_id, module_id)
-  local entry = self.jobs_kept.entries[job_id]
-  return entry and entry.rows[row_key(device_id, module_id)]
+  return record_of(self, self.database:row(SQL.device_job, job_id, device_id,
+    module_id or ""))
 end
 
 ---@param list directmethods.DeviceJob[]
 ---@return boolean? kept
 ---@return directmethods.Error? err
 function Store:put_device_jobs(list)
-  for _, row in ipairs(list) do
-    local entry = self.jobs_kept.entries[row.job_id]
-    local key = row_key(row.device_id, row.module_id)
-    if not entry.rows[key] then entry.order:add(key) end
-    entry.rows[key] = row
-  end
-  return true
-end
-
--- Add rows of a job until the page is full.
-local function add_rows(page, entry, after, limit)
-  for _, key in ipairs(entry.order:page(after, limit - #page)) do
-    page[#page + 1] = entry.rows[key]
-  end
+  return self:changed(self.database:transaction(function()
+    for _, row in ipairs(list) do
+      self.database:run(SQL.put_device_job, row.job_id, row.device_id,
+        row.module_id or "", json.encode(row))
+    end
+  end))
 end
 
 ---@param after { job_id: string, device_id: string, module_id: string? }?
@@ -117,17 +119,9 @@ end
 ---@return directmethods.DeviceJob[]? page
 ---@return directmethods.Error? err
 function Store:device_jobs(after, limit)
-  local page, last = {}, after and after.job_id
-  local begun = last and self.jobs_kept.entries[last]
-  if begun then
-    add_rows(page, begun, row_key(after.device_id, after.module_id), limit)
-  end
-  while #page < limit do
-    last = self.jobs_kept.order:page(last, 1)[1]
-    if not last then break end
-    add_rows(page, self.jobs_kept.entries[last], nil, limit)
-  end
-  return page
+  after = after or {}
+  return records_of(self, self.database:rows(SQL.device_jobs, after.job_id or "",
+    after.device_id or "", after.module_id or "", limit))
 end
 
 ---@param id string
@@ -135,16 +129,13 @@ end
 ---@return boolean? kept
 ---@return boolean|directmethods.Error left
 function Store:remove_job(id, limit)
-  local entry = self.jobs_kept.entries[id]
-  local keys = entry and entry.order:page(nil, limit) or {}
-  for _, key in ipairs(keys) do
-    entry.rows[key] = nil
-    entry.order:remove(key)
-  end
-  if #keys == limit then return true, true end
-  self.jobs_kept.entries[id] = nil
-  self.jobs_kept.order:remove(id)
-  return true, false
+  local left
+  local done, err = self:changed(self.database:transaction(function()
+    self.database:run(SQL.remove_some, id, limit)
+    left = self.database:row(SQL.any, id) ~= nil
+    if not left then self.database:run(SQL.remove_job, id) end
+  end))
+  return done, not done and err or left
 end
 
 --- Add the methods of jobs to the class of stores.

@@ -1,13 +1,33 @@
---- A store of hub/store.lua's kind in a file: what put, put_twin, put_setting, remove
--- and batch have answered with true outlives a kill and a power cut.
+--- The identities and twins of a store: see hub/store.lua.
 
-local errors = require "directmethods.errors"
 local json = require "directmethods.json"
-local schema = require "directmethods.hub.schema"
-local sqlite = require "directmethods.hub.sqlite"
-local sqlite_jobs = require "directmethods.hub.sqlite_jobs"
 
 local M = {}
+
+---@class directmethods.IdentityRecord
+---@field device_id string
+---@field module_id string?     nil: a device
+---@field auth "sas"|"selfSigned"|"certificateAuthority"|"none"
+---@field primary_key string?   base64; of auth sas alone, there always
+---@field secondary_key string?
+---@field primary_thumbprint string?  hexadecimal; of auth selfSigned, one or both
+---@field secondary_thumbprint string?
+---@field enabled boolean
+---@field status_reason string?
+---@field status_time string?   when the status last changed; nil: never
+---@field etag string           another one after each change
+---@field generation_id string  another one when an id is used again
+
+---@class directmethods.Twin
+---@field tags string              JSON object
+---@field desired string           JSON object, without $version and $metadata
+---@field reported string          likewise
+---@field desired_metadata string  JSON object: when each member was changed
+---@field reported_metadata string
+---@field desired_version integer  from 1
+---@field reported_version integer
+---@field version integer          of the whole twin
+---@field changes integer          of tags and desired properties: what the etag tells
 
 local IDENTITY = {
   "device_id", "module_id", "auth", "primary_key", "secondary_key",
@@ -52,17 +72,10 @@ local SQL = {
   twin = "SELECT " .. TWIN_COLUMNS
     .. " FROM twins WHERE device_id = ? AND module_id = ?",
   put_twin = upsert("twins", "device_id, module_id, " .. TWIN_COLUMNS, #TWIN + 2),
-  setting = "SELECT value FROM settings WHERE name = ?",
-  put_setting = "INSERT INTO settings (name, value) VALUES (?, ?) "
-    .. "ON CONFLICT (name) DO UPDATE SET value = excluded.value",
 }
 
----@class directmethods.SqliteStore: directmethods.Store
+---@class directmethods.Store
 local Store = {}
-Store.__index = Store
-sqlite_jobs.extend(Store)
-
-local failure, changed = sqlite_jobs.failure, sqlite_jobs.changed
 
 local function record_of(row)
   local record = {}
@@ -73,68 +86,95 @@ local function record_of(row)
   return record
 end
 
-local function records_of(rows, why)
-  if not rows then return nil, failure(why) end
+local function records_of(self, rows, why)
+  if not rows then return nil, self:failure(why) end
   for i, row in ipairs(rows) do rows[i] = record_of(row) end
   return rows
 end
 
+---@param device_id string
+---@param module_id string? nil: the device itself
+---@return directmethods.IdentityRecord? record
+---@return directmethods.Error? err
 function Store:find(device_id, module_id)
   local row, why = self.database:row(SQL.find, device_id, module_id or "")
   if row then return record_of(row) end
-  return nil, why and failure(why)
+  return nil, why and self:failure(why)
 end
 
+---@param record directmethods.IdentityRecord
+---@return boolean? kept
+---@return directmethods.Error? err
 function Store:put(record)
   local values = {}
   for i, name in ipairs(IDENTITY) do values[i] = record[name] end
   values[2] = record.module_id or ""
   local reason = record.status_reason
   values[9] = reason and json.encode(reason)
-  return changed(self, self.database:run(SQL.put, table.unpack(values, 1, #IDENTITY)))
+  return self:changed(self.database:run(SQL.put, table.unpack(values, 1, #IDENTITY)))
 end
 
+---@return boolean? kept
+---@return directmethods.Error? err
 function Store:remove(device_id, module_id)
   local where, ids = " WHERE device_id = ?", { device_id, module_id }
   if module_id then where = where .. " AND module_id = ?" end
-  return changed(self, self.database:transaction(function()
+  return self:changed(self.database:transaction(function()
     self.database:run("DELETE FROM twins" .. where, table.unpack(ids))
     self.database:run("DELETE FROM identities" .. where, table.unpack(ids))
   end))
 end
 
+---@param after string? nil: from the first
+---@param limit integer
+---@return directmethods.IdentityRecord[]? page
+---@return directmethods.Error? err
 function Store:devices(after, limit)
-  return records_of(self.database:rows(SQL.devices, after or "", limit))
+  return records_of(self, self.database:rows(SQL.devices, after or "", limit))
 end
 
+---@param device_id string
+---@return directmethods.IdentityRecord[]? modules
+---@return directmethods.Error? err
 function Store:modules(device_id)
-  return records_of(self.database:rows(SQL.modules, device_id))
+  return records_of(self, self.database:rows(SQL.modules, device_id))
 end
 
+---@param after directmethods.IdentityRecord? nil: from the first
+---@param limit integer
+---@return directmethods.IdentityRecord[]? page
+---@return directmethods.Error? err
 function Store:identities(after, limit)
   after = after or {}
-  return records_of(self.database:rows(SQL.identities, after.device_id or "",
+  return records_of(self, self.database:rows(SQL.identities, after.device_id or "",
     after.module_id or "", limit))
 end
 
+---@return integer? total devices, without modules
+---@return integer|directmethods.Error enabled
 function Store:count()
   local row, why = self.database:row(SQL.count)
-  if not row then return nil, failure(why or "its counts are missing") end
+  if not row then return nil, self:failure(why or "its counts are missing") end
   return row[1], row[2]
 end
 
+---@return directmethods.Twin? twin
+---@return directmethods.Error? err
 function Store:twin(device_id, module_id)
   local row, why = self.database:row(SQL.twin, device_id, module_id or "")
-  if not row then return nil, why and failure(why) end
+  if not row then return nil, why and self:failure(why) end
   local twin = {}
   for i, name in ipairs(TWIN) do twin[name] = row[i] end
   return twin
 end
 
+---@param twin directmethods.Twin of an identity that is there
+---@return boolean? kept
+---@return directmethods.Error? err
 function Store:put_twin(device_id, module_id, twin)
   local values = {}
   for i, name in ipairs(TWIN) do values[i] = twin[name] end
-  return changed(self, self.database:run(SQL.put_twin, device_id, module_id or "",
+  return self:changed(self.database:run(SQL.put_twin, device_id, module_id or "",
     table.unpack(values, 1, #TWIN)))
 end
 
@@ -148,6 +188,13 @@ local function show(rows, see)
   end
 end
 
+---@param modules boolean else devices
+---@param after { device_id: string, module_id: string? }?
+---@param limit integer
+---@param see fun(device_id: string, module_id: string?, enabled: boolean, tags: string)
+---  : boolean? stop
+---@return boolean? done
+---@return { device_id: string, module_id: string? }|directmethods.Error|nil next
 function Store:scan(modules, after, limit, see)
   local rows, why
   after = after or {}
@@ -157,64 +204,14 @@ function Store:scan(modules, after, limit, see)
   else
     rows, why = self.database:rows(SQL.scan, after.device_id or "", limit)
   end
-  if not rows then return nil, failure(why) end
+  if not rows then return nil, self:failure(why) end
   local last = show(rows, see) or rows[limit]
   return true, last and { device_id = last[1], module_id = last[2] }
 end
 
-function Store:setting(name)
-  local row, why = self.database:row(SQL.setting, name)
-  return row and row[1], why and failure(why)
-end
-
-function Store:put_setting(name, value)
-  return changed(self, self.database:run(SQL.put_setting, name, value))
-end
-
-function Store:batch(fn)
-  return changed(self, self.database:transaction(fn))
-end
-
-function Store:close()
-  self.database:close()
-  self.file:release()
-end
-
-local function open(path)
-  local database, why = sqlite.open(path)
-  if not database then return nil, why end
-  local ready
-  ready, why = schema.prepare(database)
-  if ready then return database end
-  database:close()
-  return nil, why
-end
-
---- Open the store in a file, or make it. A file that is damaged, of a newer version
--- or of another program is refused and left as it is. Raises when LuaDBI is not
--- installed.
----@param path string
----@return directmethods.SqliteStore? store
----@return directmethods.Error? err
-function M.open(path)
-  sqlite.luadbi()
-  local file, _, message = require "directmethods.hub_core".store_file(path)
-  local database
-  if file then database, message = open(path) end
-  if database then
-    return setmetatable({
-      path = path,
-      file = file,
-      database = database,
-      failing = false,
-      log = require "directmethods.core".log,
-    }, Store)
-  end
-  if file then file:release() end
-  return nil, errors.new {
-    name = "StorageFailed",
-    message = ("store %s: %s"):format(path, message),
-  }
+--- Add the methods of identities to the class of stores.
+function M.extend(class)
+  for name, method in pairs(Store) do class[name] = method end
 end
 
 return M
