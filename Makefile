@@ -47,8 +47,8 @@ core_NET = loop* clock* settle* mailbox* process* mqtt_client* mqtt_paho* \
            mqtt_waker* mqtt_uv* lookup* resolve* stream* tls*
 core_LUA = core bind* l_loop* l_log* l_exec* l_device* l_fleet* l_sas* l_json*
 
-http_core_NET = loop* clock* settle* mailbox* http_client* http_multi* http_request* \
-  http_settings*
+http_core_NET = loop* clock* settle* mailbox* lookup* resolve* \
+                http_client* http_multi* http_request* http_settings*
 http_core_LUA = http_core bind* l_http*
 
 hub_core_NET = loop* clock* settle* mailbox* stream* listener* tls* http_server* \
@@ -185,9 +185,17 @@ $(TWO_STATES): spec/c/two_states.c Makefile
 	@echo "  LD   $@"
 	$(Q)$(CC) $(STD) $(CFLAGS) $(WARN) -o $@ $< -rdynamic $(LDFLAGS) $(LUA_LIBS) -lpthread
 
+# what spec/service_names_spec.lua preloads: it is no part of the sanitized code
+OLD_CURL = $(B)/old_curl.so
+$(OLD_CURL): spec/c/old_curl.c Makefile
+	@mkdir -p $(@D)
+	@echo "  LD   $@"
+	$(Q)$(CC) $(STD) $(OPT_release) $(WARN) -fPIC -shared -o $@ $< $(LDFLAGS) \
+	  -Wl,--no-as-needed -lcurl
+
 LUA_FILES := $(shell find lua spec examples -name node_modules -prune -o -name '*.lua' -print 2>/dev/null)
 INTEROP    = spec/interop/node_modules/.ready
-SPEC_NEEDS = $(SO) $(HOST) $(TWO_STATES) $(if $(wildcard spec/interop/package.json),$(INTEROP))
+SPEC_NEEDS = $(SO) $(HOST) $(TWO_STATES) $(OLD_CURL) $(if $(wildcard spec/interop/package.json),$(INTEROP))
 
 test-c: $(C_TESTS) ## the C tests of base and proto
 	@$(RUN) spec/support/run.lua --c $(C_TESTS) --none

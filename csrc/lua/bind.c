@@ -1,6 +1,7 @@
 /* bind.c -- what the Lua bindings share. Loop thread only. */
 #include "lua/bind.h"
 
+#include <dlfcn.h>
 #include <math.h>
 
 dm_loop *dm_bind_loop(lua_State *L, int arg) {
@@ -42,6 +43,13 @@ static bool get_field(lua_State *L, int table, const char *field, int type) {
     luaL_error(L, "field '%s' must be a %s, not a %s", field,
                lua_typename(L, type), lua_typename(L, found));
   return true;
+}
+
+void dm_bind_pin(void) {
+  static const char here;
+  Dl_info info;
+  if (dladdr(&here, &info) != 0 && info.dli_fname != NULL)
+    dlopen(info.dli_fname, RTLD_NOW | RTLD_NOLOAD | RTLD_NODELETE);
 }
 
 dm_span dm_bind_span_field(lua_State *L, int table, const char *field) {

@@ -24,6 +24,10 @@
 ** to a core of another build. */
 dm_loop *dm_bind_loop(lua_State *L, int arg);
 
+/* Keep this shared object in memory for good: threads of its own, which look
+** up names, and libraries' may outlive a dlclose. */
+void dm_bind_pin(void);
+
 /* Push nil, name, message; returns 3. */
 int dm_bind_fail(lua_State *L, const dm_err *e);
 

@@ -4,7 +4,6 @@
 ** One table a Lua state: a second luaopen (busted runs it again for every file)
 ** finds the first one's, with its loop and the tables of task.lua in 'state'.
 */
-#include <dlfcn.h>
 #include <signal.h>
 
 #include <openssl/crypto.h>
@@ -12,13 +11,6 @@
 #include "lua/bind.h"
 
 static const char CORE = 'c'; /* registry key: its address */
-
-/* paho's threads outlive a dlclose: keep this object in memory for good. */
-static void pin(void) {
-  Dl_info info;
-  if (dladdr(&CORE, &info) != 0 && info.dli_fname != NULL)
-    dlopen(info.dli_fname, RTLD_NOW | RTLD_NOLOAD | RTLD_NODELETE);
-}
 
 /* A peer that is gone is an error of a write, not the end of the process. A
 ** handler of the host's is left alone; children start with the default. */
@@ -42,7 +34,7 @@ DM_EXPORT int luaopen_directmethods_core(lua_State *L);
 int luaopen_directmethods_core(lua_State *L) {
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, &CORE) == LUA_TTABLE) return 1;
   lua_pop(L, 1);
-  pin();
+  dm_bind_pin();
   ignore_sigpipe();
   keep_openssl();
   lua_newtable(L);

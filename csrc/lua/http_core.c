@@ -6,6 +6,7 @@
 DM_EXPORT int luaopen_directmethods_http_core(lua_State *L);
 
 int luaopen_directmethods_http_core(lua_State *L) {
+  dm_bind_pin();
   lua_newtable(L);
   l_http_open(L);
   return 1;

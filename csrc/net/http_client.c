@@ -11,15 +11,9 @@
 
 enum { SPARES_MAX = 64 }; /* requests kept for use again */
 
-typedef struct dm_http_lookup { /* outlives a request that is cancelled */
-  uv_getaddrinfo_t get;
-  dm_http_request *owner; /* NULL: gone */
-} dm_http_lookup;
-
 struct dm_http_client {
   dm_loop *loop;
   dm_http_settings settings; /* owned */
-  bool resolve_first;        /* curl would wait for a name */
   dm_list active, spare;
   int spares;
   void (*on_answer)(void *context, uint64_t id, const dm_http_answer *a);
@@ -34,8 +28,7 @@ static void end(dm_http_request *r) {
   dm_loop *loop = c->loop;
   dm_clock_stop(&loop->contract, &r->deadline);
   dm_ids_remove(&loop->ids, r->id);
-  if (r->lookup) r->lookup->owner = NULL;
-  r->lookup = NULL;
+  dm_list_remove(&r->asker.node);
   dm_list_remove(&r->node);
   dm_http_request_clear(r);
   if (c->spares < SPARES_MAX) {
@@ -153,15 +146,17 @@ static void on_done(void *context, CURL *easy, CURLcode result) {
   answer(r, &a);
 }
 
-/* A request that waits for its look-up is not with curl yet. */
+static bool is_with_curl(const dm_http_request *r) {
+  return dm_list_empty(&r->asker.node);
+}
+
 static void withdraw(dm_http_request *r) {
-  if (r->lookup == NULL)
-    dm_http_multi_remove(r->client->settings.multi, r->easy);
+  if (is_with_curl(r)) dm_http_multi_remove(r->client->settings.multi, r->easy);
 }
 
 static void on_due(dm_timer *timer) {
   dm_http_request *r = DM_OWNER(timer, dm_http_request, deadline);
-  dm_http_answer a = {.sent = r->lookup == NULL && dm_http_request_sent(r)};
+  dm_http_answer a = {.sent = is_with_curl(r) && dm_http_request_sent(r)};
   withdraw(r);
   dm_fail(&a.error, DM_TIMEOUT, "%s: no answer within %g s", where(r),
           (double)r->timeout_ms / 1000);
@@ -178,83 +173,70 @@ static dm_http_request *request_take(dm_http_client *c) {
   return r;
 }
 
-static void fail_lookup(dm_http_request *r, int status) {
-  dm_http_answer a = {.sent = false};
-  dm_fail(&a.error, DM_NAME_NOT_RESOLVED, "%s: %s", where(r),
-          uv_strerror(status));
-  answer(r, &a);
+static dm_code out_of_memory(const dm_http_request *r, dm_err *e) {
+  return dm_fail(e, DM_SYSTEM_ERROR, "%s: out of memory", where(r));
 }
 
 /* Give the address to curl and the request with it. */
-static int use_address(dm_http_request *r, const struct addrinfo *found) {
+static dm_code use_address(dm_http_request *r, const dm_address *to,
+                           dm_err *e) {
   const dm_http_settings *s = &r->client->settings;
   char text[INET6_ADDRSTRLEN];
-  int rc = found->ai_family == AF_INET6
-               ? uv_ip6_name((const void *)found->ai_addr, text, sizeof text)
-               : uv_ip4_name((const void *)found->ai_addr, text, sizeof text);
-  if (rc != 0) return rc;
-  if (!dm_http_request_address(r, s, text) ||
-      !dm_http_multi_add(s->multi, r->easy))
-    return UV_ENOMEM;
-  return 0;
+  int rc = to->any.sa_family == AF_INET6
+               ? uv_ip6_name(&to->six, text, sizeof text)
+               : uv_ip4_name(&to->four, text, sizeof text);
+  if (rc == 0 && dm_http_request_address(r, s, text) &&
+      dm_http_multi_add(s->multi, r->easy))
+    return DM_OK;
+  return out_of_memory(r, e);
 }
 
-static void on_resolved(uv_getaddrinfo_t *get, int status,
-                        struct addrinfo *found) {
-  dm_http_lookup *l = DM_OWNER(get, dm_http_lookup, get);
-  dm_http_request *r = l->owner;
-  if (r != NULL) {
-    if (status == 0) status = use_address(r, found);
-    if (status != 0)
-      fail_lookup(r, status);
-    else
-      r->lookup = NULL;
-  }
-  uv_freeaddrinfo(found);
-  free(l);
+static void on_found(dm_asker *asker, const dm_address *to, const dm_err *why) {
+  dm_http_request *r = DM_OWNER(asker, dm_http_request, asker);
+  dm_http_answer a = {.sent = false};
+  if (to == NULL)
+    dm_fail(&a.error, why->code, "%s: %s", where(r), why->text);
+  else if (use_address(r, to, &a.error) == DM_OK)
+    return;
+  answer(r, &a);
 }
 
-/* False: out of memory. */
-static bool look_up(dm_http_request *r) {
-  struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
-  const dm_http_client *c = r->client;
-  dm_http_lookup *l = calloc(1, sizeof *l);
-  if (l == NULL) return false;
-  l->owner = r;
-  if (uv_getaddrinfo(&c->loop->uv, &l->get, on_resolved, c->settings.host, NULL,
-                     &hints) == 0) {
-    r->lookup = l;
-    return true;
-  }
-  free(l);
-  return false;
+static dm_code look_up(dm_http_request *r, const char *name, dm_err *e) {
+  dm_address to;
+  dm_lookup *lookup = dm_lookup_of(r->client->loop, e);
+  if (lookup == NULL) return e->code;
+  r->asker.on_found = on_found;
+  dm_code code = dm_lookup_ask(lookup, name, &r->asker, &to, e);
+  if (code != DM_OK || to.any.sa_family == AF_UNSPEC) return code;
+  return use_address(r, &to, e);
 }
 
-static bool start(dm_http_request *r, const dm_http_call *call) {
-  dm_http_client *c = r->client;
-  dm_clock *contract = &c->loop->contract;
+static dm_code start(dm_http_request *r, const dm_http_call *call, dm_err *e) {
+  const dm_http_settings *s = &r->client->settings;
+  dm_clock *contract = &r->client->loop->contract;
   r->deadline.on_due = on_due;
   if (call->timeout_ms > 0 &&
       !dm_clock_start(contract, &r->deadline,
                       dm_clock_now(contract) + call->timeout_ms))
-    return false;
-  if (c->resolve_first && c->settings.proxy == NULL) return look_up(r);
-  return dm_http_multi_add(c->settings.multi, r->easy);
+    return out_of_memory(r, e);
+  if (s->connect_name) return look_up(r, s->connect_name, e);
+  return dm_http_multi_add(s->multi, r->easy) ? DM_OK : out_of_memory(r, e);
 }
 
 uint64_t dm_http_client_send(dm_http_client *c, const dm_http_call *call,
                              dm_err *e) {
   dm_http_request *r = request_take(c);
-  if (r != NULL) {
-    r->id = dm_loop_id(c->loop, r);
-    dm_list_append(&c->active, &r->node);
-    if (r->id != 0 && dm_http_request_fill(r, call, &c->settings) &&
-        start(r, call))
-      return r->id;
-    end(r);
+  if (r == NULL) {
+    dm_fail(e, DM_SYSTEM_ERROR, "%s: out of memory", c->settings.where);
+    return 0;
   }
-  dm_fail(e, DM_SYSTEM_ERROR, "%s %s: out of memory", call->method,
-          c->settings.where);
+  r->id = dm_loop_id(c->loop, r);
+  dm_list_append(&c->active, &r->node);
+  dm_code code = r->id != 0 && dm_http_request_fill(r, call, &c->settings)
+                     ? start(r, call, e)
+                     : out_of_memory(r, e);
+  if (code == DM_OK) return r->id;
+  end(r);
   return 0;
 }
 
@@ -300,10 +282,6 @@ dm_span dm_http_answer_field(const dm_http_answer *a, const char *name) {
 
 /* -- Life ------------------------------------------------------------------ */
 
-static bool has_async_names(void) {
-  return curl_version_info(CURLVERSION_NOW)->features & CURL_VERSION_ASYNCHDNS;
-}
-
 dm_http_client *dm_http_client_new(dm_loop *loop,
                                    const dm_http_client_options *o,
                                    void (*on_answer)(void *context, uint64_t id,
@@ -314,7 +292,6 @@ dm_http_client *dm_http_client_new(dm_loop *loop,
     c->loop = loop;
     c->on_answer = on_answer;
     c->context = context;
-    c->resolve_first = !has_async_names();
     dm_list_init(&c->active);
     dm_list_init(&c->spare);
     c->settings.multi = dm_http_multi_new(loop, o->connections, on_done, c);

@@ -125,6 +125,7 @@ dm_http_request *dm_http_request_new(dm_http_client *c,
   dm_http_request *r = calloc(1, sizeof *r);
   if (r == NULL) return NULL;
   dm_list_init(&r->node);
+  dm_list_init(&r->asker.node);
   r->client = c;
   dm_buf_init(&r->lines, SIZE_MAX / 2);
   dm_buf_init(&r->body, SIZE_MAX / 2);
@@ -226,9 +227,9 @@ bool dm_http_request_fill(dm_http_request *r, const dm_http_call *call,
 bool dm_http_request_address(dm_http_request *r, const dm_http_settings *s,
                              const char *address) {
   clear_address(r);
-  r->resolve.data = dm_http_text("+%s:%d:%s%s%s", s->host, s->port,
-                                 dm_http_bracket(address, "["), address,
-                                 dm_http_bracket(address, "]"));
+  r->resolve.data = dm_http_text("+%s:%d:%s%s%s", s->connect_name,
+                                 s->connect_port, dm_http_bracket(address, "["),
+                                 address, dm_http_bracket(address, "]"));
   if (r->resolve.data == NULL) return false;
   curl_easy_setopt(r->easy, CURLOPT_RESOLVE, &r->resolve);
   return true;

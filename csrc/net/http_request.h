@@ -5,6 +5,7 @@
 #define DM_NET_HTTP_REQUEST_H
 
 #include "net/http_settings.h"
+#include "net/lookup.h"
 
 #pragma GCC visibility push(hidden)
 
@@ -16,14 +17,14 @@ typedef struct dm_http_request {
   dm_timer deadline; /* contract clock */
   int64_t timeout_ms;
   dm_buf body, fields, answer;
-  dm_buf lines;                  /* its own fields: nodes, then their text */
-  dm_http_lines *shared;         /* those behind them; NULL: not in use */
-  struct curl_slist resolve;     /* its text is owned */
-  struct dm_http_lookup *lookup; /* in progress, or NULL */
-  bool repeatable;               /* GET, HEAD */
-  bool attempted;                /* a connection was there for it */
-  long prelude;                  /* bytes sent before that: to the proxy */
-  char reason[CURL_ERROR_SIZE];  /* curl's words */
+  dm_buf lines;                 /* its own fields: nodes, then their text */
+  dm_http_lines *shared;        /* those behind them; NULL: not in use */
+  struct curl_slist resolve;    /* its text is owned */
+  dm_asker asker;               /* in a list: not with curl yet */
+  bool repeatable;              /* GET, HEAD */
+  bool attempted;               /* a connection was there for it */
+  long prelude;                 /* bytes sent before that: to the proxy */
+  char reason[CURL_ERROR_SIZE]; /* curl's words */
 } dm_http_request;
 
 /* In no list; NULL: out of memory. */
@@ -34,7 +35,7 @@ dm_http_request *dm_http_request_new(dm_http_client *c,
 bool dm_http_request_fill(dm_http_request *r, const dm_http_call *call,
                           const dm_http_settings *s);
 
-/* Have curl take this address (uv_getaddrinfo found it) for its host. */
+/* Have curl take this address (net/lookup found it) for s->connect_name. */
 bool dm_http_request_address(dm_http_request *r, const dm_http_settings *s,
                              const char *address);
 

@@ -19,10 +19,10 @@ typedef struct dm_http_lines { /* fields; one block with its text */
 typedef struct dm_http_settings {
   dm_http_multi *multi; /* borrowed */
   bool tls, verify;
-  char *url;                      /* "http://host:port" */
-  char *host;                     /* to connect to, as a look-up wants it */
-  int port;                       /* the same */
-  char *where;                    /* "host:port", for messages */
+  char *url;          /* "http://host:port" */
+  char *connect_name; /* to look up before curl would; NULL: curl may */
+  int connect_port;   /* of it, which curl knows an address by */
+  char *where;        /* "host:port", for messages */
   char *ca_pem, *ca_file, *proxy; /* NULL: none */
   struct curl_slist connect_to;   /* data NULL: connect to the URL's host */
   dm_http_lines *lines;           /* of requests that start now; NULL: none */

@@ -46,6 +46,12 @@ void dm_lookup_free(dm_lookup *l) {
   free(l);
 }
 
+dm_lookup *dm_lookup_of(dm_loop *loop, dm_err *e) {
+  if (loop->lookup == NULL) loop->lookup = dm_lookup_new(loop);
+  if (loop->lookup == NULL) dm_fail(e, DM_SYSTEM_ERROR, "out of memory");
+  return loop->lookup;
+}
+
 static bool is_known(const name *n) {
   return n->address.any.sa_family != AF_UNSPEC;
 }

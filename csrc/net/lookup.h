@@ -37,6 +37,10 @@ typedef struct dm_lookup dm_lookup;
 dm_lookup *dm_lookup_new(dm_loop *loop); /* NULL: out of memory */
 void dm_lookup_free(dm_lookup *l);       /* nobody waits any more */
 
+/* The loop's own, which all share who have none; made when it is first asked
+** for and freed with the loop. NULL: out of memory, *e says so. */
+dm_lookup *dm_lookup_of(dm_loop *loop, dm_err *e);
+
 /* The address of a host name, or of an address in text, if it is known; else
 ** the asker's on_found comes from the loop. Of several addresses it is the
 ** first of IPv4, or the first. DM_OK with to->any.sa_family AF_UNSPEC: wait. */

@@ -60,7 +60,7 @@ struct dm_loop {
                   const dm_event *event); /* set by the binding */
   void *binding;                          /* borrowed: the binding's */
   uint64_t delivered;                     /* events delivered so far */
-  struct dm_lookup *lookup; /* of core's clients; made by the first of them */
+  struct dm_lookup *lookup; /* of net/lookup, for core and http_core */
   dm_list processes;        /* of core; those that nobody has given up */
   bool running;             /* inside dm_loop_step */
   int closing; /* objects on their way out, which dm_loop_free waits for */

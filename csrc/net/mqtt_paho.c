@@ -367,15 +367,9 @@ static void on_found(dm_asker *asker, const dm_address *to, const dm_err *why) {
   fail(c, to ? &e : why, 0);
 }
 
-static dm_lookup *lookup_of(dm_loop *loop, dm_err *e) {
-  if (loop->lookup == NULL) loop->lookup = dm_lookup_new(loop);
-  if (loop->lookup == NULL) dm_fail(e, DM_SYSTEM_ERROR, "out of memory");
-  return loop->lookup;
-}
-
 static dm_code resolve(dm_paho *c, const char *host, dm_err *e) {
   dm_address to;
-  dm_lookup *lookup = lookup_of(c->loop, e);
+  dm_lookup *lookup = dm_lookup_of(c->loop, e);
   if (lookup == NULL) return e->code;
   dm_code code = dm_lookup_ask(lookup, host, &c->asker, &to, e);
   if (code != DM_OK || to.any.sa_family == AF_UNSPEC) return code;
