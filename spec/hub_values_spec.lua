@@ -1,5 +1,7 @@
 local core = require "directmethods.core"
 local dm = require "directmethods"
+local fixture = require "spec.support.fixture"
+local http = require "spec.support.http"
 local task = require "directmethods.task"
 
 local function raises(fn, ...)
@@ -365,6 +367,20 @@ describe("dm.hub", function()
       assert(hub:stop())
       local reply = assert(call:await(5))
       assert.equal("done", reply.payload)
+    end)
+
+    it("ends in time, although a caller goes on asking", function()
+      hub = plain()
+      hub:add_device("d")
+      local call = { device = "d", body = '{"methodName":"m","connectTimeoutInSeconds":60}' }
+      call.wire = fixture.send_call(hub, call)
+      for _ = 1, 20 do fixture.send_call(hub, call) end -- they wait behind the first
+      assert(dm.wait_until(function() return hub:counters().calls_under_way == 1 end))
+      assert(hub:stop(0.05))
+      local answers = 0
+      while http.read(call.wire) do answers = answers + 1 end
+      call.wire:close()
+      assert.equal(1, answers)
     end)
   end)
 end)

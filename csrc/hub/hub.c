@@ -83,10 +83,15 @@ static bool refuse_rest(dm_hub *h) {
   return found;
 }
 
-/* Answers go out at the end of this turn; the next closes. */
+static void on_refused(dm_timer *timer) {
+  dm_hub_close(DM_OWNER(timer, dm_hub, stop_timer));
+}
+
+/* Answers go out at the end of this turn; the next closes, whoever asks anew. */
 static void on_stop_due(dm_timer *timer) {
   dm_hub *h = DM_OWNER(timer, dm_hub, stop_timer);
-  if (!refuse_rest(h) || !dm_clock_start(&h->loop->io, &h->stop_timer, 0))
+  timer->on_due = on_refused;
+  if (!refuse_rest(h) || !dm_clock_start(&h->loop->io, timer, 0))
     dm_hub_close(h);
 }
 
