@@ -67,6 +67,33 @@ describe("regression:", function()
     end)
   end
 
+  for _, engine in ipairs { "paho", "uv" } do
+    it("a call before the SUBACK is waited for by tests, " .. engine, function()
+      local calls = 0
+      local device = online("dev1", {
+        slow = function()
+          calls = calls + 1
+          dm.sleep(5)
+          return 200
+        end,
+      }, { engine = engine, reconnect = { min = 1, max = 1 } })
+      hub:fault { stage = "request", action = "disconnect", times = 1 }
+      assert.is_nil((service:invoke("dev1", "slow")))
+      assert.is_true(wire.turn_until(function() return device.state == "backoff" end))
+      local call = dm.spawn(service.invoke, service, "dev1", "slow", nil,
+        { connect_timeout = 60 })
+      assert.is_true(wire.turn_until(function()
+        return hub:counters().calls_under_way == 1
+      end))
+      device:reconnect() -- the session's subscription has it called at once
+      assert.is_true(wire.turn_until(function()
+        return calls == 1 and device.state == "online" and core.outstanding() == 0
+      end))
+      dm.advance(5)
+      assert.equal(200, assert(call:await()).status)
+    end)
+  end
+
   it("the device says it is online before the SUBACK came", function()
     local plain = fake_hub.new()
     local device = dm.device {

@@ -60,21 +60,20 @@ static void deliver(connection *c, const char *name,
   dm_loop_deliver(c->loop, &(dm_event){c->id, name, push, data});
 }
 
-static int push_boolean(void *lua, void *data) {
-  lua_pushboolean(lua, *(bool *)data);
-  return 1;
+typedef struct acceptance {
+  bool session_present, counted;
+} acceptance;
+
+static int push_acceptance(void *lua, void *data) {
+  const acceptance *a = data;
+  lua_pushboolean(lua, a->session_present);
+  lua_pushboolean(lua, a->counted);
+  return 2;
 }
 
-typedef struct subscription {
-  int granted;
-  bool counted;
-} subscription;
-
-static int push_subscription(void *lua, void *data) {
-  const subscription *s = data;
-  lua_pushinteger(lua, s->granted);
-  lua_pushboolean(lua, s->counted);
-  return 2;
+static int push_int(void *lua, void *data) {
+  lua_pushinteger(lua, *(int *)data);
+  return 1;
 }
 
 static int push_failure(void *lua, void *data) {
@@ -95,7 +94,8 @@ static int push_message(void *lua, void *data) {
 }
 
 static void on_connected(void *owner, bool session_present) {
-  deliver(owner, "connected", push_boolean, &session_present);
+  acceptance a = {session_present, is_counted(owner)};
+  deliver(owner, "connected", push_acceptance, &a);
 }
 
 static void on_failed(void *owner, const dm_err *why, int connack) {
@@ -107,10 +107,9 @@ static void on_failed(void *owner, const dm_err *why, int connack) {
 
 static void on_subscribed(void *owner, int granted) {
   connection *c = owner;
-  subscription s = {granted, is_counted(c)};
-  if (!c->standing || s.counted) settle_change(c, -1);
+  if (!c->standing || is_counted(c)) settle_change(c, -1);
   c->standing = true;
-  deliver(c, "subscribed", push_subscription, &s);
+  deliver(c, "subscribed", push_int, &granted);
 }
 
 static void on_unsubscribed(void *owner) {

@@ -25,7 +25,7 @@ end
 function Connection:id() return self.event_id end
 
 function Connection:subscribe()
-  self:later("subscribed", self.granted, true)
+  self:later("subscribed", self.granted)
   return true
 end
 
@@ -62,7 +62,7 @@ function Connection:said()
 end
 
 --- What an attempt may come to: functions that are given the connection.
-function M.accept(connection) connection:later("connected", false) end
+function M.accept(connection) connection:later("connected", false, true) end
 
 local REFUSED = { -- as mqtt_client.c names them
   "ProtocolError", "Unauthorized", "ConnectFailed", "Unauthorized", "Unauthorized",

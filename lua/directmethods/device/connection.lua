@@ -126,8 +126,9 @@ function attempt(device)
   arm(device, device.config.open_timeout, on_silence)
 end
 
-function EVENTS.connected(device, link)
-  link.live = true
+-- A call may come before the subscription is acknowledged: the hub knows it still.
+function EVENTS.connected(device, link, _, counted)
+  link.live, link.counted = true, counted
   local ok, name, message = link.conn:subscribe()
   if not ok then fail(device, errors.new { name = name, message = message }) end
 end
@@ -178,8 +179,7 @@ local function renew(device, reason)
   when_drained(device, refuse_calls)
 end
 
-function EVENTS.subscribed(device, link, granted, counted)
-  link.counted = counted
+function EVENTS.subscribed(device, _, granted)
   if granted == SUBACK_FAILURE then
     return fail(device, errors.new {
       name = "Unauthorized",
