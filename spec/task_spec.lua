@@ -177,6 +177,14 @@ describe("task", function()
       end
     end)
 
+    it("are not used again with a hook, nor when they were closed", function()
+      local co = coroutine_of(function() debug.sethook(function() end, "", 1000) end)
+      assert.not_equal(co, coroutine_of(function() end))
+      co = coroutine_of(function() end)
+      assert.is_true(coroutine.close(co))
+      assert.not_equal(co, coroutine_of(function() end))
+    end)
+
     it("hold nothing of their last task", function()
       local held = setmetatable({}, { __mode = "k" })
       local function use(value) assert(value) end

@@ -110,14 +110,17 @@ local function take_idle()
   local count = #idle
   local co = idle[count]
   idle[count] = nil
-  return co or coroutine.create(serve)
+  -- somebody who still has it may have closed it
+  if co and coroutine.status(co) == "suspended" then return co end
+  return coroutine.create(serve)
 end
 
--- Results would be held by the coroutine: one that has some is not used again.
+-- Results would be held by the coroutine, and a hook is for one task: a coroutine
+-- that has some is not used again.
 local function keep_results(task, ...)
   if select("#", ...) > 0 then
     task.results = table.pack(...)
-  elseif #idle < IDLE_MAX then
+  elseif #idle < IDLE_MAX and not debug.gethook(task.co) then
     idle[#idle + 1] = task.co
   end
 end
