@@ -147,13 +147,13 @@ end
 
 -- What every request has; told once for a token.
 local function use_token(self, token)
-  self.token = token
   self.client:fields {
     "Authorization: " .. token,
     "User-Agent: directmethods/" .. core.version,
     "Accept: application/json",
     "Content-Type: application/json; charset=utf-8",
   }
+  self.token = token -- not when there was no memory for them
 end
 
 -- Start a request; its id or nil, err. A hub of this process is told its name.
