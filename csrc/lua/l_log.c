@@ -105,7 +105,7 @@ static int l_log_line(lua_State *L) {
 /* stderr_takes() -> boolean: would a line on stderr not wait for its reader? */
 static int l_log_stderr_takes(lua_State *L) {
   struct pollfd p = {.fd = STDERR_FILENO, .events = POLLOUT};
-  lua_pushboolean(L, poll(&p, 1, 0) != 0); /* what is closed fails at once */
+  lua_pushboolean(L, poll(&p, 1, 0) > 0); /* closed: fails at once */
   return 1;
 }
 
