@@ -372,7 +372,9 @@ describe("dm.hub", function()
     it("ends in time, although a caller goes on asking", function()
       hub = plain()
       hub:add_device("d")
-      local call = { device = "d", body = '{"methodName":"m","connectTimeoutInSeconds":60}' }
+      local call = {
+        device = "d", body = '{"methodName":"m","connectTimeoutInSeconds":60}',
+      }
       call.wire = fixture.send_call(hub, call)
       for _ = 1, 20 do fixture.send_call(hub, call) end -- they wait behind the first
       assert(dm.wait_until(function() return hub:counters().calls_under_way == 1 end))

@@ -406,6 +406,38 @@ describe("jobs", function()
       assert.equal("completed", job:status().status)
     end)
 
+    it("select nobody by what could not be read", function()
+      local called = {}
+      for _, id in ipairs { "a", "b" } do
+        connect(id, function()
+          table.insert(called, id)
+          return 200
+        end)
+      end
+      assert(service.twins:patch("a", { properties = { desired = { v = 1 } } }))
+      local fail = function()
+        return nil, errors.new { name = "StorageFailed", message = "no" }
+      end
+      hub.state.store.twin = fail
+      local job = assert(service.jobs:schedule {
+        method = "m",
+        query = "NOT IS_DEFINED(properties.desired.v) AND deviceId != 'c'",
+      })
+      dm.advance(10)
+      local SELECT = "SELECT * FROM devices WHERE "
+      local _, err = service:query(SELECT .. "properties.desired.v = 1"):all()
+      assert.equal("ServiceUnavailable", err.name)
+      _, err = service:query("SELECT * FROM devices"):all()
+      assert.equal("ServiceUnavailable", err.name)
+      hub.state.store.twin, hub.state.store.find = nil, fail
+      _, err = service:query(SELECT .. "authenticationType = 'sas'"):all()
+      assert.equal("ServiceUnavailable", err.name)
+      hub.state.store.find = nil
+      dm.advance(2)
+      assert.same({ "b" }, called)
+      assert.equal("b:completed", states(job))
+    end)
+
     it("do not accept what cannot be kept", function()
       local put_job = hub.state.store.put_job
       hub.state.store.put_job = function()

@@ -18,7 +18,7 @@ local WORKS_MAX = 64 -- that are under way at a time
 ---@field item_type string
 ---@field ended boolean
 ---@field next fun(self): table[]?, directmethods.Error?
----@field text fun(self, each: table): string      its JSON document
+---@field text fun(self, each: table): string?, directmethods.Error? its JSON document
 ---@field position fun(self, each: table): string[] texts without "/"
 
 local function invalid(rule)
@@ -60,11 +60,13 @@ local function fields_of(source, last)
   return ("%sx-ms-continuation: %s\r\n"):format(fields, token)
 end
 
--- Add matches; true: the page is full, and there is at least one more.
+-- Add matches; true: the page is full, and there is at least one more; nil, err: one
+-- cannot be read.
 local function add(page, source, found)
   for _, each in ipairs(found) do
     if #page == page.size or page.bytes > BYTES_MAX then return true end
-    local text = source:text(each)
+    local text, err = source:text(each)
+    if not text then return nil, err end
     page[#page + 1] = text
     page.bytes = page.bytes + #text
     page.last = each
@@ -91,11 +93,12 @@ function M.answer(hub, request, source, size)
   local page = { size = size, bytes = 0 }
   hub.slices:add(function()
     local found, err = source:next()
-    if not found then
+    local is_full
+    if found then is_full, err = add(page, source, found) end
+    if err then
       request.answer(nil, registry.unavailable(err))
       return false
     end
-    local is_full = add(page, source, found)
     if not is_full and not source.ended then return true end
     answer(request, source, page, is_full)
     return false

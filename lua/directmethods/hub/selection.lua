@@ -18,21 +18,23 @@ local DECODED_MAX = 1000 -- texts whose values are remembered
 local SELECTION, DEVICE, MODULE, ENABLED, TAGS = 1, 2, 3, 4, 5 -- MODULE: or false
 local RECORD, TWIN = 6, 7 -- when it was asked for what only they tell
 
+-- Read one of the two, once. A predicate cannot fail: the selection does.
+local function read(document, field, name, default)
+  if document[field] then return document[field] end
+  local selection = document[SELECTION]
+  local value, err = selection.store[name](selection.store, document[DEVICE],
+    document[MODULE] or nil)
+  selection.failure = selection.failure or err
+  document[field] = value or default
+  return document[field]
+end
+
 local function record_of(document)
-  local record = document[RECORD]
-  if not record then
-    record = document[SELECTION].store:find(document[DEVICE], document[MODULE] or nil)
-    document[RECORD] = record or {}
-  end
-  return document[RECORD]
+  return read(document, RECORD, "find", {})
 end
 
 local function twin_of(document)
-  if not document[TWIN] then
-    document[TWIN] = document[SELECTION].store:twin(document[DEVICE],
-      document[MODULE] or nil) or documents.BLANK
-  end
-  return document[TWIN]
+  return read(document, TWIN, "twin", documents.BLANK)
 end
 
 -- Many twins have the same tags.
@@ -110,6 +112,7 @@ end
 ---@class directmethods.Selection
 ---@field after { device_id: string, module_id: string? }? behind whom it goes on
 ---@field ended boolean all were looked at
+---@field failure directmethods.Error? of the store, since it was asked last
 local Selection = {}
 Selection.__index = Selection
 
@@ -133,6 +136,13 @@ function M.new(hub, predicate, collection, after)
   }, Selection)
 end
 
+-- It may be asked again.
+local function take_failure(self)
+  local err = self.failure
+  self.failure = nil
+  return err
+end
+
 --- The selected ones among the next, maybe none of them: documents.
 ---@return { deviceId: string, moduleId: string? }[]? found
 ---@return directmethods.Error? err the store has failed
@@ -149,9 +159,11 @@ function Selection:next()
       spare = not selected and document or nil
       if selected then found[#found + 1] = document end
       looks = looks + 1
-      return looks % LOOKS == 0 and os.clock() > stop -- long conditions, large twins
+      return self.failure -- long conditions, large twins
+        or looks % LOOKS == 0 and os.clock() > stop
     end)
   if not done then return nil, following end
+  if self.failure then return nil, take_failure(self) end
   self.after, self.ended = following, following == nil
   return found
 end
@@ -161,7 +173,9 @@ end
 Selection.item_type = "Twin"
 
 function Selection:text(each)
-  return documents.for_service(twin_of(each), self.registry:facts(record_of(each)))
+  local twin, record = twin_of(each), record_of(each)
+  if self.failure then return nil, take_failure(self) end
+  return documents.for_service(twin, self.registry:facts(record))
 end
 
 function Selection:position(each)
