@@ -87,8 +87,7 @@ static void on_refused(dm_timer *timer) {
   dm_hub_close(DM_OWNER(timer, dm_hub, stop_timer));
 }
 
-/* Answers go out at the end of this turn; the next closes, whoever asks anew.
-*/
+/* Answers go out as this turn ends; the next closes, whoever asks anew. */
 static void on_stop_due(dm_timer *timer) {
   dm_hub *h = DM_OWNER(timer, dm_hub, stop_timer);
   timer->on_due = on_refused;
