@@ -6,6 +6,7 @@
 local class = require "directmethods.hub.class"
 local configs = require "directmethods.hub.config"
 local errors = require "directmethods.errors"
+local kept = require "directmethods.hub.kept"
 local options = require "directmethods.options"
 local planes = require "directmethods.hub.plane"
 local task = require "directmethods.task"
@@ -30,24 +31,23 @@ end
 
 -- Facts --------------------------------------------------------------------
 
---- The path of a file with the CA certificate that clients must trust; only this
--- user may read it. Made by the first call, removed when the hub is closed.
+--- The path of a file with the CA certificate that clients must trust, made by the
+-- first call. With a store in a file it is the one beside it, `{store}.ca.pem`, and
+-- stays; else it is for this user alone and removed when the hub is closed.
 ---@return string? path nil without err: plain, or a certificate without `ca`
 ---@return directmethods.Error? err
 function Hub:ca_file()
   check_open(self, "hub:ca_file")
   local state = self.state
   if state.ca_path or not state.ca then return state.ca_path end
-  local path = os.tmpname()
-  local file, why = io.open(path, "w")
-  if not file or not file:write(state.ca) or not file:close() then
-    os.remove(path)
+  local path, temporary = kept.ca_file(state.store, state.ca)
+  if not path then
     return nil, errors.new {
       name = "SystemError",
-      message = "hub:ca_file: cannot write the file: " .. (why or "disk full"),
+      message = "hub:ca_file: cannot write the file: " .. temporary,
     }
   end
-  state.ca_path = path
+  state.ca_path, state.ca_temporary = path, temporary
   return path
 end
 

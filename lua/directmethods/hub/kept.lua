@@ -85,6 +85,41 @@ function M.certificates(store, names)
   return nil, err
 end
 
+local function write(path, text)
+  local file, why = io.open(path, "w")
+  if not file then return nil, why end
+  local written = file:write(text)
+  return file:close() and written, "disk full"
+end
+
+-- Leave it as it is where it is right: clients read it at any time.
+local function keep_file(path, text)
+  local file = io.open(path)
+  local found = file and file:read("a")
+  if file then file:close() end
+  if found == text then return true end
+  local fresh = path .. ".new"
+  local kept = write(fresh, text) and os.rename(fresh, path)
+  if not kept then os.remove(fresh) end
+  return kept
+end
+
+--- Write the certificate that clients must trust into a file: the one beside the
+-- store, which stays; or a temporary one, where there is none or it cannot be written.
+---@param store directmethods.Store
+---@param ca string PEM
+---@return string? path
+---@return boolean|string temporary or why
+function M.ca_file(store, ca)
+  local path = store.path and store.path .. ".ca.pem"
+  if path and keep_file(path, ca) then return path, false end
+  path = os.tmpname() -- for this user alone
+  local written, why = write(path, ca)
+  if written then return path, true end
+  os.remove(path)
+  return nil, why
+end
+
 local function no_room(store, name, message)
   if name == "LimitExceeded" then
     message = "it holds more identities than limits.identities allows"

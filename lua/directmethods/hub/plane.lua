@@ -44,6 +44,7 @@ for i, policy in ipairs(POLICIES) do M.POLICY_NAMES[i] = policy[1] end
 ---@field ports { mqtt: integer, https: integer, admin: integer? }
 ---@field ca string?           PEM that clients trust
 ---@field ca_path string?      the file that holds it
+---@field ca_temporary boolean? it goes with the hub
 ---@field watchers directmethods.CallWatchers
 ---@field faults table<directmethods.Fault, boolean> rules, weak
 ---@field admin directmethods.HubAdmin? what the admin listener keeps
@@ -213,8 +214,8 @@ function M.start(config)
 end
 
 local function remove_ca_file(state)
-  if state.ca_path then os.remove(state.ca_path) end
-  state.ca_path = nil
+  if state.ca_temporary then os.remove(state.ca_path) end
+  state.ca_path, state.ca_temporary = nil, nil
 end
 
 ---@param seconds number that pending requests have
