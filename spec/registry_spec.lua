@@ -103,6 +103,26 @@ describe("registry", function()
     end
   end)
 
+  it("shows its devices to Lua in parts", function()
+    for i = 1, 5 do hub:add_device("d" .. i) end
+    local function ids(...)
+      local list = assert(hub:devices(...))
+      for i, device in ipairs(list) do list[i] = device.device_id end
+      return table.concat(list, " ")
+    end
+    assert.equal("d1 d2 d3 d4 d5", ids())
+    assert.equal("d1 d2", ids { top = 2 })
+    assert.equal("d3 d4", ids { top = 2, after = "d2" })
+    assert.equal("d5", ids { top = 2, after = "d4" })
+    assert.equal("", ids { top = 2, after = "d5" })
+    assert.equal("d3 d4 d5", ids { after = "d29" })
+    for option, rule in pairs { top = "top", after = "after", limit = "unknown" } do
+      local ok, why = pcall(hub.devices, hub, { [option] = false })
+      assert.is_false(ok)
+      assert.matches("hub:devices: .*" .. rule, why)
+    end
+  end)
+
   it("E18 changes nothing that is not there", function()
     refused(put("d1", {}, { if_match = "*" }), 404, "DeviceNotFound")
     assert.same({}, hub:devices())

@@ -453,10 +453,40 @@ describe("the trace", function()
       assert(hub:add_device "dev1")
     end)
 
-    it("removes more devices than a page has", function()
-      for i = 1, 1200 do assert(hub:add_device("d" .. i)) end
-      assert(hub:reset())
-      assert.equal(0, hub:metrics().identities)
+    describe("of more devices than a page has", function()
+      local turns, resetting
+
+      before_each(function()
+        for i = 1, 1200 do assert(hub:add_device("d" .. i)) end
+        for i = 1, 5 do
+          assert(service.jobs:schedule { id = "j" .. i, method = "m", query = "*",
+            delay = 100 })
+        end
+        turns, resetting = {}, dm.spawn(hub.reset, hub)
+      end)
+
+      it("goes on between the turns of the loop, and takes what comes", function()
+        while not resetting:ended() do
+          local left = hub:metrics().identities
+          if left ~= turns[#turns] then table.insert(turns, left) end
+          if left > 0 and left < 1200 then hub:add_device("late") end
+          dm.loop.step(0)
+        end
+        assert.equal(true, resetting:await())
+        assert.is_true(#turns >= 3, #turns)
+        assert.equal(0, hub:metrics().identities)
+        assert.same({}, service.jobs:list():all())
+      end)
+
+      it("ends when the hub is closed", function()
+        assert(dm.wait_until(function()
+          return hub:metrics().identities < 1000
+        end))
+        device:close()
+        hub:close()
+        local done, err = resetting:await()
+        assert.same({ nil, "Closed" }, { done, err.name })
+      end)
     end)
 
     it("fails the calls that are under way", function()

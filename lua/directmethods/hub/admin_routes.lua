@@ -16,6 +16,7 @@ local WAIT = 30 -- default seconds of GET /wait
 local WAIT_MAX = 3600
 local ADVANCE_MAX = 400 * 86400 -- seconds
 local TIME_MAX = 1e12 -- unix seconds
+local DEVICES_MAX = 1e9
 
 local METRICS_TYPE =
   "Content-Type: application/openmetrics-text; version=1.0.0; charset=utf-8\r\n"
@@ -138,8 +139,9 @@ local function shown(device)
   return device
 end
 
-local function devices(hub)
-  local list = try(hub.devices, hub)
+local function devices(hub, request)
+  local top = number_of(request, "top", nil, DEVICES_MAX)
+  local list = try(hub.devices, hub, { top = top, after = request.query.after })
   for _, device in ipairs(list) do shown(device) end
   return json.array(list)
 end
@@ -243,7 +245,7 @@ M.ROUTES = {
     device = true, module = true, since = true } },
   { path = "/wait", GET = { wait,
     call = true, device = true, module = true, timeout = true, since = true } },
-  { path = "/devices", GET = { devices } },
+  { path = "/devices", GET = { devices, top = true, after = true } },
   {
     path = "/devices/{id}",
     GET = { get_device },

@@ -196,22 +196,31 @@ end
 
 local PAGE = 1000 -- records that are read from the store at a time
 
---- The registered devices, ordered by id.
+local DEVICES = { top = { "integer", min = 1 }, after = { "string" } }
+
+--- The registered devices, ordered by id: all, in one go, or so many of them.
+--- ```lua
+--- local next = hub:devices { top = 100, after = devices[#devices].device_id }
+--- ```
+---@param opts { top: integer?, after: string? }? at most how many; behind which id
 ---@return directmethods.HubDevice[]? devices
 ---@return directmethods.Error? err the store has failed
-function Hub:devices()
+function Hub:devices(opts)
   check_open(self, "hub:devices")
+  opts = options.check(opts, DEVICES, "hub:devices")
   local state, list = self.state, {}
-  local page, err
+  local after, left = opts.after, opts.top or math.huge
+  local wanted, page, err
   repeat
-    local last = list[#list]
-    page, err = state.store:devices(last and last.device_id, PAGE)
+    wanted = math.min(left, PAGE)
+    page, err = state.store:devices(after, wanted)
     if not page then return nil, err end
     for _, record in ipairs(page) do
       list[#list + 1], err = device_of(state, record)
       if err then return nil, err end
     end
-  until #page < PAGE
+    after, left = #page > 0 and page[#page].device_id, left - #page
+  until #page < wanted or left == 0
   return list
 end
 

@@ -4,6 +4,8 @@ local class = require "directmethods.hub.class"
 local errors = require "directmethods.errors"
 local options = require "directmethods.options"
 local registry = require "directmethods.hub.registry"
+local task = require "directmethods.task"
+local time = require "directmethods.time"
 
 local Hub, check_open = class.Hub, class.check_open
 
@@ -134,7 +136,7 @@ function Hub:metrics()
   return self.state.plane:metrics()
 end
 
-local PAGE = 500 -- devices that are removed at a time
+local PAGE = 200 -- devices that are removed at a time
 
 -- Remove one page of devices; how many there were, or nil and a problem.
 local function remove_page(state)
@@ -152,26 +154,41 @@ local function remove_page(state)
   return #page
 end
 
---- Back to what it was when it began: devices and modules with their twins, rules for
--- faults, jobs, calls, messages and what was counted are gone, connections of devices
--- closed, calls under way failed. Ports, certificates, policies with their keys, and
--- who listens by hub:on stay.
----@return boolean? done
----@return directmethods.Error? err the store does not let go
-function Hub:reset()
-  check_open(self, "hub:reset")
-  local done, err = self.state.jobs:reset()
+-- Jobs and devices; `pause`, if there is one, is called between pages.
+local function clear(state, pause)
+  local done, err = state.jobs:reset(pause)
   if not done then return nil, err end
   repeat
-    local count, problem = remove_page(self.state)
+    local count, problem = remove_page(state)
     if not count then
       return nil, errors.new {
         name = problem.name, code = problem.code, message = problem.text,
       }
     end
-  until count == 0
+    if pause and count == PAGE then pause() end
+  until count < PAGE
+  return true
+end
+
+--- Back to what it was when it began: devices and modules with their twins, rules for
+-- faults, jobs, calls, messages and what was counted are gone, connections of devices
+-- closed, calls under way failed. Ports, certificates, policies with their keys, and
+-- who listens by hub:on stay. It waits: the loop goes on between pages of devices.
+---@return boolean? done
+---@return directmethods.Error? err the store does not let go, or the hub was closed
+function Hub:reset()
+  check_open(self, "hub:reset")
+  task.current("hub:reset")
+  local state = self.state
+  local done, err = clear(state, function() time.sleep(0) end)
+  if done then done, err = clear(state) end -- what came meanwhile
+  if not state.open then
+    return nil, errors.new { name = "Closed", message = "the hub was closed" }
+  elseif not done then
+    return nil, err
+  end
   self:clear_faults()
-  self.state.plane:forget()
+  state.plane:forget()
   return true
 end
 

@@ -281,13 +281,14 @@ local function drop(self)
 end
 
 --- Forget all jobs, from the store too. What is called is called.
+---@param pause fun()? called between parts
 ---@return boolean? done
 ---@return directmethods.Error? err the store does not let go
-function Jobs:reset()
+function Jobs:reset(pause)
   drop(self)
   self.pump:forget()
   watch(self)
-  return kept.clear(self)
+  return kept.clear(self, pause)
 end
 
 --- End; what was called is kept. Harmless the second time.

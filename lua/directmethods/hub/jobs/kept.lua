@@ -74,9 +74,10 @@ end
 
 --- Remove all jobs.
 ---@param jobs directmethods.Jobs
+---@param pause fun()? called between parts
 ---@return boolean? done
 ---@return directmethods.Error? err the store has failed
-function M.clear(jobs)
+function M.clear(jobs, pause)
   while true do
     local page, err = jobs.store:jobs(nil, 1)
     if not page then return nil, err end
@@ -85,6 +86,7 @@ function M.clear(jobs)
     repeat
       left, err = M.remove(jobs, page[1].id)
       if err then return nil, err end
+      if pause then pause() end
     until not left
   end
 end
