@@ -438,6 +438,20 @@ describe("jobs", function()
       assert.equal("b:completed", states(job))
     end)
 
+    it("call who has come while no rows could be read", function()
+      local job = assert(service.jobs:schedule { method = "m", query = "*" })
+      dm.advance(1)
+      hub.state.store.device_job = function()
+        return nil, errors.new { name = "StorageFailed", message = "no" }
+      end
+      for _, id in ipairs { "a", "b" } do connect(id, function() return 200 end) end
+      dm.advance(5)
+      assert.equal("a:pending b:pending c:pending", states(job))
+      hub.state.store.device_job = nil
+      dm.advance(2)
+      assert.equal("a:completed b:completed c:pending", states(job))
+    end)
+
     it("do not accept what cannot be kept", function()
       local put_job = hub.state.store.put_job
       hub.state.store.put_job = function()

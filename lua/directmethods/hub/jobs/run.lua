@@ -238,21 +238,21 @@ function Run:ready(device_id, module_id)
   local name = key(device_id, module_id)
   if self.flying[name] then
     self.flying[name] = "woken"
-  elseif self.calling and not self.queued[name] then
-    local row = self.jobs.store:device_job(self.job.id, device_id, module_id)
-    if row and row.status == "pending" then self:requeue(row) end
+  elseif self.calling then
+    self:requeue { job_id = self.job.id, device_id = device_id, module_id = module_id }
   end
 end
 
---- Look at a row again.
----@param row directmethods.DeviceJob
-function Run:requeue(row)
+--- Look at a row again, at once or in so many seconds.
+---@param row { job_id: string, device_id: string, module_id: string? }
+---@param seconds number?
+function Run:requeue(row, seconds)
   local queue, name = self.queue, key(row.device_id, row.module_id)
   if self.queued[name] then return end
   self.queued[name] = true
   queue.last = queue.last + 1
   queue[queue.last] = row
-  self.jobs.pump:wake()
+  self.jobs.pump:wake(seconds)
 end
 
 -- The next row of the queue.
@@ -289,11 +289,14 @@ end
 
 --- The next row to be looked at, as it is in the store now: what the queue has had
 --- called since a page was read must not be called again.
----@return directmethods.DeviceJob? row nil: there is none now
+---@return directmethods.DeviceJob? row nil: none now; {}: one that is not the job's
 function Run:next_row()
   local row = from_queue(self) or from_store(self)
   if not row or not self.is_stale then return row end
-  return self.jobs.store:device_job(row.job_id, row.device_id, row.module_id)
+  local current, err = self.jobs.store:device_job(row.job_id, row.device_id,
+    row.module_id)
+  if err then return self:requeue(row, 1) end
+  return current or {}
 end
 
 return M
