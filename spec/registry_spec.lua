@@ -335,6 +335,31 @@ describe("registry", function()
       refused(ask("GET", path_of("d", "m")), 404, "ModuleNotFound")
     end)
 
+    it("tell who manages them, as they were put", function()
+      hub:add_device("d")
+      local function managed_by(value)
+        local body = dm.json.encode {
+          deviceId = "d", moduleId = "m", managedBy = value,
+        }
+        local said = read(ask("PUT", path_of("d", "m"), body, { if_match = "*" }))
+        assert.same(said, read(ask("GET", path_of("d", "m"))))
+        return said.managedBy
+      end
+      read(put_module("d", "m"))
+      assert.equal(dm.null, read(ask("GET", path_of("d", "m"))).managedBy)
+      for _, text in ipairs {
+        "iotEdge", ("\u{20ac}"):rep(128), "a \0\"$manager\"\n",
+      } do
+        assert.equal(text, managed_by(text))
+      end
+      assert.equal(dm.null, managed_by(nil))
+      for _, wrong in ipairs { ("x"):rep(129), 3, { 1 } } do
+        refused(ask("PUT", path_of("d", "m"), dm.json.encode {
+          deviceId = "d", moduleId = "m", managedBy = wrong,
+        }, { if_match = "*" }), 400, "ArgumentInvalid")
+      end
+    end)
+
     it("go with their device", function()
       hub:add_device("d/m")
       assert.equal(204, ask("DELETE", path_of "d").status)

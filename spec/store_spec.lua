@@ -371,18 +371,25 @@ describe("a hub's store", function()
       other.close()
     end)
 
-    it("1, before there were jobs, gets them", function()
+    -- A store as version n was, with the device "old" and its module "m".
+    local function make_version(n)
+      local newer = table.move(schema.steps, n + 1, released, 1, {})
+      for i = n + 1, released do schema.steps[i] = nil end
       os.remove(path)
-      local jobs = schema.steps[2]
-      schema.steps[2] = nil
-      local store = assert(require("directmethods.hub.store").open(path))
-      assert(store:put {
-        device_id = "old", auth = "sas", primary_key = KEY, secondary_key = KEY,
-        enabled = true, etag = "e", generation_id = "g",
-      })
-      store:close()
-      schema.steps[2] = jobs
-      assert.equal(1, version())
+      assert(require("directmethods.hub.store").open(path)):close()
+      table.move(newer, 1, #newer, n + 1, schema.steps)
+      local other = stores.connect(path)
+      for _, module in ipairs { "", "m" } do
+        other.sql([[INSERT INTO identities (device_id, module_id, auth, primary_key,
+          secondary_key, enabled, etag, generation_id)
+          VALUES ('old', ?, 'sas', ?, ?, 1, 'e', 'g')]], module, KEY, KEY)
+      end
+      other.close()
+      assert.equal(n, version())
+    end
+
+    it("1, before there were jobs, gets them", function()
+      make_version(1)
       with(nil, function(hub)
         assert.equal("old", hub:devices()[1].device_id)
         assert.equal(200, rest.ask(hub, "PUT", "/jobs/v2/j", {
@@ -395,6 +402,23 @@ describe("a hub's store", function()
       end)
       assert.equal(released, version())
       assert.equal("600", stores.modes(folder)["hub.db"])
+    end)
+
+    it("2, before modules said who manages them, can keep that", function()
+      local target, text = "/devices/old/modules/m", "a \0'\"\n"
+      make_version(2)
+      with(nil, function(hub)
+        local found = rest.read(rest.ask(hub, "GET", target))
+        assert.equal(dm.null, found.managedBy)
+        assert.equal(KEY, found.authentication.symmetricKey.primaryKey)
+        assert.equal(204, rest.ask(hub, "DELETE", target).status)
+        found.managedBy = text
+        assert.equal(200, rest.ask(hub, "PUT", target, found).status)
+      end)
+      with(nil, function(hub)
+        assert.equal(text, rest.read(rest.ask(hub, "GET", target)).managedBy)
+      end)
+      assert.equal(released, version())
     end)
 
     it("stays what it is when that fails", function()

@@ -51,6 +51,7 @@ describe("Azure SDKs for Node:", function()
     it("keeps modules likewise", function()
       assert.same({
         sameKey = true, newEtag = true, list = { "one", "two" }, forced = "one",
+        managedBy = "spec",
         stale = "InvalidEtagError 412", twice = "DeviceAlreadyExistsError 409",
         gone = "Error 404", noHost = "DeviceNotFoundError 404",
       }, registry.modules)

@@ -90,7 +90,8 @@ async function bulk() {
 }
 
 async function modules() {
-  const made = await bodyOf(registry.addModule({ deviceId: 'host', moduleId: 'one' }));
+  const made = await bodyOf(registry.addModule(
+    { deviceId: 'host', moduleId: 'one', managedBy: 'spec' }));
   await registry.addModule({ deviceId: 'host', moduleId: 'two' });
   const got = await bodyOf(registry.getModule('host', 'one'));
   const list = await bodyOf(registry.getModulesOnDevice('host'));
@@ -100,6 +101,7 @@ async function modules() {
       === made.authentication.symmetricKey.primaryKey,
     list: list.map((each) => each.moduleId).sort(),
     newEtag: updated.etag !== got.etag,
+    managedBy: updated.managedBy,
     stale: await fails(registry.updateModule(got)),
     forced: (await bodyOf(registry.updateModule(got, true))).moduleId,
     twice: await fails(registry.addModule({ deviceId: 'host', moduleId: 'one' })),

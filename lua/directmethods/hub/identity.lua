@@ -11,7 +11,7 @@ local KEY_BYTES = 32 -- of a key made here
 local DEV_PRIMARY = "ZGlyZWN0bWV0aG9kcyBwdWJsaWMga2V5OiBmaXJzdCE="
 local DEV_SECONDARY = "ZGlyZWN0bWV0aG9kcyBwdWJsaWMga2V5OiBzZWNvbmQ="
 local KEY_MIN, KEY_MAX = 16, 64 -- bytes of a key that is given
-local REASON_MAX = 128 -- characters
+local TEXT_MAX = 128 -- characters of statusReason, of managedBy
 local NEVER = "0001-01-01T00:00:00"
 
 --- The rule that a device or module id breaks, or nil.
@@ -114,6 +114,15 @@ local function read_authentication(document, fields)
     fields.primary_thumbprint or fields.secondary_thumbprint)
 end
 
+local function read_text(document, name)
+  local text = member(document, name, "string")
+  local length = text and utf8.len(text)
+  if length and length > TEXT_MAX then
+    refuse(("'%s' must not be longer than %d characters"):format(name, TEXT_MAX))
+  end
+  return text
+end
+
 local function read_status(document, fields)
   local status = member(document, "status", "string")
   if status then
@@ -123,11 +132,7 @@ local function read_status(document, fields)
     end
     fields.enabled = status == "enabled"
   end
-  fields.status_reason = member(document, "statusReason", "string")
-  local length = fields.status_reason and utf8.len(fields.status_reason)
-  if length and length > REASON_MAX then
-    refuse(("'statusReason' must not be longer than %d characters"):format(REASON_MAX))
-  end
+  fields.status_reason = read_text(document, "statusReason")
 end
 
 local function read_members(document, device_id, module_id)
@@ -142,13 +147,17 @@ local function read_members(document, device_id, module_id)
     refuse("'capabilities.iotEdge' must be false: this hub has no edge devices")
   end
   read_authentication(document, fields)
-  if not module_id then read_status(document, fields) end
+  if module_id then
+    fields.managed_by = read_text(document, "managedBy")
+  else
+    read_status(document, fields)
+  end
   return fields
 end
 
 --- What a registry document asks for: auth, primary_key, secondary_key,
--- primary_thumbprint, secondary_thumbprint, enabled, status_reason, each nil when it
--- is absent, null or "". Nil and the broken rule: it is none.
+-- primary_thumbprint, secondary_thumbprint, enabled, status_reason, managed_by, each
+-- nil when it is absent, null or "". Nil and the broken rule: it is none.
 ---@param document any decoded
 ---@param device_id string that it must be for
 ---@param module_id string?
@@ -176,8 +185,8 @@ function M.time_text(seconds)
     .. (".%07dZ"):format(math.floor(ticks % TICK))
 end
 
---- What documents tell of an identity, as texts; `reason`, `module`, keys and
--- thumbprints may be nil.
+--- What documents tell of an identity, as texts; `reason`, `manager`, `module`, keys
+-- and thumbprints may be nil.
 ---@param record directmethods.IdentityRecord
 ---@param connection { connected: boolean, changed: number?, active: number? } with
 ---  the unix times of the last connect or disconnect, and of the last message
@@ -193,6 +202,7 @@ function M.facts(record, connection)
     active_time = M.time_text(connection.active),
     status = record.enabled and "enabled" or "disabled",
     reason = record.status_reason,
+    manager = record.managed_by,
     status_time = record.status_time or NEVER,
     auth = record.auth,
     primary = record.primary_key,
@@ -214,7 +224,7 @@ local DEVICE = [[{"deviceId":$device,]] .. COMMON_HEAD
   .. [["connectionStateUpdatedTime":$connection_time,]]
   .. [["statusUpdatedTime":$status_time,]] .. COMMON_TAIL
   .. [[,"capabilities":{"iotEdge":false},"deviceScope":null}]]
-local MODULE = [[{"moduleId":$module,"managedBy":null,"deviceId":$device,]]
+local MODULE = [[{"moduleId":$module,"managedBy":$manager,"deviceId":$device,]]
   .. COMMON_HEAD .. [["connectionStateUpdatedTime":$connection_time,]]
   .. COMMON_TAIL .. "}"
 
@@ -223,7 +233,7 @@ local MODULE = [[{"moduleId":$module,"managedBy":null,"deviceId":$device,]]
 ---@return string json
 function M.write(facts)
   local values = {
-    reason = "null", primary = "null", secondary = "null",
+    reason = "null", manager = "null", primary = "null", secondary = "null",
     thumbprint = "null", second_thumbprint = "null",
   }
   for name, value in pairs(facts) do values[name] = json.encode(value) end

@@ -133,6 +133,7 @@ local function merge(self, device_id, module_id, fields, old)
     enabled = enabled,
     status_reason = fields.status_reason,
     status_time = since,
+    managed_by = fields.managed_by,
     etag = next_etag(self),
     generation_id = old.generation_id or next_generation(self),
   }, fields, old)

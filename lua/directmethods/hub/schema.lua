@@ -66,6 +66,10 @@ M.steps = {
         PRIMARY KEY (job_id, device_id, module_id)
       )]],
   },
+  {
+    -- as JSON, like status_reason
+    "ALTER TABLE identities ADD COLUMN managed_by TEXT",
+  },
 }
 
 -- The one value of a query.

@@ -17,6 +17,7 @@ local M = {}
 ---@field status_time string?   when the status last changed; nil: never
 ---@field etag string           another one after each change
 ---@field generation_id string  another one when an id is used again
+---@field managed_by string?    of a module, whatever its maker says
 
 ---@class directmethods.Twin
 ---@field tags string              JSON object
@@ -32,12 +33,15 @@ local M = {}
 local IDENTITY = {
   "device_id", "module_id", "auth", "primary_key", "secondary_key",
   "primary_thumbprint", "secondary_thumbprint", "enabled", "status_reason",
-  "status_time", "etag", "generation_id",
+  "status_time", "etag", "generation_id", "managed_by",
 }
+local FREE_TEXTS = { "status_reason", "managed_by" } -- in the store as JSON
 local TWIN = {
   "tags", "desired", "reported", "desired_metadata", "reported_metadata",
   "desired_version", "reported_version", "version", "changes",
 }
+local COLUMN = {}
+for i, name in ipairs(IDENTITY) do COLUMN[name] = i end
 local IDENTITY_COLUMNS = table.concat(IDENTITY, ", ")
 local TWIN_COLUMNS = table.concat(TWIN, ", ")
 
@@ -82,7 +86,9 @@ local function record_of(row)
   for i, name in ipairs(IDENTITY) do record[name] = row[i] end
   if record.module_id == "" then record.module_id = nil end
   record.enabled = record.enabled == 1
-  record.status_reason = record.status_reason and json.decode(record.status_reason)
+  for _, name in ipairs(FREE_TEXTS) do
+    record[name] = record[name] and json.decode(record[name])
+  end
   return record
 end
 
@@ -108,9 +114,10 @@ end
 function Store:put(record)
   local values = {}
   for i, name in ipairs(IDENTITY) do values[i] = record[name] end
-  values[2] = record.module_id or ""
-  local reason = record.status_reason
-  values[9] = reason and json.encode(reason)
+  values[COLUMN.module_id] = record.module_id or ""
+  for _, name in ipairs(FREE_TEXTS) do
+    values[COLUMN[name]] = record[name] and json.encode(record[name])
+  end
   return self:changed(self.database:run(SQL.put, table.unpack(values, 1, #IDENTITY)))
 end
 
