@@ -18,6 +18,7 @@ dependencies = {
   "lua ~> 5.4",
   "directmethods == 0.1.0",
   "luaossl",
+  "lpeg",
   "luadbi-sqlite3",
 }
 external_dependencies = {

@@ -1,0 +1,51 @@
+--- The rockspecs and the README name what the library needs of others.
+
+local ROCKS = { -- a module's first word -> the rock it comes with, README's name of it
+  argparse = { "argparse", "argparse" },
+  cjson = { "lua-cjson", "lua-cjson" },
+  lpeg = { "lpeg", "LPeg" },
+  openssl = { "luaossl", "luaossl" },
+  DBI = { "luadbi-sqlite3", "LuaDBI" },
+  dbd = { "luadbi-sqlite3", "LuaDBI" },
+}
+
+local function read(path)
+  local file <close> = assert(io.open(path))
+  return file:read("a")
+end
+
+local function load_rockspec(path)
+  local rockspec = {}
+  assert(loadfile(path, "t", rockspec))()
+  return rockspec
+end
+
+-- First words of the modules that a rock's Lua files load, but ours.
+local function needs_of(rockspec)
+  local needs = {}
+  for _, source in pairs(rockspec.build.modules) do
+    for name in (type(source) == "string" and read(source) or "")
+      :gmatch('require,? ?"(%w+)[%w.]*"') do
+      needs[name] = name ~= "directmethods" or nil
+    end
+  end
+  return needs
+end
+
+for _, path in ipairs {
+  "rockspec/directmethods-0.1.0-1.rockspec",
+  "rockspec/directmethods-hub-0.1.0-1.rockspec",
+} do
+  it(path .. " names the rocks that its files load", function()
+    local rockspec = load_rockspec(path)
+    local named, readme = {}, read("README.md")
+    for _, rock in ipairs(rockspec.dependencies) do named[rock] = true end
+    local needs = needs_of(rockspec)
+    assert.is_truthy(next(needs))
+    for name in pairs(needs) do
+      local rock, title = table.unpack((assert(ROCKS[name], name)))
+      assert.is_true(named[rock], rock)
+      assert.is_truthy(readme:find(title, 1, true), title)
+    end
+  end)
+end
