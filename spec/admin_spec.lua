@@ -54,6 +54,14 @@ describe("the admin listener", function()
     fixture.finish(hub, service)
   end)
 
+  it("is gone with its devices, also when a program ended in between", function()
+    local body = { methods = { on = { status = 200 } } }
+    assert.equal(200, (ask("PUT", "/devices/lamp", { body = body })))
+    dm.run(function() hub.state.admin.clients:drop("lamp") end)
+    hub:close()
+    assert.is_true(hub:closed(10))
+  end)
+
   it("is not there unless it is asked for", function()
     local other <close> = assert(dm.hub { tls = false })
     assert.is_nil(other:ports().admin)

@@ -1,19 +1,20 @@
 --- The devices with canned answers that the admin listener was asked for: clients in
 -- the hub's own process.
 
-local task = require "directmethods.task"
-
 ---@class directmethods.AdminClients
 ---@field clients table<string, directmethods.Device> by their ids
----@field leaving table<directmethods.Device, directmethods.Task> those on their way out
+---@field leaving table<directmethods.Device, true> those on their way out; weak: the
+---  loop holds each until nothing of it is left
 local Clients = {}
 Clients.__index = Clients
 
 local M = {}
 
+local WEAK = { __mode = "k" }
+
 ---@return directmethods.AdminClients
 function M.new()
-  return setmetatable({ clients = {}, leaving = {} }, Clients)
+  return setmetatable({ clients = {}, leaving = setmetatable({}, WEAK) }, Clients)
 end
 
 --- Put one in the place of the one that has the id.
@@ -24,18 +25,14 @@ function Clients:put(id, client)
   self.clients[id] = client
 end
 
---- Close one, if there is one; it is known until nothing of it is left.
+--- Close one, if there is one.
 ---@param id string
 function Clients:drop(id)
   local client = self.clients[id]
   if not client then return end
   self.clients[id] = nil
   client:close()
-  self.leaving[client] = task.spawn(function()
-    client:closed()
-    self.leaving[client] = nil
-    return true
-  end)
+  self.leaving[client] = true
 end
 
 --- Close all.
@@ -48,11 +45,12 @@ end
 ---@return boolean? closed
 ---@return directmethods.Error? err
 function Clients:wait_closed(timeout)
-  local _, ending = next(self.leaving)
-  while ending do
-    local closed, err = ending:await(timeout)
+  local client = next(self.leaving)
+  while client do
+    local closed, err = client:closed(timeout)
     if not closed then return nil, err end
-    _, ending = next(self.leaving)
+    self.leaving[client] = nil
+    client = next(self.leaving)
   end
   return true
 end
