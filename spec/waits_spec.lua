@@ -133,6 +133,7 @@ describe("a wait", function()
       ["registry:get"] = call(service.registry.get, service.registry, "dev1"),
       ["twins:get"] = call(service.twins.get, service.twins, "dev1"),
       ["hub:stop"] = call(hub.stop, hub),
+      ["hub:reset"] = call(hub.reset, hub),
     }
   end
 
