@@ -4,21 +4,15 @@
 local dm = require "directmethods"
 local fixture = require "spec.support.fixture"
 local http = require "spec.support.http"
+local hub_process = require "spec.support.hub_process"
+local stores = require "spec.support.stores"
 local wires = require "spec.support.wire"
 
-local LUA = os.getenv("LUA") or "lua5.4"
 local DESCRIPTORS = 64
-
-local function read_file(path)
-  local file = io.open(path)
-  local text = file and file:read("a")
-  if file then file:close() end
-  return text
-end
 
 -- User and system time of a process in seconds.
 local function cpu_of(pid)
-  local stat = read_file(("/proc/%d/stat"):format(pid)):match(".*%)(.*)")
+  local stat = stores.read(("/proc/%d/stat"):format(pid)):match(".*%)(.*)")
   local user, system = stat:match("^ %a" .. (" %S+"):rep(10) .. " (%d+) (%d+)")
   return (tonumber(user) + tonumber(system)) / 100
 end
@@ -124,92 +118,81 @@ describe("a hub with too many connections", function()
 end)
 
 describe("a hub in a process of its own", function()
-  local folder, child
+  local folder, process
 
   before_each(function()
-    folder = assert(dm.exec { "mktemp", "-d" }).stdout:match("[^\n]+")
+    folder = stores.folder()
   end)
 
   after_each(function()
-    child:cancel()
-    assert(dm.exec { "rm", "-r", folder })
+    process:close()
+    stores.remove(folder)
   end)
 
-  -- Start the command line's hub by a line of sh that ends with exec "$@".
-  local function start(line, ...)
-    local words = { "sh", "-c", ('echo $$ >"%s/pid"; %s'):format(folder, line), "sh",
-      "env", "LUA_PATH=" .. package.path, "LUA_CPATH=" .. package.cpath, LUA,
-      "build-aux/directmethods", "hub", "--mqtt-port", "0", "--https-port", "0",
-      "--plain", "--device", "d", "--ready-file", folder .. "/ready", ... }
-    child = dm.spawn(dm.exec, words, { timeout = 60 })
-    assert(dm.wait_until(function()
-      return read_file(folder .. "/ready") or child:ended()
-    end, 20))
-    if child:ended() then error(child:await().stderr) end
-    local facts = assert(dm.json.decode(read_file(folder .. "/ready")))
-    facts.pid = tonumber(read_file(folder .. "/pid"))
-    return facts
+  -- `before` is a command that runs it, if there is one.
+  local function start(before)
+    local words = { "--plain", "--device", "d", "--quiet" }
+    process = hub_process.start(folder, words, before)
+    process:serves()
   end
 
-  local function device_of(facts, handlers)
+  local function device_of(handlers)
     local device = dm.device {
-      connection_string = facts.devices.d, handlers = handlers,
-      port = facts.ports.mqtt, tls = false,
+      connection_string = process:connection_string("d"), handlers = handlers,
+      port = process:ports().mqtt, tls = false,
     }
     assert(device:connect(10))
     return device
   end
 
-  local function service_of(facts)
+  local function service_of()
     return dm.service {
-      connection_string = facts.connection_strings.service,
-      port = facts.ports.https, tls = false,
+      connection_string = process:connection_string("service"),
+      port = process:ports().https, tls = false,
     }
   end
 
-  local function stop(facts, signal)
-    assert(dm.exec { "kill", "-" .. (signal or "TERM"), tostring(facts.pid) })
-    return assert(child:await(10))
+  local function stop()
+    process:kill("sigterm")
+    return process:ended()
   end
 
   it("67 that has no descriptor left spins not, says so once, and recovers", function()
-    local facts = start(('ulimit -n %d; exec "$@"'):format(DESCRIPTORS), "--quiet")
-    local device <close> = device_of(facts, { m = function() return 200 end })
-    local service <close> = service_of(facts)
+    start { "sh", "-c", ('ulimit -n %d; exec "$@"'):format(DESCRIPTORS), "sh" }
+    local device <close> = device_of { m = function() return 200 end }
+    local service <close> = service_of()
     assert(service:invoke("d", "m"))
     local flood = {}
-    for i = 1, 2 * DESCRIPTORS do flood[i] = wires.connect(facts.ports.mqtt) end
+    for i = 1, 2 * DESCRIPTORS do flood[i] = wires.connect(process:ports().mqtt) end
     local function closed()
       local n = 0
       for _, w in ipairs(flood) do n = n + (w.closed and 1 or 0) end
       return n
     end
     assert(wires.turn_until(function() return closed() > DESCRIPTORS end))
-    local before, began = cpu_of(facts.pid), dm.now()
+    local before, began = cpu_of(process:pid()), dm.now()
     assert(service:invoke("d", "m")) -- on the connections that are there
     dm.wait_until(function() return dm.now() - began > 0.5 end, 2)
-    assert.is_true(cpu_of(facts.pid) - before < 0.25)
+    assert.is_true(cpu_of(process:pid()) - before < 0.25)
     for _, w in ipairs(flood) do w:close() end
-    local fresh = wires.connect(facts.ports.https)
+    local fresh = wires.connect(process:ports().https)
     assert.is_true(fresh:stays_quiet())
     fresh:close()
     device:close()
     assert(device:closed(5))
-    local said = stop(facts).stderr
+    local said = stop().stderr
     local _, times = said:gsub("too many open files", "")
     assert.equal(1, times, said)
   end)
 
   it("71 answers what no device answers before it ends, within five seconds", function()
-    local facts = start('exec "$@"', "--quiet")
-    local device <close> = device_of(facts, {
-      silent = function(request) request:defer() end,
-    })
-    local service <close> = service_of(facts)
+    start()
+    local device <close> = device_of { silent = function(request) request:defer() end }
+    local service <close> = service_of()
     local call = dm.spawn(function() return service:invoke("d", "silent") end)
     assert(dm.wait_until(function() return device:stats().calls == 1 end))
     local began = dm.now()
-    local result = stop(facts)
+    local result = stop()
     assert.is_true(dm.now() - began < 5, dm.now() - began)
     local _, err = call:await(5)
     assert.equal(503001, err.code)
