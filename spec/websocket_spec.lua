@@ -432,6 +432,18 @@ describe("MQTT over WebSocket", function()
       assert.same({ 1000, true }, { ws:closed() })
     end)
 
+    it("resets nobody whose good-bye is on its way", function()
+      for _, farewell in ipairs { websocket.frame(CLOSE, "\x03\xe8"),
+        websocket.frame(BINARY, mqtt.DISCONNECT) } do
+        local ws = device()
+        ws.wire:send(farewell)
+        assert.same({ 1000, true }, { ws:closed() })
+        assert.is_false(hub:devices()[1].connected)
+        assert.is_true(ws.wire:is_heard())
+        ws:close()
+      end
+    end)
+
     it("C07 refuses a wrong password with CONNACK 5, then 1000", function()
       local ws = upgraded()
       ws:send(BINARY, connect_packet("dev", { password = "SharedAccessSignature x" }))

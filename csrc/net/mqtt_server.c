@@ -29,8 +29,10 @@ static dm_websocket_code close_code(const dm_err *why) {
 void dm_mqtt_peer_end(dm_mqtt_peer *c, const dm_err *why) {
   c->state = DM_MQTT_CLOSING;
   if (c->websocket) dm_websocket_close(c->websocket, close_code(why));
-  if (c->websocket || !why) dm_stream_push(c->stream);
-  dm_stream_abort(c->stream, why);
+  if (c->websocket || !why)
+    dm_stream_leave(c->stream, why);
+  else
+    dm_stream_abort(c->stream, why);
 }
 
 bool dm_mqtt_peer_written(dm_mqtt_peer *c, bool complete) {

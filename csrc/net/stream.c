@@ -40,6 +40,7 @@ struct dm_stream {
   int drained;         /* bytes thrown away after dm_stream_close */
   uint8_t state;
   bool paused, blocked, peer_ended, said_goodbye, await_drain;
+  bool leaving; /* at the end of the turn the owner hears that it is over */
 };
 
 /* What goes to the socket. */
@@ -49,11 +50,19 @@ static dm_buf *wire_of(dm_stream *s) {
 
 /* The end. */
 
+/* The owner's last event; nobody is told twice. */
+static void tell_end(dm_stream *s) {
+  dm_err good = {.code = DM_OK, .text = "closed"};
+  void *owner = s->owner;
+  s->owner = NULL;
+  s->leaving = false;
+  if (owner) s->events->on_close(owner, s->why ? s->why : &good);
+}
+
 static void on_closed(uv_handle_t *handle) {
   dm_stream *s = handle->data;
   dm_stream_group *g = s->group;
-  dm_err good = {.code = DM_OK, .text = "closed"};
-  if (s->owner) s->events->on_close(s->owner, s->why ? s->why : &good);
+  tell_end(s);
   dm_list_remove(&s->node);
   dm_tls_session_free(s->tls);
   dm_buf_clear(&s->out);
@@ -62,11 +71,16 @@ static void on_closed(uv_handle_t *handle) {
   if (--g->count == 0) g->on_empty(g);
 }
 
+/* The first reason stands. */
+static void keep_why(dm_stream *s, const dm_err *why) {
+  if (s->why || !why || why->code == DM_OK) return;
+  s->why = malloc(sizeof *why);
+  if (s->why) *s->why = *why;
+}
+
 static void stream_end(dm_stream *s, const dm_err *why) {
   if (s->state == CLOSED) return;
-  if (why && why->code != DM_OK && (s->why = malloc(sizeof *why))) {
-    *s->why = *why;
-  }
+  keep_why(s, why);
   s->state = CLOSED;
   dm_clock_stop(&s->group->loop->io, &s->timer);
   dm_list_remove(&s->dirty);
@@ -187,7 +201,9 @@ static void stream_flush(dm_stream *s) {
 }
 
 void dm_stream_flush(dm_list *dirty) {
-  stream_flush(DM_OWNER(dirty, dm_stream, dirty));
+  dm_stream *s = DM_OWNER(dirty, dm_stream, dirty);
+  if (s->leaving) tell_end(s);
+  stream_flush(s);
 }
 
 /* Receiving. */
@@ -374,12 +390,21 @@ void dm_stream_close(dm_stream *s) {
   }
 }
 
-void dm_stream_abort(dm_stream *s, const dm_err *why) {
-  stream_end(s, why);
+void dm_stream_leave(dm_stream *s, const dm_err *why) {
+  if (s->state != OPEN) {
+    stream_end(s, why);
+    return;
+  }
+  keep_why(s, why);
+  s->leaving = true;
+  s->state = DRAINING;
+  dm_stream_resume(s);
+  stream_flush(s);
+  if (s->state != CLOSED) flush_soon(s);
 }
 
-void dm_stream_push(dm_stream *s) {
-  if (s->state == OPEN) stream_flush(s);
+void dm_stream_abort(dm_stream *s, const dm_err *why) {
+  stream_end(s, why);
 }
 
 void dm_stream_hand_over(dm_stream *s, const dm_stream_events *events,

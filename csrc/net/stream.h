@@ -82,9 +82,9 @@ void dm_stream_resume(dm_stream *s);
 ** peer has closed too, or has had DM_STREAM_LINGER_MS to read it. */
 void dm_stream_close(dm_stream *s);
 
-/* Send at once as much of what is queued as the system takes: before an abort
-** that should not lose it. */
-void dm_stream_push(dm_stream *s);
+/* Close as dm_stream_close does, without the owner: on_close follows from the
+** loop with 'why' (NULL: DM_OK), however long the peer takes. */
+void dm_stream_leave(dm_stream *s, const dm_err *why);
 
 /* Close now; on_close follows from the loop with 'why' (NULL: DM_OK). */
 void dm_stream_abort(dm_stream *s, const dm_err *why);

@@ -286,6 +286,7 @@ describe("a call", function()
         "ConnectionForcefullyClosedOnNewConnection", "BadRequest", {})
     end
     assert.is_true(device.wire:wait_closed())
+    assert.is_true(device.wire:is_heard())
     takes_calls(newer)
   end)
 
@@ -313,6 +314,7 @@ describe("a call", function()
       is_error(assert(http.read(waiting)), 404104, "DeviceConnectionClosedRemotely",
         CLOSED, {})
       assert.is_true(device.wire:wait_closed())
+      assert.is_true(device.wire:is_heard())
       is_unknown(call())
       assert.equal(1, hub:counters().identity_closed)
     end)

@@ -54,6 +54,16 @@ describe("MQTT over TLS", function()
     assert.truthy(result.stderr:find("alert protocol version", 1, true), result.stderr)
   end)
 
+  it("says in TLS, too, that it closes", function()
+    local result = assert(dm.exec({ "openssl", "s_client", "-connect",
+      "127.0.0.1:" .. hub:ports().mqtt, "-quiet" }, {
+      stdin = mqtt.connect(fixture.connect_fields(hub, "dev1")) .. mqtt.DISCONNECT,
+      timeout = 5,
+    }))
+    assert.equal("\x20\2\0\0", result.stdout)
+    assert.equal(0, result.status, result.stderr) -- it minds an end without a word
+  end)
+
   for option, name in pairs { ["-tls1_2"] = "TLSv1.2", ["-tls1_3"] = "TLSv1.3" } do
     it("C12 takes " .. name, function()
       local result = s_client("mqtt", option, "-CAfile", hub:ca_file(),

@@ -108,7 +108,7 @@ async function proxied() {
   const proxy = http.createServer();
   proxy.on('connect', (request, socket, head) => {
     const [host, port] = request.url.split(':');
-    const target = net.connect(port, host, () => {
+    const target = net.connect({ host, port, allowHalfOpen: true }, () => {
       tunnels += 1;
       socket.write('HTTP/1.1 200 Connection established\r\n\r\n');
       target.write(head);

@@ -92,6 +92,18 @@ function Wire:send(bytes)
   return self
 end
 
+--- Send bytes after the other side has closed: true when it takes them, as one does
+-- that may yet read; false when it resets the connection.
+function Wire:is_heard()
+  local heard = true
+  for _ = 1, 3 do -- a reset is told with the write behind the one that met it
+    local sent, failure = false
+    self.socket:write("x", function(err) sent, failure = true, err end)
+    heard = M.turn_until(function() return sent end) and not failure and heard
+  end
+  return heard
+end
+
 --- Send byte by byte: each is taken by the other side before the next is sent.
 function Wire:trickle(bytes)
   for i = 1, #bytes do
