@@ -4,7 +4,8 @@
 ** failing what is queued, within MQTTAsync_destroy): they copy, post and wake.
 ** MQTTAsync_create, setCallbacks and destroy wait for that mutex, which paho
 ** keeps through a name look-up of any client: they are for worker threads.
-** connect, subscribe, sendMessage and disconnect do not wait for look-ups.
+** connect, subscribe, sendMessage and disconnect do not wait for look-ups, but
+** for a destroy (mqtt_waker.h).
 */
 #include "net/mqtt_paho.h"
 
@@ -167,7 +168,10 @@ static int connect_now(dm_paho *c) {
   o.context = c;
   o.onSuccess = on_connect;
   o.onFailure = on_connect_failure;
-  return MQTTAsync_connect(c->handle, &o);
+  dm_mqtt_waker_lock_queue();
+  int rc = MQTTAsync_connect(c->handle, &o);
+  dm_mqtt_waker_unlock_queue();
+  return rc;
 }
 
 void dm_paho_start(uv_work_t *work) {
@@ -188,7 +192,12 @@ void dm_paho_start(uv_work_t *work) {
 ** which outlives OpenSSL at exit and would not free them. */
 void dm_paho_destroy(uv_work_t *work) {
   dm_paho *c = work->data;
-  if (c->handle != NULL) MQTTAsync_destroy(&c->handle);
+  if (c->handle != NULL) {
+    MQTTAsync_isConnected(c->handle); /* waits for a look-up without the lock */
+    dm_mqtt_waker_lock_queue();
+    MQTTAsync_destroy(&c->handle);
+    dm_mqtt_waker_unlock_queue();
+  }
   c->handle = NULL;
   OPENSSL_thread_stop();
 }
@@ -200,14 +209,20 @@ int dm_paho_subscribe(dm_paho *c, const char *filter, int qos) {
   o.context = c;
   o.onSuccess = on_subscribe;
   o.onFailure = on_subscribe_failure;
-  return MQTTAsync_subscribe(c->handle, filter, qos, &o);
+  dm_mqtt_waker_lock_queue();
+  int rc = MQTTAsync_subscribe(c->handle, filter, qos, &o);
+  dm_mqtt_waker_unlock_queue();
+  return rc;
 }
 
 int dm_paho_unsubscribe(dm_paho *c, const char *filter) {
   MQTTAsync_responseOptions o = MQTTAsync_responseOptions_initializer;
   o.context = c;
   o.onSuccess = on_unsubscribe;
-  return MQTTAsync_unsubscribe(c->handle, filter, &o);
+  dm_mqtt_waker_lock_queue();
+  int rc = MQTTAsync_unsubscribe(c->handle, filter, &o);
+  dm_mqtt_waker_unlock_queue();
+  return rc;
 }
 
 int dm_paho_send(dm_paho *c, const char *topic, dm_span payload, int qos) {
@@ -216,8 +231,10 @@ int dm_paho_send(dm_paho *c, const char *topic, dm_span payload, int qos) {
   o.onSuccess = on_send;
   o.onFailure = on_send_failure;
   atomic_fetch_add(&c->pending, 1);
+  dm_mqtt_waker_lock_queue();
   int rc =
       MQTTAsync_send(c->handle, topic, (int)payload.n, payload.p, qos, 0, &o);
+  dm_mqtt_waker_unlock_queue();
   if (rc != MQTTASYNC_SUCCESS) atomic_fetch_sub(&c->pending, 1);
   return rc;
 }
@@ -227,5 +244,8 @@ int dm_paho_disconnect(dm_paho *c) {
   o.context = c;
   o.onSuccess = on_disconnect;
   o.onFailure = on_disconnect_failure;
-  return MQTTAsync_disconnect(c->handle, &o);
+  dm_mqtt_waker_lock_queue();
+  int rc = MQTTAsync_disconnect(c->handle, &o);
+  dm_mqtt_waker_unlock_queue();
+  return rc;
 }

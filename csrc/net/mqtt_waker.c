@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -22,6 +23,7 @@
 
 enum {
   WAIT_MS = 1000,    /* for the client to come */
+  POKE_NS = 1000000, /* least time between two pokes */
   SECRET_BYTES = 11, /* 22 characters: MQTT wants client ids up to 23 */
   SECRET_TEXT = 2 * SECRET_BYTES + 1,
   CONNECT_ROOM = 96 /* the CONNECT packet: two secrets and 22 bytes */
@@ -33,12 +35,14 @@ typedef struct secrets {
 
 static struct {
   pthread_mutex_t making; /* held while the client is made */
+  pthread_mutex_t queue;  /* of paho's commands */
   pthread_mutex_t lock;   /* of what follows; held for moments */
   bool tried;             /* made, or given up: there is no second attempt */
   int fd;                 /* our end; -1: there is no waker */
   uint64_t last;          /* time of the last poke, ns */
   MQTTAsync client;
 } waker = {.making = PTHREAD_MUTEX_INITIALIZER,
+           .queue = PTHREAD_MUTEX_INITIALIZER,
            .lock = PTHREAD_MUTEX_INITIALIZER,
            .fd = -1};
 
@@ -176,7 +180,7 @@ void dm_mqtt_waker_ready(void) {
 static bool poke(void) {
   static const unsigned char pingresp[] = {0xd0, 0};
   uint64_t now = uv_hrtime();
-  if (waker.fd < 0 || now - waker.last < 1000000) return false;
+  if (waker.fd < 0 || now - waker.last < POKE_NS) return false;
   waker.last = now;
   send(waker.fd, pingresp, sizeof pingresp, MSG_NOSIGNAL | MSG_DONTWAIT);
   return true;
@@ -193,10 +197,24 @@ void dm_mqtt_waker_poke(void) {
 void dm_mqtt_waker_push(void) {
   char bin[256];
   pthread_mutex_lock(&waker.lock);
-  if (poke()) {
+  if (poke() && pthread_mutex_trylock(&waker.queue) == 0) {
     MQTTAsync_send(waker.client, "w", 0, NULL, 0, 0, NULL);
+    dm_mqtt_waker_unlock_queue();
     while (recv(waker.fd, bin, sizeof bin, MSG_DONTWAIT) > 0)
       ;
   }
   pthread_mutex_unlock(&waker.lock);
+}
+
+/* A destroy waits for the receive thread, which the loop thread would wake. */
+void dm_mqtt_waker_lock_queue(void) {
+  while (pthread_mutex_trylock(&waker.queue) != 0) {
+    struct timespec pause = {.tv_nsec = POKE_NS / 10};
+    dm_mqtt_waker_poke();
+    nanosleep(&pause, NULL);
+  }
+}
+
+void dm_mqtt_waker_unlock_queue(void) {
+  pthread_mutex_unlock(&waker.queue);
 }

@@ -1,5 +1,6 @@
-/* mqtt_waker.h -- keeps paho's receive thread from sleeping over a change. Any
-** thread; its state is the one static state of the project, under mutexes.
+/* mqtt_waker.h -- keeps paho's receive thread from sleeping over a change, and
+** paho's queue of commands whole. Any thread; its state is the one static state
+** of the project, under mutexes.
 **
 ** That thread polls the set of sockets it knew before for up to a second, so
 ** that with other clients idle a connect takes about a second. The cure is one
@@ -24,6 +25,14 @@ void dm_mqtt_waker_poke(void);
 /* Wake its send thread too: that one sleeps for a second over a message that
 ** did not go out in one write, even when the rest has. Never waits. */
 void dm_mqtt_waker_push(void);
+
+/* MQTTAsync_destroy takes its client's commands out of the queue of all clients
+** without the lock of that queue (1.3.12): what another thread queues at that
+** moment breaks the list. So every call that queues one, and every destroy, is
+** made between these two. Waits for a destroy, waking paho for it; not for
+** call-backs of paho's. */
+void dm_mqtt_waker_lock_queue(void);
+void dm_mqtt_waker_unlock_queue(void);
 
 #pragma GCC visibility pop
 
