@@ -72,7 +72,7 @@ need_test() {
   need_modules busted=lua-busted luv=lua-luv
   # Node may come from elsewhere, with which Debian's npm conflicts
   need_commands node=nodejs npm=npm openssl=openssl ip=iproute2 \
-    curl=curl strace=strace
+    curl=curl strace=strace faketime=faketime
   need_python prometheus_client.openmetrics=python3-prometheus-client
 }
 

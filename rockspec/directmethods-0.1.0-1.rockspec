@@ -139,6 +139,7 @@ build = {
     ["directmethods.cli.hub"] = "lua/directmethods/cli/hub.lua",
     ["directmethods.cli.main"] = "lua/directmethods/cli/main.lua",
     ["directmethods.cli.trace"] = "lua/directmethods/cli/trace.lua",
+    ["directmethods.clock_set"] = "lua/directmethods/clock_set.lua",
     ["directmethods.date"] = "lua/directmethods/date.lua",
     ["directmethods.device"] = "lua/directmethods/device.lua",
     ["directmethods.device.calls"] = "lua/directmethods/device/calls.lua",

@@ -9,6 +9,7 @@ local fixture = require "spec.support.fixture"
 local selection = require "directmethods.hub.selection"
 local slices = require "directmethods.hub.slices"
 local stores = require "spec.support.stores"
+local task = require "directmethods.task"
 
 describe("a date", function()
   it("is read as unix time", function()
@@ -480,6 +481,37 @@ describe("jobs", function()
     dm.advance(1)
     assert.equal("completed", job:status().status)
     for i = 1, 30 do assert.equal(1, calls[("d%02d"):format(i)]) end
+    close()
+  end)
+
+  it("start at their time when the clock of the machine is set", function()
+    open()
+    hub:add_device("a")
+    local called = 0
+    connect("a", function()
+      called = called + 1
+      return 200
+    end)
+    local job = assert(service.jobs:schedule { method = "m", query = "*",
+      delay = 3600 })
+    local wall, step = core.time, 0
+    core.time = function() return wall() + step end
+    finally(function() core.time = wall end)
+    local function set(seconds)
+      step = seconds
+      task.objects[core.clock_id]("clock") -- as the kernel tells it
+      dm.loop.step(0)
+    end
+    set(-3600)
+    dm.advance(3700)
+    assert.equal("scheduled", job:status().status)
+    set(0)
+    assert.equal("completed", assert(job:await(5)).status)
+    assert.equal(1, called)
+    set(-3600)
+    dm.advance(3700)
+    assert.equal(1, called)
+    core.time = wall
     close()
   end)
 

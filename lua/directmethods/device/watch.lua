@@ -8,10 +8,10 @@
 -- message is counted for it, and if the hub had forgotten the subscription, it has it
 -- again.
 
+local clock_set = require "directmethods.clock_set"
 local core = require "directmethods.core"
 local errors = require "directmethods.errors"
 local machine = require "directmethods.device.machine"
-local task = require "directmethods.task"
 local tokens = require "directmethods.device.token"
 
 local M = {}
@@ -23,9 +23,6 @@ local STEP = 30 -- seconds: a clock that moved by so much was set
 ---@field probe_at number?  when to probe; in seconds of dm.now()
 ---@field answer_by number? when the SUBACK must be there
 ---@field told boolean      that the given token has expired
-
--- Devices that were online; one set, however often this file is loaded.
-core.state.watched = core.state.watched or setmetatable({}, { __mode = "k" })
 
 local watch
 
@@ -103,10 +100,8 @@ function watch(device)
   if seconds then machine.arm(device, seconds, look) else machine.disarm(device) end
 end
 
-task.objects[core.clock_id] = function()
-  for device in pairs(core.state.watched) do
-    if device.state == "online" then look(device) end
-  end
+local function look_if_online(device)
+  if device.state == "online" then look(device) end
 end
 
 local function schedule_probe(device)
@@ -119,7 +114,7 @@ end
 -- the watch.
 function M.start(device, renew, fail)
   device.watch = { offset = tokens.clock_offset(), renew = renew, fail = fail }
-  core.state.watched[device] = true
+  clock_set.watch(device, look_if_online)
   schedule_probe(device)
   watch(device)
 end

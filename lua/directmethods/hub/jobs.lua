@@ -1,6 +1,7 @@
 --- Jobs: one method, or one change of twins, for many identities, now or later. They
 -- outlive the hub when its store does: what runs is found in the store and goes on.
 
+local clock_set = require "directmethods.clock_set"
 local core = require "directmethods.core"
 local definition = require "directmethods.hub.jobs.definition"
 local kept = require "directmethods.hub.jobs.kept"
@@ -254,6 +255,7 @@ function Jobs:load(pause)
     end
   end, pause)
   if not done then return nil, err end
+  clock_set.watch(self, wait_for_start)
   wait_for_start(self)
   if self.count > 0 then kept.purge_later(self, 0) end
   return true
