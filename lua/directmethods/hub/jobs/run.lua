@@ -238,8 +238,10 @@ function Run:ready(device_id, module_id)
   local name = key(device_id, module_id)
   if self.flying[name] then
     self.flying[name] = "woken"
-  elseif self.calling then
-    self:requeue { job_id = self.job.id, device_id = device_id, module_id = module_id }
+  elseif self.calling and not self.queued[name] then
+    local ids = { job_id = self.job.id, device_id = device_id, module_id = module_id }
+    local row, err = self.jobs.store:device_job(ids.job_id, device_id, module_id)
+    if err or row and row.status == "pending" then self:requeue(ids) end
   end
 end
 
