@@ -515,6 +515,18 @@ describe("jobs", function()
     close()
   end)
 
+  it("over their number are told when to come again, where the hub tells it", function()
+    for retry_after, seconds in pairs { [true] = 5, [false] = 0 } do
+      open { jobs = { active = 1 }, retry_after = retry_after }
+      hub:add_device("offline")
+      assert(service.jobs:schedule { method = "m", query = "*" })
+      local _, err = service.jobs:schedule { method = "m", query = "*" }
+      assert.equal(429, err.http_status)
+      assert.equal(seconds, err.retry_after or 0)
+      close()
+    end
+  end)
+
   it("are gone when the hub is reset", function()
     open { jobs = { active = 2 } }
     hub:add_device("a")

@@ -176,8 +176,8 @@ bool dm_hub_answer(dm_hub *h, uint64_t request, int status, dm_span fields,
 /* An on_http is one of what the tier meters. False: it was answered with 429,
 ** or the caller is gone. */
 bool dm_hub_meter(dm_hub *h, uint64_t request, dm_meter m);
-/* With a Format E body: "ErrorCode:{name};{text}". 503 comes with Retry-After,
-** if this hub says it. */
+/* With a Format E body: "ErrorCode:{name};{text}". 429 and 503 come with
+** Retry-After, if this hub says it. */
 bool dm_hub_answer_error(dm_hub *h, uint64_t request, int status,
                          const char *name, dm_span text);
 

@@ -262,8 +262,9 @@ void dm_route_refused(void *context, int status, const char *why) {
 
 enum {
   UNAUTHORIZED = 401,
+  TOO_MANY = 429,    /* jobs or queries at a time */
   UNAVAILABLE = 503, /* the store has failed */
-  COME_BACK_S = 5    /* what Retry-After says then */
+  COME_BACK_S = 5    /* what Retry-After says with these two */
 };
 
 static dm_exchange *request_of(const dm_hub *h, uint64_t id) {
@@ -283,6 +284,7 @@ bool dm_hub_answer_error(dm_hub *h, uint64_t request, int status,
   dm_exchange *x = request_of(h, request);
   if (x == NULL) return false;
   if (status == UNAUTHORIZED) h->counted.http_unauthorized++;
-  if (status == UNAVAILABLE && h->retry_after) x->retry_after = COME_BACK_S;
+  if (h->retry_after && (status == TOO_MANY || status == UNAVAILABLE))
+    x->retry_after = COME_BACK_S;
   return dm_exchange_fail_e(x, status, name, text);
 }
