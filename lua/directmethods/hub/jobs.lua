@@ -117,7 +117,7 @@ local start_due
 
 local function wait_for_start(self)
   local first = first_waiting(self)
-  if not first or #self.runs >= self.options.active then
+  if not first or self.stopped or #self.runs >= self.options.active then
     return forget_timer(self, "start")
   end
   self:later("start", math.max(0, first.start - self:now()) / 1000, function()

@@ -52,8 +52,8 @@ local SQL = {
     .. "ORDER BY job_id, device_id, module_id LIMIT ?",
   remove_some = "DELETE FROM device_jobs WHERE rowid IN "
     .. "(SELECT rowid FROM device_jobs WHERE job_id = ? LIMIT ?)",
-  any = "SELECT 1 FROM device_jobs WHERE job_id = ? LIMIT 1",
-  remove_job = "DELETE FROM jobs WHERE id = ?",
+  remove_job = "DELETE FROM jobs WHERE id = ? "
+    .. "AND NOT EXISTS (SELECT 1 FROM device_jobs WHERE job_id = ?)",
 }
 
 ---@class directmethods.Store
@@ -129,13 +129,15 @@ end
 ---@return boolean? kept
 ---@return boolean|directmethods.Error left
 function Store:remove_job(id, limit)
-  local left
   local done, err = self:changed(self.database:transaction(function()
     self.database:run(SQL.remove_some, id, limit)
-    left = self.database:row(SQL.any, id) ~= nil
-    if not left then self.database:run(SQL.remove_job, id) end
+    self.database:run(SQL.remove_job, id, id)
   end))
-  return done, not done and err or left
+  if not done then return nil, err end
+  local left
+  left, err = self:job(id)
+  if err then return nil, err end
+  return true, left ~= nil
 end
 
 --- Add the methods of jobs to the class of stores.
