@@ -193,9 +193,17 @@ $(OLD_CURL): spec/c/old_curl.c Makefile
 	$(Q)$(CC) $(STD) $(OPT_release) $(WARN) -fPIC -shared -o $@ $< $(LDFLAGS) \
 	  -Wl,--no-as-needed -lcurl
 
+# and what spec/device_queue_spec.lua preloads
+PAHO_QUEUE = $(B)/paho_queue.so
+$(PAHO_QUEUE): spec/c/paho_queue.c Makefile
+	@mkdir -p $(@D)
+	@echo "  LD   $@"
+	$(Q)$(CC) $(STD) $(OPT_release) $(WARN) -fPIC -shared -o $@ $< $(LDFLAGS) \
+	  -Wl,--no-as-needed -lpaho-mqtt3as
+
 LUA_FILES := $(shell find lua spec examples -name node_modules -prune -o -name '*.lua' -print 2>/dev/null)
 INTEROP    = spec/interop/node_modules/.ready
-SPEC_NEEDS = $(SO) $(HOST) $(TWO_STATES) $(OLD_CURL) $(if $(wildcard spec/interop/package.json),$(INTEROP))
+SPEC_NEEDS = $(SO) $(HOST) $(TWO_STATES) $(OLD_CURL) $(PAHO_QUEUE) $(if $(wildcard spec/interop/package.json),$(INTEROP))
 
 test-c: $(C_TESTS) ## the C tests of base and proto
 	@$(RUN) spec/support/run.lua --c $(C_TESTS) --none
