@@ -1,5 +1,5 @@
---- Run by device_queue_spec with spec/c/paho_queue.c preloaded: one device answers calls
--- while others come and go. Prints "done" when all were answered.
+--- Run by device_queue_spec with spec/c/paho_queue.c preloaded: one device answers
+-- calls while others come and go. Prints "done" when all were answered.
 
 local dm = require "directmethods"
 
