@@ -2,6 +2,7 @@
 -- process of theirs left.
 
 local dm = require "directmethods"
+local uv = require "luv"
 
 local LUA = os.getenv("LUA") or arg[-1]
 
@@ -78,7 +79,7 @@ describe("a program that closes nothing", function()
       local result = run "os.exit"
       assert.same({ 0, 0, "" }, { result.status, result.signal, result.stderr })
       local file <close> = assert(io.open(pid_file))
-      assert(dm.exec { "kill", ("%d"):format(file:read("n")) })
+      assert(uv.kill(file:read("n"), "sigterm"))
     end
   end)
 end)
