@@ -140,6 +140,7 @@ build = {
     ["directmethods.cli.main"] = "lua/directmethods/cli/main.lua",
     ["directmethods.cli.trace"] = "lua/directmethods/cli/trace.lua",
     ["directmethods.clock_set"] = "lua/directmethods/clock_set.lua",
+    ["directmethods.coroutines"] = "lua/directmethods/coroutines.lua",
     ["directmethods.date"] = "lua/directmethods/date.lua",
     ["directmethods.device"] = "lua/directmethods/device.lua",
     ["directmethods.device.calls"] = "lua/directmethods/device/calls.lua",
@@ -150,6 +151,7 @@ build = {
     ["directmethods.device.machine"] = "lua/directmethods/device/machine.lua",
     ["directmethods.device.request"] = "lua/directmethods/device/request.lua",
     ["directmethods.device.token"] = "lua/directmethods/device/token.lua",
+    ["directmethods.device.waits"] = "lua/directmethods/device/waits.lua",
     ["directmethods.device.watch"] = "lua/directmethods/device/watch.lua",
     ["directmethods.device.why"] = "lua/directmethods/device/why.lua",
     ["directmethods.error_codes"] = "lua/directmethods/error_codes.lua",
@@ -183,6 +185,7 @@ build = {
     ["directmethods.stderr"] = "lua/directmethods/stderr.lua",
     ["directmethods.task"] = "lua/directmethods/task.lua",
     ["directmethods.time"] = "lua/directmethods/time.lua",
+    ["directmethods.turns"] = "lua/directmethods/turns.lua",
     -- end of Lua files
   },
   install = {

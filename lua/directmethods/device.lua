@@ -6,6 +6,7 @@ local calls = require "directmethods.device.calls"
 local configs = require "directmethods.device.config"
 local options = require "directmethods.options"
 local task = require "directmethods.task"
+local waits = require "directmethods.device.waits"
 
 local M = {}
 
@@ -174,7 +175,7 @@ function Device:connect(timeout)
   check_open(self, "device:connect")
   options.check_timeout(timeout, "device:connect")
   task.current("device:connect")
-  local ok, err = connection.connect(self, timeout or self.config.open_timeout)
+  local ok, err = waits.connect(self, timeout or self.config.open_timeout)
   if not ok then return nil, err end
   return self
 end
@@ -262,7 +263,7 @@ function Device:closed(timeout)
   check_self(self, "device:closed")
   options.check_timeout(timeout, "device:closed")
   task.current("device:closed")
-  return connection.gone(self, timeout)
+  return waits.gone(self, timeout)
 end
 
 return M

@@ -9,6 +9,7 @@ local errors = require "directmethods.errors"
 local histogram = require "directmethods.histogram"
 local options = require "directmethods.options"
 local task = require "directmethods.task"
+local waits = require "directmethods.device.waits"
 
 local M = {}
 
@@ -205,7 +206,7 @@ function Fleet:closed(timeout)
   local deadline = timeout and core.now() + timeout
   for _, device in ipairs(self.devices) do
     local left = deadline and math.max(0, deadline - core.now())
-    local gone, err = connection.gone(device, left)
+    local gone, err = waits.gone(device, left)
     if not gone then return nil, err end
   end
   return true

@@ -7,12 +7,12 @@
 -- process; what waits looks blocking.
 
 local core = require "directmethods.core"
-local scheduler = require "directmethods.scheduler"
 local task = require "directmethods.task"
 local time = require "directmethods.time"
 local log = require "directmethods.log"
 local json = require "directmethods.json"
 local options = require "directmethods.options"
+local turns = require "directmethods.turns"
 
 ---@class directmethods
 local dm = {
@@ -98,7 +98,7 @@ function dm.run(fn, ...)
   local _ <close> = begin_run()
   local main = fn and task.spawn(fn, ...)
   if main then main.awaited = true end
-  scheduler.drive(function()
+  turns.drive(function()
     return state.stopped or main and main:ended()
   end)
   task.cancel_all()
@@ -176,8 +176,8 @@ dm.loop = {}
 function dm.loop.step(timeout)
   options.check_timeout(timeout, "dm.loop.step")
   if state.current then error("dm.loop.step: cannot be called by a task", 2) end
-  scheduler.turn(timeout)
-  scheduler.run_ready()
+  turns.turn(timeout)
+  turns.run_ready()
   core.step(0) -- fd() must know what the tasks have begun to wait for
 end
 
@@ -190,7 +190,7 @@ end
 --- Seconds until the loop has something to do by itself; nil: nothing.
 ---@return number|nil
 function dm.loop.timeout()
-  if not scheduler.idle() then return 0 end
+  if not turns.idle() then return 0 end
   return core.timeout()
 end
 

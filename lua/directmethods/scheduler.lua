@@ -1,4 +1,4 @@
---- The scheduler: what waits, what is ready, and the turns of the loop.
+--- The scheduler: what waits for what. (What is ready, and when: turns.lua.)
 --
 -- C knows "start operation, id" and "operation id finished with values". This
 -- file turns the one into the other's return values. Its rules:
@@ -9,20 +9,14 @@
 
 local core = require "directmethods.core"
 local errors = require "directmethods.errors"
+local turns = require "directmethods.turns"
 
 local M = {}
-
-local READY_PER_TURN = 256 -- tasks resumed between two turns of the loop
-M.CONDITION_POLL = 0.05 -- seconds between two looks at a condition
 
 -- One set of tables for a Lua state, however often this file is loaded.
 local state = core.state
 state.waiting = state.waiting or {} -- id -> waiter
 state.objects = state.objects or {} -- id -> function(event, ...)
-state.ready = state.ready or { first = 1, last = 0 }
-state.conditions = state.conditions or {} -- tasks inside wait_until
-state.jobs = state.jobs or {} -- functions for the driver, on the main thread
-state.unawaited = state.unawaited or {} -- tasks that failed in this turn
 
 local waiting, objects, ready = state.waiting, state.objects, state.ready
 
@@ -32,29 +26,6 @@ M.objects = objects
 
 --- What a task yields to the scheduler, so that other yields are told apart.
 M.PARKED = {}
-
---- Have a task resumed (its method resume called) in one of the next turns.
-function M.push_ready(task)
-  local last = ready.last + 1
-  ready.last = last
-  ready[last] = task
-end
-
-local function pop_ready()
-  local first = ready.first
-  local task = ready[first]
-  ready[first] = nil
-  if first < ready.last then
-    ready.first = first + 1
-  else
-    ready.first, ready.last = 1, 0
-  end
-  return task
-end
-
-local function ready_count()
-  return ready.last - ready.first + 1
-end
 
 --- Every task that somebody has: the running one, those that are ready, those that
 -- wait.
@@ -85,7 +56,7 @@ end
 local function resolve(waiter, ...)
   M.unlink(waiter)
   waiter.results = table.pack(...)
-  if waiter.task then M.push_ready(waiter.task) end
+  if waiter.task then turns.push_ready(waiter.task) end
 end
 
 local function expire(waiter)
@@ -159,7 +130,7 @@ function M.wait(id, cancel, timeout)
   end
   waiting[id] = waiter
   if not task then
-    M.drive(function() return waiter.done end)
+    turns.drive(function() return waiter.done end)
   elseif task.cancelling then
     M.unlink(waiter)
     if cancel then cancel() end
@@ -187,99 +158,6 @@ function M.after(seconds, fn)
       core.cancel_timer(id)
     end,
   }
-end
-
--- Turns --------------------------------------------------------------------
-
-local REPORT_LINES = 40 -- of one text; debug.traceback gives 24 at most
-
---- Log a text of several lines as one event: lines after the first are marked, so
--- that a text from outside with line breaks in it cannot pass for another event.
-function M.report(level, text)
-  local count = 0
-  for line in tostring(text):gmatch("[^\n]+") do
-    count = count + 1
-    if count > REPORT_LINES then return core.log(level, "  | ...") end
-    core.log(level, (count > 1 and "  | " or "") .. line:gsub("\t", "  "))
-  end
-end
-
-local function report_unawaited()
-  local failed = state.unawaited
-  state.unawaited = {}
-  for _, task in ipairs(failed) do
-    if not task.awaited then M.report("error", "task failed: " .. task.traceback) end
-  end
-end
-
---- Resume the tasks that are ready now, a bounded number of them.
-function M.run_ready()
-  for _ = 1, math.min(ready_count(), READY_PER_TURN) do
-    pop_ready():resume()
-  end
-  if state.unawaited[1] then report_unawaited() end
-end
-
-local function run_jobs()
-  while state.jobs[1] do
-    table.remove(state.jobs, 1)()
-  end
-end
-
-local function wake_conditions()
-  local tasks = state.conditions
-  if not tasks[1] then return end
-  state.conditions = {}
-  for _, task in ipairs(tasks) do
-    M.push_ready(task)
-  end
-end
-
-local function longest_wait(limit)
-  if ready_count() > 0 then return 0 end
-  if not state.conditions[1] then return limit end
-  return math.min(limit or M.CONDITION_POLL, M.CONDITION_POLL)
-end
-
---- One turn: what is ready, then the loop, for at most `limit` seconds.
-function M.turn(limit)
-  M.run_ready()
-  run_jobs()
-  core.step(longest_wait(limit))
-  wake_conditions()
-end
-
---- Drive the loop on the main thread until `done()`.
-function M.drive(done)
-  while not done() do
-    M.run_ready()
-    run_jobs()
-    if done() then return end
-    core.step(longest_wait())
-    wake_conditions()
-  end
-end
-
---- Nothing is left to do for the tasks.
-function M.idle()
-  return ready_count() == 0
-end
-
---- Run until nothing of this process is outstanding in real I/O and no task is
--- ready, or `cap` seconds of real time have passed. Main thread only.
----@return boolean settled
-function M.settle(cap)
-  local stop = core.now() + cap
-  repeat
-    M.run_ready()
-    run_jobs()
-    local settled = M.idle() and core.settle(math.max(0, stop - core.now()))
-    if not settled and not M.idle() then core.step(0) end
-    wake_conditions()
-    M.run_ready()
-    if settled and M.idle() and core.outstanding() == 0 then return true end
-  until core.now() >= stop
-  return false
 end
 
 local Name = {}

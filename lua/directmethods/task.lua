@@ -1,13 +1,13 @@
 --- Tasks: coroutines on the event loop. Every user function runs as one.
 
 local core = require "directmethods.core"
+local coroutines = require "directmethods.coroutines"
 local errors = require "directmethods.errors"
 local options = require "directmethods.options"
 local scheduler = require "directmethods.scheduler"
+local turns = require "directmethods.turns"
 
 local state = core.state
-
-local IDLE_MAX = 16 -- coroutines kept for the next tasks
 
 -- Who needs tasks needs these too.
 local M = {
@@ -16,7 +16,7 @@ local M = {
   wait = scheduler.wait,
   after = scheduler.after,
   current = scheduler.current,
-  report = scheduler.report,
+  report = turns.report,
 }
 
 ---@class directmethods.Task
@@ -82,53 +82,26 @@ local function close_task(task)
   if task.co then
     local ok, err = coroutine.close(task.co)
     if not ok then
-      scheduler.report("error", "task failed while it was cancelled: "
+      turns.report("error", "task failed while it was cancelled: "
         .. M.text_of(err))
     end
   end
   end_task(task, "cancelled")
 end
 
--- Coroutines ---------------------------------------------------------------
-
-local DONE = {} -- what a coroutine yields, before the results, when a task is done
-local idle = {} -- coroutines that wait for their next task
-
--- The body of a coroutine: one task after another. Tail calls alone, so that one
--- that is idle holds nothing of its last task.
-local serve
-
-local function rest(...)
-  return serve(coroutine.yield(DONE, ...))
-end
-
-function serve(fn, subject)
-  return rest(fn(subject))
-end
-
-local function take_idle()
-  local count = #idle
-  local co = idle[count]
-  idle[count] = nil
-  -- somebody who still has it may have closed it
-  if co and coroutine.status(co) == "suspended" then return co end
-  return coroutine.create(serve)
-end
-
--- Results would be held by the coroutine, and a hook is for one task: a coroutine
--- that has some is not used again.
+-- Results would be held by the coroutine: one that has some is not used again.
 local function keep_results(task, ...)
   if select("#", ...) > 0 then
     task.results = table.pack(...)
-  elseif #idle < IDLE_MAX and not debug.gethook(task.co) then
-    idle[#idle + 1] = task.co
+  else
+    coroutines.give_back(task.co)
   end
 end
 
 local function after_resume(task, ok, signal, ...)
   state.current = nil
   if not ok then return fail_task(task, signal) end
-  if signal == DONE then
+  if signal == coroutines.DONE then
     keep_results(task, ...)
     return end_task(task, "done")
   elseif signal ~= scheduler.PARKED then
@@ -149,7 +122,7 @@ function Task:resume()
   state.current = task
   local co = task.co
   if co then return after_resume(task, coroutine.resume(co)) end
-  co = take_idle()
+  co = coroutines.take()
   task.co = co
   return after_resume(task, coroutine.resume(co, task.fn, task.subject))
 end
@@ -172,7 +145,7 @@ function M.start(fn, hooks, subject)
     awaiting = false, -- or a set of the ids of waits for its end
     cancelling = false,
   }, Task)
-  scheduler.push_ready(task)
+  turns.push_ready(task)
   return task
 end
 
@@ -249,7 +222,7 @@ function Task:cancel()
       if waiter.cancel then waiter.cancel() end
     end
     waiter.done = true
-    scheduler.push_ready(self)
+    turns.push_ready(self)
   end
   return true
 end
@@ -278,8 +251,8 @@ function M.cancel_all()
   for task in pairs(M.all()) do
     task:cancel()
   end
-  while next(M.all()) and not scheduler.idle() do
-    scheduler.run_ready()
+  while next(M.all()) and not turns.idle() do
+    turns.run_ready()
   end
 end
 

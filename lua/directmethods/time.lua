@@ -8,6 +8,7 @@ local errors = require "directmethods.errors"
 local options = require "directmethods.options"
 local scheduler = require "directmethods.scheduler"
 local task = require "directmethods.task"
+local turns = require "directmethods.turns"
 
 local M = {}
 
@@ -62,7 +63,7 @@ function M.wait_until(fn, timeout)
     if running then
       scheduler.wait_turn(running)
     else
-      scheduler.turn(math.min(left, scheduler.CONDITION_POLL))
+      turns.turn(math.min(left, turns.CONDITION_POLL))
     end
   end
 end
@@ -77,15 +78,15 @@ local function pass_deadline(target)
 end
 
 local function advance(seconds, over)
-  scheduler.settle(SETTLE_CAP)
+  turns.settle(SETTLE_CAP)
   local target = core.now() + seconds -- for what has arrived, too
   for _ = 1, STEPS_MAX do
     if over and over() then return true end
     if not pass_deadline(target) then break end
-    scheduler.settle(SETTLE_CAP)
+    turns.settle(SETTLE_CAP)
   end
   core.move(math.max(0, target - core.now()))
-  scheduler.settle(SETTLE_CAP)
+  turns.settle(SETTLE_CAP)
   return over == nil or not not over()
 end
 

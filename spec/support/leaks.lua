@@ -99,13 +99,13 @@ end
 
 -- Until nothing is more than before: what is closed but not yet gone gets its turns.
 local function wait_for_the_end(core, before)
-  local scheduler = require "directmethods.scheduler"
+  local turns = require "directmethods.turns"
   local stop = uv.hrtime() + PATIENCE * 1e9
   local list
   repeat
     collectgarbage()
     uv.run("nowait")
-    scheduler.turn(0.001)
+    turns.turn(0.001)
     list = grown(before, count(core))
   until #list == 0 or uv.hrtime() > stop
   return list

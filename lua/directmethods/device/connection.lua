@@ -1,12 +1,10 @@
---- Keeps a device connected: attempts, back-off, token renewal. Everything here but
--- `connect` and `gone` runs inside the loop or from a method of the device and never
--- waits.
+--- Keeps a device connected: attempts, back-off, token renewal. Everything here
+-- runs inside the loop or from a method of the device and never waits: see waits.lua.
 
 local core = require "directmethods.core"
 local errors = require "directmethods.errors"
 local links = require "directmethods.device.link"
 local machine = require "directmethods.device.machine"
-local task = require "directmethods.task"
 local tokens = require "directmethods.device.token"
 local watch = require "directmethods.device.watch"
 local why = require "directmethods.device.why"
@@ -227,45 +225,12 @@ function M.give_up(device)
   enter(device, "idle", last and why.explain(last) or "the hub did not answer")
 end
 
-local function wait(device, who, timeout)
-  local id = core.new_id()
-  local ids = rawget(device, who) or {}
-  device[who], ids[id] = ids, true
-  return task.wait(id, function()
-    ids[id] = nil
-    core.free_id(id)
-    M.give_up(device)
-  end, timeout)
-end
-
-local function gave_up(device, timeout)
-  local last = device.last_error
-  return errors.new {
-    name = last and last.name or "Timeout",
-    message = ("device %s: no connection within %g s: %s"):format(
-      device.name, timeout, last and last.message or "the hub did not answer"),
-  }
-end
-
 --- Start connecting an idle device.
 function M.start(device)
   device.last_error = nil
   device.failures = 0
   device.why = nil
   attempt(device)
-end
-
---- Wait until the device is online; start connecting when it is idle.
----@return boolean? online
----@return directmethods.Error? err
-function M.connect(device, timeout)
-  if device.state == "online" then return true end
-  device.last_error = nil
-  if device.state == "idle" then M.start(device) end
-  local outcome, err = wait(device, "waiters", timeout)
-  if outcome == "online" then return true end
-  if outcome == nil then err = gave_up(device, timeout) end
-  return nil, err
 end
 
 --- Connect anew: at once from backoff, after the calls in flight from online.
@@ -290,19 +255,6 @@ function M.close(device)
     name = "Closed", message = ("device %s was closed"):format(device.name),
   })
   if device.leaving == 0 then finish_all(device, "watchers", true) end
-end
-
---- Wait until a closed device has no connection left.
----@return boolean? gone
----@return directmethods.Error? err
-function M.gone(device, timeout)
-  if device.state == "closed" and device.leaving == 0 then return true end
-  local gone = wait(device, "watchers", timeout)
-  if gone then return true end
-  return nil, errors.new {
-    name = "Timeout",
-    message = ("device %s: not gone within %g s"):format(device.name, timeout),
-  }
 end
 
 return M

@@ -8,6 +8,7 @@ local kept = require "directmethods.hub.jobs.kept"
 local pumps = require "directmethods.hub.jobs.pump"
 local registry = require "directmethods.hub.registry"
 local runs = require "directmethods.hub.jobs.run"
+local start = require "directmethods.hub.jobs.start"
 local task = require "directmethods.task"
 
 local M = {}
@@ -65,7 +66,9 @@ function Jobs:later(name, seconds, fn)
   end)
 end
 
-local function forget_timer(self, name)
+--- Have nothing called by this name.
+---@param name string
+function Jobs:forget_timer(name)
   if self.timers[name] then self.timers[name].cancel() end
   self.timers[name] = nil
 end
@@ -80,72 +83,11 @@ function Jobs:find(id)
   return job
 end
 
--- Starting ---------------------------------------------------------------------
-
-local function watch(self)
-  self.plane:watch_ready(#self.runs > 0)
-end
-
-local function begin(self, job)
-  self.waiting[job.id] = nil
-  local run = runs.new(self, job)
-  table.insert(self.runs, run)
-  self.by_id[job.id] = run
-  watch(self)
-  run:start()
-end
-
-local function copy_of(job)
-  local copy = {}
-  for name, value in pairs(job) do copy[name] = value end
-  return copy
-end
-
--- The job that is to start next.
-local function first_waiting(self)
-  local first
-  for _, job in pairs(self.waiting) do
-    if not first or job.start < first.start
-      or job.start == first.start and job.id < first.id then
-      first = job
-    end
-  end
-  return first
-end
-
-local start_due
-
-local function wait_for_start(self)
-  local first = first_waiting(self)
-  if not first or self.stopped or #self.runs >= self.options.active then
-    return forget_timer(self, "start")
-  end
-  self:later("start", math.max(0, first.start - self:now()) / 1000, function()
-    start_due(self)
-  end)
-end
-
--- Start the first of those that are due, as far as there is room; the next turn has
--- the next.
-function start_due(self)
-  local first = first_waiting(self)
-  if not first or first.start > self:now() or self.stopped then
-    return wait_for_start(self)
-  end
-  local job = copy_of(first)
-  job.status = "running"
-  if not self.store:put_job(job) then
-    return self:later("start", 1, function() start_due(self) end)
-  end
-  begin(self, job)
-  wait_for_start(self)
-end
-
 --- A run has ended: there is room for the next.
 ---@param run directmethods.Run
 function Jobs:ended(run)
-  forget_timer(self, "expire " .. run.job.id)
-  forget_timer(self, "retry " .. run.job.id)
+  self:forget_timer("expire " .. run.job.id)
+  self:forget_timer("retry " .. run.job.id)
   self.by_id[run.job.id] = nil
   for i, each in ipairs(self.runs) do
     if each == run then
@@ -154,13 +96,13 @@ function Jobs:ended(run)
     end
   end
   if self.closed then return end
-  watch(self)
-  wait_for_start(self)
+  start.watch(self)
+  start.next(self)
 end
 
 -- For callers --------------------------------------------------------------------
 
-local function room_for(self, start)
+local function room_for(self, due)
   if self.count >= self.options.kept then
     return registry.problem("ThrottlingMaxActiveJobCountExceeded",
       "The hub keeps as many jobs as it may.")
@@ -169,7 +111,7 @@ local function room_for(self, start)
   for _, job in pairs(self.waiting) do
     if job.start <= now then active = active + 1 end
   end
-  if start > now or active < self.options.active then return nil end
+  if due > now or active < self.options.active then return nil end
   return registry.problem("ThrottlingMaxActiveJobCountExceeded")
 end
 
@@ -205,7 +147,7 @@ function Jobs:create(id, body, version)
   if not done then return nil, registry.unavailable(err) end
   self.count = self.count + 1
   self.waiting[id] = job
-  wait_for_start(self)
+  start.next(self)
   kept.purge_later(self)
   return job
 end
@@ -223,7 +165,7 @@ function Jobs:cancel(id)
       "The job has ended: it cannot be cancelled.")
   end
   local run = self.by_id[id]
-  local draft = run and run:draft() or copy_of(job)
+  local draft = run and run:draft() or runs.copy(job)
   draft.status = "cancelled"
   if not run then draft.ended = self:now() end
   local done
@@ -234,7 +176,7 @@ function Jobs:cancel(id)
     run:end_early("cancelled")
   else
     self.waiting[id] = nil
-    wait_for_start(self)
+    start.next(self)
   end
   return self.store:job(id)
 end
@@ -251,12 +193,12 @@ function Jobs:load(pause)
     if job.status == "queued" then
       self.waiting[job.id] = job
     elseif not job.ended then
-      begin(self, job)
+      start.begin(self, job)
     end
   end, pause)
   if not done then return nil, err end
-  clock_set.watch(self, wait_for_start)
-  wait_for_start(self)
+  clock_set.watch(self, start.next)
+  start.next(self)
   if self.count > 0 then kept.purge_later(self, 0) end
   return true
 end
@@ -277,7 +219,7 @@ end
 
 -- Nothing runs, nothing waits.
 local function drop(self)
-  for name in pairs(self.timers) do forget_timer(self, name) end
+  for name in pairs(self.timers) do self:forget_timer(name) end
   for _, run in ipairs(self.runs) do run.dropped = true end
   self.runs, self.by_id, self.waiting = {}, {}, {}
 end
@@ -289,7 +231,7 @@ end
 function Jobs:reset(pause)
   drop(self)
   self.pump:forget()
-  watch(self)
+  start.watch(self)
   return kept.clear(self, pause)
 end
 

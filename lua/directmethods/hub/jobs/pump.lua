@@ -2,20 +2,18 @@
 -- the loop keeps what has ended and what is about to begin in one go, and calls
 -- then: of what the store says "pending", the call was not made.
 
+local queues = require "directmethods.hub.jobs.queue"
 local run_module = require "directmethods.hub.jobs.run"
-local slices = require "directmethods.hub.slices"
-local sweep = require "directmethods.hub.jobs.sweep"
 local task = require "directmethods.task"
+local turns = require "directmethods.hub.jobs.turn"
 local twins = require "directmethods.hub.twins"
 
 local M = {}
 
 -- Of a turn, unless its slice of time is over before.
 local TURN_MAX = 128 -- rows that begin, and that end
-local UPDATES_MAX = 4 -- changes of twins
 local TURN_BYTES = 1024 * 1024 -- of answers that are kept
 local RETRY = 1 -- seconds, when the store has failed
-local NOT_ONLINE = 404103
 
 ---@class directmethods.Pump
 local Pump = {}
@@ -47,75 +45,7 @@ function Pump:wake(seconds)
   end)
 end
 
--- What a turn changes: rows, and drafts of their jobs by their runs.
-local function new_turn(pump)
-  return {
-    rows = {}, drafts = {}, started = {}, ended = {},
-    updates = 0, now = pump.jobs:now(), stop = slices.stop(),
-  }
-end
-
--- What it has looked at is enough. (Each turn looks at something.)
-local function is_over(turn)
-  return turn.updates >= UPDATES_MAX or os.clock() > turn.stop
-end
-
-local function draft_of(turn, run)
-  local draft = turn.drafts[run]
-  if not draft then
-    draft = run:draft()
-    turn.drafts[run] = draft
-  end
-  return draft
-end
-
-local function changed_row(turn, row)
-  local copy = {}
-  for name, value in pairs(row) do copy[name] = value end
-  copy.updated = turn.now
-  turn.rows[#turn.rows + 1] = copy
-  return copy
-end
-
 -- Ends -------------------------------------------------------------------------
-
-local function end_row(turn, row, status, code, text)
-  row.status, row.error_code, row.error_text = status, code, text
-  row.ended = turn.now
-end
-
-local function fail_row(turn, draft, row, code, text)
-  end_row(turn, row, "failed", code, text)
-  draft.failed = draft.failed + 1
-end
-
--- The device was not there: nothing has reached it.
-local function return_row(turn, draft, row, run)
-  row.started = nil
-  if run.over == "cancelled" then
-    end_row(turn, row, "canceled")
-  elseif run.over then
-    fail_row(turn, draft, row, "DeviceNotOnline", sweep.TOO_LATE)
-  else
-    row.status = "pending"
-    draft.pending = draft.pending + 1
-  end
-end
-
-local function end_flight(pump, turn, flight)
-  local run = flight.run
-  local draft, row = draft_of(turn, run), changed_row(turn, flight.row)
-  draft.running = draft.running - 1
-  if flight.status then
-    end_row(turn, row, "completed")
-    row.answer_status, row.answer = flight.status, flight.payload
-    draft.succeeded = draft.succeeded + 1
-  elseif flight.code == NOT_ONLINE and pump.jobs.options.hold then
-    return_row(turn, draft, row, run)
-  else
-    fail_row(turn, draft, row, flight.name, flight.text)
-  end
-end
 
 local function take_ended(pump, turn)
   local bytes = 0
@@ -123,8 +53,8 @@ local function take_ended(pump, turn)
     local flight = table.remove(pump.results, 1)
     bytes = bytes + #(flight.payload or "")
     turn.ended[#turn.ended + 1] = flight
-    end_flight(pump, turn, flight)
-    if #turn.ended == TURN_MAX or bytes >= TURN_BYTES or is_over(turn) then return end
+    turn:end_flight(flight, pump.jobs.options.hold)
+    if #turn.ended == TURN_MAX or bytes >= TURN_BYTES or turn:is_over() then return end
   end
 end
 
@@ -142,10 +72,10 @@ local function allowance(pump)
 end
 
 local function begin(turn, run, row)
-  local draft, copy = draft_of(turn, run), changed_row(turn, row)
+  local draft, copy = turn:draft(run), turn:row(row)
   copy.status, copy.started = "running", turn.now
   draft.pending, draft.running = draft.pending - 1, draft.running + 1
-  run.flying[run_module.key(row.device_id, row.module_id)] = "flying"
+  run.flying[queues.key(row.device_id, row.module_id)] = "flying"
   turn.started[#turn.started + 1] = { run = run, row = copy }
   if run.update then turn.updates = turn.updates + 1 end
 end
@@ -153,14 +83,14 @@ end
 -- Begin at most `share` calls of a run; true: there may be more to begin.
 local function take_from(turn, run, share)
   while share > 0 do
-    local row = run:next_row()
+    local row = run.queue:next()
     if not row then return false end
-    local name = run_module.key(row.device_id, row.module_id)
+    local name = queues.key(row.device_id, row.module_id)
     if row.status == "pending" and not run.flying[name] and run:can_be_called(row) then
       begin(turn, run, row)
       share = share - 1
     end
-    if is_over(turn) then return true end
+    if turn:is_over() then return true end
   end
   return true
 end
@@ -187,7 +117,7 @@ end
 
 local function run_update(pump, turn, flight)
   local run, row = flight.run, flight.row
-  local draft = draft_of(turn, run)
+  local draft = turn:draft(run)
   local hub = pump.jobs.hub
   local record, problem = hub.registry:get(row.device_id, row.module_id)
   local done
@@ -197,10 +127,10 @@ local function run_update(pump, turn, flight)
   end
   draft.running = draft.running - 1
   if done then
-    end_row(turn, row, "completed")
+    turn:end_row(row, "completed")
     draft.succeeded = draft.succeeded + 1
   else
-    fail_row(turn, draft, row, problem.name, problem.text)
+    turn:fail_row(draft, row, problem.name, problem.text)
   end
 end
 
@@ -218,7 +148,7 @@ local function keep(pump, turn)
 end
 
 local function key_of(flight)
-  return run_module.key(flight.row.device_id, flight.row.module_id)
+  return queues.key(flight.row.device_id, flight.row.module_id)
 end
 
 local function stop_timer(pump)
@@ -232,7 +162,7 @@ local function undo(pump, turn)
   pump.results = turn.ended
   for _, flight in ipairs(turn.started) do
     flight.run.flying[key_of(flight)] = nil
-    flight.run:requeue(flight.row)
+    flight.run.queue:put(flight.row)
   end
   stop_timer(pump)
   pump:wake(RETRY)
@@ -263,7 +193,7 @@ end
 
 --- Keep what has ended, begin what may begin.
 function Pump:turn()
-  local turn = new_turn(self)
+  local turn = turns.new(self.jobs:now())
   take_ended(self, turn)
   local more = take_begun(self, turn)
   if turn.rows[1] then
@@ -308,7 +238,7 @@ function Pump:close()
   stop_timer(self)
   local turn
   repeat
-    turn = new_turn(self)
+    turn = turns.new(self.jobs:now())
     take_ended(self, turn)
   until not turn.rows[1] or not keep(self, turn)
 end

@@ -4,6 +4,7 @@
 
 local definition = require "directmethods.hub.jobs.definition"
 local query = require "directmethods.hub.query"
+local queues = require "directmethods.hub.jobs.queue"
 local selection = require "directmethods.hub.selection"
 local sweep = require "directmethods.hub.jobs.sweep"
 
@@ -18,26 +19,20 @@ local TARGETS = 100 -- that are kept at a time
 ---@field update table?
 ---@field over "expired"|"cancelled"|nil no target is called any more
 ---@field calling boolean targets are known, and called
----@field page directmethods.DeviceJob[]? the rows that are looked at
+---@field queue directmethods.RowQueue
 ---@field dropped boolean? nobody wants to know of it any more
----@field is_stale boolean? one of them may have been called since they were read
 ---@field flying table<string, string> key -> "flying", or "woken": it was seen to be
 ---  ready in the meantime
 local Run = {}
 Run.__index = Run
 
---- What rows are known by in a run.
-function M.key(device_id, module_id)
-  return module_id and device_id .. "/" .. module_id or device_id
-end
-
-local key = M.key
+local key = queues.key
 
 ---@param jobs directmethods.Jobs
 ---@param job directmethods.Job
 ---@return directmethods.Run
 function M.new(jobs, job)
-  return setmetatable({
+  local run = setmetatable({
     jobs = jobs,
     job = job,
     call = job.method and definition.call(job),
@@ -45,17 +40,24 @@ function M.new(jobs, job)
     calling = false,
     over = job.status == "cancelled" and "cancelled" or nil,
     flying = {},
-    queue = { first = 1, last = 0 },
-    queued = {},
   }, Run)
+  run.queue = queues.new(run)
+  return run
 end
 
---- A copy of the job to be changed and kept.
+--- A copy of a job to be changed and kept.
+---@param job directmethods.Job
+---@return directmethods.Job
+function M.copy(job)
+  local copy = {}
+  for name, value in pairs(job) do copy[name] = value end
+  return copy
+end
+
+--- The same of this run's.
 ---@return directmethods.Job
 function Run:draft()
-  local copy = {}
-  for name, value in pairs(self.job) do copy[name] = value end
-  return copy
+  return M.copy(self.job)
 end
 
 --- Nothing is left to be done: the job has ended.
@@ -238,67 +240,11 @@ function Run:ready(device_id, module_id)
   local name = key(device_id, module_id)
   if self.flying[name] then
     self.flying[name] = "woken"
-  elseif self.calling and not self.queued[name] then
+  elseif self.calling and not self.queue:has(device_id, module_id) then
     local ids = { job_id = self.job.id, device_id = device_id, module_id = module_id }
     local row, err = self.jobs.store:device_job(ids.job_id, device_id, module_id)
-    if err or row and row.status == "pending" then self:requeue(ids) end
+    if err or row and row.status == "pending" then self.queue:put(ids) end
   end
-end
-
---- Look at a row again, at once or in so many seconds.
----@param row { job_id: string, device_id: string, module_id: string? }
----@param seconds number?
-function Run:requeue(row, seconds)
-  local queue, name = self.queue, key(row.device_id, row.module_id)
-  if self.queued[name] then return end
-  self.queued[name] = true
-  queue.last = queue.last + 1
-  queue[queue.last] = row
-  self.jobs.pump:wake(seconds)
-end
-
--- The next row of the queue.
-local function from_queue(self)
-  local queue = self.queue
-  if queue.first > queue.last then return nil end
-  local row = queue[queue.first]
-  queue[queue.first] = nil
-  queue.first = queue.first + 1
-  self.queued[key(row.device_id, row.module_id)] = nil
-  self.is_stale = true
-  return row
-end
-
--- The next row of the store; nil: none, or it has failed.
-local function from_store(self)
-  if self.all_seen then return nil end
-  local place = self.place or 0
-  if not self.page or place == #self.page then
-    local page, more = self:rows_behind(self.page and self.page[#self.page]
-      or self:before_first())
-    if not page then
-      self.jobs.pump:wake(1)
-      return nil
-    end
-    self.page, self.is_last, place = page, not more, 0
-    self.is_stale = false
-  end
-  place = place + 1
-  self.place = place
-  self.all_seen = self.is_last and place >= #self.page
-  return self.page[place]
-end
-
---- The next row to be looked at, as it is in the store now: what the queue has had
---- called since a page was read must not be called again.
----@return directmethods.DeviceJob? row nil: none now; {}: one that is not the job's
-function Run:next_row()
-  local row = from_queue(self) or from_store(self)
-  if not row or not self.is_stale then return row end
-  local current, err = self.jobs.store:device_job(row.job_id, row.device_id,
-    row.module_id)
-  if err then return self:requeue(row, 1) end
-  return current or {}
 end
 
 return M
