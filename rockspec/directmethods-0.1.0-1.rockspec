@@ -167,6 +167,7 @@ build = {
     ["directmethods.json"] = "lua/directmethods/json.lua",
     ["directmethods.log"] = "lua/directmethods/log.lua",
     ["directmethods.options"] = "lua/directmethods/options.lua",
+    ["directmethods.run_queue"] = "lua/directmethods/run_queue.lua",
     ["directmethods.scheduler"] = "lua/directmethods/scheduler.lua",
     ["directmethods.service"] = "lua/directmethods/service.lua",
     ["directmethods.service.call"] = "lua/directmethods/service/call.lua",
@@ -185,7 +186,6 @@ build = {
     ["directmethods.stderr"] = "lua/directmethods/stderr.lua",
     ["directmethods.task"] = "lua/directmethods/task.lua",
     ["directmethods.time"] = "lua/directmethods/time.lua",
-    ["directmethods.turns"] = "lua/directmethods/turns.lua",
     -- end of Lua files
   },
   install = {

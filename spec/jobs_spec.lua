@@ -7,7 +7,7 @@ local dm = require "directmethods"
 local errors = require "directmethods.errors"
 local fixture = require "spec.support.fixture"
 local selection = require "directmethods.hub.selection"
-local slices = require "directmethods.hub.slices"
+local background = require "directmethods.hub.background"
 local stores = require "spec.support.stores"
 local task = require "directmethods.task"
 
@@ -42,9 +42,9 @@ describe("a date", function()
   end)
 end)
 
-describe("slices", function()
+describe("background work", function()
   it("take turns, leave the loop free and end", function()
-    local work, order, turns = slices.new(), {}, 0
+    local work, order, turns = background.new(), {}, 0
     local others = dm.spawn(function()
       repeat
         turns = turns + 1
@@ -70,7 +70,7 @@ describe("slices", function()
   end)
 
   it("call nothing when they are closed", function()
-    local work, called = slices.new(), 0
+    local work, called = background.new(), 0
     work:add(function()
       called = called + 1
       work:close()

@@ -27,8 +27,8 @@ local Device = {
   failures = 0, -- attempts that failed in a row
   persistent = false, -- was online: reconnects for ever
   listeners = {},
-  waiters = {}, -- who waits in connect
-  watchers = {}, -- who waits in closed
+  connect_waiters = {}, -- tasks that wait in connect
+  close_waiters = {}, -- tasks that wait in closed
 }
 Device.__index = Device
 

@@ -12,7 +12,7 @@ local time = require "directmethods.time"
 local log = require "directmethods.log"
 local json = require "directmethods.json"
 local options = require "directmethods.options"
-local turns = require "directmethods.turns"
+local run_queue = require "directmethods.run_queue"
 
 ---@class directmethods
 local dm = {
@@ -98,7 +98,7 @@ function dm.run(fn, ...)
   local _ <close> = begin_run()
   local main = fn and task.spawn(fn, ...)
   if main then main.awaited = true end
-  turns.drive(function()
+  run_queue.drive(function()
     return state.stopped or main and main:ended()
   end)
   task.cancel_all()
@@ -176,8 +176,8 @@ dm.loop = {}
 function dm.loop.step(timeout)
   options.check_timeout(timeout, "dm.loop.step")
   if state.current then error("dm.loop.step: cannot be called by a task", 2) end
-  turns.turn(timeout)
-  turns.run_ready()
+  run_queue.turn(timeout)
+  run_queue.run_ready()
   core.step(0) -- fd() must know what the tasks have begun to wait for
 end
 
@@ -190,7 +190,7 @@ end
 --- Seconds until the loop has something to do by itself; nil: nothing.
 ---@return number|nil
 function dm.loop.timeout()
-  if not turns.idle() then return 0 end
+  if not run_queue.idle() then return 0 end
   return core.timeout()
 end
 

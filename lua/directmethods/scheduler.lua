@@ -1,4 +1,4 @@
---- The scheduler: what waits for what. (What is ready, and when: turns.lua.)
+--- The scheduler: what waits for what. (What is ready, and when: run_queue.lua.)
 --
 -- C knows "start operation, id" and "operation id finished with values". This
 -- file turns the one into the other's return values. Its rules:
@@ -9,7 +9,7 @@
 
 local core = require "directmethods.core"
 local errors = require "directmethods.errors"
-local turns = require "directmethods.turns"
+local run_queue = require "directmethods.run_queue"
 
 local M = {}
 
@@ -56,7 +56,7 @@ end
 local function resolve(waiter, ...)
   M.unlink(waiter)
   waiter.results = table.pack(...)
-  if waiter.task then turns.push_ready(waiter.task) end
+  if waiter.task then run_queue.push_ready(waiter.task) end
 end
 
 local function expire(waiter)
@@ -130,7 +130,7 @@ function M.wait(id, cancel, timeout)
   end
   waiting[id] = waiter
   if not task then
-    turns.drive(function() return waiter.done end)
+    run_queue.drive(function() return waiter.done end)
   elseif task.cancelling then
     M.unlink(waiter)
     if cancel then cancel() end

@@ -5,7 +5,7 @@ local coroutines = require "directmethods.coroutines"
 local errors = require "directmethods.errors"
 local options = require "directmethods.options"
 local scheduler = require "directmethods.scheduler"
-local turns = require "directmethods.turns"
+local run_queue = require "directmethods.run_queue"
 
 local state = core.state
 
@@ -16,7 +16,7 @@ local M = {
   wait = scheduler.wait,
   after = scheduler.after,
   current = scheduler.current,
-  report = turns.report,
+  report = run_queue.report,
 }
 
 ---@class directmethods.Task
@@ -82,7 +82,7 @@ local function close_task(task)
   if task.co then
     local ok, err = coroutine.close(task.co)
     if not ok then
-      turns.report("error", "task failed while it was cancelled: "
+      run_queue.report("error", "task failed while it was cancelled: "
         .. M.text_of(err))
     end
   end
@@ -145,7 +145,7 @@ function M.start(fn, hooks, subject)
     awaiting = false, -- or a set of the ids of waits for its end
     cancelling = false,
   }, Task)
-  turns.push_ready(task)
+  run_queue.push_ready(task)
   return task
 end
 
@@ -222,7 +222,7 @@ function Task:cancel()
       if waiter.cancel then waiter.cancel() end
     end
     waiter.done = true
-    turns.push_ready(self)
+    run_queue.push_ready(self)
   end
   return true
 end
@@ -251,8 +251,8 @@ function M.cancel_all()
   for task in pairs(M.all()) do
     task:cancel()
   end
-  while next(M.all()) and not turns.idle() do
-    turns.run_ready()
+  while next(M.all()) and not run_queue.idle() do
+    run_queue.run_ready()
   end
 end
 

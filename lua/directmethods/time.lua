@@ -8,7 +8,7 @@ local errors = require "directmethods.errors"
 local options = require "directmethods.options"
 local scheduler = require "directmethods.scheduler"
 local task = require "directmethods.task"
-local turns = require "directmethods.turns"
+local run_queue = require "directmethods.run_queue"
 
 local M = {}
 
@@ -63,7 +63,7 @@ function M.wait_until(fn, timeout)
     if running then
       scheduler.wait_turn(running)
     else
-      turns.turn(math.min(left, turns.CONDITION_POLL))
+      run_queue.turn(math.min(left, run_queue.CONDITION_POLL))
     end
   end
 end
@@ -78,15 +78,15 @@ local function pass_deadline(target)
 end
 
 local function advance(seconds, over)
-  turns.settle(SETTLE_CAP)
+  run_queue.settle(SETTLE_CAP)
   local target = core.now() + seconds -- for what has arrived, too
   for _ = 1, STEPS_MAX do
     if over and over() then return true end
     if not pass_deadline(target) then break end
-    turns.settle(SETTLE_CAP)
+    run_queue.settle(SETTLE_CAP)
   end
   core.move(math.max(0, target - core.now()))
-  turns.settle(SETTLE_CAP)
+  run_queue.settle(SETTLE_CAP)
   return over == nil or not not over()
 end
 

@@ -99,13 +99,13 @@ end
 
 -- Until nothing is more than before: what is closed but not yet gone gets its turns.
 local function wait_for_the_end(core, before)
-  local turns = require "directmethods.turns"
+  local run_queue = require "directmethods.run_queue"
   local stop = uv.hrtime() + PATIENCE * 1e9
   local list
   repeat
     collectgarbage()
     uv.run("nowait")
-    turns.turn(0.001)
+    run_queue.turn(0.001)
     list = grown(before, count(core))
   until #list == 0 or uv.hrtime() > stop
   return list

@@ -3,7 +3,7 @@
 
 local dm = require "directmethods"
 local errors = require "directmethods.errors"
-local planes = require "directmethods.hub.plane"
+local life = require "directmethods.hub.life"
 
 local M = {}
 
@@ -23,7 +23,7 @@ local function facts_of(hub, args)
     devices = {},
     admin_token = hub:admin_token(),
   }
-  for _, policy in ipairs(planes.POLICY_NAMES) do
+  for _, policy in ipairs(life.POLICY_NAMES) do
     facts.connection_strings[policy] = hub:connection_string(policy)
   end
   for _, id in ipairs(args.device) do

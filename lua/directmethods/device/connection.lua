@@ -80,7 +80,7 @@ local function fail(device, err)
     return retry(device, err, short_lived)
   end
   enter(device, "idle", why.explain(err))
-  finish_all(device, "waiters", "failed", err)
+  finish_all(device, "connect_waiters", "failed", err)
 end
 
 -- Connecting ----------------------------------------------------------------
@@ -194,7 +194,7 @@ function EVENTS.subscribed(device, _, granted)
   device.online_since = core.now()
   enter(device, "online")
   watch.start(device, renew, fail)
-  finish_all(device, "waiters", "online")
+  finish_all(device, "connect_waiters", "online")
 end
 
 function EVENTS.request(device, link, method, rid, body)
@@ -209,7 +209,7 @@ function EVENTS.gone(device, link)
   device.leaving = device.leaving - 1
   if link.after_gone and device.state == "renewing" then link.after_gone(device) end
   if device.state == "closed" and device.leaving == 0 then
-    finish_all(device, "watchers", true)
+    finish_all(device, "close_waiters", true)
   end
 end
 
@@ -218,7 +218,7 @@ end
 --- The last one who waited has gone: end it if the connection never stood.
 function M.give_up(device)
   local trying = device.state == "connecting" or device.state == "backoff"
-  if not trying or device.persistent or next(device.waiters) then return end
+  if not trying or device.persistent or next(device.connect_waiters) then return end
   disarm(device)
   drop_link(device, 0)
   local last = device.last_error
@@ -251,10 +251,10 @@ function M.close(device)
   drop_link(device, LINGER)
   links.close_engine(device)
   device.calls:clear()
-  finish_all(device, "waiters", "failed", errors.new {
+  finish_all(device, "connect_waiters", "failed", errors.new {
     name = "Closed", message = ("device %s was closed"):format(device.name),
   })
-  if device.leaving == 0 then finish_all(device, "watchers", true) end
+  if device.leaving == 0 then finish_all(device, "close_waiters", true) end
 end
 
 return M

@@ -58,7 +58,7 @@ function M.arm(device, seconds, fn)
   end
 end
 
---- Finish those who wait in device.waiters (connect) or device.watchers (closed).
+--- Finish the tasks in device.connect_waiters or device.close_waiters.
 function M.finish_all(device, who, ...)
   local ids = device[who]
   device[who] = nil

@@ -34,7 +34,7 @@ function M.connect(device, timeout)
   if device.state == "online" then return true end
   device.last_error = nil
   if device.state == "idle" then connection.start(device) end
-  local outcome, err = wait(device, "waiters", timeout)
+  local outcome, err = wait(device, "connect_waiters", timeout)
   if outcome == "online" then return true end
   if outcome == nil then err = gave_up(device, timeout) end
   return nil, err
@@ -45,7 +45,7 @@ end
 ---@return directmethods.Error? err
 function M.gone(device, timeout)
   if device.state == "closed" and device.leaving == 0 then return true end
-  local gone = wait(device, "watchers", timeout)
+  local gone = wait(device, "close_waiters", timeout)
   if gone then return true end
   return nil, errors.new {
     name = "Timeout",

@@ -5,7 +5,7 @@ local canned = require "directmethods.hub.canned"
 local class = require "directmethods.hub.class"
 local configs = require "directmethods.hub.config"
 local devices = require "directmethods.hub.devices"
-local planes = require "directmethods.hub.plane"
+local life = require "directmethods.hub.life"
 
 local Hub, check_open = class.Hub, class.check_open
 
@@ -119,7 +119,7 @@ function Hub:service(policy, opts)
   policy = policy or "service"
   if not self.state.policies[policy] then
     error("hub:service: policy must be one of: "
-      .. table.concat(planes.POLICY_NAMES, ", "), 2)
+      .. table.concat(life.POLICY_NAMES, ", "), 2)
   end
   local service, err = make(require "directmethods.service".service, client_options({
     connection_string = self:connection_string(policy),

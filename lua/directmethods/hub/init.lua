@@ -6,9 +6,9 @@
 local class = require "directmethods.hub.class"
 local configs = require "directmethods.hub.config"
 local errors = require "directmethods.errors"
-local kept = require "directmethods.hub.kept"
+local restore = require "directmethods.hub.restore"
 local options = require "directmethods.options"
-local planes = require "directmethods.hub.plane"
+local life = require "directmethods.hub.life"
 local task = require "directmethods.task"
 
 require "directmethods.hub.clients"
@@ -40,7 +40,7 @@ function Hub:ca_file()
   check_open(self, "hub:ca_file")
   local state = self.state
   if state.ca_path or not state.ca then return state.ca_path end
-  local path, temporary = kept.ca_file(state.store, state.ca)
+  local path, temporary = restore.ca_file(state.store, state.ca)
   if not path then
     return nil, errors.new {
       name = "SystemError",
@@ -103,15 +103,15 @@ function Hub:stop(seconds)
     error("hub:stop: seconds must be a number from 0 to 3600", 2)
   end
   task.current("hub:stop")
-  planes.stop(self.state, seconds)
-  return planes.wait_closed(self.state)
+  life.stop(self.state, seconds)
+  return life.wait_closed(self.state)
 end
 
 --- Close at once: connections are dropped, pending calls end unanswered. Returns
 -- before the last is gone; silent the second time.
 function Hub:close()
   check_self(self, "hub:close")
-  planes.close(self.state)
+  life.close(self.state)
 end
 
 Hub.__close = Hub.close
@@ -125,7 +125,7 @@ function Hub:closed(timeout)
   check_self(self, "hub:closed")
   options.check_timeout(timeout, "hub:closed")
   task.current("hub:closed")
-  return planes.wait_closed(self.state, timeout)
+  return life.wait_closed(self.state, timeout)
 end
 
 -- Beginning ----------------------------------------------------------------
@@ -143,7 +143,7 @@ end
 function M.hub(opts)
   local config = configs.read(opts)
   if config.store ~= ":memory:" then task.current("dm.hub") end
-  local state, err = planes.start(config)
+  local state, err = life.start(config)
   if not state then return nil, err end
   local hub = setmetatable({
     hostname = config.hostname,

@@ -1,7 +1,7 @@
 --- The HTTP routes of jobs. Answers: status, header lines, body; or nil and a problem.
 
 local document = require "directmethods.hub.jobs.document"
-local kept = require "directmethods.hub.jobs.kept"
+local retention = require "directmethods.hub.jobs.retention"
 local pages = require "directmethods.hub.pages"
 local registry = require "directmethods.hub.registry"
 
@@ -32,7 +32,7 @@ local function list_jobs(hub, request)
   local size, position = pages.read(request)
   if not size then return nil, position end
   local kind, status = request.query.jobType, request.query.jobStatus
-  local source = kept.source(hub.jobs, kind ~= "" and kind or nil,
+  local source = retention.source(hub.jobs, kind ~= "" and kind or nil,
     status ~= "" and status or nil, position and position[1])
   return pages.answer(hub, request, source, size)
 end

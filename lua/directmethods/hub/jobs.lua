@@ -4,7 +4,7 @@
 local clock_set = require "directmethods.clock_set"
 local core = require "directmethods.core"
 local definition = require "directmethods.hub.jobs.definition"
-local kept = require "directmethods.hub.jobs.kept"
+local retention = require "directmethods.hub.jobs.retention"
 local pumps = require "directmethods.hub.jobs.pump"
 local registry = require "directmethods.hub.registry"
 local runs = require "directmethods.hub.jobs.run"
@@ -18,7 +18,7 @@ local M = {}
 local Jobs = {}
 Jobs.__index = Jobs
 
---- The jobs of a hub that has `store`, `plane`, `registry` and `slices`.
+--- The jobs of a hub that has `store`, `plane`, `registry` and `background`.
 ---@param hub directmethods.HubState
 ---@param config table of hub/config.lua
 ---@return directmethods.Jobs
@@ -28,7 +28,7 @@ function M.new(hub, config)
     hub = hub,
     store = hub.store,
     plane = hub.plane,
-    slices = hub.slices,
+    background = hub.background,
     contract = config.contract,
     options = {
       hold = opts.offline == "hold",
@@ -79,7 +79,7 @@ end
 ---@return directmethods.Error? err
 function Jobs:find(id)
   local job, err = self.store:job(id)
-  if not job or not kept.is_kept(self, job) then return nil, err end
+  if not job or not retention.is_kept(self, job) then return nil, err end
   return job
 end
 
@@ -120,10 +120,10 @@ local function check_id(self, id)
   local old, err = self.store:job(id)
   if err then return registry.unavailable(err) end
   if not old then return nil end
-  if kept.is_kept(self, old) then return registry.problem("JobAlreadyExists") end
+  if retention.is_kept(self, old) then return registry.problem("JobAlreadyExists") end
   repeat
     local left
-    left, err = kept.remove(self, id)
+    left, err = retention.remove(self, id)
     if err then return registry.unavailable(err) end
   until not left
 end
@@ -148,7 +148,7 @@ function Jobs:create(id, body, version)
   self.count = self.count + 1
   self.waiting[id] = job
   start.next(self)
-  kept.purge_later(self)
+  retention.purge_later(self)
   return job
 end
 
@@ -188,7 +188,7 @@ end
 ---@return boolean? loaded
 ---@return directmethods.Error? err
 function Jobs:load(pause)
-  local done, err = kept.each(self, function(job)
+  local done, err = retention.each(self, function(job)
     self.count = self.count + 1
     if job.status == "queued" then
       self.waiting[job.id] = job
@@ -199,7 +199,7 @@ function Jobs:load(pause)
   if not done then return nil, err end
   clock_set.watch(self, start.next)
   start.next(self)
-  if self.count > 0 then kept.purge_later(self, 0) end
+  if self.count > 0 then retention.purge_later(self, 0) end
   return true
 end
 
@@ -232,7 +232,7 @@ function Jobs:reset(pause)
   drop(self)
   self.pump:forget()
   start.watch(self)
-  return kept.clear(self, pause)
+  return retention.clear(self, pause)
 end
 
 --- End; what was called is kept. Harmless the second time.

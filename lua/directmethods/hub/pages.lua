@@ -87,11 +87,11 @@ end
 ---@return "later"|nil
 ---@return directmethods.RegistryProblem? problem
 function M.answer(hub, request, source, size)
-  if hub.slices:count() >= WORKS_MAX then
+  if hub.background:count() >= WORKS_MAX then
     return nil, registry.problem("ThrottlingException")
   end
   local page = { size = size, bytes = 0 }
-  hub.slices:add(function()
+  hub.background:add(function()
     local found, err = source:next()
     local is_full
     if found then is_full, err = add(page, source, found) end

@@ -3,7 +3,7 @@
 local documents = require "directmethods.hub.twin_document"
 local identity = require "directmethods.hub.identity"
 local json = require "directmethods.json"
-local slices = require "directmethods.hub.slices"
+local background = require "directmethods.hub.background"
 
 local M = {}
 
@@ -147,7 +147,7 @@ end
 ---@return { deviceId: string, moduleId: string? }[]? found
 ---@return directmethods.Error? err the store has failed
 function Selection:next()
-  local found, spare, looks, stop = {}, nil, 0, slices.stop()
+  local found, spare, looks, stop = {}, nil, 0, background.deadline()
   local done, following = self.store:scan(self.modules, self.after, PAGE,
     function(device_id, module_id, enabled, tags)
       -- a hundred thousand of them are not to be a hundred thousand tables

@@ -1,7 +1,7 @@
 --- The device jobs that a query selects, page by page.
 
 local document = require "directmethods.hub.jobs.document"
-local slices = require "directmethods.hub.slices"
+local background = require "directmethods.hub.background"
 
 local M = {}
 
@@ -56,7 +56,7 @@ end
 function Rows:next()
   local page, err = self.hub.store:device_jobs(self.after, PAGE)
   if not page then return nil, err end
-  local found, stop = {}, slices.stop() -- answers may be large
+  local found, stop = {}, background.deadline() -- answers may be large
   for _, row in ipairs(page) do
     if self.job_id and row.job_id ~= self.job_id then
       self.ended = true

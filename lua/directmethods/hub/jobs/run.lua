@@ -96,11 +96,11 @@ function Run:retry(fn)
   self.jobs:later("retry " .. self.job.id, 1, fn)
 end
 
---- Work in slices: `step` returns true while there is more; nil: the store has
+--- Work in background: `step` returns true while there is more; nil: the store has
 --- failed, and it is called again later.
 ---@param step fun(): boolean?
 function Run:work(step)
-  self.jobs.slices:add(function()
+  self.jobs.background:add(function()
     if self.job.ended or self.dropped then return false end
     local more = step()
     if more == nil then self:retry(function() self:work(step) end) end

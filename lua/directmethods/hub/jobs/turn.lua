@@ -1,6 +1,6 @@
 --- What a turn of the pump changes: rows, and drafts of their jobs by their runs.
 
-local slices = require "directmethods.hub.slices"
+local background = require "directmethods.hub.background"
 local sweep = require "directmethods.hub.jobs.sweep"
 
 local M = {}
@@ -23,7 +23,7 @@ Turn.__index = Turn
 function M.new(now)
   return setmetatable({
     rows = {}, drafts = {}, started = {}, ended = {},
-    updates = 0, now = now, stop = slices.stop(),
+    updates = 0, now = now, stop = background.deadline(),
   }, Turn)
 end
 

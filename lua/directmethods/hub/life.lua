@@ -7,10 +7,10 @@ local configs = require "directmethods.hub.config"
 local core = require "directmethods.core"
 local errors = require "directmethods.errors"
 local jobs = require "directmethods.hub.jobs"
-local kept = require "directmethods.hub.kept"
+local restore = require "directmethods.hub.restore"
 local registry = require "directmethods.hub.registry"
 local routes = require "directmethods.hub.routes"
-local slices = require "directmethods.hub.slices"
+local background = require "directmethods.hub.background"
 local stores = require "directmethods.hub.store"
 local task = require "directmethods.task"
 local time = require "directmethods.time"
@@ -38,7 +38,7 @@ for i, policy in ipairs(POLICIES) do M.POLICY_NAMES[i] = policy[1] end
 ---@field gone boolean         closed, and nothing of it is left
 ---@field store directmethods.Store
 ---@field registry directmethods.Registry
----@field slices directmethods.Slices
+---@field background directmethods.Background
 ---@field jobs directmethods.Jobs
 ---@field policies table<string, string> name -> primary key
 ---@field ports { mqtt: integer, https: integer, admin: integer? }
@@ -85,7 +85,7 @@ end
 -- Jobs first: that the calls under way end now is nothing the devices have done.
 local function close_work(state)
   state.jobs:close()
-  state.slices:close()
+  state.background:close()
   state.watchers:close()
 end
 
@@ -102,7 +102,7 @@ function EVENTS.closed(state)
 end
 
 local function add_policies(state, dev_keys)
-  local keys, err = kept.policy_keys(state.store, M.POLICY_NAMES, dev_keys)
+  local keys, err = restore.policy_keys(state.store, M.POLICY_NAMES, dev_keys)
   if not keys then return nil, err end
   for _, policy in ipairs(POLICIES) do
     local name = policy[1]
@@ -122,7 +122,7 @@ local function make(plane, config, store)
     gone = false,
     store = store,
     registry = registry.new(store, plane, config.dev_keys),
-    slices = slices.new(),
+    background = background.new(),
     watchers = watchers.new(plane),
     policies = {},
     ports = {},
@@ -165,7 +165,7 @@ end
 
 local function certificates(config, store)
   if config.tls == true then
-    return kept.certificates(store, configs.certificate_names(config))
+    return restore.certificates(store, configs.certificate_names(config))
   end
   return config.tls or {}
 end
@@ -179,7 +179,7 @@ local function prepare(state, config)
   local ok
   ok, err = add_policies(state, config.dev_keys)
   if not ok then return nil, err end
-  ok, err = kept.load(state.registry, state.store)
+  ok, err = restore.load(state.registry, state.store)
   if not ok then return nil, err end
   ok, err = state.jobs:load(function() time.sleep(0) end)
   if not ok then return nil, err end
@@ -210,7 +210,7 @@ function M.start(config)
   })
   ready, err = prepare(state, config)
   if ready then return state end
-  return nil, kept.blame(store, err)
+  return nil, restore.blame(store, err)
 end
 
 local function remove_ca_file(state)

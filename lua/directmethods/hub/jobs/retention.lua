@@ -41,7 +41,7 @@ end
 -- Remove the jobs that are not kept any more.
 function purge(jobs)
   local after, page = nil, {}
-  jobs.slices:add(function()
+  jobs.background:add(function()
     local job = table.remove(page, 1)
     if job then
       local left = not M.is_kept(jobs, job) and M.remove(jobs, job.id)

@@ -7,19 +7,19 @@ local M = {}
 
 local SLICE = 0.005 -- seconds of CPU between two turns of the loop
 
----@class directmethods.Slices
-local Slices = {}
-Slices.__index = Slices
+---@class directmethods.Background
+local Background = {}
+Background.__index = Background
 
 --- Until when a slice that begins now may go on, by os.clock().
 ---@return number
-function M.stop()
+function M.deadline()
   return os.clock() + SLICE
 end
 
----@return directmethods.Slices
+---@return directmethods.Background
 function M.new()
-  return setmetatable({ works = {} }, Slices)
+  return setmetatable({ works = {} }, Background)
 end
 
 local run
@@ -31,8 +31,8 @@ end
 -- The timer runs whatever a step does.
 function run(self)
   run_later(self)
-  local stop = M.stop()
-  while self.works[1] and os.clock() < stop do
+  local deadline = M.deadline()
+  while self.works[1] and os.clock() < deadline do
     local step = table.remove(self.works, 1)
     if step() and not self.closed then table.insert(self.works, step) end
   end
@@ -44,7 +44,7 @@ end
 --- Have `step` called from the loop until it returns false. It must be quick, some
 -- milliseconds at most, and may not wait.
 ---@param step fun(): boolean
-function Slices:add(step)
+function Background:add(step)
   if self.closed then return end
   table.insert(self.works, step)
   if not self.timer then run_later(self) end
@@ -52,12 +52,12 @@ end
 
 --- How many works there are.
 ---@return integer
-function Slices:count()
+function Background:count()
   return #self.works
 end
 
 --- End all; nothing is called any more.
-function Slices:close()
+function Background:close()
   self.closed = true
   self.works = {}
   if self.timer then self.timer.cancel() end
