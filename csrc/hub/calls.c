@@ -26,7 +26,7 @@ void dm_call_release(dm_exchange *x) {
   dm_hub *h = x->hub;
   dm_disturb_cancel(x);
   if (x->identity == NULL) return;
-  dm_calls_remove(&h->calls, &x->call);
+  dm_pending_remove(&h->pending, &x->pending);
   dm_list_remove(&x->node);
   h->waiting_bytes -= x->payload.len;
   x->payload.len = 0;
@@ -89,9 +89,10 @@ static void fail(dm_exchange *x, dm_error_id id) {
 
 /* Have the timer run no later than for this deadline. */
 static bool arm(dm_hub *h, int64_t deadline) {
-  if (dm_timer_running(&h->calls_timer) && h->calls_timer.node.key <= deadline)
+  if (dm_timer_running(&h->pending_timer) &&
+      h->pending_timer.node.key <= deadline)
     return true;
-  return dm_clock_start(&h->loop->contract, &h->calls_timer, deadline);
+  return dm_clock_start(&h->loop->contract, &h->pending_timer, deadline);
 }
 
 /* What names its device may end with what parks it now, also the second time:
@@ -108,7 +109,7 @@ static bool publish(const dm_exchange *x, const dm_session *s,
                     dm_span payload) {
   char memory[TOPIC_MAX], rid[DM_RID_TEXT];
   dm_buf topic = dm_buf_fixed(memory, sizeof memory);
-  dm_rid_write(rid, x->call.rid);
+  dm_rid_write(rid, x->pending.rid);
   dm_topic_write_request(&topic, method_of(x), dm_span_of(rid));
   dm_mqtt_publish p = {.topic = dm_buf_span(&topic), .payload = payload};
   return dm_mqtt_server_publish(s->server, s->connection, &p);
@@ -131,7 +132,7 @@ static void send_now(dm_exchange *x, dm_session *s, dm_span payload) {
   dm_hub *h = x->hub;
   int64_t deadline = now_of(h) + (int64_t)x->response_seconds * 1000;
   if (++s->rid == 0) s->rid = 1;
-  if (!dm_calls_send(&h->calls, &x->call, s->id, s->rid, deadline) ||
+  if (!dm_pending_send(&h->pending, &x->pending, s->id, s->rid, deadline) ||
       !arm(h, deadline)) {
     h->counted.calls_over_limit++;
     fail(x, DM_ERROR_UNAVAILABLE);
@@ -152,7 +153,7 @@ static void wait_for_device(dm_exchange *x, dm_span payload) {
   bool room = h->waiting_bytes + payload.n <= (size_t)h->limits.waiting_bytes &&
               dm_buf_add_span(&x->payload, payload);
   h->waiting_bytes += x->payload.len;
-  if (!room || !dm_calls_wait(&h->calls, &x->call, deadline) ||
+  if (!room || !dm_pending_wait(&h->pending, &x->pending, deadline) ||
       !arm(h, deadline)) {
     h->counted.calls_over_limit++;
     fail(x, DM_ERROR_UNAVAILABLE);
@@ -178,12 +179,12 @@ static bool takes(const dm_identity *i, const dm_exchange *x) {
 void dm_call_start(dm_exchange *x, dm_identity *i, dm_span payload) {
   dm_hub *h = x->hub;
   if (i->calls >= h->limits.calls_per_device ||
-      dm_calls_count(&h->calls) >= (size_t)h->limits.calls) {
+      dm_pending_count(&h->pending) >= (size_t)h->limits.calls) {
     h->counted.calls_over_limit++;
     fail(x, DM_ERROR_IN_FLIGHT);
     return;
   }
-  x->call = (dm_call){.connection = 0};
+  x->pending = (dm_pending_call){.connection = 0};
   x->identity = i;
   i->calls++;
   if (takes(i, x))
@@ -279,17 +280,17 @@ void dm_calls_fail_list(dm_list *list, dm_error_id id) {
 }
 
 void dm_calls_on_due(dm_timer *timer) {
-  dm_hub *h = DM_OWNER(timer, dm_hub, calls_timer);
+  dm_hub *h = DM_OWNER(timer, dm_hub, pending_timer);
   int64_t now = now_of(h);
-  dm_call *due;
-  while ((due = dm_calls_expired(&h->calls, now)) != NULL) {
-    dm_exchange *x = DM_OWNER(due, dm_exchange, call);
+  dm_pending_call *due;
+  while ((due = dm_pending_expired(&h->pending, now)) != NULL) {
+    dm_exchange *x = DM_OWNER(due, dm_exchange, pending);
     h->counted.calls_timed_out++;
     if (x->session != NULL)
       fail(x, DM_ERROR_TIMEOUT);
     else
       fail_absent(x);
   }
-  int64_t next = dm_calls_deadline(&h->calls);
+  int64_t next = dm_pending_deadline(&h->pending);
   if (next != INT64_MAX) arm(h, next);
 }

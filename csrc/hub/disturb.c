@@ -114,7 +114,7 @@ static void go_on(const incident *i) {
     dm_call_publish(x, i->payload);
     return;
   default:
-    dm_calls_remove(&x->hub->calls, &x->call);
+    dm_pending_remove(&x->hub->pending, &x->pending);
     dm_call_answer(x, i->contract, i->status, i->payload);
   }
 }

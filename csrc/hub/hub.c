@@ -126,8 +126,8 @@ dm_hub *dm_hub_new(dm_loop *loop, const dm_hub_options *o,
   dm_logins_init(&h->logins, o->failed_logins, dm_hub_random(h));
   dm_ids_init(&h->sessions, (uint32_t)DM_HUB_LIMIT_MAX);
   dm_ids_init(&h->handed, (uint32_t)DM_HUB_LIMIT_MAX);
-  dm_calls_init(&h->calls, (size_t)o->limits.calls);
-  h->calls_timer.on_due = dm_calls_on_due;
+  dm_pending_init(&h->pending, (size_t)o->limits.calls);
+  h->pending_timer.on_due = dm_calls_on_due;
   h->stop_timer.on_due = on_stop_due;
   return h;
 }
@@ -251,7 +251,7 @@ static void finish(dm_hub *h) {
   void *context = h->context;
   dm_loop *loop = h->loop;
   free_rest(h);
-  dm_clock_stop(&loop->contract, &h->calls_timer);
+  dm_clock_stop(&loop->contract, &h->pending_timer);
   for (int i = 0; i < h->listeners; i++)
     dm_tls_free(h->listener[i].tls);
   dm_faults_free(&h->faults);
@@ -261,7 +261,7 @@ static void finish(dm_hub *h) {
   dm_identities_clear(&h->identities);
   dm_authority_clear(&h->authority);
   dm_secret_release(&h->admin_token);
-  dm_calls_clear(&h->calls);
+  dm_pending_clear(&h->pending);
   dm_ids_clear(&h->sessions);
   dm_ids_clear(&h->handed);
   free(h);

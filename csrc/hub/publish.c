@@ -63,8 +63,8 @@ void dm_session_on_unsubscribe(void *context, void *user,
 
 static bool is_disturbed(const dm_session *s, const dm_topic_response *r,
                          dm_span payload) {
-  dm_call *c = dm_calls_find(&s->hub->calls, s->id, r->rid);
-  return c != NULL && dm_disturb_response(DM_OWNER(c, dm_exchange, call),
+  dm_pending_call *c = dm_pending_find(&s->hub->pending, s->id, r->rid);
+  return c != NULL && dm_disturb_response(DM_OWNER(c, dm_exchange, pending),
                                           s->contract, r->status, payload);
 }
 
@@ -73,12 +73,12 @@ static void take_response(dm_session *s, const dm_topic_response *r,
                           dm_span payload) {
   dm_hub *h = s->hub;
   if (h->faults.count > 0 && is_disturbed(s, r, payload)) return;
-  dm_call *c = dm_calls_take(&h->calls, s->id, r->rid);
+  dm_pending_call *c = dm_pending_take(&h->pending, s->id, r->rid);
   if (c == NULL) {
     h->counted.response_unknown_rid++;
     return;
   }
-  dm_call_answer(DM_OWNER(c, dm_exchange, call), s->contract, r->status,
+  dm_call_answer(DM_OWNER(c, dm_exchange, pending), s->contract, r->status,
                  payload);
 }
 

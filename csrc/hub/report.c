@@ -81,7 +81,7 @@ void dm_hub_forget(dm_hub *h) {
 }
 
 dm_hub_gauges dm_hub_gauge(const dm_hub *h) {
-  dm_hub_gauges g = {.calls_under_way = dm_calls_count(&h->calls),
+  dm_hub_gauges g = {.calls_under_way = dm_pending_count(&h->pending),
                      .waiting_bytes = h->waiting_bytes,
                      .identities = h->identities.count,
                      .faults = (size_t)h->faults.count};

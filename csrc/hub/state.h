@@ -23,7 +23,7 @@
 #include "hub/throttle.h"
 #include "net/http_server.h"
 #include "net/mqtt_server.h"
-#include "proto/calls.h"
+#include "proto/pending.h"
 
 #pragma GCC visibility push(hidden)
 
@@ -64,10 +64,10 @@ typedef struct dm_exchange {
   dm_hold *hold;                /* a fault rule delays it; NULL: none does */
   struct dm_identity *identity; /* its calls counts this one; NULL: not yet */
   struct dm_session *session;   /* it was sent there; NULL: not sent */
-  dm_list node;     /* in the identity's waiting or the session's sent */
-  dm_call call;     /* in the hub's calls */
-  dm_buf payload;   /* owned copy while it waits */
-  bool has_payload; /* else zero bytes are sent */
+  dm_list node;            /* in the identity's waiting or the session's sent */
+  dm_pending_call pending; /* in the hub's calls */
+  dm_buf payload;          /* owned copy while it waits */
+  bool has_payload;        /* else zero bytes are sent */
 } dm_exchange;
 
 /* An MQTT connection that was accepted. */
@@ -122,8 +122,8 @@ struct dm_hub {
   dm_hub_listener listener[DM_HUB_LISTENERS];
   int listeners, open_servers;
 
-  dm_calls calls;
-  dm_timer calls_timer; /* contract clock: due when a call may be */
+  dm_pending pending;
+  dm_timer pending_timer; /* contract clock: due when a call may be */
   size_t waiting_bytes;
   dm_exchange *parked[DM_HUB_PARKED];
   dm_exchange *free_exchanges;

@@ -7,7 +7,7 @@
 #include "base/buf.h"
 #include "base/heap.h"
 #include "base/ids.h"
-#include "proto/calls.h"
+#include "proto/pending.h"
 #include "proto/http_message.h"
 
 static long until; /* allocations until one fails; 0: none is to fail */
@@ -129,28 +129,28 @@ static void test_heap(void) {
 
 static bool make_calls(void) {
   enum { N = 100 };
-  dm_call call[N] = {0};
+  dm_pending_call call[N] = {0};
   char rid[DM_RID_TEXT];
-  dm_calls t;
+  dm_pending t;
   bool done = true;
-  dm_calls_init(&t, N);
+  dm_pending_init(&t, N);
   for (uint32_t i = 0; i < N; i++) {
-    if (!dm_calls_wait(&t, &call[i], i)) {
+    if (!dm_pending_wait(&t, &call[i], i)) {
       done = false;
-      CHECK(dm_calls_wait(&t, &call[i], i));
+      CHECK(dm_pending_wait(&t, &call[i], i));
     }
-    if (!dm_calls_send(&t, &call[i], 1, i + 1, 1000 + i)) {
+    if (!dm_pending_send(&t, &call[i], 1, i + 1, 1000 + i)) {
       done = false;
       CHECK(call[i].connection == 0);
-      CHECK(dm_calls_send(&t, &call[i], 1, i + 1, 1000 + i));
+      CHECK(dm_pending_send(&t, &call[i], 1, i + 1, 1000 + i));
     }
   }
   for (uint32_t i = 0; i < N; i++) {
     dm_rid_write(rid, i + 1);
-    CHECK(dm_calls_take(&t, 1, dm_span_of(rid)) == &call[i]);
+    CHECK(dm_pending_take(&t, 1, dm_span_of(rid)) == &call[i]);
   }
-  CHECK(dm_calls_count(&t) == 0);
-  dm_calls_clear(&t);
+  CHECK(dm_pending_count(&t) == 0);
+  dm_pending_clear(&t);
   return done;
 }
 

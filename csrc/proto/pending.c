@@ -1,5 +1,5 @@
-/* calls.c -- see calls.h. Pure. */
-#include "proto/calls.h"
+/* pending.c -- see pending.h. Pure. */
+#include "proto/pending.h"
 
 #include <stdlib.h>
 
@@ -7,27 +7,29 @@
 
 enum { CHAINS = 16 }; /* hash chains of the first call that is sent */
 
-static dm_call *call_of(dm_heap_node *n) {
-  return DM_OWNER(n, dm_call, deadline);
+static dm_pending_call *call_of(dm_heap_node *n) {
+  return DM_OWNER(n, dm_pending_call, deadline);
 }
 
-/* Connections and $rids are the hub's own numbers: no peer can choose them so
-** that they collide, and a fixed mixing is enough. */
+/* The hub chooses connection ids and $rids. No peer can make them collide, so
+** the hash needs no secret. */
 static size_t chain_of(size_t chains, uint64_t connection, uint32_t rid) {
   uint64_t h = (connection ^ rid * 0x9e3779b97f4a7c15u) * 0xff51afd7ed558ccdu;
   return (size_t)(h >> 32) & (chains - 1);
 }
 
-static void link_call(dm_call **chain, size_t chains, dm_call *c) {
-  dm_call **head = &chain[chain_of(chains, c->connection, c->rid)];
+static void link_call(dm_pending_call **chain, size_t chains,
+                      dm_pending_call *c) {
+  dm_pending_call **head = &chain[chain_of(chains, c->connection, c->rid)];
   c->next = *head;
   *head = c;
 }
 
-/* The place that points to a sent call; NULL: there is none. */
-static dm_call **find(const dm_calls *t, uint64_t connection, uint32_t rid) {
+/* The pointer that points to a sent call. NULL: there is none. */
+static dm_pending_call **find(const dm_pending *t, uint64_t connection,
+                              uint32_t rid) {
   if (t->chains == 0 || connection == 0) return NULL;
-  dm_call **place = &t->chain[chain_of(t->chains, connection, rid)];
+  dm_pending_call **place = &t->chain[chain_of(t->chains, connection, rid)];
   while (*place != NULL) {
     if ((*place)->rid == rid && (*place)->connection == connection)
       return place;
@@ -36,14 +38,14 @@ static dm_call **find(const dm_calls *t, uint64_t connection, uint32_t rid) {
   return NULL;
 }
 
-static void forget_rid(dm_call *c) {
+static void forget_rid(dm_pending_call *c) {
   c->next = NULL;
   c->connection = 0;
   c->rid = 0;
 }
 
-static void unlink_call(dm_calls *t, dm_call *c) {
-  dm_call **place = find(t, c->connection, c->rid);
+static void unlink_call(dm_pending *t, dm_pending_call *c) {
+  dm_pending_call **place = find(t, c->connection, c->rid);
   while (place != NULL && *place != NULL && *place != c)
     place = &(*place)->next;
   if (place == NULL || *place == NULL) return;
@@ -52,16 +54,16 @@ static void unlink_call(dm_calls *t, dm_call *c) {
   forget_rid(c);
 }
 
-/* As many chains as calls are sent, at least; longer chains will do when there
-** is no memory. False: no chain at all. */
-static bool grow(dm_calls *t) {
+/* Have at least one chain for each sent call. When there is no memory, longer
+** chains do. False: there is no chain at all. */
+static bool grow(dm_pending *t) {
   if (t->sent < t->chains) return true;
   size_t chains = t->chains ? t->chains * 2 : CHAINS;
-  dm_call **chain = calloc(chains, sizeof *chain);
+  dm_pending_call **chain = calloc(chains, sizeof *chain);
   if (chain == NULL) return t->chains > 0;
   for (size_t i = 0; i < t->chains; i++) {
-    dm_call *next;
-    for (dm_call *c = t->chain[i]; c != NULL; c = next) {
+    dm_pending_call *next;
+    for (dm_pending_call *c = t->chain[i]; c != NULL; c = next) {
       next = c->next;
       link_call(chain, chains, c);
     }
@@ -72,15 +74,15 @@ static bool grow(dm_calls *t) {
   return true;
 }
 
-void dm_calls_init(dm_calls *t, size_t limit) {
-  *t = (dm_calls){.limit = limit};
+void dm_pending_init(dm_pending *t, size_t limit) {
+  *t = (dm_pending){.limit = limit};
   dm_heap_init(&t->heap, limit);
 }
 
-void dm_calls_clear(dm_calls *t) {
+void dm_pending_clear(dm_pending *t) {
   for (size_t i = 0; i < t->chains; i++) {
-    dm_call *next;
-    for (dm_call *c = t->chain[i]; c != NULL; c = next) {
+    dm_pending_call *next;
+    for (dm_pending_call *c = t->chain[i]; c != NULL; c = next) {
       next = c->next;
       forget_rid(c);
     }
@@ -92,12 +94,12 @@ void dm_calls_clear(dm_calls *t) {
   dm_heap_clear(&t->heap);
 }
 
-bool dm_calls_wait(dm_calls *t, dm_call *c, int64_t deadline) {
+bool dm_pending_wait(dm_pending *t, dm_pending_call *c, int64_t deadline) {
   return dm_heap_insert(&t->heap, &c->deadline, deadline);
 }
 
-bool dm_calls_send(dm_calls *t, dm_call *c, uint64_t connection, uint32_t rid,
-                   int64_t deadline) {
+bool dm_pending_send(dm_pending *t, dm_pending_call *c, uint64_t connection,
+                     uint32_t rid, int64_t deadline) {
   if (!grow(t)) return false;
   dm_heap_remove(&t->heap, &c->deadline); /* leaves room for the insert */
   if (!dm_heap_insert(&t->heap, &c->deadline, deadline)) return false;
@@ -109,19 +111,21 @@ bool dm_calls_send(dm_calls *t, dm_call *c, uint64_t connection, uint32_t rid,
   return true;
 }
 
-dm_call *dm_calls_find(const dm_calls *t, uint64_t connection, dm_span rid) {
+dm_pending_call *dm_pending_find(const dm_pending *t, uint64_t connection,
+                                 dm_span rid) {
   uint32_t number;
   if (!dm_rid_read(rid, &number)) return NULL;
-  dm_call **place = find(t, connection, number);
+  dm_pending_call **place = find(t, connection, number);
   return place != NULL ? *place : NULL;
 }
 
-dm_call *dm_calls_take(dm_calls *t, uint64_t connection, dm_span rid) {
+dm_pending_call *dm_pending_take(dm_pending *t, uint64_t connection,
+                                 dm_span rid) {
   uint32_t number;
   if (!dm_rid_read(rid, &number)) return NULL;
-  dm_call **place = find(t, connection, number);
+  dm_pending_call **place = find(t, connection, number);
   if (place == NULL) return NULL;
-  dm_call *c = *place;
+  dm_pending_call *c = *place;
   *place = c->next;
   t->sent--;
   forget_rid(c);
@@ -129,21 +133,21 @@ dm_call *dm_calls_take(dm_calls *t, uint64_t connection, dm_span rid) {
   return c;
 }
 
-void dm_calls_remove(dm_calls *t, dm_call *c) {
+void dm_pending_remove(dm_pending *t, dm_pending_call *c) {
   unlink_call(t, c);
   dm_heap_remove(&t->heap, &c->deadline);
 }
 
-int64_t dm_calls_deadline(const dm_calls *t) {
+int64_t dm_pending_deadline(const dm_pending *t) {
   const dm_heap_node *first = dm_heap_first(&t->heap);
   return first ? first->key : INT64_MAX;
 }
 
-dm_call *dm_calls_expired(dm_calls *t, int64_t now) {
+dm_pending_call *dm_pending_expired(dm_pending *t, int64_t now) {
   dm_heap_node *first = dm_heap_first(&t->heap);
   if (first == NULL || first->key > now) return NULL;
-  dm_call *c = call_of(first);
-  dm_calls_remove(t, c);
+  dm_pending_call *c = call_of(first);
+  dm_pending_remove(t, c);
   return c;
 }
 
