@@ -44,15 +44,15 @@ PROTO := $(filter-out $(HTTP_PROTO:%=csrc/proto/%),$(proto_all))
 HTTP  := $(filter $(HTTP_PROTO:%=csrc/proto/%),$(proto_all))
 
 core_NET = loop* clock* settle* mailbox* process* mqtt_client* mqtt_paho* \
-           mqtt_waker* mqtt_uv* lookup* resolve* stream* tls*
+           mqtt_waker* mqtt_uv* lookup* resolve* socket* stream* tls*
 core_LUA = core bind* l_loop* l_log* l_exec* l_device* l_fleet* l_sas* l_json*
 
-http_core_NET = loop* clock* settle* mailbox* lookup* resolve* \
+http_core_NET = loop* clock* settle* mailbox* lookup* resolve* socket* \
                 http_client* http_multi* http_request* http_settings*
 http_core_LUA = http_core bind* l_http*
 
-hub_core_NET = loop* clock* settle* mailbox* stream* listener* tls* http_server* \
-               mqtt_server* websocket*
+hub_core_NET = loop* clock* settle* mailbox* socket* stream* tls* http_server* \
+               mqtt_server* mqtt_peer* websocket*
 hub_core_LUA = hub_core bind* l_hub*
 
 core_SRC := $(BASE) $(PROTO) \

@@ -10,7 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <sys/socket.h>
+
+#include "net/socket.h"
 
 enum { FIRST_WATCHES = 64 };
 
@@ -86,8 +87,7 @@ static curl_socket_t on_open(void *context, curlsocktype purpose,
                              struct curl_sockaddr *address) {
   dm_http_multi *m = context;
   (void)purpose;
-  int fd = socket(address->family, address->socktype | SOCK_CLOEXEC,
-                  address->protocol);
+  int fd = dm_socket_new(address->family, address->socktype, address->protocol);
   if (fd < 0) return CURL_SOCKET_BAD;
   if (watch_new(m, fd, true) != NULL) return fd;
   close(fd);

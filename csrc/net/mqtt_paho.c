@@ -11,19 +11,9 @@
 
 #include <openssl/err.h>
 
-#include "net/mqtt_waker.h"
-
-enum {
-  POKE_MS = 2,     /* least time between two wake-ups of paho */
-  POKE_SHARE = 50, /* and this part of the time it has gone on for */
-  WHERE_ROOM = 160
-};
+enum { WHERE_ROOM = 160 };
 
 static const dm_mqtt_class paho_class;
-
-static bool is_closing(const dm_paho *c) {
-  return c->stage >= DM_PAHO_DRAINING;
-}
 
 /* -- Events ---------------------------------------------------------------- */
 
@@ -34,33 +24,6 @@ static const char *where(const dm_paho *c, char room[WHERE_ROOM]) {
   snprintf(room, WHERE_ROOM, "%.80s:%d%s%.40s", c->host, c->port,
            *proxy ? " by the proxy " : "", at ? at + 1 : proxy);
   return room;
-}
-
-void dm_paho_poke(dm_paho *c) {
-  dm_clock *io = &c->loop->io;
-  dm_mqtt_waker_poke();
-  if (dm_timer_running(&c->poke)) return;
-  c->poking_since = dm_clock_now(io);
-  dm_clock_start(io, &c->poke, c->poking_since + POKE_MS);
-}
-
-static bool pokes_needed(dm_paho *c) {
-  if (c->pushing && atomic_load(&c->pending) == 0) c->pushing = false;
-  return c->stage == DM_PAHO_CONNECTING || is_closing(c) || c->pushing;
-}
-
-/* The longer it takes, the less often: a host that is silent costs little. */
-static void on_poke(dm_timer *timer) {
-  dm_paho *c = DM_OWNER(timer, dm_paho, poke);
-  dm_clock *io = &c->loop->io;
-  int64_t now = dm_clock_now(io);
-  int64_t pause = (now - c->poking_since) / POKE_SHARE;
-  if (!pokes_needed(c)) return;
-  if (c->pushing || c->stage == DM_PAHO_DRAINING)
-    dm_mqtt_waker_push();
-  else
-    dm_mqtt_waker_poke();
-  dm_clock_start(io, &c->poke, now + (pause > POKE_MS ? pause : POKE_MS));
 }
 
 static void forget_probe(dm_paho *c) {
@@ -228,7 +191,7 @@ static void on_mail(dm_mail_record *r, uint32_t flags, dm_letter *letters) {
   if (flags & DM_PAHO_UNSUBSCRIBED) on_unsubscribed(c);
   if (flags & DM_PAHO_FAILED) on_failure(c);
   if (flags & DM_PAHO_LOST) on_lost(c);
-  if (is_closing(c)) on_closing_news(c, flags);
+  if (dm_paho_is_closing(c)) on_closing_news(c, flags);
 }
 
 /* -- Closing --------------------------------------------------------------- */
@@ -300,7 +263,7 @@ static void on_closing_news(dm_paho *c, uint32_t flags) {
 static void paho_close(dm_mqtt_client *client, int64_t linger_ms) {
   dm_paho *c = dm_paho_of(client);
   dm_clock *io = &c->loop->io;
-  if (is_closing(c)) return;
+  if (dm_paho_is_closing(c)) return;
   c->loop->closing++; /* a loop that ends waits for on_destroyed */
   bool online = c->stage == DM_PAHO_ONLINE && !c->working;
   forget_probe(c);
@@ -322,7 +285,7 @@ static void on_deadline(dm_timer *timer) {
   dm_paho *c = DM_OWNER(timer, dm_paho, deadline);
   char room[WHERE_ROOM];
   dm_err e;
-  if (is_closing(c)) {
+  if (dm_paho_is_closing(c)) {
     destroy(c);
     return;
   }
@@ -339,7 +302,7 @@ static void on_started(uv_work_t *work, int status) {
   (void)status;
   c->working = false;
   drop_setup(c);
-  if (is_closing(c)) {
+  if (dm_paho_is_closing(c)) {
     destroy(c);
   } else if (c->start_rc != MQTTASYNC_SUCCESS) {
     dm_fail(&e, DM_SYSTEM_ERROR, "connect to %s: %s", where(c, room),
@@ -409,7 +372,6 @@ dm_code dm_mqtt_paho_connect(dm_loop *loop, const dm_mqtt_options *o,
   c->outbox = o->outbox;
   c->timeout_ms = o->connect_ms;
   c->deadline.on_due = on_deadline;
-  c->poke.on_due = on_poke;
   c->work.data = c;
   c->asker.on_found = on_found;
   dm_list_init(&c->asker.node);

@@ -92,6 +92,10 @@ static inline dm_paho *dm_paho_of(dm_mqtt_client *client) {
   return DM_OWNER(client, dm_paho, client);
 }
 
+static inline bool dm_paho_is_closing(const dm_paho *c) {
+  return c->stage >= DM_PAHO_DRAINING;
+}
+
 /* The class's functions but close, in mqtt_paho_traffic.c. */
 dm_code dm_paho_take_subscribe(dm_mqtt_client *client, const char *filter,
                                int qos, dm_err *e);

@@ -9,41 +9,6 @@ enum {
   REST_EXTRA = 4 * DM_LOOP_READ
 }; /* may come on top of part of a packet */
 
-/* The end. */
-
-static dm_websocket_code close_code(const dm_err *why) {
-  switch (why ? why->code : DM_OK) {
-  case DM_OK:
-    return DM_WEBSOCKET_NORMAL;
-  case DM_CLOSED:
-    return DM_WEBSOCKET_GOING_AWAY;
-  case DM_PROTOCOL_ERROR:
-    return DM_WEBSOCKET_PROTOCOL;
-  case DM_LIMIT_EXCEEDED:
-    return DM_WEBSOCKET_TOO_BIG;
-  default:
-    return DM_WEBSOCKET_POLICY;
-  }
-}
-
-void dm_mqtt_peer_end(dm_mqtt_peer *c, const dm_err *why) {
-  c->state = DM_MQTT_CLOSING;
-  if (c->websocket) dm_websocket_close(c->websocket, close_code(why));
-  if (c->websocket || !why)
-    dm_stream_leave(c->stream, why);
-  else
-    dm_stream_abort(c->stream, why);
-}
-
-bool dm_mqtt_peer_written(dm_mqtt_peer *c, bool complete) {
-  bool sent =
-      c->websocket && complete
-          ? dm_websocket_send(c->websocket, dm_buf_span(&c->server->packet))
-          : dm_stream_written(c->stream, complete);
-  if (!sent) c->state = DM_MQTT_CLOSING;
-  return c->state != DM_MQTT_CLOSING;
-}
-
 static void on_flush(dm_flusher *f) {
   dm_mqtt_server *s = DM_OWNER(f, dm_mqtt_server, flusher);
   dm_list now;

@@ -49,15 +49,6 @@ static int64_t silence_of(const dm_mqtt_server *s, uint16_t keepalive) {
 
 /* Packets. */
 
-void dm_mqtt_peer_refuse(dm_mqtt_peer *c, int code) {
-  dm_mqtt_connack ack = {.code = (uint8_t)code};
-  dm_buf *out = dm_mqtt_peer_output(c);
-  dm_mqtt_peer_written(c, dm_mqtt_write_connack(out, ack));
-  c->state = DM_MQTT_CLOSING;
-  if (c->websocket) dm_websocket_close(c->websocket, DM_WEBSOCKET_NORMAL);
-  dm_stream_close(c->stream);
-}
-
 /* Before anybody was asked. */
 static void refuse_at_once(dm_mqtt_peer *c, int code, const char *why) {
   const dm_mqtt_server_options *o = &c->server->o;

@@ -1,8 +1,9 @@
 /* mqtt_server_state.h -- an MQTT server and its connections; for the server's
 ** own files alone. Loop thread only.
 **
-**   mqtt_server         accepts, answers for the handler, ends
+**   mqtt_server         the server's life; accepts, and sends for the handler
 **   mqtt_server_packet  what a client sends: framing, packets, keep-alive
+**   mqtt_peer           writing to one connection, and its end
 */
 #ifndef DM_NET_MQTT_SERVER_STATE_H
 #define DM_NET_MQTT_SERVER_STATE_H
@@ -50,26 +51,25 @@ typedef struct dm_mqtt_peer {
   bool taking; /* inside take_packets */
 } dm_mqtt_peer;
 
-/* Where the next packet is to be built, and then that it was: false when it did
-** not fit or the connection is gone. */
-static inline dm_buf *dm_mqtt_peer_output(dm_mqtt_peer *c) {
-  if (!c->websocket) return dm_stream_output(c->stream);
-  c->server->packet.len = 0;
-  return &c->server->packet;
-}
+/* mqtt_peer.c */
+
+/* Where to build the next packet. Then say that it is complete, or false: it
+** did not fit. Returns false when the connection is gone or closing. */
+dm_buf *dm_mqtt_peer_output(dm_mqtt_peer *c);
 bool dm_mqtt_peer_written(dm_mqtt_peer *c, bool complete);
+
+/* CONNACK with a code, then close. */
+void dm_mqtt_peer_refuse(dm_mqtt_peer *c, int code);
+
+/* Close; on_close follows from the loop. 'why' NULL: in good order. */
+void dm_mqtt_peer_end(dm_mqtt_peer *c, const dm_err *why);
 
 /* mqtt_server_packet.c */
 void dm_mqtt_peer_await(dm_mqtt_peer *c); /* the CONNECT deadline */
 void dm_mqtt_peer_take(dm_mqtt_peer *c, dm_span bytes);
 void dm_mqtt_peer_go_on(dm_mqtt_peer *c); /* take what was kept */
-/* CONNACK with a code, then close. */
-void dm_mqtt_peer_refuse(dm_mqtt_peer *c, int code);
 /* It may send packets from now on. */
 void dm_mqtt_peer_accepted(dm_mqtt_peer *c);
-
-/* mqtt_server.c: the end, on_close follows from the loop */
-void dm_mqtt_peer_end(dm_mqtt_peer *c, const dm_err *why);
 
 #pragma GCC visibility pop
 

@@ -14,12 +14,13 @@
 #include <unistd.h>
 #include <arpa/inet.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include <openssl/crypto.h>
 #include <MQTTAsync.h>
 #include <uv.h>
+
+#include "net/socket.h"
 
 enum {
   WAIT_MS = 1000,    /* for the client to come */
@@ -62,15 +63,12 @@ static bool make_secret(char text[SECRET_TEXT]) {
 /* A listening socket on a free loopback port; -1: none. */
 static int listen_loopback(int *port) {
   struct sockaddr_in address = {.sin_family = AF_INET};
-  socklen_t n = sizeof address;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  int fd = dm_socket_new(AF_INET, SOCK_STREAM, 0);
   if (fd < 0) return -1;
-  if (bind(fd, (struct sockaddr *)&address, n) == 0 && listen(fd, 4) == 0 &&
-      getsockname(fd, (struct sockaddr *)&address, &n) == 0) {
-    *port = ntohs(address.sin_port);
+  if (bind(fd, (struct sockaddr *)&address, sizeof address) == 0 &&
+      listen(fd, 4) == 0 && (*port = dm_socket_port(fd)) != 0)
     return fd;
-  }
   close(fd);
   return -1;
 }
@@ -110,22 +108,21 @@ static bool shake_hands(int fd, const secrets *s, int64_t deadline) {
   unsigned char want[CONNECT_ROOM], got[CONNECT_ROOM];
   size_t n = expected_connect(want, s), have = 0;
   while (have < n && wait_readable(fd, deadline)) {
-    ssize_t r = recv(fd, got + have, n - have, 0);
+    ssize_t r = dm_socket_receive(fd, got + have, n - have);
     if (r <= 0) return false;
     have += (size_t)r;
   }
   return have == n && CRYPTO_memcmp(got, want, n) == 0 &&
-         send(fd, connack, sizeof connack, MSG_NOSIGNAL) == sizeof connack;
+         dm_socket_send(fd, connack, sizeof connack) == sizeof connack;
 }
 
 /* Accept until our client is there; whoever else comes is turned away. */
 static int accept_client(int listener, const secrets *s) {
   int64_t deadline = now_ms() + WAIT_MS;
   while (wait_readable(listener, deadline)) {
-    int on = 1;
-    int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    int fd = dm_socket_accept(listener);
     if (fd < 0) continue;
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    dm_socket_tune(fd, 0);
     if (shake_hands(fd, s, deadline)) return fd;
     close(fd);
   }
@@ -182,7 +179,7 @@ static bool poke(void) {
   uint64_t now = uv_hrtime();
   if (waker.fd < 0 || now - waker.last < POKE_NS) return false;
   waker.last = now;
-  send(waker.fd, pingresp, sizeof pingresp, MSG_NOSIGNAL | MSG_DONTWAIT);
+  dm_socket_send(waker.fd, pingresp, sizeof pingresp);
   return true;
 }
 
@@ -200,7 +197,7 @@ void dm_mqtt_waker_push(void) {
   if (poke() && pthread_mutex_trylock(&waker.queue) == 0) {
     MQTTAsync_send(waker.client, "w", 0, NULL, 0, 0, NULL);
     dm_mqtt_waker_unlock_queue();
-    while (recv(waker.fd, bin, sizeof bin, MSG_DONTWAIT) > 0)
+    while (dm_socket_receive(waker.fd, bin, sizeof bin) > 0)
       ;
   }
   pthread_mutex_unlock(&waker.lock);

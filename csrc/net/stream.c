@@ -6,6 +6,7 @@
 ** request per write.) Every end goes through stream_end: the handle is closed
 ** there, and the owner hears of it from the handle's close callback.
 */
+#include "net/socket.h"
 #include "net/stream_group.h"
 #include "net/tls.h"
 
@@ -134,10 +135,7 @@ static void start_limit(dm_stream *s, int64_t ms) {
 static bool send_wire(dm_stream *s) {
   dm_buf *wire = wire_of(s);
   if (wire->len == 0) return true;
-  ssize_t n;
-  do {
-    n = send(s->fd, wire->data, wire->len, MSG_NOSIGNAL | MSG_DONTWAIT);
-  } while (n < 0 && errno == EINTR);
+  ssize_t n = dm_socket_send(s->fd, wire->data, wire->len);
   if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK) {
     fail_errno(s, "write", errno);
     return false;
@@ -153,7 +151,7 @@ static bool send_wire(dm_stream *s) {
 }
 
 /* Plain bytes become records on the wire. */
-static bool encrypt(dm_stream *s) {
+static bool make_records(dm_stream *s) {
   dm_err e;
   size_t limit = s->group->limits.output;
   dm_stream_group_borrow(s->group, dm_tls_wire(s->tls),
@@ -187,7 +185,7 @@ static void stream_flush(dm_stream *s) {
   bool was_blocked = s->blocked;
   bool empty = send_wire(s);
   while (empty && s->tls && s->out.len > 0 && s->state != HANDSHAKE) {
-    empty = encrypt(s) && send_wire(s);
+    empty = make_records(s) && send_wire(s);
   }
   if (empty && was_blocked && s->state == OPEN) {
     dm_clock_stop(&s->group->loop->io, &s->timer);
@@ -267,10 +265,7 @@ static void throw_away(dm_stream *s, size_t n) {
 
 static void stream_read(dm_stream *s) {
   dm_loop *loop = s->group->loop;
-  ssize_t n;
-  do {
-    n = recv(s->fd, loop->read, sizeof loop->read, MSG_DONTWAIT);
-  } while (n < 0 && errno == EINTR);
+  ssize_t n = dm_socket_receive(s->fd, loop->read, sizeof loop->read);
   if (n < 0) {
     if (errno != EAGAIN && errno != EWOULDBLOCK) fail_errno(s, "read", errno);
   } else if (n == 0) {
@@ -286,7 +281,7 @@ static void stream_read(dm_stream *s) {
 
 /* TCP has connected, or has failed to. */
 static void connected(dm_stream *s) {
-  int error = dm_stream_error_of(s->fd);
+  int error = dm_socket_error(s->fd);
   if (error) {
     fail_errno(s, "TCP", error);
     return;
@@ -306,7 +301,7 @@ static void connected(dm_stream *s) {
 static void on_ready(uv_poll_t *poll, int status, int events) {
   dm_stream *s = poll->data;
   if (status < 0) {
-    int error = dm_stream_error_of(s->fd);
+    int error = dm_socket_error(s->fd);
     fail_errno(s, s->state == CONNECTING ? "TCP" : "connection",
                error ? error : ECONNRESET);
     return;
@@ -422,7 +417,7 @@ size_t dm_stream_queued(const dm_stream *s) {
 }
 
 bool dm_stream_peer(const dm_stream *s, char *text, size_t size) {
-  return s->fd >= 0 && dm_stream_peer_of(s->fd, text, size);
+  return s->fd >= 0 && dm_socket_peer(s->fd, text, size);
 }
 
 bool dm_stream_certificate(const dm_stream *s, dm_certificate *out) {
@@ -452,7 +447,7 @@ dm_stream *dm_stream_adopt(dm_stream_group *g, int fd, bool connecting) {
     return NULL;
   }
   s->poll.data = s;
-  dm_stream_set_options(fd, g->limits.write_ms);
+  dm_socket_tune(fd, g->limits.write_ms);
   dm_list_append(&g->streams, &s->node);
   g->count++;
   return s;

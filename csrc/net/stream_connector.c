@@ -2,6 +2,7 @@
 **
 ** The connector is counted: its maker holds it, and so do its streams.
 */
+#include "net/socket.h"
 #include "net/stream_group.h"
 #include "net/tls.h"
 
@@ -35,7 +36,7 @@ dm_connector *dm_connector_new(dm_loop *loop, const dm_connector_options *o) {
   c->group.events = o->events;
   c->group.limits = o->limits;
   c->group.on_empty = on_empty;
-  dm_stream_group_init(&c->group);
+  dm_stream_group_init(&c->group, dm_stream_flush);
   return c;
 }
 
@@ -50,7 +51,7 @@ static int start(const struct sockaddr *to) {
   bool six = to->sa_family == AF_INET6;
   socklen_t size =
       six ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
-  int fd = socket(to->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  int fd = dm_socket_new(to->sa_family, SOCK_STREAM, 0);
   if (fd < 0) return -1;
   int rc = connect(fd, to, size);
   if (rc == 0 || errno == EINPROGRESS || errno == EINTR) return fd;

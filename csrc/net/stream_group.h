@@ -24,6 +24,7 @@ typedef struct dm_stream_group {
   const dm_stream_events *events; /* static */
   dm_stream_limits limits;
   dm_flusher flusher;
+  void (*flush)(dm_list *dirty); /* static; sends what a stream holds */
   dm_list dirty;   /* streams with something to send in this turn */
   dm_list streams; /* all whose handle is not closed yet */
   int count;       /* of them */
@@ -32,15 +33,16 @@ typedef struct dm_stream_group {
   void (*on_empty)(struct dm_stream_group *g); /* the last stream is gone */
 } dm_stream_group;
 
-/* The public fields but for the lists are the caller's to fill in. */
-void dm_stream_group_init(dm_stream_group *g);
+/* Set up the lists and the flush. The caller fills in loop, tls, events, limits
+** and on_empty. */
+void dm_stream_group_init(dm_stream_group *g, void (*flush)(dm_list *dirty));
 void dm_stream_group_clear(dm_stream_group *g); /* when it has no streams */
 
 /* A buffer for a stream that has none, and back when it is empty. */
 void dm_stream_group_borrow(dm_stream_group *g, dm_buf *b, size_t limit);
 void dm_stream_group_give_back(dm_stream_group *g, dm_buf *b);
 
-/* Have dm_stream_flush called at the end of this turn. */
+/* Have g->flush called with this node at the end of this turn. */
 void dm_stream_group_flush(dm_stream_group *g, dm_list *dirty);
 
 /* A stream on a socket that is connected or connects, which it owns then. NULL:
@@ -54,11 +56,6 @@ void dm_stream_begin(dm_stream *s, void *owner);
 /* Whom the peer's certificate must name: see dm_stream_connect. False: no
 ** memory. */
 bool dm_stream_expect(dm_stream *s, const char *name);
-
-/* No delay for small packets, and an end for a peer that is silently gone. */
-void dm_stream_set_options(int fd, int64_t write_ms);
-bool dm_stream_peer_of(int fd, char *text, size_t size); /* dm_stream_peer */
-int dm_stream_error_of(int fd); /* the socket's pending error; 0: none */
 
 void dm_stream_flush(dm_list *dirty);           /* the stream's node */
 void dm_stream_group_abort(dm_stream_group *g); /* all its streams */

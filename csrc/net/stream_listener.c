@@ -5,13 +5,13 @@
 ** moment to accept and close what waits, so that the peers know; without a
 ** reserve, accepting pauses. Neither spins.
 */
+#include "net/socket.h"
 #include "net/stream_group.h"
 #include "net/tls.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -68,14 +68,6 @@ static void complain(dm_listener *l, const char *why) {
 
 /* Accepting. */
 
-static int accept_one(int listener) {
-  int fd;
-  do {
-    fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-  } while (fd < 0 && (errno == EINTR || errno == ECONNABORTED));
-  return fd;
-}
-
 static int reserve_open(void) {
   return open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
@@ -106,7 +98,7 @@ static void pause_accepting(dm_listener *l) {
 static bool shed(dm_listener *l) {
   if (l->reserve < 0) return false;
   close(l->reserve);
-  int fd = accept_one(l->fd);
+  int fd = dm_socket_accept(l->fd);
   if (fd >= 0) close(fd);
   l->reserve = reserve_open();
   return fd >= 0;
@@ -116,7 +108,7 @@ static void on_connections(uv_poll_t *poll, int status, int events) {
   dm_listener *l = poll->data;
   (void)status, (void)events;
   for (int i = 0; i < ACCEPTS && l->fd >= 0; i++) {
-    int fd = accept_one(l->fd);
+    int fd = dm_socket_accept(l->fd);
     if (fd >= 0) {
       take(l, fd);
     } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
@@ -140,8 +132,7 @@ static void on_back_off_due(dm_timer *timer) {
 
 static int listen_on(const struct addrinfo *a) {
   int on = 1;
-  int fd = socket(a->ai_family, a->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC,
-                  a->ai_protocol);
+  int fd = dm_socket_new(a->ai_family, a->ai_socktype, a->ai_protocol);
   if (fd < 0) return -1;
   setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   if (bind(fd, a->ai_addr, a->ai_addrlen) == 0 && listen(fd, BACKLOG) == 0) {
@@ -178,18 +169,6 @@ static int bind_name(const char *host, int port, dm_err *e) {
   return fd;
 }
 
-static int bound_port(int fd) {
-  union {
-    struct sockaddr_in6 six; /* the largest first: all of it is zeroed */
-    struct sockaddr_in four;
-    struct sockaddr any;
-  } a = {0};
-  socklen_t size = sizeof a;
-  if (getsockname(fd, &a.any, &size) != 0) return 0;
-  bool six = a.any.sa_family == AF_INET6;
-  return ntohs(six ? a.six.sin6_port : a.four.sin_port);
-}
-
 static void fill_in(dm_listener *l, dm_loop *loop,
                     const dm_listener_options *o) {
   l->group.loop = loop;
@@ -197,7 +176,7 @@ static void fill_in(dm_listener *l, dm_loop *loop,
   l->group.events = o->events;
   l->group.limits = o->limits;
   l->group.on_empty = on_empty;
-  dm_stream_group_init(&l->group);
+  dm_stream_group_init(&l->group, dm_stream_flush);
   l->back_off.on_due = on_back_off_due;
   l->connections = o->connections;
   l->on_accept = o->on_accept;
@@ -218,7 +197,7 @@ dm_listener *dm_listener_new(dm_loop *loop, const dm_listener_options *o,
   }
   fill_in(l, loop, o);
   l->fd = fd;
-  l->port = bound_port(fd);
+  l->port = dm_socket_port(fd);
   l->reserve = reserve_open();
   uv_idle_init(&loop->uv, &l->end);
   l->handles = 2;

@@ -1,0 +1,129 @@
+/* socket.c -- see socket.h.
+**
+** Where SOCK_CLOEXEC and accept4 are missing (macOS), a new socket is set up by
+** further calls. A child that another thread forks in between inherits it,
+** which cannot be avoided there.
+*/
+#include "net/socket.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <uv.h>
+
+#ifndef MSG_NOSIGNAL
+#define MSG_NOSIGNAL 0 /* SO_NOSIGPIPE takes its place */
+#endif
+
+#ifdef SOCK_CLOEXEC
+
+int dm_socket_new(int family, int type, int protocol) {
+  return socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
+}
+
+static int accept_once(int listener) {
+  return accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+}
+
+#else
+
+static int set_up(int fd) {
+  int on = 1;
+  if (fd < 0) return -1;
+#ifdef SO_NOSIGPIPE
+  setsockopt(fd, SOL_SOCKET, SO_NOSIGPIPE, &on, sizeof on);
+#endif
+  if (fcntl(fd, F_SETFD, FD_CLOEXEC) == 0 &&
+      fcntl(fd, F_SETFL, O_NONBLOCK) == 0)
+    return fd;
+  on = errno;
+  close(fd);
+  errno = on;
+  return -1;
+}
+
+int dm_socket_new(int family, int type, int protocol) {
+  return set_up(socket(family, type, protocol));
+}
+
+static int accept_once(int listener) {
+  return set_up(accept(listener, NULL, NULL));
+}
+
+#endif
+
+int dm_socket_accept(int listener) {
+  int fd;
+  do {
+    fd = accept_once(listener);
+  } while (fd < 0 && (errno == EINTR || errno == ECONNABORTED));
+  return fd;
+}
+
+ssize_t dm_socket_send(int fd, const void *bytes, size_t n) {
+  ssize_t sent;
+  do {
+    sent = send(fd, bytes, n, MSG_NOSIGNAL);
+  } while (sent < 0 && errno == EINTR);
+  return sent;
+}
+
+ssize_t dm_socket_receive(int fd, void *bytes, size_t room) {
+  ssize_t n;
+  do {
+    n = recv(fd, bytes, room, 0);
+  } while (n < 0 && errno == EINTR);
+  return n;
+}
+
+void dm_socket_tune(int fd, int64_t write_ms) {
+  int on = 1;
+  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+#ifdef TCP_USER_TIMEOUT
+  unsigned ms = write_ms > 0 ? (unsigned)write_ms : 0;
+  setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof ms);
+#else
+  (void)write_ms;
+#endif
+}
+
+/* An address of either family. The largest member is the first, so that {0}
+** clears all of it. */
+typedef union address {
+  struct sockaddr_in6 six;
+  struct sockaddr_in four;
+  struct sockaddr any;
+} address;
+
+static int port_of(const address *a) {
+  bool six = a->any.sa_family == AF_INET6;
+  return ntohs(six ? a->six.sin6_port : a->four.sin_port);
+}
+
+bool dm_socket_peer(int fd, char *text, size_t size) {
+  address a = {0};
+  socklen_t length = sizeof a;
+  char host[INET6_ADDRSTRLEN];
+  if (getpeername(fd, &a.any, &length) != 0) return false;
+  if (uv_ip_name(&a.any, host, sizeof host) != 0) return false;
+  bool six = a.any.sa_family == AF_INET6;
+  int n = snprintf(text, size, six ? "[%s]:%d" : "%s:%d", host, port_of(&a));
+  return n > 0 && (size_t)n < size;
+}
+
+int dm_socket_port(int fd) {
+  address a = {0};
+  socklen_t length = sizeof a;
+  return getsockname(fd, &a.any, &length) == 0 ? port_of(&a) : 0;
+}
+
+int dm_socket_error(int fd) {
+  int error = 0;
+  socklen_t size = sizeof error;
+  getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size);
+  return error;
+}

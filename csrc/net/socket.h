@@ -1,0 +1,37 @@
+/* socket.h -- TCP sockets, and the one place that knows how systems differ.
+** Any thread.
+**
+** Every socket made here is non-blocking and close-on-exec, so that child
+** processes do not inherit it, and a write to a closed connection is an error,
+** not SIGPIPE. Functions that fail return -1 and set errno.
+*/
+#ifndef DM_NET_SOCKET_H
+#define DM_NET_SOCKET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#pragma GCC visibility push(hidden)
+
+int dm_socket_new(int family, int type, int protocol);
+int dm_socket_accept(int listener);
+
+/* One system call, repeated when a signal interrupts it. */
+ssize_t dm_socket_send(int fd, const void *bytes, size_t n);
+ssize_t dm_socket_receive(int fd, void *bytes, size_t room);
+
+/* Send small packets without delay, and end the connection when the peer has
+** not acknowledged data for 'write_ms' (0: the system's limit). */
+void dm_socket_tune(int fd, int64_t write_ms);
+
+/* The peer as "1.2.3.4:5" or "[::1]:5"; false: not connected, or no room. */
+bool dm_socket_peer(int fd, char *text, size_t size);
+
+int dm_socket_port(int fd);  /* the local port; 0: unknown */
+int dm_socket_error(int fd); /* the pending error as an errno; 0: none */
+
+#pragma GCC visibility pop
+
+#endif
