@@ -157,6 +157,7 @@ build = {
     ["directmethods.hub.readable"] = "lua/directmethods/hub/readable.lua",
     ["directmethods.hub.registry"] = "lua/directmethods/hub/registry.lua",
     ["directmethods.hub.registry_routes"] = "lua/directmethods/hub/registry_routes.lua",
+    ["directmethods.hub.requests"] = "lua/directmethods/hub/requests.lua",
     ["directmethods.hub.restore"] = "lua/directmethods/hub/restore.lua",
     ["directmethods.hub.routes"] = "lua/directmethods/hub/routes.lua",
     ["directmethods.hub.schema"] = "lua/directmethods/hub/schema.lua",

@@ -14,6 +14,7 @@
   X(http_gone)            /* the caller left before the answer */              \
   X(http_unauthorized)    /* 401 */                                            \
   X(http_bad_version)     /* api-version missing, twice or malformed */        \
+  X(internal_errors)      /* 500: a defect of the hub, see its log */          \
   X(websocket_refused)    /* requests for a WebSocket that got none */         \
   X(calls)                /* method calls that passed authorisation */         \
   X(calls_answered)       /* ended with the device's answer */                 \

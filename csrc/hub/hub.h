@@ -221,6 +221,7 @@ typedef struct dm_hub_gauges { /* what there is now */
 dm_hub_gauges dm_hub_gauge(const dm_hub *h);
 const dm_metrics *dm_hub_measured(const dm_hub *h);
 const dm_hub_counters *dm_hub_counted(const dm_hub *h);
+const dm_hub_limits *dm_hub_limits_of(const dm_hub *h);
 
 /* No new connections; close when every request is answered, at the latest after
 ** 'ms' of real time: what is unanswered then is answered 503. */

@@ -164,6 +164,7 @@ bool dm_hub_twin_result(dm_hub *h, uint64_t connection, int status, dm_span rid,
   dm_session *s = dm_ids_get(&h->sessions, connection);
   char memory[TWIN_TOPIC_MAX];
   dm_buf topic = dm_buf_fixed(memory, sizeof memory);
+  if (status == 500) h->counted.internal_errors++;
   if (s == NULL || s->identity == NULL ||
       !dm_filters_have(&s->identity->filters, DM_TOPIC_TWIN_RESULT) ||
       !dm_topic_write_twin_result(&topic, status, rid, version))

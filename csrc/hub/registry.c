@@ -171,6 +171,10 @@ const dm_hub_counters *dm_hub_counted(const dm_hub *h) {
   return &h->counted;
 }
 
+const dm_hub_limits *dm_hub_limits_of(const dm_hub *h) {
+  return &h->limits;
+}
+
 /* Faults */
 
 uint64_t dm_hub_add_fault(dm_hub *h, const dm_fault_options *o) {

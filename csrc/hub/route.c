@@ -262,6 +262,7 @@ void dm_route_refused(void *context, int status, const char *why) {
 
 enum {
   UNAUTHORIZED = 401,
+  FAILED = 500,      /* a defect of ours */
   TOO_MANY = 429,    /* jobs or queries at a time */
   UNAVAILABLE = 503, /* the store has failed */
   COME_BACK_S = 5    /* what Retry-After says with these two */
@@ -276,7 +277,9 @@ bool dm_hub_answer(dm_hub *h, uint64_t request, int status, dm_span fields,
                    dm_span body) {
   dm_exchange *x = request_of(h, request);
   const dm_span part[3] = {body};
-  return x != NULL && dm_exchange_answer(x, status, fields, part);
+  if (x == NULL) return false;
+  if (status == FAILED) h->counted.internal_errors++;
+  return dm_exchange_answer(x, status, fields, part);
 }
 
 bool dm_hub_answer_error(dm_hub *h, uint64_t request, int status,
@@ -284,6 +287,7 @@ bool dm_hub_answer_error(dm_hub *h, uint64_t request, int status,
   dm_exchange *x = request_of(h, request);
   if (x == NULL) return false;
   if (status == UNAUTHORIZED) h->counted.http_unauthorized++;
+  if (status == FAILED) h->counted.internal_errors++;
   if (h->retry_after && (status == TOO_MANY || status == UNAVAILABLE))
     x->retry_after = COME_BACK_S;
   return dm_exchange_fail_e(x, status, name, text);

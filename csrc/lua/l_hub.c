@@ -340,6 +340,7 @@ static const luaL_Reg METHODS[] = {
     {"invoke", l_hub_invoke},
     {"watch_calls", l_hub_watch_calls},
     {"watch_ready", l_hub_watch_ready},
+    {"limits", l_hub_limits},
     {"counters", l_hub_counters},
     {"metrics", l_hub_metrics},
     {"calls", l_hub_calls},

@@ -33,6 +33,8 @@ void l_hub_read_options(lua_State *L, int table, dm_hub_options *o,
 /* The open hub that is argument 1; raises when it is closed. */
 dm_hub *l_hub_check(lua_State *L);
 
+int l_hub_limits(lua_State *L); /* method */
+
 /* l_hub_trace.c: methods, and what they push */
 void l_hub_push_call(lua_State *L, const dm_hub_call *c);
 void l_hub_push_counters(lua_State *L, const dm_hub *h);

@@ -85,6 +85,23 @@ static void read_limits(lua_State *L, int table, dm_hub_limits *limits) {
   lua_pop(L, 1);
 }
 
+/* hub:limits() -> name -> number or bytes, seconds of real time: in effect */
+int l_hub_limits(lua_State *L) {
+  const dm_hub_limits *limits = dm_hub_limits_of(l_hub_check(L));
+  lua_newtable(L);
+#define X(name, value)                                                         \
+  lua_pushinteger(L, (lua_Integer)limits->name);                               \
+  lua_setfield(L, -2, #name);
+  DM_HUB_COUNT_MAP(X)
+#undef X
+#define X(name, value)                                                         \
+  lua_pushnumber(L, (lua_Number)limits->name / 1000);                          \
+  lua_setfield(L, -2, #name);
+  DM_HUB_TIME_MAP(X)
+#undef X
+  return 1;
+}
+
 void l_hub_read_options(lua_State *L, int table, dm_hub_options *o,
                         dm_span *hosts) {
   luaL_checktype(L, table, LUA_TTABLE);

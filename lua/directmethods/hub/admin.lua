@@ -26,11 +26,10 @@ local function answer_wrong(state, id, status, why, fields)
   answer(state, id, status, { Message = why }, (fields or "") .. JSON_TYPE)
 end
 
--- What raises here but a refusal is a mistake of ours, and told in the log.
-local function fault_of(err)
+-- An error that is no refusal is a defect: its place is known here alone.
+local function keep_refusal(err)
   if getmetatable(err) == actions.Refusal then return err end
-  task.report("error", debug.traceback("admin: " .. tostring(err), 2))
-  return { status = 500, why = "The request failed." }
+  return debug.traceback(task.text_of(err), 2)
 end
 
 local function act(hub, action, request)
@@ -44,15 +43,24 @@ end
 
 local function run(hub, ask, action, request)
   request.body, request.query = ask.body, routes.read_query(ask.query)
-  local ok, value, fields = xpcall(act, fault_of, hub, action, request)
+  request.release = ask.release
+  local ok, value, fields = xpcall(act, keep_refusal, hub, action, request)
   if ok then return answer(hub.state, ask.id, 200, value, fields) end
+  if getmetatable(value) ~= actions.Refusal then error(value, 0) end
   answer_wrong(hub.state, ask.id, value.status, value.why)
 end
 
---- Answer a request of the admin listener.
+--- Answer a request that raised.
 ---@param state directmethods.HubState
+---@param id integer
+function M.fail(state, id)
+  answer_wrong(state, id, 500, "The request failed.")
+end
+
+--- Answer a request of the admin listener. A task of its own runs this.
 ---@param ask directmethods.HubAsk
-function M.handle(state, ask)
+function M.handle(ask)
+  local state = ask.state
   local hub = state.hub[1]
   if not hub then return answer_wrong(state, ask.id, 503, "The hub is closing.") end
   local verbs, request = routes.find(ROUTES, ask.path)
@@ -65,7 +73,7 @@ function M.handle(state, ask)
       ("The path does not support http method '%s'."):format(ask.method),
       routes.allow(ROUTES, ask.path))
   end
-  task.spawn(run, hub, ask, action, request)
+  run(hub, ask, action, request)
 end
 
 ---@class directmethods.HubAdmin

@@ -69,11 +69,18 @@ local function filter_of(request)
   return filter
 end
 
--- A function of the hub that raises on wrong arguments: they are the caller's.
+-- Call a function of the public face. Wrong arguments, whose errors begin with the
+-- function's name, are the caller's; another error is a defect and raised again.
 local function try(fn, ...)
-  local results = table.pack(pcall(fn, ...))
+  local results = table.pack(xpcall(fn, function(err)
+    local rule = tostring(err):gsub("^[^\n]-:%d+: ", "")
+    if rule:find("^%a+[:.][%w_]+: ") then return { rule = rule } end
+    return debug.traceback(tostring(err), 2)
+  end, ...))
   if not results[1] then
-    refuse(400, (tostring(results[2]):gsub("^[^\n]-:%d+: ", "")))
+    local raised = results[2]
+    if type(raised) ~= "table" then error(raised, 0) end
+    refuse(400, raised.rule)
   end
   if results[2] == nil and results[3] then
     local code = results[3].code
@@ -125,6 +132,7 @@ local function wait(hub, request)
   }
   local watchers = hub.state.watchers
   if not watchers:has_room() then refuse(503, "Too many wait already.") end
+  request.release()
   local found = filter.since and hub:calls(filter)[1]
     or watchers:wait(fits(filter), timeout)
   if found then return readable.copy(found) end
@@ -162,6 +170,7 @@ local function put_device(hub, request)
   end
   local client = try(hub.device, hub, request.id, handlers)
   hub.state.admin.clients:put(request.id, client)
+  request.release()
   try(client.connect, client)
   return get_device(hub, request)
 end
@@ -211,6 +220,7 @@ local function advance(_, request)
   if type(seconds) ~= "number" or not (seconds >= 0 and seconds <= ADVANCE_MAX) then
     refuse(400, ("seconds must be a number from 0 to %d."):format(ADVANCE_MAX))
   end
+  request.release()
   time.advance(seconds)
   return { time = time.time() }
 end

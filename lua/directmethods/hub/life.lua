@@ -7,6 +7,7 @@ local configs = require "directmethods.hub.config"
 local core = require "directmethods.core"
 local errors = require "directmethods.errors"
 local jobs = require "directmethods.hub.jobs"
+local requests = require "directmethods.hub.requests"
 local restore = require "directmethods.hub.restore"
 local registry = require "directmethods.hub.registry"
 local routes = require "directmethods.hub.routes"
@@ -38,6 +39,7 @@ for i, policy in ipairs(POLICIES) do M.POLICY_NAMES[i] = policy[1] end
 ---@field gone boolean         closed, and nothing of it is left
 ---@field store directmethods.Store
 ---@field registry directmethods.Registry
+---@field requests directmethods.HubRequests those of the control plane
 ---@field background directmethods.Background
 ---@field jobs directmethods.Jobs
 ---@field policies table<string, string> name -> primary key
@@ -54,7 +56,10 @@ for i, policy in ipairs(POLICIES) do M.POLICY_NAMES[i] = policy[1] end
 local EVENTS = {}
 
 function EVENTS.http(state, id, method, path, query, fields, body, rights)
-  local ask = {
+  local handler = rights.Admin and admin or routes
+  -- a connection has one unanswered HTTP request at a time, so each names itself
+  state.requests:add(id, {
+    state = state,
     id = id,
     method = method,
     path = path,
@@ -62,12 +67,23 @@ function EVENTS.http(state, id, method, path, query, fields, body, rights)
     fields = fields,
     body = body,
     rights = rights,
-  }
-  if rights.Admin then admin.handle(state, ask) else routes.handle(state, ask) end
+    run = handler.handle,
+    fail = function() handler.fail(state, id) end,
+  })
 end
 
-function EVENTS.twin(state, ...)
-  twins.handle(state, ...)
+function EVENTS.twin(state, connection, device_id, module_id, kind, rid, payload)
+  state.requests:add(connection, {
+    state = state,
+    connection = connection,
+    device_id = device_id,
+    module_id = module_id,
+    kind = kind,
+    rid = rid,
+    payload = payload,
+    run = twins.handle,
+    fail = function() state.plane:twin_result(connection, 500, rid, nil, "") end,
+  })
 end
 
 function EVENTS.call(state, record)
@@ -85,6 +101,7 @@ end
 -- Jobs first: that the calls under way end now is nothing the devices have done.
 local function close_work(state)
   state.jobs:close()
+  state.requests:close()
   state.background:close()
   state.watchers:close()
 end
@@ -122,6 +139,7 @@ local function make(plane, config, store)
     gone = false,
     store = store,
     registry = registry.new(store, plane, config.dev_keys),
+    requests = requests.new(plane:limits().control_requests),
     background = background.new(),
     watchers = watchers.new(plane),
     policies = {},

@@ -1,8 +1,8 @@
 --- The HTTP routes of the control plane. The data plane has checked the token and
--- the api-version; what the token's policy allows is checked here. Runs inside
--- events of the loop: nothing here waits.
+-- the api-version; what the token's policy allows is checked here.
 
 local json = require "directmethods.json"
+local registry = require "directmethods.hub.registry"
 
 local M = {}
 
@@ -139,6 +139,7 @@ local function respond(hub, id, status, fields, body)
 end
 
 ---@class directmethods.HubAsk
+---@field state directmethods.HubState
 ---@field id integer the data plane's name of the request
 ---@field method string
 ---@field path string
@@ -147,10 +148,17 @@ end
 ---@field body string
 ---@field rights table<string, boolean> what the token's policy allows
 
---- Answer a request that the data plane handed up.
+--- Answer a request that raised.
 ---@param hub directmethods.HubState
+---@param id integer
+function M.fail(hub, id)
+  respond(hub, id, nil, registry.problem "ServerError")
+end
+
+--- Answer a request that the data plane handed up. A task of its own runs this.
 ---@param ask directmethods.HubAsk
-function M.handle(hub, ask)
+function M.handle(ask)
+  local hub = ask.state
   local verbs, request = M.find(ROUTES, ask.path, ask.method)
   if not verbs then
     return answer_plain(hub.plane, ask.id, 404, "No route of this hub has the path.")

@@ -1,5 +1,5 @@
 --- Twins: tags and desired properties, which the service sets, and reported
--- properties, which devices set. Runs inside events of the loop: nothing waits.
+-- properties, which devices set.
 
 local core = require "directmethods.core"
 local documents = require "directmethods.hub.twin_document"
@@ -45,19 +45,20 @@ local function report(hub, record, payload)
   return 204, twin.reported_version, ""
 end
 
---- Answer the twin request of a device.
----@param hub { plane: userdata, store: directmethods.Store }
----@param connection integer
----@param kind "get"|"reported"
-function M.handle(hub, connection, device_id, module_id, kind, rid, payload)
-  local record, err = hub.store:find(device_id, module_id)
+--- Answer the twin request of a device. A task of its own runs this.
+---@param request { state: directmethods.HubState, connection: integer,
+---  device_id: string, module_id: string?, kind: "get"|"reported", rid: string,
+---  payload: string }
+function M.handle(request)
+  local hub = request.state
+  local record, err = hub.store:find(request.device_id, request.module_id)
   local status, version, body = err and 503 or 404, nil, ""
-  if record and kind == "get" then
+  if record and request.kind == "get" then
     status, version, body = get(hub, record)
   elseif record then
-    status, version, body = report(hub, record, payload)
+    status, version, body = report(hub, record, request.payload)
   end
-  hub.plane:twin_result(connection, status, rid, version, body)
+  hub.plane:twin_result(request.connection, status, request.rid, version, body)
 end
 
 -- The service --------------------------------------------------------------
