@@ -1,8 +1,8 @@
--- layers.lua FILE... -- includes point down only (base < proto < net < hub <
+-- layers.lua FILE... -- includes point down only (base < proto < net < store < hub <
 -- lua), only csrc/lua knows Lua's headers, and every header hides what it
 -- declares, since LuaRocks passes no -fvisibility.
 
-local RANK = { base = 0, proto = 1, net = 2, hub = 3, lua = 4 }
+local RANK = { base = 0, proto = 1, net = 2, store = 3, hub = 4, lua = 5 }
 local LUA_HEADERS = { ["lua.h"] = true, ["lauxlib.h"] = true, ["lualib.h"] = true }
 
 local bad = 0

@@ -25,6 +25,7 @@
   X(PROTOCOL_ERROR, "ProtocolError", "the peer broke the protocol")            \
   X(LIMIT_EXCEEDED, "LimitExceeded", "a limit was exceeded")                   \
   X(INVALID_JSON, "InvalidJson", "not valid JSON")                             \
+  X(CONFLICT, "Conflict", "what is there is not what was expected")            \
   X(STORAGE_FAILED, "StorageFailed", "the store failed")                       \
   X(SYSTEM_ERROR, "SystemError", "the system refused")
 

@@ -46,6 +46,10 @@ return {
     cause = "A text is not JSON, or holds a number that Lua cannot.",
     remedy = "Read the raw text in body, or repair who wrote it.",
   },
+  Conflict = {
+    cause = "The hub's store was changed by another request meanwhile.",
+    remedy = "Read the present state, then try again.",
+  },
   StorageFailed = {
     cause = "The hub's store could not be read or written.",
     remedy = "Check the disk, the file and its owner; nothing was changed.",

@@ -1,0 +1,165 @@
+--- The hub's store as tasks see it: lists of SQL statements in, rows out.
+--
+--     local db = assert(sql.open("hub.db"))
+--     local results, err = db:write {
+--       { "UPDATE twins SET tags = ?, version = version + 1 "
+--         .. "WHERE device_id = ? AND version = ?", { tags, id, 7 }, expect = 1 },
+--       { "SELECT count(*) FROM twins" },
+--     }
+--     if results then print(results[1].changes, results[2][1][1]) end
+--
+-- `write` and `read` wait: they yield in a task and drive the loop on the main thread.
+-- Write only SQL that SQLite and PostgreSQL both know, with "?" for each parameter,
+-- and no BEGIN, COMMIT or PRAGMA.
+
+local core = require "directmethods.core"
+local errors = require "directmethods.errors"
+local hub_core = require "directmethods.hub_core"
+local schema = require "directmethods.hub.sqlite_schema"
+local task = require "directmethods.task"
+
+local M = {}
+
+M.MEMORY = ":memory:" -- a store that is in no file
+
+--- A statement. Parameters are strings (kept as text), integers, floats but NaN,
+-- booleans (kept as 1 and 0), `sql.blob(bytes)` and nil (NULL). A list that contains
+-- nil needs its length in `n`, as table.pack makes it.
+---@class directmethods.SqlStatement
+---@field [1] string   the SQL text
+---@field [2] any[]?   its parameters
+---@field expect integer? how many rows it must change, or give if it is a SELECT
+
+--- What a statement gave: its rows in their order, each an array of its columns'
+-- values in the order of the SELECT or RETURNING. NULL is nil, so a row may have holes:
+-- read it by index. Integers have 64 bits; text and blobs are strings.
+---@class directmethods.SqlResult
+---@field changes integer rows that were inserted, updated or deleted
+---@field [integer] any[]
+
+---@class directmethods.Sql
+---@field path string? of the file; nil: in memory
+local Sql = { __name = "directmethods.sql" }
+Sql.__index = Sql
+
+--- A parameter that is kept as a blob; a plain string is kept as text.
+---@param bytes string
+---@return table
+function M.blob(bytes)
+  return { blob = bytes }
+end
+
+local function failure(name, message)
+  if name == "StorageFailed" then message = "the store failed: " .. message end
+  return errors.new { name = name, message = message }
+end
+
+-- The log tells when changes begin to fail and when that ends.
+local function note(self, failed, why)
+  if failed == self.failing then return end
+  self.failing = failed
+  if failed then
+    core.log("error", ("%s: the store cannot be changed: %s"):format(self.name, why))
+  else
+    core.log("warn", self.name .. ": the store works again")
+  end
+end
+
+-- Build the results in slices, so that many rows do not hold the loop.
+local function take(result)
+  local rows <close> = result
+  local results = {}
+  while not rows:take(results) do
+    local timer = core.timer(0)
+    task.wait(timer, function() core.cancel_timer(timer) end)
+  end
+  return results
+end
+
+-- The results of an operation that was started; nil, name, message.
+local function finish(id, name, message)
+  if not id then return nil, name, message end
+  local event, value, why = task.wait(id)
+  if event == "failed" then return nil, value, why end
+  return take(value)
+end
+
+--- For the schema: write or read; nil, name, message.
+---@param kind "write"|"read"
+---@param list directmethods.SqlStatement[]
+function Sql:run(kind, list)
+  return finish(self.store[kind](self.store, list))
+end
+
+--- Do all statements of the list, or none. Returns after the commit is on the disk.
+-- Lists of concurrent tasks are committed together; they are done in the order of the
+-- calls.
+---@param list directmethods.SqlStatement[] 1 to 1024 statements, 16 MiB in all
+---@return directmethods.SqlResult[]? results one for each statement
+---@return directmethods.Error? err nothing was changed. StorageFailed: the disk or the
+-- file; Conflict: a statement's count was not `expect`; LimitExceeded: too much is
+-- queued, or a result has more than 16 MiB. Closed: the store was closed meanwhile; the
+-- list may have been done
+function Sql:write(list)
+  task.current("db:write")
+  local results, name, why = self:run("write", list)
+  if results then
+    note(self, false)
+    return results
+  end
+  if name == "StorageFailed" then note(self, true, why) end
+  return nil, failure(name, why)
+end
+
+--- The rows of the statements, all of one moment: what was committed when this was
+-- called, or later. A read does not wait for a commit that is under way. Ask for pages
+-- (LIMIT): a result has at most 16 MiB.
+---@param list directmethods.SqlStatement[] SELECTs
+---@return directmethods.SqlResult[]? results
+---@return directmethods.Error? err StorageFailed, Conflict, LimitExceeded, Closed
+function Sql:read(list)
+  task.current("db:read")
+  local results, name, why = self:run("read", list)
+  if results then return results end
+  return nil, failure(name, why)
+end
+
+--- Queue a last list, if there is one, refuse new ones, wait for the commit in
+-- progress and for those queued, without running the loop, and close. Who still waits
+-- gets Closed. Harmless the second time.
+---@param last directmethods.SqlStatement[]?
+function Sql:close(last)
+  if last then self.store:write(last) end
+  for _, id in ipairs(self.store:close()) do
+    task.finish(id, "failed", "Closed", "the store was closed")
+  end
+end
+
+function Sql:__close()
+  self:close()
+end
+
+--- Open the store in a file, or make it, and bring its tables up to date. Waits. A file
+-- that is damaged, of a newer version, of another program, or that another hub uses is
+-- refused and left as it is.
+---@param path string or sql.MEMORY
+---@return directmethods.Sql? db
+---@return directmethods.Error? err StorageFailed
+function M.open(path)
+  task.current("sql.open")
+  local store, id, why = hub_core.store(core.loop, path, schema.APPLICATION)
+  local opened, name = store, id
+  if store then opened, name, why = finish(id) end
+  local self = store and setmetatable({
+    store = store,
+    name = path,
+    path = path ~= M.MEMORY and path or nil,
+    failing = false,
+  }, Sql)
+  if opened then opened, name, why = schema.prepare(self) end
+  if opened then return self end
+  if self then self:close() end
+  return nil, errors.new { name = name, message = ("store %s: %s"):format(path, why) }
+end
+
+return M
