@@ -119,12 +119,35 @@ local function exists(path)
   return os.rename(path, path) ~= nil
 end
 
+-- The anchors of a document's headings, made as GitHub makes them.
+local function anchors_of(path)
+  local anchors = {}
+  for line in io.lines(path) do
+    local title = line:match("^#+ (.+)$")
+    if title then
+      anchors[title:lower():gsub("[^%w%s_-]", ""):gsub(" ", "-")] = true
+    end
+  end
+  return anchors
+end
+
 describe("the documents", function()
   it("link to files that are there", function()
     for _, path in ipairs(DOCUMENTS) do
       local folder = path:match("^.*/") or ""
       for target in read(path):gmatch("%]%(([^)#:]+)%)") do
         assert(exists(folder .. target), ("%s links to %s"):format(path, target))
+      end
+    end
+  end)
+
+  it("link to headings that are there", function()
+    for _, path in ipairs(DOCUMENTS) do
+      local folder = path:match("^.*/") or ""
+      for target, anchor in read(path):gmatch("%]%(([^)#:]*)#([^)]+)%)") do
+        local file = target == "" and path or folder .. target
+        assert(anchors_of(file)[anchor],
+          ("%s links to %s#%s"):format(path, target, anchor))
       end
     end
   end)
@@ -167,13 +190,39 @@ describe("the documents", function()
 
   it("say of no id that it holds without a spec of its name", function()
     local named = table.concat(list
-      [[grep -rhoE '"[A-G][0-9]{2}\b' spec --include=*_spec.lua]])
+      [[grep -rhoE '"[A-W][0-9]{2}\b' spec --include=*_spec.lua]])
     local count = 0
     for id in read("docs/conformance.md"):gmatch("\n| (%u%d%d) |") do
       count = count + 1
       assert(named:find('"' .. id, 1, true), id .. " has no spec")
     end
     assert(count > 0)
+  end)
+
+  it("have the evidence of each id of the checklist", function()
+    local function ids_of(path)
+      local ids = {}
+      for id in read(path):gmatch("\n| ([A-W]%d%d) |") do ids[#ids + 1] = id end
+      table.sort(ids)
+      return ids
+    end
+    assert.same(ids_of "docs/conformance.md", ids_of "docs/protocol.md")
+  end)
+
+  it("have each section of the protocol that the code cites", function()
+    local sections, cited = {}, 0
+    for number in read("docs/protocol.md"):gmatch("\n##+ (%d[%d.]*%d?)") do
+      sections[number:gsub("%.$", "")] = true
+    end
+    for _, line in ipairs(list [[grep -rn --include=*.[ch] --include=*.lua \
+      'protocol\.md' csrc lua spec]]) do
+      for number in line:gmatch("protocol%.md[%a ]- (%d[%d.]*)") do
+        number = number:gsub("%.$", "")
+        assert(sections[number], ("no section %s: %s"):format(number, line))
+        cited = cited + 1
+      end
+    end
+    assert(cited > 0)
   end)
 
   it("keep the README under 200 lines", function()

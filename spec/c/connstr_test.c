@@ -1,4 +1,4 @@
-/* connstr_test.c -- connection strings of protocol.md 4.7 and attacks.md 48. */
+/* connstr_test.c -- connection strings of docs/protocol.md 4.7. */
 #include "proto/connstr.h"
 
 #include "check.h"

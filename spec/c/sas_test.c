@@ -1,4 +1,4 @@
-/* sas_test.c -- tokens: the vectors of protocol.md 4.9, attacks.md 38-48. */
+/* sas_test.c -- tokens: the vectors of docs/protocol.md 4.9, and bad tokens. */
 #include "proto/sas.h"
 
 #include <malloc.h>

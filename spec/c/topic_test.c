@@ -1,5 +1,5 @@
-/* topic_test.c -- topics and user names: the tables of protocol.md 3.2, 3.5 and
-** attacks.md 34.
+/* topic_test.c -- topics and user names: the tables of docs/protocol.md 3.2 and
+** 3.5.
 */
 #include "proto/topic.h"
 
