@@ -2,7 +2,10 @@
 **
 ** Every byte passes two parsers: http_filter, or the chunk filter here, cuts it
 ** into lines and refuses what is not strict; then llhttp gets the same lines
-** and has to agree about the body. Bodies are copied once, by on_body. */
+** and has to agree about the body. llhttp does not get chunk extensions and
+** trailer fields: its versions differ in which of them they refuse (9.2 refuses
+** a Content-Length among the trailers), and this reader ignores both. Bodies
+** are copied once, by on_body. */
 #include "proto/http_message.h"
 
 #include <stdlib.h>
@@ -235,7 +238,7 @@ static dm_http_state chunk_size(dm_http_reader *r, dm_span line) {
   if (!extension_allowed(line)) return refuse(r, 400, "chunk size malformed");
   if (size > r->limits.body - r->body.len)
     return refuse(r, 413, "body too large");
-  memcpy(r->text + n, "\r\n", 2); /* llhttp would refuse some extensions */
+  memcpy(r->text + n, "\r\n", 2); /* without the extensions */
   r->partial = n + 2;
   r->left = size;
   r->phase = size ? CHUNK_DATA : TRAILER;
@@ -266,7 +269,7 @@ static dm_http_state chunk_line(dm_http_reader *r, dm_span line) {
 }
 
 /* The lines between chunks are short: each is put together in 'text', judged,
-** and shown to llhttp. */
+** and shown to llhttp, trailer fields excepted. */
 static dm_http_state read_chunk_line(dm_http_reader *r, dm_span *in) {
   const char *end = memchr(in->p, '\n', in->n);
   size_t n = end ? (size_t)(end - in->p) + 1 : in->n;
@@ -279,8 +282,9 @@ static dm_http_state read_chunk_line(dm_http_reader *r, dm_span *in) {
   if (line.n < 2 || line.p[line.n - 2] != '\r')
     return refuse(r, 400, "a line that does not end in CR LF");
   bool last = r->phase == TRAILER && line.n == 2;
+  bool shown = r->phase != TRAILER || last;
   if (chunk_line(r, (dm_span){line.p, line.n - 2}) == DM_HTTP_BAD ||
-      !run(r, (dm_span){r->text, r->partial}))
+      (shown && !run(r, (dm_span){r->text, r->partial})))
     return DM_HTTP_BAD;
   r->partial = 0;
   return last ? complete(r) : DM_HTTP_MORE;
