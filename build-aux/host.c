@@ -31,7 +31,6 @@ static bool fails(atomic_long *until) {
 void *__wrap_malloc(size_t n);
 void *__wrap_calloc(size_t n, size_t size);
 void *__wrap_realloc(void *p, size_t n);
-void *__wrap_reallocarray(void *p, size_t n, size_t size);
 char *__wrap_strdup(const char *text);
 
 void *__wrap_malloc(size_t n) {
@@ -44,10 +43,6 @@ void *__wrap_calloc(size_t n, size_t size) {
 
 void *__wrap_realloc(void *p, size_t n) {
   return fails(&until_c) ? NULL : realloc(p, n);
-}
-
-void *__wrap_reallocarray(void *p, size_t n, size_t size) {
-  return fails(&until_c) ? NULL : reallocarray(p, n, size);
 }
 
 char *__wrap_strdup(const char *text) {

@@ -1,7 +1,7 @@
 /* heap.c -- a binary heap of keys with stable order. One thread at a time. */
 #include "base/heap.h"
 
-#include <stdlib.h>
+#include "base/memory.h"
 
 enum { FIRST_CAPACITY = 16 };
 
@@ -20,7 +20,7 @@ static bool grow(dm_heap *h) {
   if (h->count == h->limit) return false;
   size_t capacity = h->capacity ? h->capacity * 2 : FIRST_CAPACITY;
   if (capacity > h->limit || capacity < h->capacity) capacity = h->limit;
-  dm_heap_node **node = reallocarray(h->node, capacity, sizeof *node);
+  dm_heap_node **node = dm_memory_resize(h->node, capacity, sizeof *node);
   if (node == NULL) return false;
   h->node = node;
   h->capacity = capacity;

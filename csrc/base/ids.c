@@ -3,7 +3,7 @@
 */
 #include "base/ids.h"
 
-#include <stdlib.h>
+#include "base/memory.h"
 
 enum { FIRST_CAPACITY = 16, GENERATION_MASK = (1 << 21) - 1 };
 
@@ -31,7 +31,7 @@ static bool grow(dm_ids *t) {
   uint32_t capacity = t->limit;
   if (t->capacity == 0 && capacity > FIRST_CAPACITY) capacity = FIRST_CAPACITY;
   if (t->capacity && t->capacity < t->limit / 2) capacity = t->capacity * 2;
-  dm_ids_slot *slot = reallocarray(t->slot, capacity, sizeof *slot);
+  dm_ids_slot *slot = dm_memory_resize(t->slot, capacity, sizeof *slot);
   if (slot == NULL) return false;
   t->slot = slot;
   for (uint32_t i = t->capacity; i < capacity; i++) {

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/memory.h"
 #include "proto/text.h"
 
 enum {
@@ -209,7 +210,7 @@ static void free_caller(caller *c) {
   dm_list_remove(&c->ready);
   dm_http_reader_free(c->reader);
   dm_buf_clear(&c->rest);
-  if (c->notes) explicit_bzero(c->notes, c->server->o.notes);
+  if (c->notes) dm_memory_wipe(c->notes, c->server->o.notes);
   free(c->notes);
   free(c);
 }

@@ -2,6 +2,7 @@
 #include "proto/connstr.h"
 
 #include "base/buf.h"
+#include "base/memory.h"
 #include "proto/sas.h"
 #include "proto/text.h"
 
@@ -47,7 +48,7 @@ static bool is_key(dm_span s) {
   char memory[DM_SAS_KEY_MAX + 1];
   dm_buf key = dm_buf_fixed(memory, sizeof memory);
   bool good = dm_text_base64_decode(&key, s) && key.len > 0;
-  explicit_bzero(memory, sizeof memory);
+  dm_memory_wipe(memory, sizeof memory);
   return good;
 }
 

@@ -22,11 +22,9 @@ static bool fails(void) {
 void *__wrap_malloc(size_t n);
 void *__wrap_calloc(size_t n, size_t size);
 void *__wrap_realloc(void *p, size_t n);
-void *__wrap_reallocarray(void *p, size_t n, size_t size);
 void *__real_malloc(size_t n);
 void *__real_calloc(size_t n, size_t size);
 void *__real_realloc(void *p, size_t n);
-void *__real_reallocarray(void *p, size_t n, size_t size);
 
 void *__wrap_malloc(size_t n) {
   return fails() ? NULL : __real_malloc(n);
@@ -38,10 +36,6 @@ void *__wrap_calloc(size_t n, size_t size) {
 
 void *__wrap_realloc(void *p, size_t n) {
   return fails() ? NULL : __real_realloc(p, n);
-}
-
-void *__wrap_reallocarray(void *p, size_t n, size_t size) {
-  return fails() ? NULL : __real_reallocarray(p, n, size);
 }
 
 /* Run it with its first, second, ... allocation failing until none does; how

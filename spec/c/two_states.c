@@ -17,7 +17,6 @@
 void *__wrap_malloc(size_t n);
 void *__wrap_calloc(size_t n, size_t size);
 void *__wrap_realloc(void *p, size_t n);
-void *__wrap_reallocarray(void *p, size_t n, size_t size);
 char *__wrap_strdup(const char *text);
 
 void *__wrap_malloc(size_t n) {
@@ -30,10 +29,6 @@ void *__wrap_calloc(size_t n, size_t size) {
 
 void *__wrap_realloc(void *p, size_t n) {
   return realloc(p, n);
-}
-
-void *__wrap_reallocarray(void *p, size_t n, size_t size) {
-  return reallocarray(p, n, size);
 }
 
 char *__wrap_strdup(const char *text) {
