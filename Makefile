@@ -112,13 +112,30 @@ WARN = -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes \
 CONVERSION = csrc/proto/mqtt_% csrc/proto/http_% csrc/proto/text%
 warn = $(WARN) $(if $(filter $(CONVERSION),$(1)),-Wconversion)
 
-STD     = -std=c11 -D_GNU_SOURCE -Icsrc $(LUA_CFLAGS) $(LLHTTP_CFLAGS)
+# the flags given, where the compiler or the linker takes all of them
+comma := ,
+takes = $(shell $(CC) $(1) -x c -c -o /dev/null /dev/null 2>/dev/null && echo '$(1)')
+links = $(shell echo 'int x;' | $(CC) -shared $(1) -o /dev/null -x c - 2>/dev/null && echo '$(1)')
+
+# Hardening, of releases alone: it would hide what the sanitizers look for.
+CET     := $(call takes,-fcf-protection)
+RELRO   := $(call links,-Wl$(comma)-z$(comma)relro -Wl$(comma)-z$(comma)now)
+FORTIFY  = $(if $(filter-out -O0,$(filter -O%,$(CFLAGS))),-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
+HARDEN_release      = -fstack-protector-strong $(CET) $(FORTIFY)
+HARDEN_LINK_release = $(RELRO)
+# what GNU's linkers and LLVM's take; Apple's has flags of its own
+LD_GNU   = -Wl$(comma)--as-needed -Wl$(comma)--gc-sections
+LD_APPLE = -Wl$(comma)-undefined$(comma)dynamic_lookup -Wl$(comma)-dead_strip
+LD_FLAGS := $(or $(call links,$(LD_GNU)),$(LD_APPLE))
+
+STD     = -std=c11 -D_GNU_SOURCE -Werror=implicit-function-declaration \
+          -Icsrc $(LUA_CFLAGS) $(LLHTTP_CFLAGS)
 CFLAGS ?= $(OPT_$(MODE))
-COMPILE = $(STD) $(CFLAGS) $(CPPFLAGS) -fPIC -fvisibility=hidden \
-          -ffunction-sections -fdata-sections -MMD -MP
+COMPILE = $(STD) $(HARDEN_$(MODE)) $(CFLAGS) $(CPPFLAGS) -fPIC \
+          -fvisibility=hidden -ffunction-sections -fdata-sections -MMD -MP
 # the sanitized interpreter has these wrappers, which fail when a spec wants it
-WRAP    = $(foreach f,malloc calloc realloc reallocarray strdup,-Wl,--wrap=$(f))
-LINK    = $(CFLAGS) $(if $(HOST),$(WRAP)) -shared -Wl,--as-needed -Wl,--gc-sections $(LDFLAGS)
+WRAP    = $(foreach f,malloc calloc realloc strdup,-Wl,--wrap=$(f))
+LINK    = $(CFLAGS) $(if $(HOST),$(WRAP)) -shared $(LD_FLAGS) $(HARDEN_LINK_$(MODE)) $(LDFLAGS)
 
 obj = $(patsubst %.c,$(B)/obj/%.o,$(1))
 
@@ -175,7 +192,7 @@ $(B)/c/alloc_test: LDFLAGS += $(WRAP)
 $(B)/c/%: $(B)/obj/spec/c/%.o $(TEST_LIB)
 	@mkdir -p $(@D)
 	@echo "  LD   $@"
-	$(Q)$(CC) -o $@ $^ $(CFLAGS) -Wl,--as-needed $(LDFLAGS) $(LLHTTP_LIBS) -lcrypto
+	$(Q)$(CC) -o $@ $^ $(CFLAGS) $(LD_FLAGS) $(LDFLAGS) $(LLHTTP_LIBS) -lcrypto
 .SECONDARY: $(patsubst $(B)/c/%,$(B)/obj/spec/c/%.o,$(C_TESTS))
 
 # two Lua states in one process, for spec/device_process_spec.lua
@@ -262,7 +279,7 @@ BENCH_LIBS = $(LLHTTP_LIBS) -lssl -lcrypto -lcurl -lpaho-mqtt3as
 $(BENCH)/%: $(B)/obj/spec/bench/%.o $(TEST_LIB)
 	@mkdir -p $(@D)
 	@echo "  LD   $@"
-	$(Q)$(CC) -o $@ $^ $(CFLAGS) -Wl,--as-needed $(LDFLAGS) $(BENCH_LIBS)
+	$(Q)$(CC) -o $@ $^ $(CFLAGS) $(LD_FLAGS) $(LDFLAGS) $(BENCH_LIBS)
 
 # -- What must be installed -----------------------------------------------------
 
@@ -292,7 +309,7 @@ check: check-deps ## all that a commit must pass
 	@$(MAKE) --no-print-directory symbols rocks-check $(B)/tested
 	@echo "check: all good"
 
-lint: format-check warnings tidy cppcheck luacheck layers
+lint: format-check warnings musl tidy cppcheck luacheck layers
 
 format-check: $(K)/format
 $(K)/format: $(C_ALL) $(H_ALL) .clang-format
@@ -316,6 +333,24 @@ $(K)/clang/%.ok: %.c Makefile
 	$(Q)$(CLANG) $(STD) -O1 -MMD -MP -MF $(@:.ok=.d) -MT $@ $(call warn,$<) -Werror -fsyntax-only $<
 	@touch $@
 -include $(shell find $(K) -name '*.d' 2>/dev/null)
+
+# musl's headers, and those of the libraries without glibc's beside them
+MUSL_ROOTS   := /usr/include /usr/include/$(shell $(CC) -print-multiarch)
+MUSL_HEADERS  = lua*.h uv.h uv openssl curl wslay llhttp.h MQTT*.h sqlite3.h
+MUSL_DIRS     = $(K)/musl-include/1 $(K)/musl-include/2
+musl: $(patsubst %.c,$(K)/musl/%.ok,$(filter csrc/%,$(C_ALL))) ## does csrc compile with musl?
+$(K)/musl/%.ok: $(K)/clang/%.ok $(K)/musl-include/ready
+	@mkdir -p $(@D)
+	@echo "  MUSL $*.c"
+	$(Q)musl-gcc $(STD) -O2 $(MUSL_DIRS:%=-isystem %) $(call warn,$*.c) -Werror -fsyntax-only $*.c
+	@touch $@
+$(K)/musl-include/ready: Makefile
+	@rm -rf $(@D)
+	@mkdir -p $(MUSL_DIRS)
+	@n=1; for root in $(MUSL_ROOTS); do \
+	  for f in $(MUSL_HEADERS:%=$$root/%); do \
+	    [ ! -e $$f ] || ln -s $$f $(@D)/$$n; done; n=2; done
+	@touch $@
 
 tidy: $(OURS:%.c=$(K)/tidy/%.ok)
 $(K)/tidy/%.ok: $(K)/clang/%.ok .clang-tidy
@@ -405,5 +440,5 @@ help: ## this list
 	  while IFS='	' read -r name text; do printf '%-14s %s\n' "$$name" "$$text"; done
 
 .PHONY: all test test-c run-specs asan tsan gc interop-deps demo bench deps \
-  build-deps test-deps check-deps check lint format-check format warnings tidy \
+  build-deps test-deps check-deps check lint format-check format warnings musl tidy \
   cppcheck luacheck layers symbols rocks-check rocks-write install uninstall rock clean help

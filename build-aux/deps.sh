@@ -78,7 +78,8 @@ need_test() {
 
 need_check() {
   need_commands gcc=gcc clang=clang clang-format=clang-format \
-    clang-tidy=clang-tidy cppcheck=cppcheck luacheck=lua-check nm=binutils
+    clang-tidy=clang-tidy cppcheck=cppcheck luacheck=lua-check nm=binutils \
+    musl-gcc=musl-tools
 }
 
 need_bench() {

@@ -84,7 +84,7 @@ build = {
         "csrc/proto/text.c",
         "csrc/proto/topic.c",
       },
-      defines = { "_GNU_SOURCE" },
+      defines = { "_GNU_SOURCE", "_FORTIFY_SOURCE=2" },
       incdirs = {
         "csrc",
         "$(LIBUV_INCDIR)",
@@ -128,7 +128,7 @@ build = {
         "csrc/proto/text.c",
         "csrc/proto/topic.c",
       },
-      defines = { "_GNU_SOURCE" },
+      defines = { "_GNU_SOURCE", "_FORTIFY_SOURCE=2" },
       incdirs = {
         "csrc",
         "$(LIBUV_INCDIR)",

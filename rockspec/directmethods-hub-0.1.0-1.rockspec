@@ -108,7 +108,7 @@ build = {
         "csrc/proto/text.c",
         "csrc/proto/topic.c",
       },
-      defines = { "_GNU_SOURCE" },
+      defines = { "_GNU_SOURCE", "_FORTIFY_SOURCE=2" },
       incdirs = {
         "csrc",
         "$(LIBUV_INCDIR)",
