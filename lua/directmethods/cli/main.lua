@@ -4,7 +4,8 @@
 local M = {}
 
 local COMMANDS = {
-  { "hub", "run a local hub until SIGINT or SIGTERM" },
+  { "hub", "run a local hub, alone or around another command" },
+  { "invoke", "call a method of a device" },
   { "explain", "say what an error code means and what helps" },
 }
 
@@ -13,17 +14,22 @@ local USAGE_ERROR = 2 -- exit status
 local function help()
   local lines = {
     "Usage: directmethods COMMAND [options]",
-    "       directmethods --help | --version",
+    "       directmethods help [COMMAND]",
+    "       directmethods --version",
     "",
-    "Azure IoT Hub direct methods without a cloud.",
+    "Azure IoT Hub direct methods, with and without a cloud.",
     "",
     "Commands:",
   }
   for _, command in ipairs(COMMANDS) do
     lines[#lines + 1] = ("  %-8s %s"):format(command[1], command[2])
   end
-  lines[#lines + 1] = ""
-  lines[#lines + 1] = "`directmethods COMMAND --help` shows the options of a command."
+  for _, line in ipairs {
+    "",
+    "`directmethods COMMAND --help` shows the options of a command, and an example.",
+    "Exit status: 0 it went well (a device answered below 400), 1 it did not, 2 wrong",
+    "arguments, 3 the hub refused, 4 something on this side failed.",
+  } do lines[#lines + 1] = line end
   return table.concat(lines, "\n") .. "\n"
 end
 
@@ -40,22 +46,27 @@ local function is_command(name)
   return false
 end
 
+local function run_command(name, argv)
+  if is_command(name) then return require("directmethods.cli." .. name).run(argv) end
+  return refuse(("there is no command or option '%s'"):format(name))
+end
+
 --- Run a command.
 ---@param argv string[]
----@return integer status 0: all went well, 1: it failed, 2: wrong arguments
+---@return integer status of directmethods.cli.command
 function M.run(argv)
   local name = argv[1]
   if name == nil then return refuse("a command is required") end
-  if name == "--help" or name == "-h" then
-    io.stdout:write(help())
-    return 0
-  elseif name == "--version" then
+  if name == "--version" then
     print("directmethods " .. require "directmethods.core".version)
     return 0
-  elseif not is_command(name) then
-    return refuse(("there is no command or option '%s'"):format(name))
+  elseif name == "help" and argv[2] then
+    return run_command(argv[2], { "--help" })
+  elseif name == "help" or name == "--help" or name == "-h" then
+    io.stdout:write(help())
+    return 0
   end
-  return require("directmethods.cli." .. name).run(table.move(argv, 2, #argv, 1, {}))
+  return run_command(name, table.move(argv, 2, #argv, 1, {}))
 end
 
 return M

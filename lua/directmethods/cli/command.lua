@@ -1,0 +1,262 @@
+--- What all commands share: how one is declared and run, what its exit status says,
+-- and how it writes.
+
+local json = require "directmethods.json"
+
+local M = {}
+
+--- Exit statuses: all went well; a device answered 400 or more, or what was asked is
+--- not so; wrong arguments; the hub refused; something on this side failed.
+M.OK, M.NO, M.USAGE, M.HUB, M.LOCAL = 0, 1, 2, 3, 4
+
+local NEEDS_ARGPARSE = "the command line needs argparse (LuaRocks: argparse, Debian: "
+  .. "lua-argparse); from Lua, dm.hub, dm.device and dm.service do without it"
+
+-- Failing --------------------------------------------------------------------
+
+local Failure = { __name = "directmethods.CliFailure" }
+
+function Failure:__tostring()
+  return self.message
+end
+
+--- End the command.
+---@param status integer
+---@param message string
+function M.fail(status, message)
+  error(setmetatable({ status = status, message = message }, Failure), 0)
+end
+
+--- The exit status of an error: did the hub say it, or was it never heard?
+---@param err directmethods.Error
+---@return integer
+function M.status_of(err)
+  local said = err.http_status or err.code or err.info and err.info.connack
+  return said and M.HUB or M.LOCAL
+end
+
+--- As assert, for what the library returns: an error ends the command.
+---@generic T
+---@param value T?
+---@param err directmethods.Error?
+---@return T
+function M.check(value, err, ...)
+  if value == nil and err ~= nil then M.fail(M.status_of(err), tostring(err)) end
+  return value, err, ...
+end
+
+--- What the library raises on wrong use, in the words of the command line: without
+-- the place in the code, options with their dashes.
+---@param message any
+---@return string
+function M.translate(message)
+  local text = tostring(message):gsub("^[^\n]-:%d+: ", ""):gsub("^[%w_.:]+: ", "")
+  return (text:gsub("option '([%w_.]+)'", function(name)
+    return "--" .. name:gsub("_", "-")
+  end))
+end
+
+local function results_of(ok, ...)
+  if ok then return ... end
+  local raised = ...
+  if type(raised) ~= "string" then error(raised, 0) end
+  M.fail(M.USAGE, M.translate(raised))
+end
+
+--- Call a function of the library with what the user has given: what it raises are
+-- wrong arguments.
+function M.call(fn, ...)
+  return results_of(pcall(fn, ...))
+end
+
+--- The same, and an error that it returns ends the command.
+function M.try(fn, ...)
+  return M.check(M.call(fn, ...))
+end
+
+-- Reading --------------------------------------------------------------------
+
+--- The whole of a file; "-" is standard input.
+---@param path string
+---@return string
+function M.read_file(path)
+  if path == "-" then return io.read("a") end
+  local file, why = io.open(path, "rb")
+  local text
+  if file then
+    text, why = file:read("a")
+    file:close()
+  end
+  if not text then M.fail(M.LOCAL, why or path .. ": cannot be read") end
+  return text
+end
+
+--- An argument that may be in a file, `@FILE`, so that no key stands in it.
+---@param text string
+---@return string
+function M.read_argument(text)
+  local path = text:match("^@(.+)$")
+  if not path then return text end
+  return (M.read_file(path):gsub("%s+$", ""))
+end
+
+--- For argparse: a number within bounds.
+---@param min number
+---@param max number
+---@param whole boolean?
+function M.number(min, max, whole)
+  return function(text)
+    local n = tonumber(text)
+    if n and whole then n = math.tointeger(n) end
+    if n and n >= min and n <= max then return n end
+    return nil, ("'%s' must be a %s from %g to %g"):format(text,
+      whole and "whole number" or "number", min, max)
+  end
+end
+
+-- Writing --------------------------------------------------------------------
+
+--- Write to stdout at once.
+function M.write(...)
+  local ok, why = io.stdout:write(...)
+  if ok then ok, why = io.stdout:flush() end
+  if not ok then M.fail(M.LOCAL, "stdout: " .. why) end
+end
+
+---@param descriptor integer
+---@return boolean
+function M.is_terminal(descriptor)
+  return os.execute(("test -t %d"):format(descriptor)) == true
+end
+
+--- Is JSON wanted? By --json, and wherever stdout is no terminal.
+---@param args table
+---@return boolean
+function M.wants_json(args)
+  if args.json == nil then args.json = not M.is_terminal(1) end
+  return args.json
+end
+
+--- Write a result: a line of JSON, or text for people.
+---@param args table
+---@param value any
+---@param text string|fun(value: any): string
+function M.put(args, value, text)
+  if M.wants_json(args) then return M.write(json.encode(value), "\n") end
+  if type(text) == "function" then text = text(value) end
+  if text ~= "" then M.write(text, "\n") end
+end
+
+--- A line for people, unless they want none.
+function M.note(args, line)
+  if not args.quiet then io.stderr:write(line, "\n") end
+end
+
+--- Rows of words as columns.
+---@param rows string[][]
+---@return string
+function M.columns(rows)
+  local widths, lines = {}, {}
+  for _, row in ipairs(rows) do
+    for i, word in ipairs(row) do widths[i] = math.max(widths[i] or 0, #word) end
+  end
+  for n, row in ipairs(rows) do
+    local words = {}
+    for i, word in ipairs(row) do words[i] = word .. (" "):rep(widths[i] - #word) end
+    lines[n] = table.concat(words, "  "):gsub("%s+$", "")
+  end
+  return table.concat(lines, "\n")
+end
+
+-- Running --------------------------------------------------------------------
+
+---@class directmethods.CliCommand
+---@field name string     "invoke", or "device add"
+---@field summary string  a sentence
+---@field examples string[] command lines
+---@field options fun(parser: table) adds arguments and options
+---@field run fun(args: table): integer? status; nil: M.OK
+
+--- The parser of a command; without argparse the command ends.
+---@param spec directmethods.CliCommand
+function M.parser(spec)
+  local ok, argparse = pcall(require, "argparse")
+  if not ok then M.fail(M.LOCAL, NEEDS_ARGPARSE) end
+  local parser = argparse("directmethods " .. spec.name, spec.summary,
+    "Examples:\n  " .. table.concat(spec.examples, "\n  "))
+  parser:add_help(false)
+  if spec.options then spec.options(parser) end
+  parser:flag("--json", "JSON on a terminal, too.")
+  parser:flag("-v --verbose", "Log more on stderr; twice: all."):count("0-2")
+    :target("verbose")
+  parser:flag("-q --quiet", "No lines for people on stderr.")
+  parser:flag("-h --help", "Show this text.")
+  return parser
+end
+
+local function wants_help(argv)
+  for _, word in ipairs(argv) do
+    if word == "--" then return false end
+    if word == "--help" or word == "-h" then return true end
+  end
+  return false
+end
+
+local LEVELS = { [0] = "warn", "info", "debug" }
+
+local function parse_and_run(spec, argv)
+  local parser = M.parser(spec)
+  if wants_help(argv) then
+    M.write(parser:get_help(), "\n")
+    return M.OK
+  end
+  local ok, args = parser:pparse(argv)
+  if not ok then M.fail(M.USAGE, args) end
+  require "directmethods.log".set { level = LEVELS[args.verbose] }
+  return spec.run(args) or M.OK
+end
+
+--- Run a command.
+---@param spec directmethods.CliCommand
+---@param argv string[]
+---@return integer status
+function M.run(spec, argv)
+  local ok, result = pcall(parse_and_run, spec, argv)
+  if ok then return result end
+  if getmetatable(result) ~= Failure then error(result, 0) end
+  local hint = result.status == M.USAGE
+    and ("\nTry `directmethods %s --help`."):format(spec.name) or ""
+  io.stderr:write(("directmethods %s: %s%s\n"):format(spec.name, result.message, hint))
+  return result.status
+end
+
+--- The run function of a command that has commands of its own.
+---@param name string
+---@param summary string
+---@param specs directmethods.CliCommand[]
+---@return fun(argv: string[]): integer
+function M.group(name, summary, specs)
+  local words, lines = {}, {}
+  for i, spec in ipairs(specs) do
+    words[i] = spec.name:match("%S+$")
+    lines[i] = ("  %-8s %s"):format(words[i], spec.summary)
+  end
+  local help = ("Usage: directmethods %s COMMAND [options]\n\n%s\n\nCommands:\n%s\n")
+    :format(name, summary, table.concat(lines, "\n"))
+  return function(argv)
+    for i, spec in ipairs(specs) do
+      if argv[1] == words[i] then
+        return M.run(spec, table.move(argv, 2, #argv, 1, {}))
+      end
+    end
+    if argv[1] == "--help" or argv[1] == "-h" then
+      io.stdout:write(help)
+      return M.OK
+    end
+    io.stderr:write(("directmethods %s: a command is required: %s\n"):format(name,
+      table.concat(words, ", ")), ("Try `directmethods %s --help`.\n"):format(name))
+    return M.USAGE
+  end
+end
+
+return M

@@ -1,0 +1,183 @@
+--- `directmethods invoke`: call a method, once or many times.
+
+local command = require "directmethods.cli.command"
+local core = require "directmethods.core"
+local dm = require "directmethods"
+local expect = require "directmethods.cli.expect"
+local json = require "directmethods.json"
+local payloads = require "directmethods.cli.payload"
+local targets = require "directmethods.cli.target"
+
+local M = {}
+
+local CALLS_MAX = 1000000
+local PARALLEL_MAX = 10000
+local NAMES = { "status", "payload", "code", "elapsed" } -- of a condition
+
+local function options(parser)
+  parser:argument("device", "DEVICE, or DEVICE/MODULE."):argname("DEVICE")
+  parser:argument("method", "Name of the method."):argname("METHOD")
+  parser:argument("payload", payloads.HELP):argname("PAYLOAD"):args("?")
+  parser:option("--response-timeout", "Seconds that the device has to answer.")
+    :argname("S"):convert(command.number(1, 3600, true))
+  parser:option("--connect-timeout", "Seconds that the hub waits for the device.")
+    :argname("S"):convert(command.number(0, 300, true))
+  parser:option("--api-version", "Of the call; default: 2021-04-12.")
+    :argname("DATE")
+  parser:option("--repeat", "Call so many times."):argname("N"):default("1")
+    :target("count"):convert(command.number(1, CALLS_MAX, true))
+  parser:option("--interval", "Seconds from the start of a call to that of the next.")
+    :argname("S"):default("0"):convert(command.number(0, 86400))
+  parser:option("--parallel", "Calls under way at a time."):argname("N"):default("1")
+    :convert(command.number(1, PARALLEL_MAX, true))
+  parser:option("--expect", "A condition of status, payload, code (of an error) and "
+    .. "elapsed; when it does not hold, the exit status is 1."):argname("CONDITION")
+  parser:option("--junit", "Write the results for a test server."):argname("FILE")
+  parser:flag("--raw", "The answered payload alone, as the device has sent it.")
+  targets.options(parser)
+end
+
+local function read_condition(args)
+  if not args.expect then return nil end
+  local condition, wrong = expect.compile(args.expect, NAMES)
+  if not condition then command.fail(command.USAGE, "--expect: " .. wrong) end
+  return condition
+end
+
+-- What a call gave, as one line of JSON shows it.
+local function document_of(result)
+  local reply, err = result.reply, result.err
+  if err then
+    return { error = err.name, code = err.code, message = err.message,
+      elapsed = result.elapsed }
+  end
+  local ok, raw = pcall(json.raw, reply.body)
+  return { status = reply.status, elapsed = result.elapsed,
+    payload = ok and raw or reply.body }
+end
+
+local function show(args, result)
+  if not args.raw then
+    command.write(json.encode(document_of(result)), "\n")
+  elseif result.reply then
+    command.write(result.reply.body, "\n")
+  end
+end
+
+-- Why a call is not what was wanted, and the exit status that says so; nil: it is.
+local function judge(args, result)
+  local reply, err = result.reply, result.err
+  if args.condition then
+    local scope = { elapsed = result.elapsed, code = err and err.code,
+      status = reply and reply.status, payload = reply and reply.payload }
+    if args.condition(scope) then return nil end
+  end
+  if err then return tostring(err), command.status_of(err) end
+  if args.condition then
+    return ("status %d, and not %s"):format(reply.status, args.expect), command.NO
+  end
+  if not reply.ok then return ("status %d"):format(reply.status), command.NO end
+end
+
+local function line_of(args, result)
+  if result.err then
+    local code = result.err.code
+    return ("%s: %s%s"):format(args.device, tostring(result.err), code
+      and ("\n`directmethods explain %d` says what helps"):format(code) or "")
+  end
+  return ("%s %s: status %d in %.1f ms%s"):format(args.device, args.method,
+    result.reply.status, result.elapsed * 1000,
+    result.problem and args.condition and ", which is not as expected" or "")
+end
+
+local function call_once(service, args, number)
+  local started = core.now()
+  local reply, err = command.call(service.invoke, service, args.device_id,
+    args.method, args.body, {
+      module_id = args.module_id,
+      response_timeout = args.response_timeout,
+      connect_timeout = args.connect_timeout,
+    })
+  local result = { number = number, reply = reply, err = err,
+    elapsed = core.now() - started }
+  result.problem, result.status = judge(args, result)
+  return result
+end
+
+-- One after the other in each of so many lanes, and not sooner than the interval says.
+local function call_all(service, args, report)
+  local began, started, tasks = core.now(), 0, {}
+  local function lane()
+    while started < args.count do
+      started = started + 1
+      local number = started
+      local early = began + (number - 1) * args.interval - core.now()
+      if early > 0 then dm.sleep(early) end
+      report(call_once(service, args, number))
+    end
+  end
+  for i = 1, math.min(args.parallel, args.count) do tasks[i] = lane end
+  dm.all(tasks)
+end
+
+local function summary(results, elapsed)
+  local times, failed = dm.histogram(), 0
+  for _, result in ipairs(results) do
+    if result.reply then times:record(result.elapsed) end
+    if result.problem then failed = failed + 1 end
+  end
+  local text = ("%d calls in %.1f s, %d failed"):format(#results, elapsed, failed)
+  if times.count == 0 then return text end
+  return ("%s; answered: %d, p50 %.1f ms, p95 %.1f ms, p99 %.1f ms, max %.1f ms")
+    :format(text, times.count, times:percentile(50) * 1000,
+      times:percentile(95) * 1000, times:percentile(99) * 1000, times:max() * 1000)
+end
+
+local function run(args)
+  args.condition = read_condition(args)
+  args.body = payloads.read(args.payload)
+  args.device_id, args.module_id = targets.split(args.device)
+  local service <close> = targets.find(args):service {
+    api_version = args.api_version,
+    max_connections = args.parallel,
+  }
+  local results, worst, began = {}, command.OK, core.now()
+  call_all(service, args, function(result)
+    results[#results + 1] = result
+    worst = math.max(worst, result.status or command.OK)
+    show(args, result)
+    if args.count == 1 or result.problem then
+      command.note(args, line_of(args, result))
+    end
+  end)
+  if args.count > 1 then
+    command.note(args, summary(results, core.now() - began))
+  end
+  if args.junit then
+    require "directmethods.cli.junit".write(args.junit,
+      args.device .. " " .. args.method, results)
+  end
+  return worst
+end
+
+M.spec = {
+  name = "invoke",
+  summary = "Call a method of a device and show the answer as JSON. The exit status is "
+    .. "0 for a device status below 400, 1 from 400 on, 2 for wrong arguments, 3 when "
+    .. "the hub refuses, 4 when the hub cannot be reached.",
+  examples = {
+    [[directmethods invoke dev1 reboot '{"why":"update"}']],
+    "directmethods invoke dev1/modem status --expect 'status == 200 and payload.ok'",
+    "directmethods invoke dev1 ping --repeat 100 --parallel 10 --junit ping.xml",
+  },
+  options = options,
+  run = run,
+}
+
+---@param argv string[]
+---@return integer status
+function M.run(argv)
+  return command.run(M.spec, argv)
+end
+
+return M

@@ -1,0 +1,23 @@
+--- Payloads as arguments: JSON text, `@FILE`, or `-` for standard input.
+
+local command = require "directmethods.cli.command"
+local json = require "directmethods.json"
+
+local M = {}
+
+M.HELP = "JSON, @FILE, or - for stdin; without it the method gets none."
+
+--- The payload of an argument, to be passed on as it is.
+---@param text string? nil: none
+---@return userdata?
+function M.read(text)
+  if not text then return nil end
+  if text == "-" then text = command.read_file "-" end
+  text = command.read_argument(text)
+  local ok, raw = pcall(json.raw, text)
+  if ok then return raw end
+  command.fail(command.USAGE, ("PAYLOAD is not JSON: %s (a text stands in double "
+    .. "quotes: '\"text\"')"):format(command.translate(raw)))
+end
+
+return M

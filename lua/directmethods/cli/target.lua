@@ -1,0 +1,193 @@
+--- Which hub a command is for: found in its options, or else in the environment.
+--
+-- In this order: --connection-string, --ready-file, DIRECTMETHODS_READY_FILE,
+-- IOTHUB_CONNECTION_STRING. A ready file knows ports and CA; to a connection string
+-- belong options of these names, and the variables of `directmethods hub --env` to the
+-- one in the environment.
+
+local command = require "directmethods.cli.command"
+local core = require "directmethods.core"
+local json = require "directmethods.json"
+
+local M = {}
+
+local POLICY = "iothubowner" -- of a ready file
+local API_VERSION = "2021-04-12"
+local ANY = { ["0.0.0.0"] = "127.0.0.1", ["::"] = "::1" }
+
+local NO_HUB = "which hub? Give --connection-string or --ready-file, or set "
+  .. "IOTHUB_CONNECTION_STRING or DIRECTMETHODS_READY_FILE "
+  .. "(`directmethods hub -- COMMAND` sets both)"
+
+---@class directmethods.CliTarget
+---@field connection_string string of the service
+---@field host string?     to connect to, when it is not the HostName
+---@field ports { mqtt: integer?, https: integer?, admin: integer? }
+---@field tls false|{ ca: string? }
+---@field policies table<string, string> connection strings by name
+---@field devices table<string, string>  likewise
+---@field admin_token string?
+local Target = {}
+Target.__index = Target
+
+--- Add the options that say which hub.
+function M.options(parser)
+  local port = command.number(1, 65535, true)
+  parser:option("--connection-string", "Of the hub, or @FILE that holds it; default: "
+    .. "IOTHUB_CONNECTION_STRING."):argname("STRING")
+  parser:option("--ready-file", "What a local hub has written by its option of this "
+    .. "name; default: DIRECTMETHODS_READY_FILE."):argname("FILE")
+  parser:option("--ca", "What to trust for --connection-string, PEM; default: the "
+    .. "system's."):argname("FILE")
+  parser:option("--https-port", "For --connection-string; default: 443.")
+    :argname("PORT"):convert(port)
+  parser:option("--mqtt-port", "For --connection-string; default: 8883.")
+    :argname("PORT"):convert(port)
+  parser:flag("--plain", "Plain TCP instead of TLS, for --connection-string.")
+end
+
+local function variable(name)
+  local value = os.getenv(name)
+  return value ~= "" and value or nil
+end
+
+local function port_variable(name)
+  local text = variable(name)
+  if not text then return nil end
+  local port, wrong = command.number(1, 65535, true)(text)
+  if not port then command.fail(command.USAGE, ("%s: %s"):format(name, wrong)) end
+  return port
+end
+
+local function parse(text, what)
+  local fields, _, why = core.connstr(text)
+  if fields then return fields end
+  command.fail(command.USAGE, ("%s: %s"):format(what, why))
+end
+
+local function from_string(args, text, what, defaults)
+  text = command.read_argument(text)
+  local fields = parse(text, what)
+  local tls = not args.plain and { ca = args.ca or defaults.ca }
+  return setmetatable({
+    connection_string = text,
+    hostname = fields.host_name,
+    ports = {
+      https = args.https_port or defaults.https,
+      mqtt = args.mqtt_port or defaults.mqtt,
+      admin = defaults.admin,
+    },
+    tls = tls,
+    policies = { [fields.key_name or ""] = not fields.device_id and text or nil },
+    devices = {},
+    admin_token = defaults.admin_token,
+  }, Target)
+end
+
+local function from_ready_file(path)
+  local facts = json.decode(command.read_file(path))
+  if type(facts) ~= "table" or type(facts.connection_strings) ~= "table"
+    or type(facts.ports) ~= "table" then
+    command.fail(command.LOCAL, path .. ": is no ready file of a hub")
+  end
+  return setmetatable({
+    connection_string = facts.connection_strings[POLICY],
+    hostname = facts.hostname,
+    host = ANY[facts.host] or facts.host,
+    ports = facts.ports,
+    tls = facts.tls and { ca = facts.ca_file } or false,
+    policies = facts.connection_strings,
+    devices = facts.devices or {},
+    admin_token = facts.admin_token,
+  }, Target)
+end
+
+-- The hub that `directmethods hub --env` has told of.
+local function from_environment(args)
+  local text = variable "IOTHUB_CONNECTION_STRING"
+  if not text then command.fail(command.USAGE, NO_HUB) end
+  return from_string(args, text, "IOTHUB_CONNECTION_STRING", {
+    ca = variable "IOTHUB_CA_FILE",
+    https = port_variable "HUB_HTTPS_PORT",
+    mqtt = port_variable "HUB_MQTT_PORT",
+    admin = port_variable "HUB_ADMIN_PORT",
+    admin_token = variable "HUB_ADMIN_TOKEN",
+  })
+end
+
+--- The hub that a command is for; when none is named, the command ends.
+---@param args table
+---@return directmethods.CliTarget
+function M.find(args)
+  if args.connection_string then
+    return from_string(args, args.connection_string, "--connection-string", {})
+  end
+  local path = args.ready_file or variable "DIRECTMETHODS_READY_FILE"
+  if path then return from_ready_file(path) end
+  return from_environment(args)
+end
+
+--- A service client of the hub.
+---@param opts table? more options of dm.service
+---@return directmethods.Service
+function Target:service(opts)
+  local all = {
+    connection_string = self.connection_string,
+    port = self.ports.https,
+    connect_host = self.host,
+    tls = self.tls,
+    api_version = API_VERSION,
+  }
+  for name, value in pairs(opts or {}) do all[name] = value end
+  return command.try(require "directmethods.service".service, all)
+end
+
+--- The options of dm.device that reach the hub.
+---@param connection_string string the device's
+---@return table
+function Target:device_options(connection_string)
+  local elsewhere = self.host and self.hostname ~= "localhost"
+  return {
+    connection_string = connection_string,
+    port = self.ports.mqtt,
+    tls = self.tls,
+    gateway_host_name = elsewhere and self.host or nil,
+  }
+end
+
+--- The ids in "device" or "device/module".
+---@param name string
+---@return string device_id
+---@return string? module_id
+function M.split(name)
+  local device, module = name:match("^([^/]+)/([^/]+)$")
+  return device or name, module
+end
+
+--- The connection string of a device or module, by the hub's registry where the ready
+-- file does not name it.
+---@param name string
+---@return string
+function Target:device_string(name)
+  if self.devices[name] then return self.devices[name] end
+  local service <close> = self:service()
+  local device_id, module_id = M.split(name)
+  local identity = command.try(service.registry.get, service.registry, device_id,
+    { module_id = module_id })
+  return self:string_of(identity)
+end
+
+--- The connection string of an identity of the registry.
+---@param identity directmethods.RemoteIdentity
+---@return string
+function Target:string_of(identity)
+  if not identity.primary_key then
+    command.fail(command.LOCAL, ("'%s' does not log in by a key"):format(
+      identity.device_id))
+  end
+  local module = identity.module_id and ";ModuleId=" .. identity.module_id or ""
+  return ("HostName=%s;DeviceId=%s%s;SharedAccessKey=%s"):format(self.hostname,
+    identity.device_id, module, identity.primary_key)
+end
+
+return M

@@ -1,0 +1,75 @@
+--- The command line in a process of its own, and a hub of this process for it.
+
+local dm = require "directmethods"
+
+local LUA = os.getenv("LUA") or "lua5.4"
+
+local M = {}
+
+--- What no spec may inherit from whoever runs it.
+local VARIABLES = {
+  "DIRECTMETHODS_READY_FILE", "IOTHUB_CONNECTION_STRING", "IOTHUB_CA_FILE",
+  "IOTHUB_DEVICE_CONNECTION_STRING", "HUB_HTTPS_PORT", "HUB_MQTT_PORT",
+  "HUB_ADMIN_PORT", "HUB_ADMIN_TOKEN",
+}
+
+--- The words that start the command line.
+---@param words string[]
+---@param variables table<string, any>? of its environment
+---@return string[]
+function M.words(words, variables)
+  local argv = { "env" }
+  local function add(list) table.move(list, 1, #list, #argv + 1, argv) end
+  for _, name in ipairs(VARIABLES) do add { "-u", name } end
+  for name, value in pairs(variables or {}) do
+    argv[#argv + 1] = ("%s=%s"):format(name, value)
+  end
+  add { "LUA_PATH=" .. package.path, "LUA_CPATH=" .. package.cpath, LUA,
+    "build-aux/directmethods" }
+  add(words)
+  return argv
+end
+
+--- Run it and wait for its end.
+---@param words string[]
+---@param opts { variables: table?, stdin: string? }?
+---@return directmethods.ExecResult
+function M.run(words, opts)
+  opts = opts or {}
+  return assert(dm.exec(M.words(words, opts.variables),
+    { timeout = 30, stdin = opts.stdin }))
+end
+
+--- The variables by which it finds a hub.
+---@param hub directmethods.Hub
+---@return table<string, any>
+function M.variables(hub)
+  local ports = hub:ports()
+  return {
+    IOTHUB_CONNECTION_STRING = hub:connection_string "iothubowner",
+    IOTHUB_CA_FILE = hub:ca_file(),
+    HUB_HTTPS_PORT = ports.https,
+    HUB_MQTT_PORT = ports.mqtt,
+    HUB_ADMIN_PORT = ports.admin,
+    HUB_ADMIN_TOKEN = hub:admin_token(),
+  }
+end
+
+--- A file of its own with a text; removed by the spec's `finally`.
+---@param text string
+---@return string path
+function M.file(text)
+  local path = os.tmpname()
+  local file <close> = assert(io.open(path, "w"))
+  assert(file:write(text))
+  return path
+end
+
+--- Raise when a text has not got a part.
+function M.has(text, part)
+  if not text:find(part, 1, true) then
+    error(("%q is not in %q"):format(part, text), 2)
+  end
+end
+
+return M
