@@ -161,6 +161,7 @@ MAKEFLAGS += --no-builtin-rules
 .SUFFIXES:
 
 all: $(SO) $(HOST) ## the three shared objects, under build/$(MODE)
+	@$(DEPS) --note run
 
 define module
 $(OUT)/$(1).so: $(call obj,$($(1)_SRC))
@@ -170,13 +171,20 @@ $(OUT)/$(1).so: $(call obj,$($(1)_SRC))
 endef
 $(foreach m,$(MODULES),$(eval $(call module,$(m))))
 
-$(B)/obj/%.o: %.c Makefile
+# Say what is missing to build before a compiler does.
+NEEDS = build/needs
+$(NEEDS): build-aux/deps.sh
+	@$(DEPS) --look build
+	@mkdir -p $(@D)
+	@touch $@
+
+$(B)/obj/%.o: %.c Makefile | $(NEEDS)
 	@mkdir -p $(@D)
 	@echo "  CC   $<"
 	$(Q)$(CC) $(COMPILE) $(call warn,$<) -c -o $@ $<
 
 # the sanitized interpreter: it must be the first to load the runtime
-$(B)/lua: build-aux/host.c Makefile
+$(B)/lua: build-aux/host.c Makefile | $(NEEDS)
 	@mkdir -p $(@D)
 	@echo "  LD   $@"
 	$(Q)$(CC) $(STD) $(CFLAGS) $(WARN) -o $@ $< -rdynamic $(LDFLAGS) $(LUA_LIBS)
@@ -259,12 +267,12 @@ $(INTEROP): spec/interop/package.json $(wildcard spec/interop/package-lock.json)
 
 interop-deps: $(if $(wildcard spec/interop/package.json),$(INTEROP)) ## the Node SDKs of spec/interop
 
-demo: build-deps ## the main job: hub, device and calls in one script
+demo: deps ## the main job: hub, device and calls in one script
 	@$(MAKE) --no-print-directory -j$(JOBS) all
 	@$(RUN) examples/demo.lua
 
 bench: ## against Mosquitto, Azure's SDKs and bare C, medians of five
-	@$(DEPS) build bench
+	@$(DEPS) build run bench
 	@$(MAKE) --no-print-directory -j$(JOBS) all $(INTEROP) $(BENCHES)
 	@BENCH=$(BENCH) $(RUN) spec/bench/run.lua
 	@BENCH=$(BENCH) $(RUN) spec/bench/clients.lua
@@ -283,16 +291,16 @@ $(BENCH)/%: $(B)/obj/spec/bench/%.o $(TEST_LIB)
 
 # -- What must be installed -----------------------------------------------------
 
-DEPS = CC="$(CC)" LUA="$(LUA)" LUA_CFLAGS="$(LUA_CFLAGS)" \
-       LLHTTP_CFLAGS="$(LLHTTP_CFLAGS)" LLHTTP_LIBS="$(LLHTTP_LIBS)" sh build-aux/deps.sh
-deps: ## install what is missing to build, test and check
-	@$(DEPS) build test check
-build-deps:
-	@$(DEPS) build
+DEPS = CC="$(CC)" LUA="$(LUA)" LUA_CFLAGS="$(LUA_CFLAGS)" PKG_CONFIG="$(PKG_CONFIG)" \
+       LLHTTP_CFLAGS="$(LLHTTP_CFLAGS)" sh build-aux/deps.sh
+deps: ## install what is missing to build and run
+	@$(DEPS) build run
+dev-deps: ## install what is missing to build, run, test, check and make rocks
+	@$(DEPS) build run test check rock
 test-deps:
-	@$(DEPS) build test
+	@$(DEPS) build run test
 check-deps:
-	@$(DEPS) build test check
+	@$(DEPS) build run test check
 
 # -- Checks ---------------------------------------------------------------------
 # Each leaves a stamp under build/check, so that a second run looks at what
@@ -418,7 +426,7 @@ ROCK_TREE = $(CURDIR)/$(ROCKS)/tree
 ROCK_ENV = LUA_PATH="$(ROCK_TREE)/share/lua/$(LUA_VERSION)/?.lua;$(ROCK_TREE)/share/lua/$(LUA_VERSION)/?/init.lua;;" \
   LUA_CPATH="$(ROCK_TREE)/lib/lua/$(LUA_VERSION)/?.so;;"
 rock: ## install both rocks into build/rocks/tree with LuaRocks, and try them
-	@$(DEPS) build rock
+	@$(DEPS) build run rock
 	@rm -rf $(ROCKS)
 	@mkdir -p $(ROCKS)/src
 	@cp -R csrc lua build-aux rockspec LICENSE $(ROCKS)/src
@@ -440,5 +448,5 @@ help: ## this list
 	  while IFS='	' read -r name text; do printf '%-14s %s\n' "$$name" "$$text"; done
 
 .PHONY: all test test-c run-specs asan tsan gc interop-deps demo bench deps \
-  build-deps test-deps check-deps check lint format-check format warnings musl tidy \
+  dev-deps test-deps check-deps check lint format-check format warnings musl tidy \
   cppcheck luacheck layers symbols rocks-check rocks-write install uninstall rock clean help

@@ -1,24 +1,27 @@
 #!/bin/sh
-# deps.sh GROUP... -- see that what the groups need is there, install the rest.
+# deps.sh [--look|--note] GROUP... -- see that what the groups need is there,
+# install the rest.
 #
-# Groups: build (and run), test, check, bench, rock. Every command, header and Lua
-# module is asked for first, and only what is missing is installed, with apt-get
-# where there is one. Elsewhere the list of what is missing is printed.
-# Environment: CC, LUA, LUA_CFLAGS, LLHTTP_CFLAGS, LLHTTP_LIBS as the Makefile
-# sets them.
+# Groups: build, run, test, check, bench, rock. The script asks for every command,
+# header and Lua module, and installs only what is missing, with apt-get where there
+# is one. Elsewhere it prints what is missing.
+# --look installs nothing: it says what is missing, and fails.
+# --note installs nothing: it says what is missing, and succeeds.
+# Environment: CC, LUA, LUA_CFLAGS, LLHTTP_CFLAGS, PKG_CONFIG as the Makefile sets
+# them.
 set -u
 
 CC=${CC:-gcc}
 LUA=${LUA:-lua5.4}
 LUA_CFLAGS=${LUA_CFLAGS:--I/usr/include/lua5.4}
 LLHTTP_CFLAGS=${LLHTTP_CFLAGS:--I/usr/share/include/llhttp -I/usr/share/llhttp}
-LLHTTP_LIBS=${LLHTTP_LIBS:-}
+PKG_CONFIG=${PKG_CONFIG:-pkg-config}
 
 missing= # what was not found, for a person
 packages= # what Debian calls it
 
 miss() { # miss WHAT PACKAGE
-  missing="$missing $1"
+  missing="${missing:+$missing, }$1"
   case " $packages " in *" $2 "*) ;; *) packages="$packages $2" ;; esac
 }
 
@@ -58,12 +61,27 @@ need_python() { # MODULE=PACKAGE...: of the system's Python, whatever else is in
   done
 }
 
+# A library that pkg-config knows, or C sources: Debian 12 has the sources alone.
+need_llhttp() {
+  "$PKG_CONFIG" --exists libllhttp 2>/dev/null && return
+  compiles llhttp.h && compiles llhttp.c && return
+  if apt-cache show libllhttp-dev >/dev/null 2>&1; then
+    miss llhttp.h libllhttp-dev
+  else
+    miss llhttp.h node-llhttp
+  fi
+}
+
 need_build() {
-  need_commands "$CC=gcc" make=make pkg-config=pkg-config "$LUA=lua5.4"
+  need_commands "$CC=gcc" make=make "$PKG_CONFIG=pkg-config"
   need_headers stdlib.h=libc6-dev lua.h=liblua5.4-dev uv.h=libuv1-dev \
     MQTTAsync.h=libpaho-mqtt-dev curl/curl.h=libcurl4-openssl-dev \
-    openssl/ssl.h=libssl-dev llhttp.h=node-llhttp wslay/wslay.h=libwslay-dev
-  [ -n "$LLHTTP_LIBS" ] || need_headers llhttp.c=node-llhttp
+    openssl/ssl.h=libssl-dev wslay/wslay.h=libwslay-dev
+  need_llhttp
+}
+
+need_run() {
+  need_commands "$LUA=lua5.4"
   need_modules cjson=lua-cjson openssl=lua-luaossl argparse=lua-argparse \
     lpeg=lua-lpeg dbd.sqlite3=lua-dbi-sqlite3
 }
@@ -92,26 +110,33 @@ need_rock() {
   need_commands luarocks=luarocks
 }
 
-apt_install() {
-  as_root=
-  if [ "$(id -u)" -ne 0 ]; then
-    command -v sudo >/dev/null 2>&1 || {
-      echo "deps: not root and no sudo; as root: apt-get install$packages" >&2
-      exit 1
-    }
-    as_root=sudo
-  fi
-  echo "deps: installing$packages"
+no_root() {
+  echo "deps: not root and no sudo; as root: apt-get install$packages" >&2
+  exit 1
+}
+
+as_root() { # as_root COMMAND...
+  if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+apt() { # apt WORD...: quiet, but for an error
   log=$(mktemp) || exit 1
-  trap 'rm -f "$log"' EXIT
-  # shellcheck disable=SC2086 # one word a package
-  { $as_root env DEBIAN_FRONTEND=noninteractive apt-get update -qq &&
-    $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
-      --no-install-recommends $packages; } >"$log" 2>&1 || {
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get "$@" >"$log" 2>&1 || {
     tail -n 25 "$log" >&2
-    echo "deps: apt-get failed for:$packages" >&2
+    rm -f "$log"
+    echo "deps: apt-get $1 failed for:$packages" >&2
     exit 1
   }
+  rm -f "$log"
+}
+
+apt_install() {
+  [ "$(id -u)" -eq 0 ] || command -v sudo >/dev/null 2>&1 || no_root
+  apt update -qq
+  look "$@" # now that the names of the packages are known
+  echo "deps: installing$packages"
+  # shellcheck disable=SC2086 # one word a package
+  apt install -y -qq --no-install-recommends $packages
 }
 
 look() {
@@ -119,23 +144,32 @@ look() {
   packages=
   for group; do
     case $group in
-    build | test | check | bench | rock) "need_$group" ;;
+    build | run | test | check | bench | rock) "need_$group" ;;
     *) echo "deps: unknown group '$group'" >&2 && exit 2 ;;
     esac
   done
 }
 
+how=install
+case ${1:-} in --look | --note) how=${1#--} && shift ;; esac
+
 look "$@"
 [ -n "$packages" ] || exit 0
+if [ "$how" != install ]; then
+  echo "missing to $1: $missing" >&2
+  echo "run \`make deps\`; on Debian they are called:$packages" >&2
+  [ "$how" = note ]
+  exit
+fi
 if command -v apt-get >/dev/null 2>&1; then
-  apt_install
+  apt_install "$@"
   look "$@"
   [ -n "$packages" ] || exit 0
-  echo "deps: still missing after the installation:$missing" >&2
+  echo "deps: still missing after the installation: $missing" >&2
   exit 1
 fi
 cat >&2 <<END
-deps: missing:$missing
+deps: missing: $missing
 Install them with this system's package manager; on Debian they are called:
  $packages
 END
