@@ -151,7 +151,8 @@ SAN_tsan  = TSAN_OPTIONS=exitcode=66:second_deadlock_stack=1:suppressions=$(CURD
 # LUA tells the specs and examples which interpreter to start children with
 HOST      = $(if $(filter release,$(MODE)),,$(B)/lua)
 INTERPRETER = $(if $(HOST),$(ROOT)/$(HOST),$(LUA))
-RUN       = $(SAN_$(MODE)) $(LUA_ENV) MODE=$(MODE) LUA=$(INTERPRETER) $(INTERPRETER)
+RUN       = $(SAN_$(MODE)) $(LUA_ENV) MODE=$(MODE) LUA=$(INTERPRETER) JOBS=$(JOBS) \
+            $(INTERPRETER)
 
 # -- Build ----------------------------------------------------------------------
 
@@ -231,10 +232,11 @@ INTEROP    = spec/interop/node_modules/.ready
 SPEC_NEEDS = $(SO) $(HOST) $(TWO_STATES) $(OLD_CURL) $(PAHO_QUEUE) $(if $(wildcard spec/interop/package.json),$(INTEROP))
 
 test-c: $(C_TESTS) ## the C tests of base and proto
-	@$(RUN) spec/support/run.lua --c $(C_TESTS) --none
+	@$(RUN) spec/support/run.lua --none $(C_TESTS)
 
-# With SPEC the specs named alone, without it C tests and all specs.
-test: test-deps ## C tests and specs; SPEC=spec/x_spec.lua runs one
+# With SPEC the specs named alone, without it C tests and all specs. More variables
+# (SEED, ORDER, JUNIT) are in spec/support/run.lua.
+test: test-deps ## C tests and specs; SPEC=spec/x_spec.lua runs one, SEED=1 a random order
 	@$(MAKE) --no-print-directory -j$(JOBS) run-specs
 
 ifdef SPEC
@@ -243,7 +245,7 @@ run-specs: $(SPEC_NEEDS)
 else
 run-specs: $(SPEC_NEEDS) $(C_TESTS)
 	@rm -f $(B)/tested
-	@$(RUN) spec/support/run.lua --c $(C_TESTS) --
+	@$(RUN) spec/support/run.lua $(C_TESTS)
 	@touch $(B)/tested
 endif
 

@@ -1,227 +1,219 @@
--- run.lua [--c PROGRAM... --] [SPEC or busted option...] -- the test runner.
+-- run.lua [--none] [WORD...] -- the test runner.
 --
--- Runs the C test programs, then busted in this process on the specs named, or
--- on all of spec/, and prints one total for both on a line of its own. After
--- "--c" with "--none" instead of "--" no specs run. A spec file that leaves
--- anything behind fails, and so does a run of other modules than those of MODE;
--- a test that hangs ends the run with its name.
+-- A WORD is a spec file, a folder of them, a C test program, or an option of
+-- busted. Where no spec is named, all of spec/ run; with --none, no spec runs.
+-- Each file has a process of its own (worker.lua), and as many run side by side
+-- as there are cores. A file with a comment "-- alone: REASON" runs when nothing
+-- else does. The last line is the total, "N passed, N failed".
 --
--- GC=stress collects without a pause, GC=generational in generations.
+-- A file that crashes, hangs, leaves anything behind, or runs no spec has failed.
+-- Variables: JOBS (how many side by side), ORDER=random or SEED=N (a random order),
+-- JUNIT=FILE (a report), SPEC_LIMIT (seconds until a test counts as hanging),
+-- GC=stress|generational, MODE.
 
-local MODE = os.getenv("MODE")
-local MODULES = { "core", "http_core", "hub_core" }
--- seconds that a test may take
-local LIMIT = { asan = 180, tsan = 180 }
-local LIMIT_RELEASE = 60
+package.path = "./?.lua;" .. package.path
+
+local cjson = require "cjson"
+local judge = require "spec.support.judge"
+local junit = require "spec.support.junit"
+local lfs = require "lfs"
+local pool = require "spec.support.pool"
+local uv = require "luv"
+
+local MODE = os.getenv("MODE") or "release"
+local FOLDER = ("build/%s/spec"):format(MODE) -- output and events of each file
+local TIMES = FOLDER .. "/times.json" -- seconds that each file took when it last ran
+local LIMIT = tonumber(os.getenv("SPEC_LIMIT")) or MODE == "release" and 120 or 300
+local WIDTH = tonumber(os.getenv("JOBS")) or #uv.cpu_info()
+local JUNIT = os.getenv("JUNIT")
+local BYTES_PER_SECOND = 2000 -- a guess for files that never ran
+
+-- What to run ---------------------------------------------------------------------
+
+local function is_folder(path)
+  return lfs.attributes(path, "mode") == "directory"
+end
+
+-- Add the spec files of a folder and of the folders in it.
+local function find_specs(folder, files)
+  for name in lfs.dir(folder) do
+    local path = folder .. "/" .. name
+    if name:find("_spec%.lua$") then
+      files[#files + 1] = path
+    elseif not name:find("^%.") and name ~= "node_modules" and is_folder(path) then
+      find_specs(path, files)
+    end
+  end
+end
+
+-- Split the arguments: spec files, C test programs, options of busted; and whether
+-- specs are wanted at all.
+local function parse(words)
+  local specs, programs, options, named, wanted = {}, {}, {}, false, true
+  for _, word in ipairs(words) do
+    if word == "--none" then
+      named, wanted = true, false
+    elseif word:find("^%-") then
+      options[#options + 1] = word
+    elseif is_folder(word) then
+      named = true
+      find_specs(word, specs)
+    elseif word:find("%.lua$") then
+      named = true
+      specs[#specs + 1] = word
+    else
+      programs[#programs + 1] = word
+    end
+  end
+  if not named then find_specs("spec", specs) end
+  return specs, programs, options, wanted
+end
+
+-- Whether a spec file says that nothing may run beside it.
+local function runs_alone(path)
+  local file <close> = io.open(path)
+  return file ~= nil and file:read("a"):find("\n%-%- alone: %S") ~= nil
+end
+
+local function make_folders(path)
+  local so_far = ""
+  for name in path:gmatch("[^/]+") do
+    so_far = so_far .. name .. "/"
+    lfs.mkdir(so_far)
+  end
+end
+
+local function spec_job(path, options)
+  local base = FOLDER .. "/" .. path:gsub("%.lua$", ""):gsub("[^%w]", "_")
+  local events = base .. ".events"
+  return {
+    name = path, is_spec = true, events = events, log = base .. ".log",
+    alone = runs_alone(path), filtered = #options > 0, limit = LIMIT,
+    argv = { arg[-1], "spec/support/worker.lua", events, path, table.unpack(options) },
+  }
+end
+
+local function program_job(path)
+  local log = FOLDER .. "/" .. path:gsub("[^%w]", "_") .. ".log"
+  return { name = path, log = log, limit = LIMIT, argv = { path } }
+end
+
+-- In which order --------------------------------------------------------------------
+
+local function read_times()
+  local file <close> = io.open(TIMES)
+  local ok, times = pcall(cjson.decode, file and file:read("a") or "{}")
+  return ok and times or {}
+end
+
+local function write_times(times, jobs)
+  for _, job in ipairs(jobs) do
+    if not job.failure then times[job.name] = job.seconds end
+  end
+  for name in pairs(times) do
+    if not lfs.attributes(name) then times[name] = nil end
+  end
+  local file <close> = assert(io.open(TIMES, "w"))
+  assert(file:write(cjson.encode(times)))
+end
+
+-- What takes longest comes first, so that nothing long is left for the end.
+local function longest_first(jobs, times)
+  local function seconds(job)
+    local size = lfs.attributes(job.name, "size") or 0
+    return times[job.name] or job.is_spec and size / BYTES_PER_SECOND or 0
+  end
+  table.sort(jobs, function(a, b)
+    local first, second = seconds(a), seconds(b)
+    if first ~= second then return first > second end
+    return a.name < b.name
+  end)
+end
+
+local function shuffle(jobs, seed)
+  table.sort(jobs, function(a, b) return a.name < b.name end)
+  math.randomseed(seed)
+  for i = #jobs, 2, -1 do
+    local j = math.random(i)
+    jobs[i], jobs[j] = jobs[j], jobs[i]
+  end
+end
+
+-- The seed of a random order; nil: the longest first.
+local function seed_wanted()
+  local order, seed = os.getenv("ORDER") or "", os.getenv("SEED") or ""
+  if seed ~= "" then
+    return math.tointeger(seed) or error("SEED is " .. seed .. ": must be a number", 0)
+  end
+  if order == "random" then return os.time() end
+  if order ~= "" then error("ORDER is " .. order .. ": must be random", 0) end
+end
+
+-- The run ---------------------------------------------------------------------------
 
 local total = { passed = 0, failed = 0, pending = 0 }
+local specs_run = 0 -- tests, not files
 
-local function finish()
-  if total.pending > 0 then
-    print(("%d pending"):format(total.pending))
-  end
-  print(("%d passed, %d failed"):format(total.passed, total.failed))
+-- The run has failed, whatever its tests say.
+local function fail(message)
+  print(message)
+  total.failed = math.max(total.failed, 1)
+end
+
+local function summary(result)
+  local words = { result.passed .. " passed" }
+  if result.failed > 0 then words[#words + 1] = result.failed .. " failed" end
+  if result.pending > 0 then words[#words + 1] = result.pending .. " pending" end
+  return table.concat(words, ", ")
+end
+
+-- Print what came of a job, with its output when that was kept and it has failed.
+local function finish(job)
+  local result = judge.result(job)
+  job.result = result
+  for kind, n in pairs(total) do total[kind] = n + result[kind] end
+  if job.is_spec and not job.failure then specs_run = specs_run + #result.tests end
+  if result.failed > 0 and job.log then io.write("\n", judge.output(job)) end
+  print(("%7.1f s  %s: %s"):format(job.seconds, job.name, summary(result)))
+  if result.problem then print(("FAILED %s: %s"):format(job.name, result.problem)) end
   io.stdout:flush()
-  os.exit(total.failed == 0 and total.passed > 0, true)
 end
 
--- A program prints what failed and ends with "N passed, N failed"; one that
--- dies before has failed as a whole.
-local function run_program(program)
-  local pipe = assert(io.popen(program .. " 2>&1"))
-  local output = pipe:read("a")
-  local ended_well = pipe:close()
-  local passed, failed = output:match("(%d+) passed, (%d+) failed%s*$")
-  passed, failed = tonumber(passed) or 0, tonumber(failed) or 0
-  if not ended_well and failed == 0 then failed = 1 end
-  if failed > 0 then io.write(program, ":\n", output) end
-  total.passed = total.passed + passed
-  total.failed = total.failed + failed
-  return passed, failed
-end
-
-local function run_programs(programs)
-  local passed, failed = 0, 0
-  for _, program in ipairs(programs) do
-    local p, f = run_program(program)
-    passed, failed = passed + p, failed + f
-  end
-  print(("C tests: %d passed, %d failed, in %d programs"):format(
-    passed, failed, #programs))
-end
-
--- Split the arguments into C programs and what busted gets; nil: no specs.
-local function split(args)
-  local programs, rest = {}, {}
-  local into = rest
-  for _, word in ipairs(args) do
-    if word == "--c" then
-      into = programs
-    elseif word == "--" and into == programs then
-      into = rest
-    elseif word == "--none" and into == programs then
-      return programs, nil
-    else
-      into[#into + 1] = word
-    end
-  end
-  return programs, rest
-end
-
-local function find_specs()
-  local files = {}
-  local find = "find spec -name node_modules -prune -o -name '*_spec.lua' -print"
-  local pipe <close> = assert(io.popen(find .. " | sort"))
-  for path in pipe:lines() do files[#files + 1] = path end
-  return files
-end
-
-local function names_a_spec(words)
-  for _, word in ipairs(words) do
-    if word:find("%.lua$") or word:find("^spec/") then return true end
-  end
-  return false
-end
-
--- What is tested ------------------------------------------------------------------
-
-local function quit(message)
-  io.stderr:write("run.lua: ", message, "\n")
-  os.exit(1)
-end
-
--- The modules that `require` will find must be those of MODE.
-local function check_paths()
-  for _, name in ipairs(MODULES) do
-    local path, why = package.searchpath("directmethods." .. name, package.cpath)
-    if not path then quit(why) end
-    if not path:find("build/" .. MODE .. "/directmethods/", 1, true) then
-      quit(("MODE is %s, but directmethods.%s is %s"):format(MODE, name, path))
-    end
+local function put_in_order(jobs, times)
+  local seed = seed_wanted()
+  if seed then
+    print("random order: SEED=" .. seed)
+    shuffle(jobs, seed)
+  else
+    longest_first(jobs, times)
   end
 end
 
-local function loaded_objects()
-  local seen = {}
-  local file <close> = io.open("/proc/self/maps")
-  if not file then return seen end -- not Linux
-  for line in file:lines() do
-    local path = line:match("/.*%.so[%.%d]*$")
-    if path then seen[path] = true end
-  end
-  return seen
+local function run_jobs(jobs)
+  make_folders(FOLDER)
+  local times = read_times()
+  put_in_order(jobs, times)
+  pool.run(jobs, { width = WIDTH, on_end = finish })
+  write_times(times, jobs)
+  if JUNIT then junit.write(JUNIT, jobs) end
 end
 
--- Those that are in the process must be, too, and their sanitizer with them.
-local function check_loaded()
-  local runtime = MODE == "release"
-  local objects = loaded_objects()
-  for path in pairs(objects) do
-    local mode = path:match("/build/(%w+)/directmethods/[%w_]+%.so$")
-    if mode and mode ~= MODE then
-      error(("MODE is %s, but in use is %s"):format(MODE, path), 0)
-    end
-    if path:find("/lib" .. MODE .. ".so", 1, true) then runtime = true end
-  end
-  if next(objects) and not runtime then error("no runtime of MODE=" .. MODE, 0) end
-end
-
--- Running specs --------------------------------------------------------------------
-
-local function collect_harder()
-  local how = os.getenv("GC")
-  if how == "stress" then
-    collectgarbage("incremental", 0, 1000, 0)
-  elseif how == "generational" then
-    collectgarbage("generational", 5, 20)
-  elseif how and how ~= "" then
-    quit("GC is " .. how .. ": must be stress or generational")
+local function main()
+  local specs, programs, options, wanted = parse(arg)
+  local jobs = {}
+  for _, path in ipairs(programs) do jobs[#jobs + 1] = program_job(path) end
+  for _, path in ipairs(specs) do jobs[#jobs + 1] = spec_job(path, options) end
+  if #jobs == 1 and #specs == 1 then jobs[1].log = nil end -- shown as it comes
+  run_jobs(jobs)
+  if wanted and #specs == 0 then
+    fail("no spec found")
+  elseif wanted and specs_run == 0 then
+    fail("no spec ran")
   end
 end
 
--- A process that ends this one when it hangs; what it is told is a test's name.
-local function start_watchdog()
-  local command = ("exec '%s' spec/support/watchdog.lua %d %d"):format(arg[-1],
-    require("luv").os_getpid(), LIMIT[MODE] or LIMIT_RELEASE)
-  local pipe = assert(io.popen(command, "w"))
-  pipe:setvbuf("no")
-  return function(name)
-    pipe:write((name:gsub("\n", " ")), "\n")
-  end
-end
-
-local function full_name(test, parent)
-  local busted = require "busted"
-  local words = { test.name }
-  while parent and parent.descriptor ~= "suite" do
-    table.insert(words, 1, tostring(parent.name))
-    parent = busted.parent(parent)
-  end
-  return table.concat(words, " ")
-end
-
--- busted asks no further subscriber unless the second result is true.
-local function subscribe(busted, channel, fn)
-  busted.subscribe(channel, function(...)
-    fn(...)
-    return nil, true
-  end)
-end
-
-local function watch(busted)
-  local tell = start_watchdog()
-  subscribe(busted, { "file", "start" }, function(file) tell(file.name) end)
-  subscribe(busted, { "test", "start" }, function(test, parent)
-    tell(full_name(test, parent))
-  end)
-  subscribe(busted, { "test", "end" }, function(test, parent)
-    tell("after " .. full_name(test, parent))
-  end)
-  subscribe(busted, { "exit" }, function() tell("end") end)
-end
-
-local function check_files(busted)
-  local leaks = require "spec.support.leaks"
-  local before
-  subscribe(busted, { "file", "start" }, function() before = leaks.before() end)
-  subscribe(busted, { "file", "end" }, function()
-    if MODE then check_loaded() end
-    leaks.check(before)
-  end)
-end
-
--- busted's own terminal output, counting what it saw; it ends the process when
--- the last spec is done, since busted's exit status wraps around at 256.
-local function counting_handler(options)
-  local busted = require "busted"
-  local handler = require "busted.outputHandlers.plainTerminal"(options)
-  watch(busted)
-  check_files(busted)
-  busted.subscribe({ "exit" }, function()
-    total.passed = total.passed + handler.successesCount
-    total.failed = total.failed + handler.failuresCount + handler.errorsCount
-    total.pending = total.pending + handler.pendingsCount
-    finish()
-  end)
-  return handler
-end
-
-local function run_busted(words)
-  if not names_a_spec(words) then
-    table.move(find_specs(), 1, 4096, #words + 1, words)
-  end
-  if #words == 0 then return finish() end
-  if MODE then check_paths() end
-  collect_harder()
-  package.preload["busted.outputHandlers.counting"] = function()
-    return counting_handler
-  end
-  _G.arg = { [-1] = arg[-1], [0] = arg[0], "--output=counting", "--verbose",
-    table.unpack(words) }
-  require "busted.runner"({ standalone = false })
-end
-
-local programs, words = split(arg)
-if #programs > 0 then run_programs(programs) end
-if words then run_busted(words) end
-finish()
+local ok, why = xpcall(main, debug.traceback)
+if not ok then fail("run.lua: " .. why) end
+if total.pending > 0 then print(("%d pending"):format(total.pending)) end
+print(("%d passed, %d failed"):format(total.passed, total.failed))
+os.exit(total.failed == 0 and total.passed > 0, true)
