@@ -1,14 +1,22 @@
-/* admin.c -- requests on the admin listener: who may ask, then up to the
-** control plane. Loop thread only.
+/* admin.c -- see admin.h. Loop thread only.
 **
-** The listener is for this machine alone: a Host that names another is refused,
-** so that a page in a browser cannot reach it by a name of its own. Everything
-** but /healthz needs the bearer token that the hub was started with.
+** The listener is for this machine alone. A Host header that names another is
+** refused, so that a web page cannot reach the listener by a domain name that
+** resolves to 127.0.0.1. Everything but /healthz needs the hub's bearer token.
 */
+#include "hub/admin.h"
+
 #include <openssl/crypto.h>
 
-#include "hub/state.h"
+#include "hub/control.h"
+#include "hub/exchange.h"
+#include "hub/secret.h"
 #include "proto/text.h"
+
+bool dm_hub_admin_token(dm_hub *h, dm_span token) {
+  dm_secret_release(&h->admin_token);
+  return dm_secret_copy(&h->admin_token, token);
+}
 
 /* Host without its port. */
 static dm_span host_name(dm_span host) {
@@ -49,6 +57,6 @@ void dm_admin_request(dm_exchange *x, const dm_http_request *r) {
     refuse(x, 401, DM_SPAN("WWW-Authenticate: Bearer\r\n"),
            DM_SPAN("The bearer token of this hub is needed."));
   } else {
-    dm_exchange_hand_up(x, r, DM_RIGHT_ADMIN);
+    dm_control_hand_up(x, r, DM_RIGHT_ADMIN);
   }
 }

@@ -1,16 +1,15 @@
-/* exchange.c -- an HTTP request from its arrival to its answer, and the header
-** fields that every answer has. Loop thread only.
-*/
-#include <stdlib.h>
+/* exchange.c -- see exchange.h. Loop thread only. */
+#include "hub/exchange.h"
 
-#include "hub/state.h"
+#include <stdlib.h>
 
 enum {
   FREE_MAX = 1024,      /* exchanges kept for reuse */
   KEPT_PAYLOAD = 16384, /* a larger buffer is not kept with them */
   ERROR_MAX = 8192,     /* bytes of an error's body */
   FIELD_MAX = 128,      /* bytes of a header line with its name */
-  FIELDS_MAX = 2048     /* bytes of an answer's header lines, at least */
+  FIELDS_MAX = 2048,    /* bytes of an answer's header lines, at least */
+  ENVELOPE_MAX = 48     /* bytes before the payload of a device's answer */
 };
 
 #define JSON_TYPE "Content-Type: application/json; charset=utf-8\r\n"
@@ -43,7 +42,7 @@ dm_exchange *dm_exchange_open(dm_hub *h, dm_http_server *s, uint64_t id) {
   x->id = id;
   x->failed = NULL;
   x->next = NULL;
-  x->parked = x->is_call = x->has_payload = false;
+  x->parked = x->is_call = false;
   x->settle = x->handed = 0;
   x->retry_after = 0;
   x->echo.len = x->payload.len = x->method_length = 0;
@@ -58,7 +57,6 @@ void dm_exchange_park(dm_exchange *x) {
   x->next = *head;
   *head = x;
   x->parked = true;
-  x->device = x->module = (dm_span){NULL, 0};
 }
 
 dm_exchange *dm_exchange_find(dm_hub *h, const dm_http_server *s, uint64_t id) {
@@ -132,14 +130,14 @@ static bool add_etag(dm_buf *out, dm_hub *h) {
          dm_buf_add_text(out, "\"\r\n");
 }
 
-/* The hub's name for the request, and the caller's own. */
+/* The hub's id of the request, and the ids that the caller sent along. */
 static bool add_ids(dm_buf *out, dm_exchange *x) {
   return dm_buf_add_text(out, "x-ms-request-id: ") && add_guid(out, x->hub) &&
          dm_buf_add_text(out, "\r\n") &&
          dm_buf_add_span(out, dm_buf_span(&x->echo));
 }
 
-/* Answer with these fields, which are all. */
+/* 'fields' are all header lines of the answer. */
 static bool finish(dm_exchange *x, int status, dm_span fields,
                    const dm_span part[3]) {
   if (x->settle != 0) dm_settle_set(&x->hub->loop->settle, x->settle, 1);
@@ -149,7 +147,7 @@ static bool finish(dm_exchange *x, int status, dm_span fields,
   return sent;
 }
 
-/* Does one of these header lines have this name? */
+/* Is there a header line of this name? */
 static bool has_field(dm_span fields, const char *name) {
   size_t n = strlen(name);
   while (fields.n > n) {
@@ -181,12 +179,14 @@ bool dm_exchange_answer(dm_exchange *x, int status, dm_span fields,
   return sent;
 }
 
+/* What tells one error from another of its kind. */
 static dm_error_mark mark_of(dm_hub *h) {
   return (dm_error_mark){.random = {dm_hub_random(h), dm_hub_random(h)},
                          .wall = dm_clock_wall(&h->loop->contract)};
 }
 
-static bool fail(dm_exchange *x, int status, const char *name, dm_buf *body) {
+static bool answer_error(dm_exchange *x, int status, const char *name,
+                         const dm_buf *body) {
   char memory[FIELD_MAX];
   dm_buf field = dm_buf_fixed(memory, sizeof memory);
   dm_buf_addf(&field, "iothub-errorcode: %s\r\n", name);
@@ -196,16 +196,81 @@ static bool fail(dm_exchange *x, int status, const char *name, dm_buf *body) {
   return dm_exchange_answer(x, status, dm_buf_span(&field), part);
 }
 
-bool dm_exchange_fail_m(dm_exchange *x, const dm_error *e, dm_span text,
-                        int seconds) {
+bool dm_exchange_refuse_as(dm_exchange *x, int status, const char *name,
+                           dm_span text) {
   char memory[ERROR_MAX];
   dm_buf body = dm_buf_fixed(memory, sizeof memory);
   dm_error_mark mark = mark_of(x->hub);
-  dm_error_write_m(&body, e, text, seconds, &mark);
-  return fail(x, e->code / 1000, e->name, &body);
+  dm_error_write_e(&body, name, text, &mark);
+  return answer_error(x, status, name, &body);
 }
 
-bool dm_exchange_reject(dm_exchange *x, const dm_fault *f) {
+bool dm_exchange_refuse(dm_exchange *x, dm_error_id id) {
+  const dm_error *e = dm_error_of(id);
+  return dm_exchange_refuse_as(x, e->code / 1000, e->name, dm_span_of(e->text));
+}
+
+/* The end of a method call */
+
+/* A call of the control plane's own ends. While dm_hub_invoke still starts it,
+** the failure is dm_hub_invoke's result; later it is an event. */
+static void tell_invoked(dm_exchange *x, dm_hub_result result) {
+  dm_hub *h = x->hub;
+  dm_hub_result *failed = x->failed;
+  result.id = x->handed;
+  dm_exchange_end(x);
+  if (failed != NULL)
+    *failed = result;
+  else if (h->events != NULL)
+    h->events->on_invoked(h->context, &result);
+}
+
+/* {"status":200,"payload": -- written without a format, since every answered
+** call passes here. */
+static dm_span open_envelope(char memory[ENVELOPE_MAX], int32_t status) {
+  static const char first[] = "{\"status\":", second[] = ",\"payload\":";
+  uint32_t left = status < 0 ? 0u - (uint32_t)status : (uint32_t)status;
+  char *end = memory + ENVELOPE_MAX, *p = end - (sizeof second - 1);
+  memcpy(p, second, sizeof second - 1);
+  do {
+    *--p = (char)('0' + left % 10);
+    left /= 10;
+  } while (left > 0);
+  if (status < 0) *--p = '-';
+  p -= sizeof first - 1;
+  memcpy(p, first, sizeof first - 1);
+  return (dm_span){p, (size_t)(end - p)};
+}
+
+void dm_exchange_answer_call(dm_exchange *x, int32_t status, dm_span value) {
+  char memory[ENVELOPE_MAX];
+  if (!dm_exchange_is_http(x)) {
+    tell_invoked(x, (dm_hub_result){.status = status, .payload = value});
+    return;
+  }
+  const dm_span part[3] = {open_envelope(memory, status), value, DM_SPAN("}")};
+  dm_exchange_answer(x, 200, (dm_span){NULL, 0}, part);
+}
+
+void dm_exchange_fail_call(dm_exchange *x, dm_error_id id, dm_span text,
+                           int seconds) {
+  const dm_error *e = dm_error_of(id);
+  char memory[ERROR_MAX];
+  dm_buf body = dm_buf_fixed(memory, sizeof memory);
+  if (!dm_exchange_is_http(x)) {
+    tell_invoked(x, (dm_hub_result){
+                        .code = e->code,
+                        .name = dm_span_of(e->name),
+                        .text = text.p != NULL ? text : dm_span_of(e->text)});
+    return;
+  }
+  dm_error_mark mark = mark_of(x->hub);
+  dm_error_write_m(&body, e, text, seconds, &mark);
+  answer_error(x, e->code / 1000, e->name, &body);
+}
+
+/* The body that the rule gives, or Format M with its code and text. */
+static void answer_rejection(dm_exchange *x, const dm_fault *f) {
   char memory[ERROR_MAX], field[FIELD_MAX];
   dm_buf body = dm_buf_fixed(memory, sizeof memory);
   dm_buf fields = dm_buf_fixed(field, sizeof field);
@@ -218,14 +283,14 @@ bool dm_exchange_reject(dm_exchange *x, const dm_fault *f) {
   if (f->o.body.p == NULL) dm_error_write_m(&body, &e, f->o.text, 0, &mark);
   const dm_span part[3] = {f->o.body.p != NULL ? f->o.body
                                                : dm_buf_span(&body)};
-  return dm_exchange_answer(x, f->o.status, dm_buf_span(&fields), part);
+  dm_exchange_answer(x, f->o.status, dm_buf_span(&fields), part);
 }
 
-bool dm_exchange_fail_e(dm_exchange *x, int status, const char *name,
-                        dm_span text) {
-  char memory[ERROR_MAX];
-  dm_buf body = dm_buf_fixed(memory, sizeof memory);
-  dm_error_mark mark = mark_of(x->hub);
-  dm_error_write_e(&body, name, text, &mark);
-  return fail(x, status, name, &body);
+void dm_exchange_reject_call(dm_exchange *x, const dm_fault *f,
+                             dm_span outcome) {
+  if (dm_exchange_is_http(x))
+    answer_rejection(x, f);
+  else
+    tell_invoked(x, (dm_hub_result){
+                        .code = f->o.code, .name = outcome, .text = f->o.text});
 }

@@ -1,10 +1,13 @@
-/* hub.h -- the local hub's data plane: devices that connect by MQTT, callers
-** that invoke their methods by HTTP, and everything a call touches between the
+/* hub.h -- the local hub's data plane: devices connect by MQTT, callers invoke
+** their methods by HTTP, and this is everything that a call touches between the
 ** two. Loop thread only. Knows nothing of Lua.
 **
-** Requests that are not method calls go up as on_http, after their token was
-** verified, and are answered by id. Behaviour: IoT Hub's; errors are Format M
-** for method calls and Format E for all else.
+** The control plane (registry, twins, jobs, queries) is Lua's: a request that
+** is no method call goes up as on_http after its token was verified, and is
+** answered by id. The hub behaves as IoT Hub does; errors are in Format M for
+** method calls and in Format E for everything else.
+**
+** One section for each file that implements it.
 */
 #ifndef DM_HUB_HUB_H
 #define DM_HUB_HUB_H
@@ -39,7 +42,8 @@ enum { /* what a policy allows */
        DM_RIGHT_DEVICE_CONNECT = 2,
        DM_RIGHT_REGISTRY_READ = 4,
        DM_RIGHT_REGISTRY_WRITE = 8,
-       DM_RIGHT_ADMIN = 16 /* of the admin listener's callers alone */
+       DM_RIGHT_ADMIN =
+           16 /* of requests at the admin listener; no policy has it */
 };
 
 enum {
@@ -56,10 +60,10 @@ typedef struct dm_hub_options {
   bool lasting_tokens;       /* tokens do not expire */
   bool documented_charset;   /* refuse payload names and strings outside of the
                              ** documentation's character set */
-  dm_tier tier;              /* whose throttles and quota there are */
-  int units;                 /* of it: from 1 */
-  bool retry_after;          /* 429 and 503 say when to come again */
-  int failed_logins;         /* of a source, after which it waits; 0: no end */
+  dm_tier tier;              /* whose rates and quota apply */
+  int units;                 /* of the tier: from 1 */
+  bool retry_after;          /* 429 and 503 have Retry-After */
+  int failed_logins;         /* by a source, until it must wait; 0: no limit */
   dm_hub_limits limits;
 } dm_hub_options;
 
@@ -70,41 +74,42 @@ typedef struct dm_hub_twin {
   dm_span rid, payload;
 } dm_hub_twin;
 
-/* A method call of the control plane's own. */
+/* A method call of the control plane's own, for a job. */
 typedef struct dm_hub_invocation {
   dm_span device, module; /* module: p NULL for a device */
   dm_span method;         /* 1..100 bytes; its characters were checked */
   dm_span payload;        /* JSON text, checked; p NULL: none */
   int response_seconds;
-  int connect_seconds; /* to wait for the device; 0: fail at once */
+  int connect_seconds; /* to wait for an absent device; 0: fail at once */
 } dm_hub_invocation;
 
-/* What came of it. Spans live within the event. */
+/* How it ended. The spans live within the event. */
 typedef struct dm_hub_result {
   uint64_t id;     /* the invocation's */
   int32_t status;  /* the device's */
   dm_span payload; /* JSON text */
   int code;        /* the error's; 0: the device has answered */
-  dm_span name;    /* of the error */
-  dm_span text;
+  dm_span name;    /* the error's */
+  dm_span text;    /* the error's */
 } dm_hub_result;
 
-/* Events may come while a function of the hub is called, but for on_closed.
-** Inside on_call, on_invoked and on_ready no function of the hub may be called.
-*/
+/* Every event but on_closed may come while a function of the hub runs. Inside
+** on_call, on_invoked and on_ready no function of the hub may be called. */
 typedef struct dm_hub_events { /* static */
-  /* 'r' lives within the call; Authorization is for nobody's eyes. */
+  /* 'r' lives within the call. It has the Authorization field, a secret. */
   void (*on_http)(void *context, uint64_t request, const dm_http_request *r,
                   unsigned rights);
   void (*on_twin)(void *context, const dm_hub_twin *twin);
-  /* When watched: a call has ended. Its spans live within the event. */
+  /* With dm_hub_watch_calls: a call has ended. Spans live within the event. */
   void (*on_call)(void *context, const dm_hub_call *call);
   void (*on_invoked)(void *context, const dm_hub_result *result);
-  /* When watched: it is connected and takes method calls, as far as known since
-  ** this moment. */
+  /* With dm_hub_watch_ready: the identity has connected or subscribed, and
+  ** takes method calls. It may come when the identity took them before, too. */
   void (*on_ready)(void *context, dm_span device, dm_span module);
   void (*on_closed)(void *context); /* the last one; the hub is gone after it */
 } dm_hub_events;
+
+/* life.c */
 
 /* NULL: out of memory, or options out of range. */
 dm_hub *dm_hub_new(dm_loop *loop, const dm_hub_options *o,
@@ -116,29 +121,43 @@ typedef enum dm_hub_service {
   DM_HUB_ADMIN /* HTTP for this machine alone, by bearer token */
 } dm_hub_service;
 
-/* The token that callers of an admin listener must show. False: no memory. */
-bool dm_hub_admin_token(dm_hub *h, dm_span token);
-
 typedef struct dm_hub_tls { /* PEM texts */
   dm_span cert, key;        /* cert n 0: plain */
-  dm_span client_ca;        /* whose certificates devices may show; n 0: none */
+  dm_span client_ca;        /* issuers of devices' certificates; n 0: none */
 } dm_hub_tls;
 
 /* Listen. Returns the port, 0 after an error. */
 int dm_hub_listen(dm_hub *h, dm_hub_service service, const char *host, int port,
                   const dm_hub_tls *tls, dm_err *e);
 
-/* Add a policy or replace it. DM_LIMIT_EXCEEDED: there are DM_HUB_POLICIES. A
-** connection whose token was signed by a key that is gone is closed. */
+/* Take no new connections, and close when every request is answered, or after
+** 'ms' of real time: requests that are unanswered then are answered 503. */
+void dm_hub_stop(dm_hub *h, int64_t ms);
+
+/* Close at once; on_closed follows from the loop. Harmless when repeated. */
+void dm_hub_close(dm_hub *h);
+
+/* Send no events from now on: the context goes away. Call dm_hub_close too. */
+void dm_hub_detach(dm_hub *h);
+
+/* admin.c */
+
+/* The token that callers of an admin listener must show. False: no memory. */
+bool dm_hub_admin_token(dm_hub *h, dm_span token);
+
+/* registry.c */
+
+/* Add a policy or replace it. A connection whose token was signed by a key
+** that is gone is closed. DM_LIMIT_EXCEEDED: there are DM_HUB_POLICIES. */
 dm_code dm_hub_policy(dm_hub *h, dm_span name, dm_span primary,
                       dm_span secondary, unsigned rights, dm_err *e);
 
 /* How an identity shows who it is. */
 typedef enum dm_hub_auth {
-  DM_HUB_AUTH_SAS,         /* a token signed by one of its keys */
+  DM_HUB_AUTH_SAS,         /* a token that one of its keys has signed */
   DM_HUB_AUTH_SELF_SIGNED, /* a certificate with one of its thumbprints */
-  DM_HUB_AUTH_AUTHORITY,   /* a certificate in its name, by one we trust */
-  DM_HUB_AUTH_NONE         /* by the token of a policy alone */
+  DM_HUB_AUTH_AUTHORITY,   /* a certificate of its name, from a trusted CA */
+  DM_HUB_AUTH_NONE         /* only the token of a policy lets it in */
 } dm_hub_auth;
 
 typedef struct dm_hub_identity {
@@ -147,19 +166,55 @@ typedef struct dm_hub_identity {
   bool enabled;
 } dm_hub_identity;
 
-/* Add an identity, or change what it is. Disabling closes its connection and
-** its modules'; so does a changed key or thumbprint, if the connection was let
-** in by the one that is gone. A module needs its device. */
+/* Add an identity, or change it. Its connection is closed when it is disabled
+** (its modules' connections too), and when the key or thumbprint that
+** authorised the connection is gone. A module needs its device. */
 dm_code dm_hub_put_identity(dm_hub *h, dm_span device, dm_span module,
                             const dm_hub_identity *what, dm_err *e);
 
-/* Remove it, with the modules of a device, their connections and sessions.
-** False: it is not there. */
+/* Remove an identity with its session; a device with its modules too. False: it
+** is unknown. */
 bool dm_hub_remove_identity(dm_hub *h, dm_span device, dm_span module);
+
+/* control.c */
+
+/* Answer an on_http. 'fields' are whole lines with CRLF. Content-Type and ETag
+** (unless given), x-ms-request-id and the caller's own ids are added. False:
+** the caller is gone. */
+bool dm_hub_answer(dm_hub *h, uint64_t request, int status, dm_span fields,
+                   dm_span body);
+
+/* The same with a Format E body: "ErrorCode:{name};{text}". 429 and 503 have
+** Retry-After, if this hub sends it. */
+bool dm_hub_answer_error(dm_hub *h, uint64_t request, int status,
+                         const char *name, dm_span text);
+
+/* Charge an on_http to a rate of the tier. False: it was answered 429, or the
+** caller is gone. */
+bool dm_hub_meter(dm_hub *h, uint64_t request, dm_meter m);
+
+/* Answer an on_twin. version < 0: none. False: the device is gone, or has not
+** subscribed to answers. */
+bool dm_hub_twin_result(dm_hub *h, uint64_t connection, int status, dm_span rid,
+                        int64_t version, dm_span payload);
+
+/* Tell a device that its desired properties have changed. False: it is not
+** connected, or has not subscribed to changes. */
+bool dm_hub_twin_desired(dm_hub *h, dm_span device, dm_span module,
+                         int64_t version, dm_span payload);
+
+/* invocation.c */
+
+/* Call a method. Returns the id that on_invoked will have. 0: the call has
+** failed already, and 'failed' says why. */
+uint64_t dm_hub_invoke(dm_hub *h, const dm_hub_invocation *o,
+                       dm_hub_result *failed);
+
+/* inspect.c */
 
 typedef struct dm_hub_presence {
   bool connected;
-  bool subscribed; /* takes method calls */
+  bool subscribed; /* has subscribed to method calls */
   int64_t changed; /* unix ms of the last connect or disconnect; 0: never */
   int64_t active;  /* unix ms of its last CONNECT or PUBLISH; 0: never */
 } dm_hub_presence;
@@ -168,52 +223,26 @@ dm_hub_presence dm_hub_presence_of(const dm_hub *h, dm_span device,
                                    dm_span module); /* unknown: zeroes */
 int dm_hub_connections(const dm_hub *h);
 
-/* Answer an on_http. 'fields' are whole lines with CRLF; Content-Type (unless
-** given), x-ms-request-id and the caller's own ids are added. False: the caller
-** is gone. */
-bool dm_hub_answer(dm_hub *h, uint64_t request, int status, dm_span fields,
-                   dm_span body);
-/* An on_http is one of what the tier meters. False: it was answered with 429,
-** or the caller is gone. */
-bool dm_hub_meter(dm_hub *h, uint64_t request, dm_meter m);
-/* With a Format E body: "ErrorCode:{name};{text}". 429 and 503 come with
-** Retry-After, if this hub says it. */
-bool dm_hub_answer_error(dm_hub *h, uint64_t request, int status,
-                         const char *name, dm_span text);
-
-/* version < 0: none. False: the device is gone or did not subscribe to it. */
-bool dm_hub_twin_result(dm_hub *h, uint64_t connection, int status, dm_span rid,
-                        int64_t version, dm_span payload);
-
-/* Tell it that its desired properties have changed. False: it is not connected
-** or did not subscribe to it. */
-bool dm_hub_twin_desired(dm_hub *h, dm_span device, dm_span module,
-                         int64_t version, dm_span payload);
-
-/* Call a method. Returns the id that on_invoked will name; 0: it has failed
-** already, and 'failed' says why. */
-uint64_t dm_hub_invoke(dm_hub *h, const dm_hub_invocation *o,
-                       dm_hub_result *failed);
-
+/* Without these on_call and on_ready do not come. */
 void dm_hub_watch_calls(dm_hub *h, bool on);
 void dm_hub_watch_ready(dm_hub *h, bool on);
 
 /* Walk over the latest calls and messages from the oldest: start with *place =
-** 0; false ends. Spans live till the loop runs. */
+** 0. False: there are no more. The spans live until the loop runs. */
 bool dm_hub_next_call(const dm_hub *h, uint64_t *place, dm_hub_call *out);
 bool dm_hub_next_message(const dm_hub *h, uint64_t *place, dm_hub_message *out);
 
-/* Rules for faults; ids are not reused soon. */
-uint64_t dm_hub_add_fault(dm_hub *h,
-                          const dm_fault_options *o); /* 0: no room */
+/* Fault rules; ids are not reused soon. 0: there are DM_FAULTS_MAX already. */
+uint64_t dm_hub_add_fault(dm_hub *h, const dm_fault_options *o);
 bool dm_hub_remove_fault(dm_hub *h, uint64_t id);
 int64_t dm_hub_fault_hits(const dm_hub *h, uint64_t id); /* -1: removed */
 void dm_hub_clear_faults(dm_hub *h);
 
-/* Forget calls, messages, faults and what was counted. */
+/* Forget the latest calls and messages, the fault rules, all counters, and what
+** rates and failed log-ins have used up. */
 void dm_hub_forget(dm_hub *h);
 
-typedef struct dm_hub_gauges { /* what there is now */
+typedef struct dm_hub_gauges { /* numbers that go up and down */
   size_t calls_under_way, waiting_bytes, identities, faults;
   int mqtt_connections, http_connections; /* WebSockets count as both */
 } dm_hub_gauges;
@@ -222,14 +251,6 @@ dm_hub_gauges dm_hub_gauge(const dm_hub *h);
 const dm_metrics *dm_hub_measured(const dm_hub *h);
 const dm_hub_counters *dm_hub_counted(const dm_hub *h);
 const dm_hub_limits *dm_hub_limits_of(const dm_hub *h);
-
-/* No new connections; close when every request is answered, at the latest after
-** 'ms' of real time: what is unanswered then is answered 503. */
-void dm_hub_stop(dm_hub *h, int64_t ms);
-/* Drop everything; on_closed follows from the loop. Harmless when repeated. */
-void dm_hub_close(dm_hub *h);
-/* No events from now on: the context is going away. The hub must be closing. */
-void dm_hub_detach(dm_hub *h);
 
 #pragma GCC visibility pop
 

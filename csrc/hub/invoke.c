@@ -1,11 +1,13 @@
-/* invoke.c -- the body of a method call: its fields are checked in the order of
-** protocol.md 2.2 and the payload is sliced out, never decoded.
-** Loop thread only.
-*/
+/* invoke.c -- see invoke.h. Loop thread only. */
+#include "hub/invoke.h"
+
 #include <stdio.h>
 
+#include "hub/call.h"
 #include "hub/charset.h"
-#include "hub/state.h"
+#include "hub/dispatch.h"
+#include "hub/inject.h"
+#include "hub/record.h"
 #include "proto/json.h"
 #include "proto/text.h"
 
@@ -20,14 +22,14 @@ enum {
 
 enum { METHOD_NAME, RESPONSE_TIMEOUT, CONNECT_TIMEOUT, PAYLOAD, MEMBERS };
 
-/* True: the coding is none. */
+/* True: the body is not compressed. */
 static bool is_plain_coding(dm_span coding) {
   return coding.p == NULL ||
          dm_span_equal_nocase(coding, DM_SPAN("identity")) ||
          dm_span_equal_nocase(coding, DM_SPAN("utf-8"));
 }
 
-/* application/json, in UTF-8 if it says in what. */
+/* application/json; a charset, if there is one, must be UTF-8. */
 static bool is_json_type(dm_span type) {
   dm_span rest;
   dm_span media = dm_text_trim(dm_text_cut(type, ';', &rest), " \t");
@@ -95,7 +97,8 @@ static bool read_payload(const dm_exchange *x, dm_span value, size_t limit,
   return true;
 }
 
-/* The members of the envelope; false: no object, or one of them twice. */
+/* Find the members of the envelope. False: it is no object, or has one of them
+** twice. */
 static bool read_envelope(dm_span body, dm_json_member member[MEMBERS],
                           char why[WHY_MAX]) {
   dm_span envelope;
@@ -113,7 +116,7 @@ static bool read_envelope(dm_span body, dm_json_member member[MEMBERS],
   return true;
 }
 
-/* Everything that the body says; false: why not. */
+/* Read the whole body. False: 'why' says what is wrong with it. */
 static bool read_body(dm_exchange *x, dm_span body, const dm_contract *contract,
                       dm_span *payload, char why[WHY_MAX]) {
   dm_json_member m[MEMBERS] = {
@@ -132,36 +135,7 @@ static bool read_body(dm_exchange *x, dm_span body, const dm_contract *contract,
          read_payload(x, *payload, contract->payload, why);
 }
 
-/* The identity if it may be called; NULL: the call has failed. */
-static dm_identity *check_identity(dm_exchange *x, dm_identity *i,
-                                   dm_error_id id) {
-  if (i != NULL && i->enabled) return i;
-  x->facts.reason =
-      (uint8_t)(i == NULL ? DM_REASON_NOT_REGISTERED : DM_REASON_DISABLED);
-  dm_call_fail(x, id, (dm_span){NULL, 0});
-  return NULL;
-}
-
-static dm_identity *find_identity(dm_exchange *x) {
-  const dm_identities *all = &x->hub->identities;
-  dm_identity *device = dm_identities_find(all, x->device, (dm_span){NULL, 0});
-  device = check_identity(x, device, DM_ERROR_NO_DEVICE);
-  if (device == NULL || x->module.p == NULL) return device;
-  return check_identity(x, dm_identities_find(all, x->device, x->module),
-                        DM_ERROR_NO_MODULE);
-}
-
-void dm_invoke_metered(dm_exchange *x, dm_span payload) {
-  dm_identity *i = find_identity(x);
-  if (i != NULL) dm_call_start(x, i, payload);
-}
-
-void dm_invoke_device(dm_exchange *x, dm_span payload) {
-  if (x->hub->throttle.tier == DM_TIER_NONE || dm_meter_call(x, payload))
-    dm_invoke_metered(x, payload);
-}
-
-/* Would Azure take it today? */
+/* Would IoT Hub accept the call today? */
 static dm_call_azure azure_of(const dm_exchange *x, dm_span version) {
   if (version.p == NULL) return DM_AZURE_NO_VERSION;
   bool fits = x->response_seconds >= AZURE_SECONDS_MIN &&
@@ -171,22 +145,20 @@ static dm_call_azure azure_of(const dm_exchange *x, dm_span version) {
 
 void dm_invoke(dm_exchange *x, const dm_http_request *r, dm_span version) {
   dm_hub *h = x->hub;
-  const dm_span none = {NULL, 0};
   char why[WHY_MAX];
   dm_span payload;
   h->counted.calls++;
-  dm_report_reached(x, DM_CALL_AUTHORISED);
-  if (h->throttle.tier != DM_TIER_NONE && !dm_meter_admit(x)) return;
+  dm_record_reached(x, DM_CALL_AUTHORISED);
+  if (!dm_dispatch_admits(x)) return;
   if (!is_plain_coding(dm_http_header(r, "Content-Encoding")) ||
       (r->body.n > 0 && !is_json_type(dm_http_header(r, "Content-Type")))) {
-    dm_call_fail(x, DM_ERROR_MEDIA, none);
+    dm_call_fail(x, DM_ERROR_MEDIA);
   } else if (!read_body(x, r->body, dm_hub_contract_of(h, version), &payload,
                         why)) {
-    dm_call_fail(x, DM_ERROR_ARGUMENT, dm_span_of(why));
+    dm_call_fail_as(x, DM_ERROR_ARGUMENT, dm_span_of(why));
   } else {
     x->facts.azure = (uint8_t)azure_of(x, version);
     dm_trace_request(&h->trace, &x->facts, payload);
-    if (h->faults.count == 0 || !dm_disturb_http(x, payload))
-      dm_invoke_device(x, payload);
+    dm_inject_http(x, payload, dm_dispatch);
   }
 }

@@ -1,13 +1,17 @@
-/* publish.c -- what a connected device sends: subscriptions, method answers,
-** telemetry, twin requests. Loop thread only.
-*/
-#include "hub/state.h"
+/* publish.c -- see publish.h. Loop thread only. */
+#include "hub/publish.h"
+
+#include "hub/call.h"
+#include "hub/control.h"
+#include "hub/dispatch.h"
+#include "hub/fault_message.h"
+#include "hub/inject.h"
+#include "hub/session.h"
 
 enum {
-  RID_MAX = 256,        /* bytes of a $rid of a twin request */
-  TWIN_TOPIC_MAX = 512, /* bytes of the topic of its answer */
-  CODES_MAX = 1024,     /* the greatest limit of filters in a packet */
-  REFUSED = 0x80        /* SUBACK */
+  RID_MAX = 256,    /* bytes of a $rid of a twin request */
+  CODES_MAX = 1024, /* the greatest limit of filters in a packet */
+  REFUSED = 0x80    /* SUBACK */
 };
 
 /* Subscriptions */
@@ -25,7 +29,7 @@ static uint8_t subscribe(dm_session *s, dm_span filter, uint8_t qos) {
   return REFUSED;
 }
 
-void dm_session_on_subscribe(void *context, void *user,
+void dm_publish_on_subscribe(void *context, void *user,
                              dm_mqtt_filters *filters) {
   dm_session *s = user;
   char codes[CODES_MAX];
@@ -44,10 +48,10 @@ void dm_session_on_subscribe(void *context, void *user,
   }
   dm_mqtt_suback ack = {filters->packet_id, {codes, n}};
   if (dm_mqtt_server_suback(s->server, s->connection, ack))
-    dm_calls_send_waiting(s->identity);
+    dm_dispatch_waiting(s->identity);
 }
 
-void dm_session_on_unsubscribe(void *context, void *user,
+void dm_publish_on_unsubscribe(void *context, void *user,
                                dm_mqtt_filters *filters) {
   dm_session *s = user;
   dm_span filter;
@@ -61,40 +65,27 @@ void dm_session_on_unsubscribe(void *context, void *user,
 
 /* Messages */
 
-static bool is_disturbed(const dm_session *s, const dm_topic_response *r,
-                         dm_span payload) {
-  dm_pending_call *c = dm_pending_find(&s->hub->pending, s->id, r->rid);
-  return c != NULL && dm_disturb_response(DM_OWNER(c, dm_exchange, pending),
-                                          s->contract, r->status, payload);
-}
-
-/* The answer to a call of this connection, or to none. */
+/* An answer is looked up by its connection and $rid together, so that a device
+** can answer its own calls alone. */
 static void take_response(dm_session *s, const dm_topic_response *r,
                           dm_span payload) {
   dm_hub *h = s->hub;
-  if (h->faults.count > 0 && is_disturbed(s, r, payload)) return;
-  dm_pending_call *c = dm_pending_take(&h->pending, s->id, r->rid);
+  dm_pending_call *c = dm_pending_find(&h->pending, s->id, r->rid);
   if (c == NULL) {
     h->counted.response_unknown_rid++;
     return;
   }
-  dm_call_answer(DM_OWNER(c, dm_exchange, pending), s->contract, r->status,
-                 payload);
+  dm_exchange *x = DM_OWNER(c, dm_exchange, pending);
+  x->status = r->status;
+  dm_inject_response(x, payload, dm_call_answer);
 }
 
 static void take_twin(dm_session *s, const dm_mqtt_publish *p, bool reported) {
-  dm_hub *h = s->hub;
-  dm_hub_twin twin = {.connection = s->id,
-                      .device = dm_identity_device(s->identity),
-                      .module = dm_identity_module(s->identity),
-                      .reported = reported,
-                      .payload = p->payload};
-  if (!dm_topic_rid(p->topic, &twin.rid) || twin.rid.n > RID_MAX) {
-    h->counted.twin_malformed++;
-    return;
-  }
-  h->counted.twin_requests++;
-  if (h->events != NULL) h->events->on_twin(h->context, &twin);
+  dm_span rid;
+  if (dm_topic_rid(p->topic, &rid) && rid.n <= RID_MAX)
+    dm_control_twin(s, reported, rid, p->payload);
+  else
+    s->hub->counted.twin_malformed++;
 }
 
 static void take_message(dm_session *s, const dm_mqtt_publish *p) {
@@ -110,7 +101,7 @@ static void take_message(dm_session *s, const dm_mqtt_publish *p) {
   };
   h->counted.telemetry++;
   dm_messages_add(&h->messages, &m);
-  if (m.properties.n > 0) dm_disturb_message(s, m.properties);
+  if (m.properties.n > 0) dm_fault_message(s, m.properties);
 }
 
 static void take_other(dm_session *s, const dm_mqtt_publish *p) {
@@ -130,7 +121,7 @@ static void take_other(dm_session *s, const dm_mqtt_publish *p) {
   }
 }
 
-void dm_session_on_publish(void *context, void *user,
+void dm_publish_on_publish(void *context, void *user,
                            const dm_mqtt_publish *p) {
   dm_session *s = user;
   dm_hub *h = s->hub;
@@ -152,36 +143,9 @@ void dm_session_on_publish(void *context, void *user,
   if (s->settle != 0) dm_settle_change(&h->loop->settle, s->settle, -1);
 }
 
-void dm_session_on_puback(void *context, void *user, uint16_t packet_id) {
+void dm_publish_on_puback(void *context, void *user, uint16_t packet_id) {
   const dm_session *s = user;
   (void)context;
   (void)packet_id;
   s->hub->counted.puback_unowed++;
-}
-
-bool dm_hub_twin_result(dm_hub *h, uint64_t connection, int status, dm_span rid,
-                        int64_t version, dm_span payload) {
-  dm_session *s = dm_ids_get(&h->sessions, connection);
-  char memory[TWIN_TOPIC_MAX];
-  dm_buf topic = dm_buf_fixed(memory, sizeof memory);
-  if (status == 500) h->counted.internal_errors++;
-  if (s == NULL || s->identity == NULL ||
-      !dm_filters_have(&s->identity->filters, DM_TOPIC_TWIN_RESULT) ||
-      !dm_topic_write_twin_result(&topic, status, rid, version))
-    return false;
-  dm_mqtt_publish p = {.topic = dm_buf_span(&topic), .payload = payload};
-  return dm_mqtt_server_publish(s->server, s->connection, &p);
-}
-
-bool dm_hub_twin_desired(dm_hub *h, dm_span device, dm_span module,
-                         int64_t version, dm_span payload) {
-  const dm_identity *i = dm_identities_find(&h->identities, device, module);
-  char memory[TWIN_TOPIC_MAX];
-  dm_buf topic = dm_buf_fixed(memory, sizeof memory);
-  if (i == NULL || i->session == NULL ||
-      !dm_filters_have(&i->filters, DM_TOPIC_TWIN_DESIRED) ||
-      !dm_topic_write_twin_desired(&topic, version))
-    return false;
-  dm_mqtt_publish p = {.topic = dm_buf_span(&topic), .payload = payload};
-  return dm_mqtt_server_publish(i->session->server, i->session->connection, &p);
 }

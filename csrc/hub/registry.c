@@ -1,10 +1,11 @@
-/* registry.c -- what the control plane tells the hub: identities, policies; and
-** what it asks. Loop thread only.
+/* registry.c -- identities and policies, as the control plane tells them. A
+** connection whose key is gone is closed. Loop thread only.
 */
-#include "hub/state.h"
+#include "hub/call.h"
+#include "hub/session.h"
 
-/* Where the key that signed for a session is among the new ones; NONE: it is
-** gone. */
+/* The slot of the key that signed for a session, among the new keys. NONE: it
+** is not among them. */
 static dm_key_slot slot_among(dm_key_slot slot, dm_span old_primary,
                               dm_span old_secondary, dm_span primary,
                               dm_span secondary) {
@@ -14,7 +15,7 @@ static dm_key_slot slot_among(dm_key_slot slot, dm_span old_primary,
   return dm_span_equal(key, secondary) ? DM_KEY_SECONDARY : DM_KEY_NONE;
 }
 
-/* End an identity's session, live or stored. */
+/* End an identity's session, whether it is connected or stored. */
 static void end_session(dm_hub *h, dm_identity *i) {
   if (i->session != NULL) {
     h->counted.identity_closed++;
@@ -24,12 +25,12 @@ static void end_session(dm_hub *h, dm_identity *i) {
   i->signer = (dm_signer){.slot = DM_KEY_NONE};
 }
 
-/* It may not be called any more. */
+/* Disconnect it, and fail the calls that wait for it. */
 static void shut(dm_hub *h, dm_identity *i, dm_call_reason reason) {
   end_session(h, i);
   for (dm_list *n = i->waiting.next; n != &i->waiting; n = n->next)
     DM_OWNER(n, dm_exchange, node)->facts.reason = (uint8_t)reason;
-  dm_calls_fail_list(&i->waiting, DM_ERROR_NO_DEVICE);
+  dm_call_fail_all(&i->waiting, DM_ERROR_NO_DEVICE);
 }
 
 static void shut_modules(dm_hub *h, dm_identity *i) {
@@ -37,7 +38,8 @@ static void shut_modules(dm_hub *h, dm_identity *i) {
     shut(h, DM_OWNER(n, dm_identity, sibling), DM_REASON_DISABLED);
 }
 
-/* Find it, or add it behind its device; NULL: e says why. */
+/* Find an identity, or add it; a module is added to its device. NULL: e says
+** why not. */
 static dm_identity *get(dm_hub *h, dm_span device, dm_span module, dm_err *e) {
   const dm_span none = {NULL, 0};
   dm_identity *parent = NULL;
@@ -60,7 +62,8 @@ static dm_identity *get(dm_hub *h, dm_span device, dm_span module, dm_err *e) {
   return NULL;
 }
 
-/* Where what let the identity in is from now on; NONE: it is gone. */
+/* The slot, from now on, of what the identity was authorised with. NONE: it is
+** gone. */
 static dm_key_slot slot_after(const dm_identity *i,
                               const dm_hub_identity *what) {
   if (i->auth != what->auth) return DM_KEY_NONE;
@@ -106,8 +109,8 @@ bool dm_hub_remove_identity(dm_hub *h, dm_span device, dm_span module) {
   return true;
 }
 
-/* A policy has other keys: the one in slot n is now in slot 'among[n]'.
-** Sessions whose key is gone end. */
+/* A policy has new keys: the key of slot n is now in slot among[n]. Sessions
+** whose key is gone end. */
 static void follow_keys(dm_hub *h, const dm_policy *policy,
                         const dm_key_slot among[]) {
   dm_identity *i = NULL;
@@ -135,61 +138,4 @@ dm_code dm_hub_policy(dm_hub *h, dm_span name, dm_span primary,
     return dm_fail(e, DM_SYSTEM_ERROR, "policy: out of memory");
   if (old) follow_keys(h, old, among);
   return DM_OK;
-}
-
-/* Questions */
-
-dm_hub_presence dm_hub_presence_of(const dm_hub *h, dm_span device,
-                                   dm_span module) {
-  const dm_identity *i = dm_identities_find(&h->identities, device, module);
-  dm_hub_presence p = {.connected = i != NULL && i->session != NULL};
-  if (i == NULL) return p;
-  p.subscribed = p.connected && dm_filters_have(&i->filters, DM_TOPIC_METHODS);
-  p.changed = i->changed;
-  p.active = i->active;
-  return p;
-}
-
-int dm_hub_connections(const dm_hub *h) {
-  int n = 0;
-  for (int i = 0; i < h->listeners && !h->closing; i++) {
-    const dm_hub_listener *l = &h->listener[i];
-    if (l->mqtt != NULL) n += dm_mqtt_server_connections(l->mqtt);
-  }
-  return n;
-}
-
-void dm_hub_watch_calls(dm_hub *h, bool on) {
-  h->watching = on;
-}
-
-void dm_hub_watch_ready(dm_hub *h, bool on) {
-  h->watching_ready = on;
-}
-
-const dm_hub_counters *dm_hub_counted(const dm_hub *h) {
-  return &h->counted;
-}
-
-const dm_hub_limits *dm_hub_limits_of(const dm_hub *h) {
-  return &h->limits;
-}
-
-/* Faults */
-
-uint64_t dm_hub_add_fault(dm_hub *h, const dm_fault_options *o) {
-  return dm_faults_add(&h->faults, o);
-}
-
-bool dm_hub_remove_fault(dm_hub *h, uint64_t id) {
-  return dm_faults_remove(&h->faults, id);
-}
-
-int64_t dm_hub_fault_hits(const dm_hub *h, uint64_t id) {
-  const dm_fault *f = dm_faults_find(&h->faults, id);
-  return f != NULL ? (int64_t)f->hits : -1;
-}
-
-void dm_hub_clear_faults(dm_hub *h) {
-  dm_faults_clear(&h->faults);
 }

@@ -1,8 +1,13 @@
-/* route.c -- an HTTP request on its way: path and verb, api-version, token; a
-** method call goes on to invoke, all else to the control plane.
-** Loop thread only.
-*/
-#include "hub/state.h"
+/* route.c -- see route.h. Loop thread only. */
+#include "hub/route.h"
+
+#include "hub/admin.h"
+#include "hub/call.h"
+#include "hub/control.h"
+#include "hub/exchange.h"
+#include "hub/invoke.h"
+#include "hub/meter.h"
+#include "hub/record.h"
 #include "proto/http_websocket.h"
 #include "proto/text.h"
 
@@ -11,8 +16,8 @@ enum {
   PATH_MAX_BYTES = 8192 /* bytes of a decoded path */
 };
 
-/* What the header fields say of who calls. */
-typedef struct fields {
+/* What the header fields say about the caller. */
+typedef struct caller {
   dm_span authorization, request_id, client_request_id;
   bool authorization_twice;
 } caller;
@@ -110,7 +115,8 @@ static void refuse_verb(dm_exchange *x, dm_span method) {
   dm_exchange_answer(x, 405, DM_SPAN("Allow: POST\r\n"), part);
 }
 
-static void refuse_e(dm_exchange *x, dm_error_id id) {
+/* A method call that is refused before its body is read has a record too. */
+static void refuse(dm_exchange *x, dm_error_id id) {
   const dm_error *e = dm_error_of(id);
   dm_hub *h = x->hub;
   uint64_t place = 0;
@@ -118,13 +124,13 @@ static void refuse_e(dm_exchange *x, dm_error_id id) {
     x->facts.code = e->code;
     x->facts.http_status = e->code / 1000;
     h->metrics.failed[id]++;
-    place = dm_report_keep(x, dm_span_of(e->name), (dm_span){NULL, 0});
+    place = dm_record_keep(x, dm_span_of(e->name), (dm_span){NULL, 0});
   }
-  dm_exchange_fail_e(x, e->code / 1000, e->name, dm_span_of(e->text));
-  dm_report_replied(h, place);
+  dm_exchange_refuse(x, id);
+  dm_record_replied(h, place);
 }
 
-/* Is the caller who he says, and may he see this path? */
+/* Is the token good, and does it cover this path? */
 static bool is_authorised(dm_exchange *x, const caller *f, const path *p,
                           unsigned *rights) {
   dm_hub *h = x->hub;
@@ -147,18 +153,6 @@ static bool is_authorised(dm_exchange *x, const caller *f, const path *p,
   return false;
 }
 
-void dm_exchange_hand_up(dm_exchange *x, const dm_http_request *r,
-                         unsigned rights) {
-  dm_hub *h = x->hub;
-  x->handed = dm_ids_add(&h->handed, x);
-  if (x->handed == 0 || h->events == NULL) {
-    refuse_e(x, DM_ERROR_UNAVAILABLE);
-    return;
-  }
-  dm_exchange_park(x);
-  h->events->on_http(h->context, x->handed, r, rights);
-}
-
 static void route(dm_exchange *x, const dm_http_request *r, const caller *f) {
   char memory[PATH_MAX_BYTES];
   dm_buf decoded = dm_buf_fixed(memory, sizeof memory);
@@ -166,29 +160,29 @@ static void route(dm_exchange *x, const dm_http_request *r, const caller *f) {
   unsigned rights;
   path p;
   if (!split_path(r->path, &decoded, &p)) {
-    refuse_e(x, DM_ERROR_ARGUMENT);
+    refuse(x, DM_ERROR_ARGUMENT);
     return;
   }
   x->is_call = is_method_path(x, &p);
-  if (x->is_call) dm_report_begin(x);
+  if (x->is_call) dm_record_begin(x);
   if (x->is_call && !dm_span_is(r->method, "POST")) {
     refuse_verb(x, r->method);
   } else if (!version_fits(x->hub, r, &version)) {
     x->hub->counted.http_bad_version++;
-    refuse_e(x, DM_ERROR_BAD_VERSION);
-  } else if (dm_hub_refuses(x->hub) && !dm_meter_caller(x)) {
-    refuse_e(x, DM_ERROR_THROTTLED);
+    refuse(x, DM_ERROR_BAD_VERSION);
+  } else if (dm_meter_refuses_any(x->hub) && !dm_meter_caller(x)) {
+    refuse(x, DM_ERROR_THROTTLED);
   } else if (!is_authorised(x, f, &p, &rights)) {
-    refuse_e(x, DM_ERROR_UNAUTHORIZED);
+    refuse(x, DM_ERROR_UNAUTHORIZED);
   } else if (x->is_call) {
     dm_invoke(x, r, version);
   } else {
-    dm_exchange_hand_up(x, r, rights);
+    dm_control_hand_up(x, r, rights);
   }
 }
 
-/* A request for MQTT over WebSocket, whatever its query: its CONNECT will show
-** who it is. */
+/* MQTT over WebSocket, with any query: the device is authorised by its CONNECT.
+*/
 static bool is_websocket_path(const dm_http_request *r) {
   char memory[sizeof "/$iothub/websocket"];
   dm_buf decoded = dm_buf_fixed(memory, sizeof memory);
@@ -215,8 +209,8 @@ static void upgrade(dm_hub_listener *l, uint64_t id, const dm_http_request *r) {
                         DM_SPAN("\"}"));
 }
 
-void dm_route_request(void *context, uint64_t id, const dm_http_request *r,
-                      bool tls) {
+void dm_route_on_request(void *context, uint64_t id, const dm_http_request *r,
+                         bool tls) {
   dm_hub_listener *l = context;
   dm_hub *h = l->hub;
   const dm_span none = {NULL, 0};
@@ -241,54 +235,19 @@ void dm_route_request(void *context, uint64_t id, const dm_http_request *r,
     route(x, r, &f);
 }
 
-void dm_route_gone(void *context, uint64_t id) {
+void dm_route_on_gone(void *context, uint64_t id) {
   dm_hub_listener *l = context;
   dm_exchange *x = dm_exchange_find(l->hub, l->http, id);
   if (x == NULL) return;
   l->hub->counted.http_gone++;
-  dm_report_gone(x);
+  dm_record_gone(x);
   dm_call_release(x);
   dm_exchange_end(x);
 }
 
-void dm_route_refused(void *context, int status, const char *why) {
+void dm_route_on_refused(void *context, int status, const char *why) {
   dm_hub_listener *l = context;
   (void)status;
   (void)why;
   l->hub->counted.http_refused++;
-}
-
-/* Answers of the control plane */
-
-enum {
-  UNAUTHORIZED = 401,
-  FAILED = 500,      /* a defect of ours */
-  TOO_MANY = 429,    /* jobs or queries at a time */
-  UNAVAILABLE = 503, /* the store has failed */
-  COME_BACK_S = 5    /* what Retry-After says with these two */
-};
-
-static dm_exchange *request_of(const dm_hub *h, uint64_t id) {
-  dm_exchange *x = dm_ids_get(&h->handed, id);
-  return x != NULL && x->server != NULL ? x : NULL;
-}
-
-bool dm_hub_answer(dm_hub *h, uint64_t request, int status, dm_span fields,
-                   dm_span body) {
-  dm_exchange *x = request_of(h, request);
-  const dm_span part[3] = {body};
-  if (x == NULL) return false;
-  if (status == FAILED) h->counted.internal_errors++;
-  return dm_exchange_answer(x, status, fields, part);
-}
-
-bool dm_hub_answer_error(dm_hub *h, uint64_t request, int status,
-                         const char *name, dm_span text) {
-  dm_exchange *x = request_of(h, request);
-  if (x == NULL) return false;
-  if (status == UNAUTHORIZED) h->counted.http_unauthorized++;
-  if (status == FAILED) h->counted.internal_errors++;
-  if (h->retry_after && (status == TOO_MANY || status == UNAVAILABLE))
-    x->retry_after = COME_BACK_S;
-  return dm_exchange_fail_e(x, status, name, text);
 }

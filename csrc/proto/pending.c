@@ -119,20 +119,6 @@ dm_pending_call *dm_pending_find(const dm_pending *t, uint64_t connection,
   return place != NULL ? *place : NULL;
 }
 
-dm_pending_call *dm_pending_take(dm_pending *t, uint64_t connection,
-                                 dm_span rid) {
-  uint32_t number;
-  if (!dm_rid_read(rid, &number)) return NULL;
-  dm_pending_call **place = find(t, connection, number);
-  if (place == NULL) return NULL;
-  dm_pending_call *c = *place;
-  *place = c->next;
-  t->sent--;
-  forget_rid(c);
-  dm_heap_remove(&t->heap, &c->deadline);
-  return c;
-}
-
 void dm_pending_remove(dm_pending *t, dm_pending_call *c) {
   unlink_call(t, c);
   dm_heap_remove(&t->heap, &c->deadline);

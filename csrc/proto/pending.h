@@ -53,10 +53,6 @@ bool dm_pending_send(dm_pending *t, dm_pending_call *c, uint64_t connection,
 dm_pending_call *dm_pending_find(const dm_pending *t, uint64_t connection,
                                  dm_span rid);
 
-/* Find the call as above and remove it. */
-dm_pending_call *dm_pending_take(dm_pending *t, uint64_t connection,
-                                 dm_span rid);
-
 /* Harmless when the call is not in the table. */
 void dm_pending_remove(dm_pending *t, dm_pending_call *c);
 

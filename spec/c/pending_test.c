@@ -9,6 +9,13 @@ static dm_span rid_of(uint32_t rid) {
   return dm_span_of(text);
 }
 
+/* Find and remove, as an answer does. */
+static dm_pending_call *take(dm_pending *t, uint64_t connection, dm_span rid) {
+  dm_pending_call *c = dm_pending_find(t, connection, rid);
+  if (c != NULL) dm_pending_remove(t, c);
+  return c;
+}
+
 static void test_rid_text(void) {
   CHECK_SPAN(rid_of(0), "0");
   CHECK_SPAN(rid_of(1), "1");
@@ -52,12 +59,12 @@ static void test_answer_ends_the_call(void) {
   CHECK(dm_pending_deadline(&t) == INT64_MAX);
   CHECK(dm_pending_wait(&t, &a, 100));
   CHECK(dm_pending_count(&t) == 1 && dm_pending_deadline(&t) == 100);
-  CHECK(dm_pending_take(&t, 0, rid_of(1)) == NULL);
+  CHECK(take(&t, 0, rid_of(1)) == NULL);
   CHECK(dm_pending_send(&t, &a, 7, 1, 500));
   CHECK(dm_pending_count(&t) == 1 && dm_pending_deadline(&t) == 500);
-  CHECK(dm_pending_take(&t, 7, rid_of(1)) == &a);
+  CHECK(take(&t, 7, rid_of(1)) == &a);
   CHECK(dm_pending_count(&t) == 0 && a.connection == 0);
-  CHECK(dm_pending_take(&t, 7, rid_of(1)) == NULL); /* a second answer */
+  CHECK(take(&t, 7, rid_of(1)) == NULL); /* a second answer */
   dm_pending_remove(&t, &a);
   dm_pending_clear(&t);
 }
@@ -69,12 +76,12 @@ static void test_foreign_answer(void) {
   dm_pending_init(&t, 10);
   CHECK(dm_pending_wait(&t, &a, 1) && dm_pending_send(&t, &a, 7, 1, 10));
   CHECK(dm_pending_wait(&t, &b, 1) && dm_pending_send(&t, &b, 8, 1, 20));
-  CHECK(dm_pending_take(&t, 9, rid_of(1)) == NULL);
-  CHECK(dm_pending_take(&t, 7, rid_of(2)) == NULL);
-  CHECK(dm_pending_take(&t, 7, DM_SPAN("01")) == NULL);
-  CHECK(dm_pending_take(&t, (uint64_t)7 << 32, rid_of(1)) == NULL);
-  CHECK(dm_pending_take(&t, 8, rid_of(1)) == &b);
-  CHECK(dm_pending_take(&t, 7, rid_of(1)) == &a);
+  CHECK(take(&t, 9, rid_of(1)) == NULL);
+  CHECK(take(&t, 7, rid_of(2)) == NULL);
+  CHECK(take(&t, 7, DM_SPAN("01")) == NULL);
+  CHECK(take(&t, (uint64_t)7 << 32, rid_of(1)) == NULL);
+  CHECK(take(&t, 8, rid_of(1)) == &b);
+  CHECK(take(&t, 7, rid_of(1)) == &a);
   dm_pending_clear(&t);
 }
 
@@ -103,7 +110,7 @@ static void test_expiry_in_order(void) {
   CHECK(dm_pending_expired(&t, 9) == NULL);
   CHECK(dm_pending_expired(&t, 10) == &c[3]);
   CHECK(dm_pending_expired(&t, 10) == &c[1]);
-  CHECK(dm_pending_take(&t, 1, rid_of(1)) == NULL); /* late */
+  CHECK(take(&t, 1, rid_of(1)) == NULL); /* late */
   CHECK(dm_pending_expired(&t, 10) == NULL);
   CHECK(dm_pending_expired(&t, 100) == &c[2]);
   CHECK(dm_pending_expired(&t, 100) == &c[0]);
@@ -118,8 +125,8 @@ static void test_sent_again(void) {
   CHECK(dm_pending_wait(&t, &a, 1) && dm_pending_send(&t, &a, 1, 1, 10));
   CHECK(dm_pending_send(&t, &a, 2, 5, 20));
   CHECK(t.sent == 1 && dm_pending_count(&t) == 1);
-  CHECK(dm_pending_take(&t, 1, rid_of(1)) == NULL);
-  CHECK(dm_pending_take(&t, 2, rid_of(5)) == &a);
+  CHECK(take(&t, 1, rid_of(1)) == NULL);
+  CHECK(take(&t, 2, rid_of(5)) == &a);
   dm_pending_clear(&t);
 }
 
@@ -135,7 +142,7 @@ static void test_many(void) {
   }
   CHECK(t.sent == MANY && t.chains >= MANY);
   for (uint32_t i = 0; i < MANY; i += 2)
-    CHECK(dm_pending_take(&t, i % 100 + 1, rid_of(i / 100 + 1)) == &c[i]);
+    CHECK(take(&t, i % 100 + 1, rid_of(i / 100 + 1)) == &c[i]);
   for (uint32_t i = 1; i < MANY; i += 4)
     dm_pending_remove(&t, &c[i]);
   CHECK(t.sent == MANY / 4 && dm_pending_count(&t) == MANY / 4);

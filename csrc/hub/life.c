@@ -1,58 +1,20 @@
-/* hub.c -- the hub's life: made, listening, stopping, closed. Loop thread only.
+/* life.c -- a hub's life: new, listening, stopping, closed. Loop thread only.
 **
-** Closing: the servers close their connections, for each of which on_gone comes
-** from the loop and frees the session or exchange; when the last server is gone
-** the hub frees what is left, says on_closed and is gone itself.
+** Closing: each server closes its connections. For each connection on_gone
+** comes from the loop and frees the session or exchange. When the last server
+** is gone, the hub frees the rest, says on_closed, and is gone itself.
 */
-#include "hub/hub.h"
-
 #include <stdlib.h>
 
+#include "hub/call.h"
+#include "hub/connect.h"
+#include "hub/dispatch.h"
+#include "hub/exchange.h"
+#include "hub/hold.h"
+#include "hub/publish.h"
+#include "hub/route.h"
 #include "hub/secret.h"
-#include "hub/state.h"
-
-enum { LOG_EVERY_MS = 1000 };
-
-static const dm_contract CONTRACT_2017 = {8192, 1, 3600};
-static const dm_contract CONTRACT_2019 = {131072, 5, 300};
-#define CONTRACT_SINCE "2019-01-01"
-
-/* Small things that all need */
-
-/* splitmix64: names that do not repeat, not secrets */
-uint64_t dm_hub_random(dm_hub *h) {
-  uint64_t z = h->random += 0x9e3779b97f4a7c15u;
-  z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-  z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-  return z ^ z >> 31;
-}
-
-uint64_t dm_hub_nanoseconds(const dm_hub *h) {
-  return uv_hrtime() + (uint64_t)h->loop->contract.offset * 1000000;
-}
-
-/* The first ten characters decide; no version is an old one. */
-const dm_contract *dm_hub_contract_of(const dm_hub *h, dm_span version) {
-  const size_t length = sizeof CONTRACT_SINCE - 1;
-  size_t n = version.n < length ? version.n : length;
-  if (h->contract == DM_CONTRACT_2017) return &CONTRACT_2017;
-  if (h->contract == DM_CONTRACT_2019) return &CONTRACT_2019;
-  if (n == 0) return &CONTRACT_2017;
-  int order = memcmp(version.p, CONTRACT_SINCE, n);
-  if (order == 0 && n < length) order = -1;
-  return order < 0 ? &CONTRACT_2017 : &CONTRACT_2019;
-}
-
-void dm_hub_log(dm_hub *h, const char *what, dm_span who, const char *why) {
-  int64_t now = dm_clock_now(&h->loop->io);
-  if (now < h->log_from) {
-    h->counted.log_suppressed++;
-    return;
-  }
-  h->log_from = now + LOG_EVERY_MS;
-  dm_log_write(&h->loop->log, DM_LOG_INFO, "hub: %s: '%.*s': %s", what,
-               (int)who.n, who.n ? who.p : "", why);
-}
+#include "hub/session.h"
 
 /* New */
 
@@ -63,21 +25,19 @@ static bool copy_hosts(dm_hub *h, const dm_hub_options *o) {
   return true;
 }
 
-/* Requests that had no answer in time; false: there are none. */
+/* Answer the requests that had no answer in time. False: there are none. */
 static bool refuse_rest(dm_hub *h) {
-  const dm_error *e = dm_error_of(DM_ERROR_UNAVAILABLE);
-  const dm_span none = {NULL, 0};
   bool found = false;
   for (int i = 0; i < DM_HUB_PARKED; i++) {
     dm_exchange *next;
     for (dm_exchange *x = h->parked[i]; x != NULL; x = next) {
       next = x->next;
-      if (x->server == NULL) continue; /* a job's: it was not the device */
+      if (!dm_exchange_is_http(x)) continue; /* ends with the hub */
       found = true;
       if (x->is_call)
-        dm_call_fail(x, DM_ERROR_UNAVAILABLE, none);
+        dm_call_fail(x, DM_ERROR_UNAVAILABLE);
       else
-        dm_exchange_fail_e(x, e->code / 1000, e->name, dm_span_of(e->text));
+        dm_exchange_refuse(x, DM_ERROR_UNAVAILABLE);
     }
   }
   return found;
@@ -87,7 +47,8 @@ static void on_refused(dm_timer *timer) {
   dm_hub_close(DM_OWNER(timer, dm_hub, stop_timer));
 }
 
-/* Answers go out as this turn ends; the next closes, whoever asks anew. */
+/* The answers go out at the end of this turn of the loop, and the hub closes in
+** the next, even if new requests came. */
 static void on_stop_due(dm_timer *timer) {
   dm_hub *h = DM_OWNER(timer, dm_hub, stop_timer);
   timer->on_due = on_refused;
@@ -127,14 +88,24 @@ dm_hub *dm_hub_new(dm_loop *loop, const dm_hub_options *o,
   dm_ids_init(&h->sessions, (uint32_t)DM_HUB_LIMIT_MAX);
   dm_ids_init(&h->handed, (uint32_t)DM_HUB_LIMIT_MAX);
   dm_pending_init(&h->pending, (size_t)o->limits.calls);
-  h->pending_timer.on_due = dm_calls_on_due;
+  h->pending_timer.on_due = dm_dispatch_on_due;
   h->stop_timer.on_due = on_stop_due;
   return h;
 }
 
 /* Listen */
 
-/* MQTT connections; host NULL: those that come by WebSocket. */
+static const dm_mqtt_handler DEVICES = {
+    .on_connect = dm_connect_on_connect,
+    .on_publish = dm_publish_on_publish,
+    .on_subscribe = dm_publish_on_subscribe,
+    .on_unsubscribe = dm_publish_on_unsubscribe,
+    .on_puback = dm_publish_on_puback,
+    .on_refused = dm_connect_on_refused,
+    .on_gone = dm_connect_on_gone,
+};
+
+/* host NULL: for connections that come by WebSocket alone. */
 static bool serve_mqtt(dm_hub *h, dm_hub_listener *l, const char *host,
                        int port, dm_err *e) {
   const dm_hub_limits *m = &h->limits;
@@ -151,7 +122,7 @@ static bool serve_mqtt(dm_hub *h, dm_hub_listener *l, const char *host,
       .message_size = (size_t)m->websocket_size,
       .connect_ms = m->connect_timeout,
       .keepalive_cap_ms = m->keepalive_cap,
-      .handler = &dm_session_handler,
+      .handler = &DEVICES,
       .context = l,
   };
   l->mqtt = dm_mqtt_server_new(h->loop, &o, e);
@@ -179,20 +150,15 @@ static bool serve_http(dm_hub *h, dm_hub_listener *l, const char *host,
       .body_ms = m->body_timeout,
       .idle_ms = m->idle_timeout,
       .notes = sizeof(dm_seen_token),
-      .on_request = dm_route_request,
-      .on_gone = dm_route_gone,
-      .on_refused = dm_route_refused,
+      .on_request = dm_route_on_request,
+      .on_gone = dm_route_on_gone,
+      .on_refused = dm_route_on_refused,
       .context = l,
   };
   l->http = dm_http_server_new(h->loop, &o, e);
   if (l->http == NULL) return false;
   h->open_servers++;
   return true;
-}
-
-bool dm_hub_admin_token(dm_hub *h, dm_span token) {
-  dm_secret_release(&h->admin_token);
-  return dm_secret_copy(&h->admin_token, token);
 }
 
 int dm_hub_listen(dm_hub *h, dm_hub_service service, const char *host, int port,
@@ -221,14 +187,14 @@ int dm_hub_listen(dm_hub *h, dm_hub_service service, const char *host, int port,
   h->listeners++;
   if (mqtt) return dm_mqtt_server_port(l->mqtt);
   if (l->admin) return dm_http_server_port(l->http);
-  /* Without memory for it the port has no WebSocket; requests are answered. */
+  /* without memory for this the port has HTTP, but no WebSocket */
   serve_mqtt(h, l, NULL, 0, NULL);
   return dm_http_server_port(l->http);
 }
 
 /* Close */
 
-/* Sessions and exchanges of connections whose end was not told. */
+/* Free the sessions and exchanges for which no on_gone came. */
 static void free_rest(dm_hub *h) {
   uint32_t place = 0;
   dm_session *s;
@@ -284,7 +250,7 @@ void dm_hub_close(dm_hub *h) {
   h->closing = true;
   h->loop->closing++;
   dm_clock_stop(&h->loop->io, &h->stop_timer);
-  dm_disturb_cancel_all(h);
+  dm_hold_free_all(h);
   for (int i = 0; i < h->listeners; i++) {
     dm_hub_listener *l = &h->listener[i];
     if (l->mqtt != NULL) dm_mqtt_server_close(l->mqtt, on_server_closed);
@@ -294,11 +260,6 @@ void dm_hub_close(dm_hub *h) {
   h->end.data = h;
   uv_idle_init(&h->loop->uv, &h->end);
   uv_close((uv_handle_t *)&h->end, on_nothing_open);
-}
-
-void dm_hub_check_stopped(dm_hub *h) {
-  if (!h->stopping || h->closing || h->open_exchanges > 0) return;
-  dm_clock_start(&h->loop->io, &h->stop_timer, 0);
 }
 
 void dm_hub_stop(dm_hub *h, int64_t ms) {
@@ -313,7 +274,7 @@ void dm_hub_stop(dm_hub *h, int64_t ms) {
                      dm_clock_now(&h->loop->io) + ms))
     dm_hub_check_stopped(h);
   else
-    dm_hub_close(h); /* nothing would end it in time */
+    dm_hub_close(h); /* without memory for a timer, nothing ends it later */
 }
 
 void dm_hub_detach(dm_hub *h) {

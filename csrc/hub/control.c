@@ -1,0 +1,115 @@
+/* control.c -- see control.h. Loop thread only. */
+#include "hub/control.h"
+
+#include "hub/exchange.h"
+#include "hub/meter.h"
+
+enum {
+  TWIN_TOPIC_MAX = 512, /* bytes of the topic of a twin's answer */
+  UNAUTHORIZED = 401,
+  FAILED = 500,      /* a defect of the hub */
+  TOO_MANY = 429,    /* jobs or queries at a time */
+  UNAVAILABLE = 503, /* the store has failed */
+  COME_BACK_S = 5    /* Retry-After with these two */
+};
+
+/* Up */
+
+void dm_control_hand_up(dm_exchange *x, const dm_http_request *r,
+                        unsigned rights) {
+  dm_hub *h = x->hub;
+  x->handed = dm_ids_add(&h->handed, x);
+  if (x->handed == 0 || h->events == NULL) {
+    dm_exchange_refuse(x, DM_ERROR_UNAVAILABLE);
+    return;
+  }
+  dm_exchange_park(x);
+  h->events->on_http(h->context, x->handed, r, rights);
+}
+
+void dm_control_twin(const dm_session *s, bool reported, dm_span rid,
+                     dm_span payload) {
+  dm_hub *h = s->hub;
+  const dm_hub_twin twin = {.connection = s->id,
+                            .device = dm_identity_device(s->identity),
+                            .module = dm_identity_module(s->identity),
+                            .reported = reported,
+                            .rid = rid,
+                            .payload = payload};
+  h->counted.twin_requests++;
+  if (h->events != NULL) h->events->on_twin(h->context, &twin);
+}
+
+void dm_control_ready(const dm_identity *i) {
+  const dm_hub *h = i->session != NULL ? i->session->hub : NULL;
+  if (h == NULL || !h->watching_ready || h->events == NULL) return;
+  if (!dm_filters_have(&i->filters, DM_TOPIC_METHODS)) return;
+  h->events->on_ready(h->context, dm_identity_device(i), dm_identity_module(i));
+}
+
+/* And back */
+
+/* NULL: the caller is gone. */
+static dm_exchange *request_of(const dm_hub *h, uint64_t id) {
+  dm_exchange *x = dm_ids_get(&h->handed, id);
+  return x != NULL && dm_exchange_is_http(x) ? x : NULL;
+}
+
+bool dm_hub_answer(dm_hub *h, uint64_t request, int status, dm_span fields,
+                   dm_span body) {
+  dm_exchange *x = request_of(h, request);
+  const dm_span part[3] = {body};
+  if (x == NULL) return false;
+  if (status == FAILED) h->counted.internal_errors++;
+  return dm_exchange_answer(x, status, fields, part);
+}
+
+bool dm_hub_answer_error(dm_hub *h, uint64_t request, int status,
+                         const char *name, dm_span text) {
+  dm_exchange *x = request_of(h, request);
+  if (x == NULL) return false;
+  if (status == UNAUTHORIZED) h->counted.http_unauthorized++;
+  if (status == FAILED) h->counted.internal_errors++;
+  if (h->retry_after && (status == TOO_MANY || status == UNAVAILABLE))
+    x->retry_after = COME_BACK_S;
+  return dm_exchange_refuse_as(x, status, name, text);
+}
+
+bool dm_hub_meter(dm_hub *h, uint64_t request, dm_meter m) {
+  dm_throttle *t = &h->throttle;
+  if (t->tier == DM_TIER_NONE) return true;
+  if (dm_throttle_take(t, m, 1, dm_hub_now(h)) == 0) return true;
+  h->counted.throttled++;
+  dm_exchange *x = request_of(h, request);
+  if (x == NULL) return false;
+  dm_meter_advise(x, dm_throttle_wait(t, m, 1, dm_hub_now(h)));
+  dm_exchange_refuse(x, DM_ERROR_THROTTLED);
+  return false;
+}
+
+bool dm_hub_twin_result(dm_hub *h, uint64_t connection, int status, dm_span rid,
+                        int64_t version, dm_span payload) {
+  const dm_session *s = dm_ids_get(&h->sessions, connection);
+  char memory[TWIN_TOPIC_MAX];
+  dm_buf topic = dm_buf_fixed(memory, sizeof memory);
+  if (status == FAILED) h->counted.internal_errors++;
+  if (s == NULL || s->identity == NULL ||
+      !dm_filters_have(&s->identity->filters, DM_TOPIC_TWIN_RESULT) ||
+      !dm_topic_write_twin_result(&topic, status, rid, version))
+    return false;
+  dm_mqtt_publish p = {.topic = dm_buf_span(&topic), .payload = payload};
+  return dm_mqtt_server_publish(s->server, s->connection, &p);
+}
+
+bool dm_hub_twin_desired(dm_hub *h, dm_span device, dm_span module,
+                         int64_t version, dm_span payload) {
+  const dm_identity *i = dm_identities_find(&h->identities, device, module);
+  char memory[TWIN_TOPIC_MAX];
+  dm_buf topic = dm_buf_fixed(memory, sizeof memory);
+  if (i == NULL || i->session == NULL ||
+      !dm_filters_have(&i->filters, DM_TOPIC_TWIN_DESIRED) ||
+      !dm_topic_write_twin_desired(&topic, version))
+    return false;
+  dm_mqtt_publish p = {.topic = dm_buf_span(&topic), .payload = payload};
+  return dm_mqtt_server_publish(i->session->server, i->session->connection, &p);
+}

@@ -1,0 +1,26 @@
+/* control.h -- up to the control plane, which is Lua's, and back: requests and
+** twin requests go up as events, and are answered by id. Loop thread only. The
+** answers are in hub.h.
+*/
+#ifndef DM_HUB_CONTROL_H
+#define DM_HUB_CONTROL_H
+
+#include "hub/state.h"
+
+#pragma GCC visibility push(hidden)
+
+/* Park the exchange and hand its request up. */
+void dm_control_hand_up(dm_exchange *x, const dm_http_request *r,
+                        unsigned rights);
+
+/* A twin request of this session's device. */
+void dm_control_twin(const dm_session *s, bool reported, dm_span rid,
+                     dm_span payload);
+
+/* Tell that this identity takes method calls now, if anybody watches: a job may
+** have calls for it. */
+void dm_control_ready(const dm_identity *i);
+
+#pragma GCC visibility pop
+
+#endif

@@ -1,0 +1,211 @@
+/* dispatch.c -- see dispatch.h. Loop thread only.
+**
+** The deadlines of all calls share one contract timer. It keeps running when
+** the earliest call ends, so that a call that is answered touches no timer.
+*/
+#include "hub/dispatch.h"
+
+#include "hub/call.h"
+#include "hub/control.h"
+#include "hub/hold.h"
+#include "hub/inject.h"
+#include "hub/meter.h"
+#include "hub/record.h"
+
+/* Admitted */
+
+bool dm_dispatch_has_quota(dm_exchange *x) {
+  dm_hub *h = x->hub;
+  if (h->throttle.tier == DM_TIER_NONE || dm_meter_quota(h)) return true;
+  dm_call_fail(x, DM_ERROR_QUOTA);
+  return false;
+}
+
+/* The rate has no room for so many tokens. */
+static void throttle(dm_exchange *x, double tokens) {
+  dm_hub *h = x->hub;
+  h->counted.throttled++;
+  dm_meter_advise(x, dm_throttle_wait(&h->throttle, DM_METER_METHODS, tokens,
+                                      dm_hub_now(h)));
+  dm_call_fail(x, DM_ERROR_THROTTLED);
+}
+
+bool dm_dispatch_admits(dm_exchange *x) {
+  const dm_hub *h = x->hub;
+  if (h->throttle.tier == DM_TIER_NONE) return true;
+  if (!dm_dispatch_has_quota(x)) return false;
+  if (dm_throttle_wait(&h->throttle, DM_METER_METHODS, 1, dm_hub_now(h)) == 0)
+    return true;
+  throttle(x, 1);
+  return false;
+}
+
+/* Have it wait for its turn at the rate. False: there is no room for it. */
+static bool shape(dm_exchange *x, dm_span payload, int64_t ms) {
+  if (!dm_hold_call(x, payload, ms, dm_dispatch_now)) return false;
+  dm_call_park(x);
+  x->hub->counted.shaped++;
+  return true;
+}
+
+void dm_dispatch(dm_exchange *x, dm_span payload) {
+  dm_hub *h = x->hub;
+  if (h->throttle.tier == DM_TIER_NONE) {
+    dm_dispatch_now(x, payload);
+    return;
+  }
+  double tokens = dm_throttle_tokens(payload.n);
+  int64_t wait =
+      dm_throttle_take(&h->throttle, DM_METER_METHODS, tokens, dm_hub_now(h));
+  if (wait == 0) {
+    dm_meter_charge(h, payload.n);
+    dm_dispatch_now(x, payload);
+  } else if (wait > 0 && shape(x, payload, wait)) {
+    dm_meter_charge(h, payload.n);
+  } else {
+    throttle(x, tokens);
+  }
+}
+
+/* Looked up */
+
+/* The identity, if it may be called. NULL: the call has failed. */
+static dm_identity *check_identity(dm_exchange *x, dm_identity *i,
+                                   dm_error_id id) {
+  if (i != NULL && i->enabled) return i;
+  x->facts.reason =
+      (uint8_t)(i == NULL ? DM_REASON_NOT_REGISTERED : DM_REASON_DISABLED);
+  dm_call_fail(x, id);
+  return NULL;
+}
+
+static dm_identity *find_identity(dm_exchange *x) {
+  const dm_identities *all = &x->hub->identities;
+  dm_identity *device = dm_identities_find(all, x->device, (dm_span){NULL, 0});
+  device = check_identity(x, device, DM_ERROR_NO_DEVICE);
+  if (device == NULL || x->module.p == NULL) return device;
+  return check_identity(x, dm_identities_find(all, x->device, x->module),
+                        DM_ERROR_NO_MODULE);
+}
+
+/* Sent */
+
+/* Have the timer run no later than for this deadline. */
+static bool arm(dm_hub *h, int64_t deadline) {
+  if (dm_timer_running(&h->pending_timer) &&
+      h->pending_timer.node.key <= deadline)
+    return true;
+  return dm_clock_start(&h->loop->contract, &h->pending_timer, deadline);
+}
+
+static void fail_over_limit(dm_exchange *x, dm_error_id id) {
+  x->hub->counted.calls_over_limit++;
+  dm_call_fail(x, id);
+}
+
+static void publish(dm_exchange *x, dm_span payload) {
+  dm_call_publish(x, payload);
+}
+
+static void send_now(dm_exchange *x, dm_session *s, dm_span payload) {
+  dm_hub *h = x->hub;
+  int64_t deadline = dm_hub_now(h) + (int64_t)x->response_seconds * 1000;
+  if (++s->rid == 0) s->rid = 1;
+  if (!dm_pending_send(&h->pending, &x->pending, s->id, s->rid, deadline) ||
+      !arm(h, deadline)) {
+    fail_over_limit(x, DM_ERROR_UNAVAILABLE);
+    return;
+  }
+  dm_list_remove(&x->node);
+  dm_list_append(&s->sent, &x->node);
+  x->session = s;
+  x->facts.rid = s->rid;
+  dm_inject_request(x, payload, publish);
+}
+
+/* Keep it until its device comes, or its time is up. */
+static void wait_for_device(dm_exchange *x, dm_span payload) {
+  dm_hub *h = x->hub;
+  int64_t deadline = dm_hub_now(h) + (int64_t)x->connect_seconds * 1000;
+  bool room = h->waiting_bytes + payload.n <= (size_t)h->limits.waiting_bytes &&
+              dm_buf_add_span(&x->payload, payload);
+  h->waiting_bytes += x->payload.len;
+  if (!room || !dm_pending_wait(&h->pending, &x->pending, deadline) ||
+      !arm(h, deadline)) {
+    fail_over_limit(x, DM_ERROR_UNAVAILABLE);
+    return;
+  }
+  dm_list_append(&x->identity->waiting, &x->node);
+  dm_record_reached(x, DM_CALL_WAITING);
+  dm_call_park(x);
+}
+
+/* The device is not connected, or does not take this method. */
+static void fail_absent(dm_exchange *x) {
+  x->facts.reason =
+      (uint8_t)(x->identity->session != NULL ? DM_REASON_NOT_SUBSCRIBED
+                                             : DM_REASON_NOT_CONNECTED);
+  dm_call_fail(x, DM_ERROR_NOT_ONLINE);
+}
+
+static bool takes(const dm_identity *i, const dm_exchange *x) {
+  return i->session != NULL &&
+         dm_filters_take(&i->filters, (dm_span){x->method, x->method_length});
+}
+
+void dm_dispatch_now(dm_exchange *x, dm_span payload) {
+  const dm_hub *h = x->hub;
+  dm_identity *i = find_identity(x);
+  if (i == NULL) return;
+  if (i->calls >= h->limits.calls_per_device ||
+      dm_pending_count(&h->pending) >= (size_t)h->limits.calls) {
+    fail_over_limit(x, DM_ERROR_IN_FLIGHT);
+    return;
+  }
+  x->pending = (dm_pending_call){.connection = 0};
+  x->identity = i;
+  i->calls++;
+  if (takes(i, x))
+    send_now(x, i->session, payload);
+  else if (x->connect_seconds > 0)
+    wait_for_device(x, payload);
+  else
+    fail_absent(x);
+}
+
+void dm_dispatch_waiting(dm_identity *i) {
+  dm_list now;
+  dm_list_init(&now);
+  dm_list_move(&now, &i->waiting);
+  while (!dm_list_empty(&now)) {
+    dm_exchange *x = DM_OWNER(now.next, dm_exchange, node);
+    dm_list_remove(&x->node);
+    if (takes(i, x)) {
+      x->hub->waiting_bytes -= x->payload.len;
+      dm_span payload = dm_buf_span(&x->payload);
+      x->payload.len = 0;
+      send_now(x, i->session, payload);
+    } else {
+      dm_list_append(&i->waiting, &x->node);
+    }
+  }
+  dm_control_ready(i);
+}
+
+/* Timed */
+
+void dm_dispatch_on_due(dm_timer *timer) {
+  dm_hub *h = DM_OWNER(timer, dm_hub, pending_timer);
+  int64_t now = dm_hub_now(h);
+  dm_pending_call *due;
+  while ((due = dm_pending_expired(&h->pending, now)) != NULL) {
+    dm_exchange *x = DM_OWNER(due, dm_exchange, pending);
+    h->counted.calls_timed_out++;
+    if (x->session != NULL)
+      dm_call_fail(x, DM_ERROR_TIMEOUT);
+    else
+      fail_absent(x);
+  }
+  int64_t next = dm_pending_deadline(&h->pending);
+  if (next != INT64_MAX) arm(h, next);
+}

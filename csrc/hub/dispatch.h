@@ -1,0 +1,34 @@
+/* dispatch.h -- a well-formed call on its way to its device: admitted by quota
+** and rate, looked up, sent now or when the device comes, and timed.
+** Loop thread only.
+**
+** A call over the rate waits for its turn, and fails when too many wait.
+*/
+#ifndef DM_HUB_DISPATCH_H
+#define DM_HUB_DISPATCH_H
+
+#include "hub/state.h"
+
+#pragma GCC visibility push(hidden)
+
+/* Is a message left of the day's quota? False: the call has failed. */
+bool dm_dispatch_has_quota(dm_exchange *x);
+
+/* The same, and would the rate let a small call in now? Asked before the body
+** is read. */
+bool dm_dispatch_admits(dm_exchange *x);
+
+/* These park or end the call. */
+
+void dm_dispatch(dm_exchange *x, dm_span payload); /* when the rate allows it */
+void dm_dispatch_now(dm_exchange *x, dm_span payload);
+
+/* Send those waiting calls of this identity that it takes now. */
+void dm_dispatch_waiting(dm_identity *i);
+
+/* Of the hub's pending_timer. */
+void dm_dispatch_on_due(dm_timer *timer);
+
+#pragma GCC visibility pop
+
+#endif

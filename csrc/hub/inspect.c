@@ -1,0 +1,111 @@
+/* inspect.c -- what a hub is asked: who is connected, what it counted, the
+** latest calls and messages; and its fault rules. Loop thread only.
+*/
+#include "hub/hub.h"
+#include "hub/state.h"
+
+/* Connections */
+
+dm_hub_presence dm_hub_presence_of(const dm_hub *h, dm_span device,
+                                   dm_span module) {
+  const dm_identity *i = dm_identities_find(&h->identities, device, module);
+  dm_hub_presence p = {.connected = i != NULL && i->session != NULL};
+  if (i == NULL) return p;
+  p.subscribed = p.connected && dm_filters_have(&i->filters, DM_TOPIC_METHODS);
+  p.changed = i->changed;
+  p.active = i->active;
+  return p;
+}
+
+int dm_hub_connections(const dm_hub *h) {
+  int n = 0;
+  for (int i = 0; i < h->listeners && !h->closing; i++) {
+    const dm_hub_listener *l = &h->listener[i];
+    if (l->mqtt != NULL) n += dm_mqtt_server_connections(l->mqtt);
+  }
+  return n;
+}
+
+static int http_connections(const dm_hub *h) {
+  int n = 0;
+  for (int i = 0; i < h->listeners && !h->closing; i++) {
+    const dm_hub_listener *l = &h->listener[i];
+    if (l->http != NULL) n += dm_http_server_connections(l->http);
+  }
+  return n;
+}
+
+/* Events */
+
+void dm_hub_watch_calls(dm_hub *h, bool on) {
+  h->watching = on;
+}
+
+void dm_hub_watch_ready(dm_hub *h, bool on) {
+  h->watching_ready = on;
+}
+
+/* Numbers */
+
+dm_hub_gauges dm_hub_gauge(const dm_hub *h) {
+  return (dm_hub_gauges){.calls_under_way = dm_pending_count(&h->pending),
+                         .waiting_bytes = h->waiting_bytes,
+                         .identities = h->identities.count,
+                         .faults = (size_t)h->faults.count,
+                         .mqtt_connections = dm_hub_connections(h),
+                         .http_connections = http_connections(h)};
+}
+
+const dm_metrics *dm_hub_measured(const dm_hub *h) {
+  return &h->metrics;
+}
+
+const dm_hub_counters *dm_hub_counted(const dm_hub *h) {
+  return &h->counted;
+}
+
+const dm_hub_limits *dm_hub_limits_of(const dm_hub *h) {
+  return &h->limits;
+}
+
+/* The past */
+
+bool dm_hub_next_call(const dm_hub *h, uint64_t *place, dm_hub_call *out) {
+  return dm_trace_next(&h->trace, place, out);
+}
+
+bool dm_hub_next_message(const dm_hub *h, uint64_t *place,
+                         dm_hub_message *out) {
+  return dm_messages_next(&h->messages, place, out);
+}
+
+void dm_hub_forget(dm_hub *h) {
+  dm_faults_clear(&h->faults);
+  dm_trace_clear(&h->trace);
+  dm_ring_clear(&h->messages);
+  h->trace.count = 0;
+  h->counted = (dm_hub_counters){0};
+  h->metrics = (dm_metrics){0};
+  dm_throttle_init(&h->throttle, h->throttle.tier, h->throttle.units,
+                   dm_hub_now(h));
+  dm_logins_clear(&h->logins);
+}
+
+/* Fault rules */
+
+uint64_t dm_hub_add_fault(dm_hub *h, const dm_fault_options *o) {
+  return dm_faults_add(&h->faults, o);
+}
+
+bool dm_hub_remove_fault(dm_hub *h, uint64_t id) {
+  return dm_faults_remove(&h->faults, id);
+}
+
+int64_t dm_hub_fault_hits(const dm_hub *h, uint64_t id) {
+  const dm_fault *f = dm_faults_find(&h->faults, id);
+  return f != NULL ? (int64_t)f->hits : -1;
+}
+
+void dm_hub_clear_faults(dm_hub *h) {
+  dm_faults_clear(&h->faults);
+}

@@ -1,0 +1,53 @@
+/* record.c -- see record.h. Loop thread only. */
+#include "hub/record.h"
+
+enum { ASK_EVERY_NS = 1000000000 };
+
+/* Unix ms at this time of the contract clock. The wall clock, which may be set,
+** is read once a second. */
+static int64_t wall_at(dm_hub *h, uint64_t ns) {
+  if (ns - h->wall_asked >= ASK_EVERY_NS) {
+    h->wall_asked = ns;
+    h->wall_then = dm_clock_wall_us(&h->loop->contract);
+  }
+  return (h->wall_then + (int64_t)((ns - h->wall_asked) / 1000)) / 1000;
+}
+
+void dm_record_begin(dm_exchange *x) {
+  uint64_t now = dm_hub_nanoseconds(x->hub);
+  x->facts = (dm_call_facts){.wall = wall_at(x->hub, now)};
+  x->facts.at[DM_CALL_RECEIVED] = now;
+}
+
+uint64_t dm_record_keep(dm_exchange *x, dm_span outcome, dm_span response) {
+  const dm_identity *i = x->identity;
+  const dm_hub_call call = {
+      .facts = &x->facts,
+      .device = i != NULL ? dm_identity_device(i) : x->device,
+      .module = i != NULL ? dm_identity_module(i) : x->module,
+      .method = {x->method, x->method_length},
+      .outcome = outcome,
+      .response = response};
+  return dm_trace_add(&x->hub->trace, &call);
+}
+
+double dm_record_replied(dm_hub *h, uint64_t place) {
+  dm_hub_call call;
+  dm_call_facts *f = dm_trace_facts(&h->trace, place);
+  if (f == NULL) return 0;
+  f->at[DM_CALL_REPLIED] = dm_hub_nanoseconds(h);
+  uint64_t ns = f->at[DM_CALL_REPLIED] - f->at[DM_CALL_RECEIVED];
+  if (h->watching && h->events != NULL && !h->closing &&
+      dm_trace_read(&h->trace, place, &call))
+    h->events->on_call(h->context, &call);
+  return (double)ns / 1e9;
+}
+
+void dm_record_gone(dm_exchange *x) {
+  dm_hub *h = x->hub;
+  if (!x->is_call || h->closing) return;
+  h->metrics.gone++;
+  x->facts.http_status = 0;
+  uint64_t place = dm_record_keep(x, DM_SPAN("CallerGone"), (dm_span){NULL, 0});
+  dm_record_replied(h, place);
+}

@@ -1,0 +1,32 @@
+/* record.h -- the record of a method call: begun with its request, kept in the
+** trace when the call ends, told to who watches. Loop thread only.
+**
+** A call is kept before it is answered, while everything that is known of it is
+** still there, and completed when its answer is written.
+*/
+#ifndef DM_HUB_RECORD_H
+#define DM_HUB_RECORD_H
+
+#include "hub/state.h"
+
+#pragma GCC visibility push(hidden)
+
+void dm_record_begin(dm_exchange *x);
+
+static inline void dm_record_reached(dm_exchange *x, dm_call_stage stage) {
+  x->facts.at[stage] = dm_hub_nanoseconds(x->hub);
+}
+
+/* The call ends; response p NULL: the device sent none. Returns the record's
+** place, for dm_record_replied. */
+uint64_t dm_record_keep(dm_exchange *x, dm_span outcome, dm_span response);
+
+/* Its answer is written. Returns the seconds since the request came. */
+double dm_record_replied(dm_hub *h, uint64_t place);
+
+/* Its caller left before the answer. Harmless when it is no call. */
+void dm_record_gone(dm_exchange *x);
+
+#pragma GCC visibility pop
+
+#endif

@@ -1,0 +1,20 @@
+/* route.h -- an HTTP request on its way: path and verb, api-version, token. A
+** method call goes on to invoke, everything else up to the control plane.
+** Events of an HTTP server, whose context is a dm_hub_listener.
+** Loop thread only.
+*/
+#ifndef DM_HUB_ROUTE_H
+#define DM_HUB_ROUTE_H
+
+#include "hub/state.h"
+
+#pragma GCC visibility push(hidden)
+
+void dm_route_on_request(void *context, uint64_t id, const dm_http_request *r,
+                         bool tls);
+void dm_route_on_gone(void *context, uint64_t id);
+void dm_route_on_refused(void *context, int status, const char *why);
+
+#pragma GCC visibility pop
+
+#endif
