@@ -47,55 +47,31 @@ end
 
 -- Running --------------------------------------------------------------------
 
-local HANDLERS = {
-  reboot = function() return 200, { rebooted = true } end,
-  echo = function(request) return 200, request.payload end,
-}
-
--- What docs/tasks.md promises to be there.
-local function make_scene()
-  local hub = assert(dm.hub {})
-  local device = hub:device("dev1", HANDLERS)
-  assert(device:connect())
-  return { hub = hub, device = device, service = hub:service() }
-end
-
-local function close_scene(scene)
-  scene.service:close()
-  scene.device:close()
-  assert(scene.device:closed(5))
-  scene.hub:close()
-  assert(scene.hub:closed(5))
-  local left = not dm.wait_until(function()
-    return tasks.count() == 0 and core.outstanding() == 0
-  end)
-  tasks.cancel_all() -- the next one starts with nothing
-  assert.is_false(left, "tasks or operations are left")
-end
-
-local function run(chunk, scene)
+-- Run an example as it stands: a reader pastes it alone.
+local function run(chunk)
   local printed = {}
   local function capture(...)
     local words = {}
     for i = 1, select("#", ...) do words[i] = tostring((select(i, ...))) end
     printed[#printed + 1] = table.concat(words, "\t") .. "\n"
   end
-  local env = setmetatable({
-    dm = dm, print = capture,
-    hub = scene.hub, device = scene.device, service = scene.service,
-  }, { __index = _G })
+  local env = setmetatable({ print = capture }, { __index = _G })
   debug.setupvalue(chunk, 1, env)
   chunk()
   return table.concat(printed)
 end
 
-describe("the code in", function()
-  local scene
-  before_each(function() scene = make_scene() end)
-  after_each(function()
-    close_scene(scene)
-    dm.log { level = "warn" }
+local function check_leftovers()
+  local left = not dm.wait_until(function()
+    return tasks.count() == 0 and core.outstanding() == 0
   end)
+  tasks.cancel_all() -- the next one starts with nothing
+  dm.log { level = "warn" }
+  assert.is_false(left, "tasks or operations are left")
+end
+
+describe("the code in", function()
+  after_each(check_leftovers)
 
   for _, path in ipairs(DOCUMENTS) do
     for _, block in ipairs(blocks_of(path)) do
@@ -104,7 +80,7 @@ describe("the code in", function()
         it(place .. " runs", function()
           local chunk = assert(load(block.code, "=" .. place, "t"))
           if block.code:find("^%-%- needs ") then return end
-          local printed = run(chunk, scene)
+          local printed = run(chunk)
           local said = block.follower
           if said and said.lang == "text" then assert.equal(said.code, printed) end
         end)
@@ -367,6 +343,22 @@ describe("a default", function()
     assert.equal("LimitExceeded", select(2, write(most + 1)).name)
   end)
 end)
+
+local function make_scene()
+  local hub = assert(dm.hub {})
+  local device = hub:device("dev1")
+  assert(device:connect())
+  return { hub = hub, device = device, service = hub:service() }
+end
+
+local function close_scene(scene)
+  scene.service:close()
+  scene.device:close()
+  assert(scene.device:closed(5))
+  scene.hub:close()
+  assert(scene.hub:closed(5))
+  check_leftovers()
+end
 
 describe("what is public", function()
   local scene, request
