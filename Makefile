@@ -387,11 +387,16 @@ $(K)/luacheck: $(LUA_FILES) $(wildcard build-aux/*.lua) .luacheckrc
 	$(Q)$(LUACHECK) -q $(LUA_FILES) $(wildcard build-aux/*.lua)
 	@touch $@
 
-layers: $(K)/layers ## includes point down only, lua.h only in csrc/lua
-$(K)/layers: $(C_ALL) $(H_ALL) build-aux/layers.lua
+# what a module is made of, and C files of csrc that no module has
+layered = $(sort $(foreach m,$(MODULES),$($(m)_SRC)) \
+  $(filter-out csrc/proto/llhttp_unit%,$(filter csrc/%,$(C_ALL))))
+
+layers: $(K)/layers ## includes point down only, no files of a folder in a circle
+$(K)/layers: $(C_ALL) $(H_ALL) build-aux/layers.lua build-aux/circles.lua $(call obj,$(layered))
 	@mkdir -p $(@D)
 	@echo "  LAYERS"
 	$(Q)$(LUA) build-aux/layers.lua $(filter csrc/%,$(C_ALL) $(H_ALL))
+	$(Q)$(LUA) build-aux/circles.lua $(B)/obj $(filter csrc/%,$(C_ALL))
 	@touch $@
 
 symbols: $(SO) ## the modules export luaopen_* alone and miss nothing

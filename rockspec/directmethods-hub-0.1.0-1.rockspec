@@ -75,6 +75,7 @@ build = {
         "csrc/lua/bind.c",
         "csrc/lua/hub_core.c",
         "csrc/lua/l_hub.c",
+        "csrc/lua/l_hub_box.c",
         "csrc/lua/l_hub_events.c",
         "csrc/lua/l_hub_fault.c",
         "csrc/lua/l_hub_options.c",

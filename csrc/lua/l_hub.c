@@ -9,12 +9,6 @@
 
 enum { UV_LOOP = 1, UV_COUNT = 1 };
 
-dm_hub *l_hub_check(lua_State *L) {
-  const l_hub *box = luaL_checkudata(L, 1, DM_HUB_TYPE);
-  if (box->hub == NULL) luaL_error(L, "attempt to use a closed hub");
-  return box->hub;
-}
-
 /* A string or nil. */
 static dm_span optional(lua_State *L, int arg) {
   if (lua_isnoneornil(L, arg)) return (dm_span){NULL, 0};

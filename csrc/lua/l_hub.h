@@ -25,15 +25,16 @@ typedef struct l_hub_right {
 
 extern const l_hub_right l_hub_rights[]; /* ends with a right of 0 */
 
+/* l_hub_options.c */
+
 /* Fill in options from the table at 'table'; raises on what is wrong. What is
 ** borrowed lives as long as the table; 'hosts' has DM_HUB_HOSTS places. */
 void l_hub_read_options(lua_State *L, int table, dm_hub_options *o,
                         dm_span *hosts);
+int l_hub_limits(lua_State *L); /* a method */
 
-/* The open hub that is argument 1; raises when it is closed. */
+/* l_hub_box.c: the open hub that is argument 1; raises when it is closed. */
 dm_hub *l_hub_check(lua_State *L);
-
-int l_hub_limits(lua_State *L); /* method */
 
 /* l_hub_trace.c: methods, and what they push */
 void l_hub_push_call(lua_State *L, const dm_hub_call *c);
