@@ -43,7 +43,7 @@ BASE  := $(wildcard csrc/base/*.c)
 PROTO := $(filter-out $(HTTP_PROTO:%=csrc/proto/%),$(proto_all))
 HTTP  := $(filter $(HTTP_PROTO:%=csrc/proto/%),$(proto_all))
 
-core_NET = loop* clock* settle* mailbox* process* mqtt_client* mqtt_paho* \
+core_NET = loop* clock* settle* mailbox* process* inherit* mqtt_client* mqtt_paho* \
            mqtt_waker* mqtt_uv* lookup* resolve* socket* stream* tls*
 core_LUA = core bind* l_loop* l_log* l_exec* l_device* l_fleet* l_sas* l_json*
 

@@ -50,6 +50,7 @@ build = {
         "csrc/lua/l_sas.c",
         "csrc/net/clock.c",
         "csrc/net/clock_watch.c",
+        "csrc/net/inherit.c",
         "csrc/net/lookup.c",
         "csrc/net/loop.c",
         "csrc/net/mailbox.c",

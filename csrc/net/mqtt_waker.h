@@ -1,6 +1,6 @@
 /* mqtt_waker.h -- keeps paho's receive thread from sleeping over a change, and
-** paho's queue of commands whole. Any thread; its state is the one static state
-** of the project, under mutexes.
+** paho's queue of commands whole. Any thread; its state belongs to the process,
+** under mutexes.
 **
 ** That thread polls the set of sockets it knew before for up to a second, so
 ** that with other clients idle a connect takes about a second. The cure is one

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "base/buf.h"
+#include "net/inherit.h"
 
 enum { HANDLES = 4 }; /* process, stdin, stdout, stderr */
 
@@ -177,7 +178,10 @@ static int spawn(process *p, char **argv) {
       .stdio_count = 3,
       .stdio = stdio,
   };
-  return uv_spawn(&p->loop->uv, &p->child, &options);
+  if (!dm_inherit_nothing(true)) return UV_ENOMEM;
+  int rc = uv_spawn(&p->loop->uv, &p->child, &options);
+  dm_inherit_nothing(false);
+  return rc;
 }
 
 static void start_io(process *p, const dm_process_options *o) {
