@@ -53,13 +53,13 @@ http_core_LUA = http_core bind* l_http*
 
 hub_core_NET = loop* clock* settle* mailbox* socket* stream* tls* http_server* \
                mqtt_server* mqtt_peer* websocket*
-hub_core_LUA = hub_core bind* l_hub*
+hub_core_LUA = hub_core bind* l_hub* l_store*
 
 core_SRC := $(BASE) $(PROTO) \
   $(wildcard $(core_NET:%=csrc/net/%.c) $(core_LUA:%=csrc/lua/%.c))
 http_core_SRC := $(BASE) $(PROTO) \
   $(wildcard $(http_core_NET:%=csrc/net/%.c) $(http_core_LUA:%=csrc/lua/%.c))
-hub_core_SRC := $(BASE) $(PROTO) $(HTTP) $(wildcard csrc/hub/*.c \
+hub_core_SRC := $(BASE) $(PROTO) $(HTTP) $(wildcard csrc/store/*.c csrc/hub/*.c \
   $(hub_core_NET:%=csrc/net/%.c) $(hub_core_LUA:%=csrc/lua/%.c))
 rock_hub_SRC := $(hub_core_SRC)
 
@@ -96,7 +96,7 @@ WSLAY_LIBS   := $(WSLAY_LIBS)
 
 core_LIBS      = -lpaho-mqtt3as -luv -lssl -lcrypto -lpthread
 http_core_LIBS = -lcurl -luv -lssl -lcrypto
-hub_core_LIBS  = -luv $(LLHTTP_LIBS) $(WSLAY_LIBS) -lssl -lcrypto
+hub_core_LIBS  = -luv $(LLHTTP_LIBS) $(WSLAY_LIBS) -lsqlite3 -lssl -lcrypto
 
 # -- Flags ----------------------------------------------------------------------
 

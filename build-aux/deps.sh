@@ -76,7 +76,7 @@ need_build() {
   need_commands "$CC=gcc" make=make "$PKG_CONFIG=pkg-config"
   need_headers stdlib.h=libc6-dev lua.h=liblua5.4-dev uv.h=libuv1-dev \
     MQTTAsync.h=libpaho-mqtt-dev curl/curl.h=libcurl4-openssl-dev \
-    openssl/ssl.h=libssl-dev wslay/wslay.h=libwslay-dev
+    openssl/ssl.h=libssl-dev sqlite3.h=libsqlite3-dev wslay/wslay.h=libwslay-dev
   need_llhttp
 }
 

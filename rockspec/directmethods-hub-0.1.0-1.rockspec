@@ -25,6 +25,7 @@ external_dependencies = {
   LIBUV = { header = "uv.h" },
   OPENSSL = { header = "openssl/ssl.h" },
   WSLAY = { header = "wslay/wslay.h" },
+  SQLITE = { header = "sqlite3.h" },
   LLHTTP = { header = "../share/include/llhttp/llhttp.h" },
 }
 build = {
@@ -81,6 +82,7 @@ build = {
         "csrc/lua/l_hub_options.c",
         "csrc/lua/l_hub_store.c",
         "csrc/lua/l_hub_trace.c",
+        "csrc/lua/l_store.c",
         "csrc/net/clock.c",
         "csrc/net/clock_watch.c",
         "csrc/net/http_server.c",
@@ -115,6 +117,12 @@ build = {
         "csrc/proto/sas.c",
         "csrc/proto/text.c",
         "csrc/proto/topic.c",
+        "csrc/store/sql.c",
+        "csrc/store/sql_rows.c",
+        "csrc/store/sqlite.c",
+        "csrc/store/sqlite_cache.c",
+        "csrc/store/sqlite_db.c",
+        "csrc/store/sqlite_file.c",
       },
       defines = { "_GNU_SOURCE", "_FORTIFY_SOURCE=2" },
       incdirs = {
@@ -122,10 +130,11 @@ build = {
         "$(LIBUV_INCDIR)",
         "$(OPENSSL_INCDIR)",
         "$(WSLAY_INCDIR)",
+        "$(SQLITE_INCDIR)",
         "$(LLHTTP_DIR)/share/include/llhttp",
         "$(LLHTTP_DIR)/share/llhttp",
       },
-      libraries = { "uv", "wslay", "ssl", "crypto" },
+      libraries = { "uv", "wslay", "sqlite3", "ssl", "crypto" },
     },
     -- Lua files
     ["directmethods.hub.admin"] = "lua/directmethods/hub/admin.lua",

@@ -45,9 +45,8 @@ enum {
   DM_SQL_UNIT_BYTES = 16 << 20,  /* texts and parameters of one unit */
   DM_SQL_UNITS = 4096,           /* submitted and not yet answered */
   DM_SQL_QUEUE_BYTES = 64 << 20, /* of all of them together */
-  DM_SQL_ANSWER_BYTES = DM_SQL_UNIT_BYTES, /* rows that answer one unit */
-  DM_SQL_ANSWERS_BYTES =
-      DM_SQL_QUEUE_BYTES /* and all that were not yet taken */
+  DM_SQL_ANSWER_BYTES = DM_SQL_UNIT_BYTES,  /* rows that answer one unit */
+  DM_SQL_ANSWERS_BYTES = DM_SQL_QUEUE_BYTES /* of all units */
 };
 
 /* A unit that is being made: memory for all of it is allocated once. */
@@ -83,6 +82,9 @@ typedef struct dm_sql dm_sql;
 ** held until on_done was called. */
 uint64_t dm_sql_write(dm_sql *sql, dm_sql_list *list, dm_err *e);
 uint64_t dm_sql_read(dm_sql *sql, dm_sql_list *list, dm_err *e);
+
+/* How many units were submitted and not answered. */
+size_t dm_sql_pending(const dm_sql *sql);
 
 /* Refuse new units, do those that write and were submitted, and wait for the
 ** end of that without running the loop. Then on_pending (NULL: nobody asks) is

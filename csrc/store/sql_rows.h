@@ -33,22 +33,22 @@ typedef struct dm_sql_value {
 
 typedef struct dm_sql_rows {
   dm_buf bytes;
-  size_t place;     /* where the reader is */
-  uint64_t columns; /* of the row that the reader is in, still to come */
+  size_t place; /* where the reader is */
 } dm_sql_rows;
 
-/* Writing. False: over the limit, or no memory. */
+/* Writing: of each statement its rows, each followed by its values, and its
+** end. False: over the limit, or no memory. */
 dm_sql_rows *dm_sql_rows_new(size_t limit); /* NULL: no memory */
 void dm_sql_rows_free(dm_sql_rows *r);
-bool dm_sql_rows_row(dm_sql_rows *r, int columns); /* then so many values */
+bool dm_sql_rows_row(dm_sql_rows *r, int columns);
 bool dm_sql_rows_value(dm_sql_rows *r, const dm_sql_value *v);
-bool dm_sql_rows_end(dm_sql_rows *r, int64_t changes); /* of a statement */
+bool dm_sql_rows_end(dm_sql_rows *r, int64_t changes);
 
 /* Reading, in the same order. */
 typedef enum dm_sql_item {
-  DM_SQL_ITEM_ROW, /* n: its columns, which are to be read next */
-  DM_SQL_ITEM_END, /* n: rows that the statement changed */
-  DM_SQL_ITEM_NONE /* that was all */
+  DM_SQL_ITEM_NONE, /* that was all */
+  DM_SQL_ITEM_ROW,  /* n: its columns, which are to be read next */
+  DM_SQL_ITEM_END   /* n: rows that the statement changed */
 } dm_sql_item;
 dm_sql_item dm_sql_rows_next(dm_sql_rows *r, int64_t *n);
 dm_sql_value dm_sql_rows_read(dm_sql_rows *r); /* borrowed from the rows */
