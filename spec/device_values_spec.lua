@@ -87,7 +87,7 @@ describe("dm.device", function()
     { "option 'handlers' must be of type table", { handlers = print } },
     { "option 'handlers.reboot' must be a function, not a boolean",
       { handlers = { reboot = true } } },
-    { "option 'handlers': a method name must be printable ASCII",
+    { "option 'handlers': a method name must be 1 to 100 printable ASCII characters",
       { handlers = { ["a/b"] = print } } },
     { "option 'handlers': a method name must be a string", { handlers = { print } } },
     { "option 'fallback' must be of type function", { fallback = 1 } },

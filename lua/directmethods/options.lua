@@ -2,6 +2,8 @@
 -- out of range raises, naming the function and the option, never the value of a
 -- text (it may be a key).
 
+local core = require "directmethods.core"
+
 local M = {}
 
 --- What one option may be.
@@ -185,7 +187,7 @@ end
 
 --- A method's name.
 function M.rules.method_name(value)
-  if #value <= 100 and value:find("^[%w!&'*%-.^_`|~]+$") then return nil end
+  if not core.wrong_method_name(value) then return nil end
   return "must be 1 to 100 printable ASCII characters without blanks and "
     .. [[$ ( ) < > @ , ; : \ " / [ ] ? = { } # + %]]
 end

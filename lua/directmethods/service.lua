@@ -5,6 +5,7 @@
 
 local calls = require "directmethods.service.call"
 local connection = require "directmethods.service.connection"
+local core = require "directmethods.core"
 local jobs = require "directmethods.service.jobs"
 local many = require "directmethods.service.many"
 local options = require "directmethods.options"
@@ -114,7 +115,7 @@ function M.service(opts)
     host = made.host,
     api_version = opts.api_version or VERSION,
     _methods = "/methods?api-version=" .. (opts.api_version or VERSION),
-    _contract = calls.contract_of(opts.api_version or VERSION),
+    _contract = core.contract(opts.api_version or VERSION),
     _rest_version = opts.api_version or REST_VERSION,
     _max_connections = opts.max_connections,
     _retry = retry.policy(opts.retry),

@@ -1,5 +1,6 @@
 --- The options of dm.device: what they may be, and the configuration they make.
 
+local core = require "directmethods.core"
 local credentials = require "directmethods.device.credentials"
 local options = require "directmethods.options"
 
@@ -57,11 +58,6 @@ local WHAT = "dm.device"
 local SECONDS_MAX = 31536000 -- of any duration: a year
 local RENEW_MOST = 300 -- seconds before expiry a token is renewed by default
 local RENEW_PART = 5 -- or this part of its life, when that is less
-
--- The contract of an api-version: bytes of an answer's payload, inclusive.
-local ANSWER_MAX_2017 = 8192
-local ANSWER_MAX_2019 = 131072
-local CONTRACT_2019 = "2019-01-01"
 
 local PORTS = {
   mqtt = { tls = 8883, plain = 1883 },
@@ -181,8 +177,7 @@ function M.read(opts)
   check_engine(config)
   if config.tls == true then config.tls = { verify = true } end
   set_port(config)
-  config.answer_max = config.api_version < CONTRACT_2019 and ANSWER_MAX_2017
-    or ANSWER_MAX_2019
+  config.contract = core.contract(config.api_version)
   return config
 end
 
@@ -191,11 +186,7 @@ end
 ---@return string?
 function M.wrong_method_name(name)
   if type(name) ~= "string" then return "must be a string, not a " .. type(name) end
-  if #name < 1 or #name > 100 then return "must be 1 to 100 characters long" end
-  if not name:find("^[!-~]+$") or name:find('[$()<>@,;:\\"/%[%]?={}#+%%]') then
-    return 'must be printable ASCII without $ ( ) < > @ , ; : \\ " / [ ] ? = { } # + %'
-      .. " and space"
-  end
+  return options.rules.method_name(name)
 end
 
 return M

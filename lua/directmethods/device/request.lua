@@ -74,11 +74,12 @@ local function check_self(request, what)
 end
 
 local function too_large(config, size)
+  local newer = config.contract.newer
   return errors.new {
     name = "LimitExceeded",
     message = ("the answer's payload has %d bytes; api_version %s allows %d%s"):format(
-      size, config.api_version, config.answer_max,
-      config.api_version < "2019-01-01" and ", 2019-01-01 and later 131072" or ""),
+      size, config.api_version, config.contract.payload,
+      newer and (", %s and later %d"):format(newer.since, newer.payload) or ""),
   }
 end
 
@@ -92,7 +93,7 @@ function M.encode(config, payload)
   if not body then
     return nil, errors.new { name = "InvalidJson", message = wrong }
   end
-  if #body > config.answer_max then return nil, too_large(config, #body) end
+  if #body > config.contract.payload then return nil, too_large(config, #body) end
   return body
 end
 

@@ -10,22 +10,12 @@ local retry = require "directmethods.service.retry"
 local M = {}
 
 local MARGIN_S = 10 -- the hub's clock runs out first, by this much
-local RESPONSE_DEFAULT_S = 30
-local ANSWER_MAX = 131072 + 8192 -- bytes of an answer: a payload and its envelope
+local ENVELOPE_MAX = 8 * 1024 -- bytes of an answer around its payload
 
--- What the hub allows, by api-version; both ends are included.
-local CONTRACT_2017 = {
-  payload_max = 8192, response_min = 1, response_max = 3600, connect_max = 300,
-}
-local CONTRACT_2019 = {
-  payload_max = 131072, response_min = 5, response_max = 300, connect_max = 300,
-}
-
---- What the hub allows with an api-version.
----@return table
-function M.contract_of(api_version)
-  return api_version:sub(1, 10) < "2019-01-01" and CONTRACT_2017 or CONTRACT_2019
-end
+local NEWEST = core.contract()
+while NEWEST.newer do NEWEST = NEWEST.newer end
+-- bytes of an answer: the device's api-version decides, which is not known here
+local ANSWER_MAX = NEWEST.payload + ENVELOPE_MAX
 
 --- The options that every call has.
 ---@type table<string, directmethods.OptionSpec>
@@ -64,13 +54,14 @@ end
 
 local function too_large(service, what, size)
   local contract = service._contract
-  local advice = contract == CONTRACT_2017 and size <= CONTRACT_2019.payload_max
-    and ("; from api-version 2019-01-01 on %d are allowed"):format(
-      CONTRACT_2019.payload_max) or ""
+  local newer = contract.newer
+  local advice = newer and size <= newer.payload
+    and ("; from api-version %s on %d are allowed"):format(newer.since, newer.payload)
+    or ""
   return errors.new {
     name = "LimitExceeded",
     message = ("%s: the payload has %d bytes, api-version %s allows %d%s"):format(
-      what, size, service.api_version, contract.payload_max, advice),
+      what, size, service.api_version, contract.payload, advice),
   }
 end
 
@@ -91,7 +82,7 @@ function M.body(service, what, method, payload, opts, level)
   local body, wrong = json.try_encode(payload, "payload", head, "}")
   if not body then error(("%s: %s"):format(what, wrong), level + 3) end
   local size = #body - #head - 1
-  if size > service._contract.payload_max then
+  if size > service._contract.payload then
     return nil, too_large(service, what, size)
   end
   return body
@@ -145,8 +136,8 @@ function M.run(service, device_id, module_id, body, opts)
     M.path("/twins/", device_id, module_id, service._methods),
     id and { "x-ms-client-request-id: " .. id },
     body,
-    (opts.response_timeout or RESPONSE_DEFAULT_S) + (opts.connect_timeout or 0)
-      + MARGIN_S,
+    (opts.response_timeout or service._contract.response_default)
+      + (opts.connect_timeout or 0) + MARGIN_S,
     core.now())
 end
 

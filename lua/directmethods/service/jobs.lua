@@ -89,7 +89,7 @@ end
 local function call_of(service, opts)
   -- the contract is that of the jobs' version, not of single calls
   local version = service._rest_version
-  local judge = { api_version = version, _contract = calls.contract_of(version) }
+  local judge = { api_version = version, _contract = core.contract(version) }
   calls.check_times(judge, WHAT, opts, 1)
   local body, too_large = calls.body(judge, WHAT, opts.method, opts.payload, opts, 1)
   if not body then return nil, too_large end
