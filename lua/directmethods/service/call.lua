@@ -9,7 +9,7 @@ local retry = require "directmethods.service.retry"
 
 local M = {}
 
-local MARGIN_S = 10 -- the hub's clock runs out first, by this much
+local MARGIN_S = 10 -- how much later than the hub this client gives up
 local ENVELOPE_MAX = 8 * 1024 -- bytes of an answer around its payload
 
 local NEWEST = core.contract()
@@ -27,7 +27,7 @@ M.OPTIONS = {
 
 -- Checking: `level` is as for options.check, from the function that calls this. ---
 
---- Check an argument that is a text.
+--- Check that an argument is a string.
 function M.check_text(what, name, value, rule, level)
   if type(value) ~= "string" then
     options.fail(what, name, "must be a string, not a " .. type(value), level + 1)
@@ -69,8 +69,8 @@ local function member(name, text)
   return text and (',"' .. name .. '":' .. text) or ""
 end
 
---- The body of a call; nil, err: the payload is too large. Raises when it has no
--- JSON form.
+--- The body of a call; nil, err: the payload is too large. Raises if JSON cannot
+-- represent it.
 ---@return string? body
 ---@return directmethods.Error? err
 function M.body(service, what, method, payload, opts, level)
@@ -98,7 +98,7 @@ function M.escape(text)
   local escaped = text:gsub("[^%w%-._~]", function(c)
     return ("%%%02X"):format(c:byte())
   end)
-  -- a segment of dots alone would be taken for a folder
+  -- "." and ".." would be resolved as folders
   return escaped:find("^%.+$") and escaped:gsub("%.", "%%2E") or escaped
 end
 
@@ -121,7 +121,7 @@ local function attempt(stop, connection, path, fields, body, timeout, started)
   return reply.new(head, answer, core.now() - started)
 end
 
---- Call, again if the options say so, and wait for the answer.
+--- Call, repeat if the options say so, and wait for the answer.
 ---@param service directmethods.Service
 ---@param device_id string
 ---@param module_id string?
