@@ -1,11 +1,13 @@
 --- What the hub's jobs are made of: slices, dates; jobs that go on where
 --- a hub before them ended; a store that fails.
 
+local attributes = require "directmethods.hub.attributes"
 local core = require "directmethods.core"
 local date = require "directmethods.date"
 local dm = require "directmethods"
 local errors = require "directmethods.errors"
 local fixture = require "spec.support.fixture"
+local query = require "directmethods.hub.query"
 local selection = require "directmethods.hub.selection"
 local background = require "directmethods.hub.background"
 local stores = require "spec.support.stores"
@@ -313,11 +315,14 @@ describe("jobs", function()
             repeat until os.clock() > stop
             return true
           end
-          local targets = selection.new(hub.state, slow, collection)
+          local targets = selection.new(hub.state,
+            assert(query.read("SELECT * FROM " .. collection)))
+          targets.predicate = slow
           repeat
             looks = 0
             for _, each in ipairs(assert(targets:next())) do
-              names[#names + 1] = each.moduleId or each.deviceId
+              local device_id, module_id = attributes.ids(each)
+              names[#names + 1] = module_id or device_id
             end
             most = math.max(most, looks)
           until targets.ended

@@ -264,13 +264,13 @@ describe("service.jobs", function()
       ["jobs:schedule: options must be a table, not a nil"] = function()
         jobs:schedule()
       end,
-      ["options 'method' and 'update' are alternatives"] = function()
+      ["options 'method' and 'update' exclude each other"] = function()
         jobs:schedule { query = "*" }
       end,
-      ["options 'query' and 'devices' are alternatives"] = function()
+      ["options 'query' and 'devices' exclude each other"] = function()
         jobs:schedule { method = "m", query = "*", devices = { "a" } }
       end,
-      ["options 'delay' and 'at' must not be given together"] = function()
+      ["options 'delay' and 'at' exclude each other"] = function()
         jobs:schedule { method = "m", query = "*", delay = 1, at = 1 }
       end,
       ["unknown option 'when'"] = function()
@@ -320,6 +320,20 @@ describe("service.jobs", function()
       assert.same({ "m01", "m12" }, { ids[1], ids[12] })
       assert.is_nil(query:next())
       assert.equal("directmethods.query (last page)", tostring(query))
+    end)
+
+    it("give rows of the members that they name, and of groups", function()
+      for i = 1, 3 do hub:add_device("r" .. i) end
+      service.twins:patch("r2", { tags = { site = "x" } })
+      assert.same({ { deviceId = "r1" }, { deviceId = "r2", site = "x" },
+        { deviceId = "r3" } }, service:query("SELECT deviceId, tags.site FROM devices "
+        .. "WHERE STARTSWITH(deviceId, 'r')", { page_size = 2 }):all())
+      local total, last = 0, nil
+      for row in service:query("SELECT tags.site, COUNT() AS n FROM devices "
+        .. "WHERE STARTSWITH(deviceId, 'r') GROUP BY tags.site", { page_size = 1 }) do
+        total, last = total + row.n, row.site or last
+      end
+      assert.same({ 3, "x" }, { total, last })
     end)
 
     it("raise in a loop, and return otherwise, what goes wrong", function()

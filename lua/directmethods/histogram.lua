@@ -1,7 +1,8 @@
---- dm.histogram: percentiles of durations, and a picture in text.
+--- dm.histogram: how long things took: percentiles, and a picture in text.
 --
 -- Durations are counted in steps of 2 %, so a percentile is off by at most 1 %; count,
--- mean, min and max are exact. Ten million values take as much memory as ten.
+-- mean, min and max are exact. It takes the same memory for ten values and for ten
+-- million.
 
 local M = {}
 
@@ -62,7 +63,7 @@ function Histogram:record(seconds)
   widen(self, seconds, seconds)
 end
 
---- Add the durations of another histogram.
+--- Add what another histogram counted.
 ---@param other directmethods.Histogram
 ---@return directmethods.Histogram self
 function Histogram:merge(other)
@@ -143,7 +144,7 @@ local function row_start(seconds)
   return start * 10.0 ^ decade
 end
 
--- The rows from the first to the last that is not empty.
+-- Rows from the first to the last that hold anything, those between them too.
 local function rows_of(self)
   local counts = {}
   for step, n in pairs(self.steps) do

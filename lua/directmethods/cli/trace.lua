@@ -7,13 +7,10 @@ local M = {}
 
 local PAYLOADS = { payload = true, response = true }
 
---- The record of a call as JSON can hold it, without payloads.
----@param call directmethods.HubCall
----@return table
-function M.record(call)
+local function line_of(call)
   local record = readable.copy(call)
   for name in pairs(PAYLOADS) do record[name] = nil end
-  return record
+  return json.encode(record) .. "\n"
 end
 
 ---@class directmethods.TraceFile
@@ -36,7 +33,7 @@ end
 ---@param call directmethods.HubCall
 function Trace:add(call)
   if not self.file then return end
-  local ok, why = self.file:write(json.encode(M.record(call)) .. "\n")
+  local ok, why = self.file:write(line_of(call))
   if ok then return end
   self.complain("--trace: " .. why)
   self:close()

@@ -1,4 +1,5 @@
---- Why a device is not reachable, in words: what happened, and what to check.
+--- Why a device is not reachable, for the person who looks after it: what happened,
+-- and what to look at.
 
 local tokens = require "directmethods.device.token"
 
@@ -20,7 +21,7 @@ local BY_CONNACK = {
 local SHORT_LIVED = "does another client use the same device id?"
 
 --- One sentence about an error of the connection. `short_lived`: the connection was
--- lost soon after it was made.
+-- lost soon after it stood.
 ---@param err directmethods.Error
 ---@param short_lived boolean?
 ---@return string

@@ -82,17 +82,12 @@ end
 ---@field faults table<integer, directmethods.Fault> rules made here
 ---@field last_fault integer
 
-local function new_token()
-  return (core.random(TOKEN_BYTES):gsub(".", function(byte)
-    return ("%02x"):format(byte:byte())
-  end))
-end
-
 --- What a hub keeps for its admin listener.
----@param token string? the one that was given
 ---@return directmethods.HubAdmin
-function M.new(token)
-  token = token or new_token()
+function M.new()
+  local token = core.random(TOKEN_BYTES):gsub(".", function(byte)
+    return ("%02x"):format(byte:byte())
+  end)
   return { token = token, clients = clients.new(), faults = {}, last_fault = 0 }
 end
 

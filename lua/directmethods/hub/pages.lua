@@ -5,6 +5,7 @@ local core = require "directmethods.core"
 local errors = require "directmethods.errors"
 local json = require "directmethods.json"
 local registry = require "directmethods.hub.registry"
+local task = require "directmethods.task"
 
 local M = {}
 
@@ -18,8 +19,9 @@ local WORKS_MAX = 64 -- that are under way at a time
 ---@field item_type string
 ---@field ended boolean
 ---@field next fun(self): table[]?, directmethods.Error?
----@field text fun(self, each: table): string?, directmethods.Error? its JSON document
----@field position fun(self, each: table): string[] texts without "/"
+---@field text fun(self, each: table): string?, directmethods.Error? its JSON document;
+---  nil without an error: it is gone
+---@field position fun(self, each: table): string[]
 
 local function invalid(rule)
   return registry.problem("ArgumentInvalid", rule)
@@ -28,6 +30,16 @@ end
 -- What was asked for by header, or by query parameter.
 local function asked(request, header, parameter)
   return errors.field(request.fields, header) or request.query[parameter]
+end
+
+-- The texts of a continuation token.
+local function read_token(token)
+  local position = json.decode(core.base64_decode(token) or "")
+  if type(position) ~= "table" or not position[1] then return nil end
+  for _, text in ipairs(position) do
+    if type(text) ~= "string" then return nil end
+  end
+  return position
 end
 
 --- How large the page is to be, and the texts of the position behind which it
@@ -46,37 +58,59 @@ function M.read(request)
   end
   local token = asked(request, "x-ms-continuation", "continuationToken")
   if not token or token == "" then return size end
-  local position = core.base64_decode(token)
+  local position = read_token(token)
   if not position then return nil, invalid("the continuation token is not ours") end
-  local texts = {}
-  for part in (position .. "/"):gmatch("([^/]*)/") do texts[#texts + 1] = part end
-  return size, texts
+  return size, position
 end
 
-local function fields_of(source, last)
+-- Behind the last row of a page; with `left`, TOP leaves so many rows less those of it.
+local function position_of(source, page)
+  local position = source:position(page.last)
+  if page.left then table.insert(position, 1, tostring(page.left - #page)) end
+  return position
+end
+
+local function fields_of(source, page, goes_on)
   local fields = ("x-ms-item-type: %s\r\n"):format(source.item_type)
-  if not last then return fields end
-  local token = core.base64_encode(table.concat(source:position(last), "/"))
+  if not goes_on then return fields end
+  local token = core.base64_encode(json.encode(position_of(source, page)))
   return ("%sx-ms-continuation: %s\r\n"):format(fields, token)
 end
 
--- Add matches; true: the page is full, and there is at least one more; nil, err: one
--- cannot be read.
+-- Add matches; true: the page is full, and there is at least one more, or all rows are
+-- there that TOP leaves; nil, err: one cannot be read.
 local function add(page, source, found)
   for _, each in ipairs(found) do
     if #page == page.size or page.bytes > BYTES_MAX then return true end
     local text, err = source:text(each)
-    if not text then return nil, err end
+    if err then return nil, err end
     page[#page + 1] = text
-    page.bytes = page.bytes + #text
+    page.bytes = page.bytes + (text and #text or 0)
     page.last = each
+    if #page == page.left then return true end
   end
   return false
 end
 
 local function answer(request, source, page, is_full)
-  request.answer(200, fields_of(source, is_full and page.last),
+  local goes_on = is_full and #page ~= page.left
+  request.answer(200, fields_of(source, page, goes_on),
     "[" .. table.concat(page, ",") .. "]")
+end
+
+-- A step of filling a page: true while there is more to do, nil and a problem.
+local function fill(source, page)
+  local found, err = source:next()
+  local is_full
+  if found then is_full, err = add(page, source, found) end
+  if err then return nil, registry.unavailable(err) end
+  page.is_full = is_full
+  return not is_full and not source.ended
+end
+
+-- What raises is a mistake of ours: told in the log, and answered.
+local function failed(fault)
+  task.report("error", debug.traceback("a page of rows: " .. tostring(fault), 2))
 end
 
 --- Answer a request with a page.
@@ -84,26 +118,37 @@ end
 ---@param request directmethods.HubRequest
 ---@param source directmethods.PageSource
 ---@param size integer
+---@param left integer? no more rows than these, on this page and those behind it
 ---@return "later"|nil
 ---@return directmethods.RegistryProblem? problem
-function M.answer(hub, request, source, size)
+function M.answer(hub, request, source, size, left)
   if hub.background:count() >= WORKS_MAX then
     return nil, registry.problem("ThrottlingException")
   end
-  local page = { size = size, bytes = 0 }
+  local page = { size = size, left = left, bytes = 0 }
   hub.background:add(function()
-    local found, err = source:next()
-    local is_full
-    if found then is_full, err = add(page, source, found) end
-    if err then
-      request.answer(nil, registry.unavailable(err))
-      return false
+    local ok, more, problem = xpcall(fill, failed, source, page)
+    if not ok then problem = registry.problem("ServerError") end
+    if problem then
+      request.answer(nil, problem)
+    elseif not more then
+      answer(request, source, page, page.is_full)
     end
-    if not is_full and not source.ended then return true end
-    answer(request, source, page, is_full)
-    return false
+    return not problem and more
   end)
   return "later"
+end
+
+-- The name that the member has in a body, in whatever case, as .NET takes it.
+local function find_query(document)
+  local found
+  for name in pairs(document) do
+    if type(name) == "string" and name:lower() == "query" then
+      if found then return nil, "the member 'query' stands twice" end
+      found = name
+    end
+  end
+  return found
 end
 
 --- The text of a query in a request's body, or nil and a problem.
@@ -111,10 +156,16 @@ end
 ---@return string?
 ---@return directmethods.RegistryProblem?
 function M.query_text(request)
-  local document = json.decode(request.body)
-  local text = type(document) == "table" and document.query
-  if type(text) == "string" then return text end
-  return nil, invalid("the body must be a JSON object with a 'query', a string")
+  local document, err = json.decode(request.body)
+  if err then return nil, invalid(err.message) end
+  local name, wrong = find_query(type(document) == "table" and document or {})
+  if wrong then return nil, invalid(wrong) end
+  if not name or type(document[name]) ~= "string" then
+    return nil, invalid("the body must be a JSON object with a 'query', a string")
+  end
+  local ok, _, message = core.json_members(request.body, name)
+  if not ok then return nil, invalid(message) end
+  return document[name]
 end
 
 return M

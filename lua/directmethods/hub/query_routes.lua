@@ -1,42 +1,59 @@
---- POST /devices/query: the devices, modules or device jobs that a query selects.
+--- POST /devices/query: what a query selects of devices, modules or device jobs.
 
+local grouping = require "directmethods.hub.grouping"
 local pages = require "directmethods.hub.pages"
 local query = require "directmethods.hub.query"
 local registry = require "directmethods.hub.registry"
 local rows = require "directmethods.hub.jobs.rows"
 local selection = require "directmethods.hub.selection"
 
-local SOURCES = {}
+-- By collection: how many texts a position in it has, and a source that begins behind
+-- such a position.
+local SOURCES = {
+  devices = { 1, function(hub, plan, position)
+    return selection.new(hub, plan, position and { device_id = position[1] })
+  end },
+  ["devices.modules"] = { 2, function(hub, plan, position)
+    return selection.new(hub, plan,
+      position and { device_id = position[1], module_id = position[2] })
+  end },
+  ["devices.jobs"] = { 3, rows.new },
+}
 
-function SOURCES.devices(hub, predicate, position)
-  local after = position and { device_id = position[1] }
-  return selection.new(hub, predicate, "devices", after)
+local GROUPS = { 1, function(hub, plan, position, size)
+  return grouping.new(selection.new(hub, plan), plan, position and position[1], size)
+end }
+
+-- How many rows TOP leaves, behind a page with that position; the position's other
+-- texts.
+local function rows_left(plan, position)
+  if not plan.top or not position then return plan.top, position end
+  local left = position[1]:find("^%d+$") and math.tointeger(tonumber(position[1]))
+  return left, table.move(position, 2, #position, 1, {})
 end
 
-SOURCES["devices.modules"] = function(hub, predicate, position)
-  local after = position and { device_id = position[1], module_id = position[2] }
-  return selection.new(hub, predicate, "devices.modules", after)
+-- What a page of the query is read from.
+local function open(hub, plan, position, size)
+  local count, new = table.unpack(plan.groups and GROUPS or SOURCES[plan.collection])
+  local left
+  left, position = rows_left(plan, position)
+  if position and #position ~= count or plan.top and not (left and left > 0) then
+    return nil, registry.problem("ArgumentInvalid",
+      "the continuation token is of another query")
+  end
+  return new(hub, plan, position, size), left
 end
-
-SOURCES["devices.jobs"] = function(hub, predicate, position, text)
-  return rows.new(hub, predicate, position, text)
-end
-
-local TEXTS = { devices = 2, ["devices.modules"] = 2, ["devices.jobs"] = 3 }
 
 local function run(hub, request)
   local text, problem = pages.query_text(request)
   if not text then return nil, problem end
-  local predicate, collection = query.query(text)
-  if not predicate then return nil, registry.problem("ArgumentInvalid", collection) end
+  local plan, wrong = query.read(text)
+  if not plan then return nil, registry.problem("ArgumentInvalid", wrong) end
   local size, position = pages.read(request)
   if not size then return nil, position end
-  if position and #position ~= TEXTS[collection] then
-    return nil, registry.problem("ArgumentInvalid",
-      "the continuation token is of another query")
-  end
-  local source = SOURCES[collection](hub, predicate, position, text)
-  return pages.answer(hub, request, source, size)
+  local source, left = open(hub, plan, position, size)
+  if not source then return nil, left end
+  return pages.answer(hub, request, source, size, left)
 end
 
 ---@type directmethods.HubRoute[]

@@ -20,12 +20,10 @@
 --   put_twin(device, module, twin)
 --   setting(name)                a text of the hub's own; nil: there is none
 --   put_setting(name, text)
---   scan(modules, after?, limit, see)
---                                see(device, module or nil, enabled, tags) of some
---                                identities, as far as most selections ask, behind the
---                                ids in `after`; true, and what `after` is next (nil:
---                                these were the last). There may be none. When `see`
---                                gives true it goes no further
+--   scan(modules, columns, after?, limit)
+--                                columns of at most `limit` identities and their
+--                                twins, behind the ids in `after`, as rows. Fewer:
+--                                these were the last
 --   job(id)                      nil: there is none
 --   put_job(job)
 --   jobs(after?, limit)          a page, ordered by id

@@ -57,8 +57,7 @@ local function upsert(tbl, columns, count)
 end
 
 local SELECT = "SELECT " .. IDENTITY_COLUMNS .. " FROM identities "
-local SCAN = "SELECT i.device_id, i.module_id, i.enabled, t.tags FROM identities i "
-  .. "LEFT JOIN twins t USING (device_id, module_id) "
+local TWINS = "LEFT JOIN twins t USING (device_id, module_id)"
 local SQL = {
   find = SELECT .. "WHERE device_id = ? AND module_id = ?",
   devices = SELECT .. "WHERE module_id = '' AND device_id > ? "
@@ -66,10 +65,9 @@ local SQL = {
   modules = SELECT .. "WHERE device_id = ? AND module_id > '' ORDER BY module_id",
   identities = SELECT .. "WHERE (device_id, module_id) > (?, ?) "
     .. "ORDER BY device_id, module_id LIMIT ?",
-  scan = SCAN .. "WHERE i.module_id = '' AND i.device_id > ? "
+  scan_devices = " WHERE i.module_id = '' AND i.device_id > ? "
     .. "ORDER BY i.device_id LIMIT ?",
-  scan_modules = SCAN .. "WHERE i.module_id > '' "
-    .. "AND (i.device_id, i.module_id) > (?, ?) "
+  scan_modules = " WHERE i.module_id > '' AND (i.device_id, i.module_id) > (?, ?) "
     .. "ORDER BY i.device_id, i.module_id LIMIT ?",
   put = upsert("identities", IDENTITY_COLUMNS, #IDENTITY),
   count = "SELECT total, enabled FROM counts",
@@ -185,35 +183,28 @@ function Store:put_twin(device_id, module_id, twin)
     table.unpack(values, 1, #TWIN)))
 end
 
--- The row at which it is to go no further, if there is one.
-local function show(rows, see)
-  for _, row in ipairs(rows) do
-    local device_id, module_id, enabled, tags = table.unpack(row, 1, 4)
-    local stop = see(device_id, module_id ~= "" and module_id or nil, enabled == 1,
-      tags or "{}")
-    if stop then return row end
-  end
-end
-
+--- The next devices, or modules: rows of columns, as many as are asked for, or fewer:
+--- these were the last.
 ---@param modules boolean else devices
+---@param columns string[] of identities, "i.device_id", and their twins, "t.tags": nil
+---  where nobody has changed the twin
 ---@param after { device_id: string, module_id: string? }?
 ---@param limit integer
----@param see fun(device_id: string, module_id: string?, enabled: boolean, tags: string)
----  : boolean? stop
----@return boolean? done
----@return { device_id: string, module_id: string? }|directmethods.Error|nil next
-function Store:scan(modules, after, limit, see)
+---@return any[][]? rows
+---@return directmethods.Error? err
+function Store:scan(modules, columns, after, limit)
+  local sql = ("SELECT %s FROM identities i %s"):format(table.concat(columns, ", "),
+    table.concat(columns):find("t.", 1, true) and TWINS or "")
+  local device_id, module_id = "", ""
+  if after then device_id, module_id = after.device_id, after.module_id or "" end
   local rows, why
-  after = after or {}
   if modules then
-    rows, why = self.database:rows(SQL.scan_modules, after.device_id or "",
-      after.module_id or "", limit)
+    rows, why = self.database:rows(sql .. SQL.scan_modules, device_id, module_id, limit)
   else
-    rows, why = self.database:rows(SQL.scan, after.device_id or "", limit)
+    rows, why = self.database:rows(sql .. SQL.scan_devices, device_id, limit)
   end
   if not rows then return nil, self:failure(why) end
-  local last = show(rows, see) or rows[limit]
-  return true, last and { device_id = last[1], module_id = last[2] }
+  return rows
 end
 
 --- Add the methods of identities to the class of stores.

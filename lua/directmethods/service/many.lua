@@ -16,18 +16,18 @@ for name, rule in pairs(calls.OPTIONS) do SPEC[name] = rule end
 
 ---@class directmethods.InvokeManyOptions
 ---@field concurrency integer?
--- calls in progress at a time; default: the service's max_connections
+-- calls under way at a time; default: the service's max_connections
 ---@field response_timeout integer? as for service:invoke
 ---@field connect_timeout integer?
 ---@field retry directmethods.RetryOptions|boolean?
 ---@field progress fun(done: integer, total: integer, result: directmethods.ManyResult)?
--- called after each device; if it raises an error, all calls end
+-- called after each device; an error it raises ends all
 
 ---@class directmethods.ManyResult
 ---@field device_id string
 ---@field module_id string?
----@field reply directmethods.Reply? the answer; nil if there is an err
----@field err directmethods.Error?
+---@field reply directmethods.Reply? either this
+---@field err directmethods.Error?   or that
 
 ---@class directmethods.ManyResults
 ---@field [integer] directmethods.ManyResult in the order of the ids
@@ -80,7 +80,7 @@ local function count(results, result)
   end
 end
 
--- Call one device after another until none is left.
+-- Take the next device until there is none.
 local function work(run)
   while run.next <= #run.results do
     local result = run.results[run.next]

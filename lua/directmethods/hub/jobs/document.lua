@@ -98,20 +98,22 @@ function M.device_job(row, job)
     "error", error_object(row)))
 end
 
+local ANSWER = {} -- the key of a text in a Response, which no query can name
+
 -- What a device has answered, decoded when it is looked at; a payload that cannot be
 -- decoded (a number of 20 digits) is undefined.
 local Response = {}
 
 function Response.__index(response, name)
   if name ~= "payload" then return nil end
-  local value = json.decode(response[1])
+  local value = json.decode(rawget(response, ANSWER))
   return value
 end
 
 local function outcome_values(row)
   if row.status ~= "completed" then return nil end
   if not row.answer_status then return { deviceMethodResponse = json.null } end
-  local response = { row.answer, status = row.answer_status }
+  local response = { [ANSWER] = row.answer, status = row.answer_status }
   return { deviceMethodResponse = setmetatable(response, Response) }
 end
 

@@ -2,6 +2,7 @@
 
 local document = require "directmethods.hub.jobs.document"
 local background = require "directmethods.hub.background"
+local query = require "directmethods.hub.query"
 
 local M = {}
 
@@ -11,21 +12,14 @@ local PAGE = 16 -- rows that are read at a time: each may hold 128 KB
 local Rows = { item_type = "DeviceJob", ended = false }
 Rows.__index = Rows
 
--- The job that a query is for, if it asks for the rows of one job and nothing else:
--- then the others need not be read.
-local function only_job(text)
-  return text:lower():find("where%s+[%w.]-jobid%s*=%s*'[%w%-_.]+'%s*$")
-    and text:match("'([%w%-_.]+)'%s*$")
-end
-
 --- The device jobs of a hub.
 ---@param hub directmethods.HubState
----@param predicate fun(document: table): boolean
+---@param plan directmethods.QueryPlan
 ---@param position string[]? job, device, module: behind which it begins
----@param text string the query
 ---@return directmethods.Rows
-function M.new(hub, predicate, position, text)
-  local job_id = only_job(text)
+function M.new(hub, plan, position)
+  -- where the query is for one job, the rows of others need not be read
+  local job_id = query.required(plan, "jobId")
   local after = job_id and { job_id = job_id, device_id = "" }
   if position then
     after = {
@@ -34,7 +28,8 @@ function M.new(hub, predicate, position, text)
     }
   end
   return setmetatable({
-    hub = hub, predicate = predicate, job_id = job_id, after = after, jobs = {},
+    hub = hub, predicate = query.predicate(plan, query.attribute), job_id = job_id,
+    after = after, jobs = {},
   }, Rows)
 end
 

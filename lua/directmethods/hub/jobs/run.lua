@@ -2,6 +2,7 @@
 -- its time is over or it is cancelled. What it has done stands in the store; what is
 -- kept here can be found out again from there.
 
+local attributes = require "directmethods.hub.attributes"
 local definition = require "directmethods.hub.jobs.definition"
 local query = require "directmethods.hub.query"
 local queues = require "directmethods.hub.jobs.queue"
@@ -130,11 +131,12 @@ end
 
 -- Targets --------------------------------------------------------------------
 
-local function new_row(self, document)
+local function new_row(self, target)
+  local device_id, module_id = attributes.ids(target)
   return {
     job_id = self.job.id,
-    device_id = document.deviceId,
-    module_id = document.moduleId,
+    device_id = device_id,
+    module_id = module_id,
     status = "pending",
     created = self.job.created,
     updated = self.jobs:now(),
@@ -178,9 +180,9 @@ end
 
 -- Select the targets behind the last one that is known.
 local function select(self, after)
-  local predicate, collection = query.condition(self.job.condition)
-  if not predicate then return fail(self, collection) end
-  local targets = selection.new(self.jobs.hub, predicate, collection, after)
+  local plan, wrong = query.read_condition(self.job.condition)
+  if not plan then return fail(self, wrong) end
+  local targets = selection.new(self.jobs.hub, plan, after)
   local rows = {}
   self:work(function() return select_step(self, targets, rows) end)
 end
