@@ -102,6 +102,14 @@ describe("the admin listener", function()
     assert.equal(404, status)
   end)
 
+  it("refuses a bad escape as the HTTPS listener does", function()
+    for _, path in ipairs { "/devices/%", "/devices/%4", "/devices/%zz", "/%zz" } do
+      local status, body = ask("DELETE", path)
+      assert.equal(400, status, path)
+      assert.equal("ErrorCode:ArgumentInvalid;BadRequest", body.Message)
+    end
+  end)
+
   it("makes devices with canned answers, and removes them", function()
     local status, device = ask("PUT", "/devices/lamp", { body = { methods = {
       on = { status = 201, payload = { on = true } },

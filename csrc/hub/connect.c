@@ -260,11 +260,10 @@ static bool inject(dm_hub_listener *l, uint64_t connection,
 /* Events */
 
 void dm_connect_on_connect(void *context, uint64_t connection,
-                           const dm_mqtt_connect *c, bool tls) {
+                           const dm_mqtt_connect *c) {
   dm_hub_listener *l = context;
   dm_hub *h = l->hub;
   newcomer n = {.identity = NULL};
-  (void)tls;
   if (dm_meter_refuses_any(h) && !dm_meter_device(l, connection)) {
     refuse(l, connection, UNAVAILABLE, n.name.device,
            "too many failed log-ins");
@@ -278,9 +277,8 @@ void dm_connect_on_connect(void *context, uint64_t connection,
   if (!inject(l, connection, c, n.identity)) admit(l, connection, c, &n);
 }
 
-void dm_connect_on_refused(void *context, int code, const char *why) {
+void dm_connect_on_refused(void *context, const char *why) {
   dm_hub_listener *l = context;
-  (void)code;
   l->hub->counted.connect_refused++;
   dm_hub_log(l->hub, "CONNECT refused", (dm_span){NULL, 0}, why);
 }

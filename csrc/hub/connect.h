@@ -10,8 +10,8 @@
 #pragma GCC visibility push(hidden)
 
 void dm_connect_on_connect(void *context, uint64_t connection,
-                           const dm_mqtt_connect *c, bool tls);
-void dm_connect_on_refused(void *context, int code, const char *why);
+                           const dm_mqtt_connect *c);
+void dm_connect_on_refused(void *context, const char *why);
 void dm_connect_on_gone(void *context, uint64_t connection, void *user,
                         const dm_err *why);
 

@@ -9,12 +9,9 @@
 #include "hub/meter.h"
 #include "hub/record.h"
 #include "proto/http_websocket.h"
-#include "proto/text.h"
+#include "proto/path.h"
 
-enum {
-  SEGMENTS = 8,         /* of a path that are looked at */
-  PATH_MAX_BYTES = 8192 /* bytes of a decoded path */
-};
+enum { PATH_BYTES = 8 * 1024 }; /* of a decoded path: limits.target_size */
 
 /* What the header fields say about the caller. */
 typedef struct caller {
@@ -47,29 +44,8 @@ static void add_echo(dm_exchange *x, const char *name, dm_span value) {
   x->echo.len = before;
 }
 
-typedef struct path {
-  dm_span segment[SEGMENTS]; /* decoded once */
-  int count;                 /* a slash at the end makes none */
-} path;
-
-/* False: it does not begin with '/', or an escape is bad. */
-static bool split_path(dm_span text, dm_buf *memory, path *out) {
-  out->count = 0;
-  if (text.n == 0 || text.p[0] != '/') return false;
-  dm_span rest = {text.p + 1, text.n - 1};
-  while (rest.p != NULL && out->count < SEGMENTS) {
-    size_t start = memory->len;
-    dm_span segment = dm_text_cut(rest, '/', &rest);
-    if (segment.n == 0 && rest.p == NULL) break;
-    if (!dm_text_percent_decode(memory, segment)) return false;
-    out->segment[out->count++] =
-        (dm_span){memory->data + start, memory->len - start};
-  }
-  return true;
-}
-
 /* /twins/{device}[/modules/{module}]/methods */
-static bool is_method_path(dm_exchange *x, const path *p) {
+static bool is_method_path(dm_exchange *x, const dm_path *p) {
   const dm_span *s = p->segment;
   if (p->count < 3 || !dm_span_is(s[0], "twins")) return false;
   if (p->count == 3 && dm_span_is(s[2], "methods")) {
@@ -131,7 +107,7 @@ static void refuse(dm_exchange *x, dm_error_id id) {
 }
 
 /* Is the token good, and does it cover this path? */
-static bool is_authorised(dm_exchange *x, const caller *f, const path *p,
+static bool is_authorised(dm_exchange *x, const caller *f, const dm_path *p,
                           unsigned *rights) {
   dm_hub *h = x->hub;
   dm_grant grant = {.why = "there is no single Authorization field"};
@@ -153,17 +129,11 @@ static bool is_authorised(dm_exchange *x, const caller *f, const path *p,
   return false;
 }
 
-static void route(dm_exchange *x, const dm_http_request *r, const caller *f) {
-  char memory[PATH_MAX_BYTES];
-  dm_buf decoded = dm_buf_fixed(memory, sizeof memory);
+static void route(dm_exchange *x, const dm_http_request *r, const caller *f,
+                  const dm_path *p) {
   dm_span version;
   unsigned rights;
-  path p;
-  if (!split_path(r->path, &decoded, &p)) {
-    refuse(x, DM_ERROR_ARGUMENT);
-    return;
-  }
-  x->is_call = is_method_path(x, &p);
+  x->is_call = is_method_path(x, p);
   if (x->is_call) dm_record_begin(x);
   if (x->is_call && !dm_span_is(r->method, "POST")) {
     refuse_verb(x, r->method);
@@ -172,7 +142,7 @@ static void route(dm_exchange *x, const dm_http_request *r, const caller *f) {
     refuse(x, DM_ERROR_BAD_VERSION);
   } else if (dm_meter_refuses_any(x->hub) && !dm_meter_caller(x)) {
     refuse(x, DM_ERROR_THROTTLED);
-  } else if (!is_authorised(x, f, &p, &rights)) {
+  } else if (!is_authorised(x, f, p, &rights)) {
     refuse(x, DM_ERROR_UNAUTHORIZED);
   } else if (x->is_call) {
     dm_invoke(x, r, version);
@@ -181,13 +151,10 @@ static void route(dm_exchange *x, const dm_http_request *r, const caller *f) {
   }
 }
 
-/* MQTT over WebSocket, with any query: the device is authorised by its CONNECT.
-*/
-static bool is_websocket_path(const dm_http_request *r) {
-  char memory[sizeof "/$iothub/websocket"];
-  dm_buf decoded = dm_buf_fixed(memory, sizeof memory);
-  return dm_text_percent_decode(&decoded, r->path) &&
-         dm_span_is(dm_buf_span(&decoded), "/$iothub/websocket");
+/* MQTT over WebSocket: the device is authorised by its CONNECT. */
+static bool is_websocket_path(const dm_path *p) {
+  return p->count == 2 && dm_span_is(p->segment[0], "$iothub") &&
+         dm_span_is(p->segment[1], "websocket");
 }
 
 static void upgrade(dm_hub_listener *l, uint64_t id, const dm_http_request *r) {
@@ -209,30 +176,42 @@ static void upgrade(dm_hub_listener *l, uint64_t id, const dm_http_request *r) {
                         DM_SPAN("\"}"));
 }
 
-void dm_route_on_request(void *context, uint64_t id, const dm_http_request *r,
-                         bool tls) {
-  dm_hub_listener *l = context;
-  dm_hub *h = l->hub;
+/* The exchange of a request, with the ids that the caller sent along. NULL: no
+** memory, and the request was answered. */
+static dm_exchange *open_exchange(dm_hub_listener *l, uint64_t id,
+                                  const caller *f) {
   const dm_span none = {NULL, 0};
-  (void)tls;
-  h->counted.http_requests++;
-  if (!l->admin && is_websocket_path(r)) {
+  dm_exchange *x = dm_exchange_open(l->hub, l->http, id);
+  if (x == NULL) {
+    dm_http_server_answer(l->http, id, 503, none, none, none, none);
+    return NULL;
+  }
+  x->settle = dm_settle_find(&l->hub->loop->settle, f->request_id);
+  add_echo(x, "Request-Id: ", f->request_id);
+  add_echo(x, "x-ms-client-request-id: ", f->client_request_id);
+  return x;
+}
+
+void dm_route_on_request(void *context, uint64_t id, const dm_http_request *r) {
+  dm_hub_listener *l = context;
+  char memory[PATH_BYTES];
+  dm_buf decoded = dm_buf_fixed(memory, sizeof memory);
+  dm_path p;
+  l->hub->counted.http_requests++;
+  bool good = dm_path_split(r->path, &decoded, &p);
+  if (good && !l->admin && is_websocket_path(&p)) {
     upgrade(l, id, r);
     return;
   }
-  dm_exchange *x = dm_exchange_open(h, l->http, id);
-  if (x == NULL) {
-    dm_http_server_answer(l->http, id, 503, none, none, none, none);
-    return;
-  }
   caller f = read_caller(r);
-  x->settle = dm_settle_find(&h->loop->settle, f.request_id);
-  add_echo(x, "Request-Id: ", f.request_id);
-  add_echo(x, "x-ms-client-request-id: ", f.client_request_id);
-  if (l->admin)
+  dm_exchange *x = open_exchange(l, id, &f);
+  if (x == NULL) return;
+  if (!good)
+    dm_exchange_refuse(x, DM_ERROR_ARGUMENT);
+  else if (l->admin)
     dm_admin_request(x, r);
   else
-    route(x, r, &f);
+    route(x, r, &f, &p);
 }
 
 void dm_route_on_gone(void *context, uint64_t id) {
@@ -245,9 +224,7 @@ void dm_route_on_gone(void *context, uint64_t id) {
   dm_exchange_end(x);
 }
 
-void dm_route_on_refused(void *context, int status, const char *why) {
+void dm_route_on_refused(void *context) {
   dm_hub_listener *l = context;
-  (void)status;
-  (void)why;
   l->hub->counted.http_refused++;
 }

@@ -10,10 +10,9 @@
 
 #pragma GCC visibility push(hidden)
 
-void dm_route_on_request(void *context, uint64_t id, const dm_http_request *r,
-                         bool tls);
+void dm_route_on_request(void *context, uint64_t id, const dm_http_request *r);
 void dm_route_on_gone(void *context, uint64_t id);
-void dm_route_on_refused(void *context, int status, const char *why);
+void dm_route_on_refused(void *context);
 
 #pragma GCC visibility pop
 

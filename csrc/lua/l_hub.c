@@ -199,24 +199,22 @@ static int l_hub_meter(lua_State *L) {
   return 1;
 }
 
-/* hub:answer_error(request, "E", status, name, text) -> boolean */
+/* hub:answer_error(request, status, name, text) -> boolean; in Format E */
 static int l_hub_answer_error(lua_State *L) {
-  static const char *const formats[] = {"E", NULL};
   dm_hub *h = l_hub_check(L);
   uint64_t request = (uint64_t)luaL_checkinteger(L, 2);
-  luaL_checkoption(L, 3, NULL, formats);
-  int status = check_status(L, 4);
+  int status = check_status(L, 3);
   size_t n;
-  const char *name = luaL_checklstring(L, 5, &n);
+  const char *name = luaL_checklstring(L, 4, &n);
   luaL_argcheck(L,
                 n > 0 &&
                     strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
                                  "abcdefghijklmnopqrstuvwxyz"
                                  "0123456789") == n &&
                     n <= 64,
-                5, "must be a name");
+                4, "must be a name");
   lua_pushboolean(
-      L, dm_hub_answer_error(h, request, status, name, dm_bind_span(L, 6)));
+      L, dm_hub_answer_error(h, request, status, name, dm_bind_span(L, 5)));
   return 1;
 }
 

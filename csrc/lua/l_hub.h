@@ -52,8 +52,9 @@ int l_hub_remove_fault(lua_State *L);
 int l_hub_fault_hits(lua_State *L);
 int l_hub_clear_faults(lua_State *L);
 
-/* Add hub() to the table at the top. */
+/* Each adds to the table at the top: hub(), split_path(). */
 void l_hub_open(lua_State *L);
+void l_hub_path_open(lua_State *L);
 
 #pragma GCC visibility pop
 

@@ -142,7 +142,7 @@ static void refuse(caller *c, int status, const char *why) {
                part);
   close_caller(c);
   dm_buf_clear(&text);
-  if (s->o.on_refused) s->o.on_refused(s->o.context, status, why);
+  if (s->o.on_refused) s->o.on_refused(s->o.context);
 }
 
 static void make_ready(caller *c) {
@@ -236,7 +236,7 @@ static void hand_over(caller *c) {
   }
   c->phase = WAITING;
   c->deadline = DM_NEVER;
-  s->o.on_request(s->o.context, c->request, r, s->o.tls != NULL);
+  s->o.on_request(s->o.context, c->request, r);
   dm_http_reader_next(c->reader);
 }
 

@@ -33,13 +33,11 @@ typedef struct dm_http_server_options {
   int64_t idle_ms;   /* between requests */
   size_t notes;      /* bytes, see dm_http_server_notes */
   /* A whole request. 'r' is borrowed within the call. Answer now or later. */
-  void (*on_request)(void *context, uint64_t id, const dm_http_request *r,
-                     bool tls);
+  void (*on_request)(void *context, uint64_t id, const dm_http_request *r);
   /* The caller of an unanswered request went away; the id is dead. */
   void (*on_gone)(void *context, uint64_t id);
-  /* NULL, or: a request was answered with a 4xx or 5xx of ours; 'why' is
-  ** static. */
-  void (*on_refused)(void *context, int status, const char *why);
+  /* NULL, or: a request was answered with a 4xx or 5xx of ours. */
+  void (*on_refused)(void *context);
   void *context;
 } dm_http_server_options;
 

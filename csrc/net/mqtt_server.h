@@ -29,14 +29,13 @@ typedef struct dm_mqtt_handler { /* static; 'context' is the options' */
   ** _refuse, now or later; the spans live within the call. What the client
   ** sends behind it waits. */
   void (*on_connect)(void *context, uint64_t connection,
-                     const dm_mqtt_connect *c, bool tls);
+                     const dm_mqtt_connect *c);
   void (*on_publish)(void *context, void *user, const dm_mqtt_publish *p);
   void (*on_subscribe)(void *context, void *user, dm_mqtt_filters *filters);
   void (*on_unsubscribe)(void *context, void *user, dm_mqtt_filters *filters);
   void (*on_puback)(void *context, void *user, uint16_t packet_id);
-  /* The server refused a CONNECT by itself, with this CONNACK; before on_gone.
-  */
-  void (*on_refused)(void *context, int code, const char *why);
+  /* The server refused a CONNECT by itself; before on_gone. 'why' is static. */
+  void (*on_refused)(void *context, const char *why);
   /* Gone, whether or not it ever said CONNECT. user NULL: it had not been
   ** accepted. 'why' is for logs and counters; DM_OK: in good order. */
   void (*on_gone)(void *context, uint64_t connection, void *user,
@@ -46,7 +45,7 @@ typedef struct dm_mqtt_handler { /* static; 'context' is the options' */
 typedef struct dm_mqtt_server_options {
   const char *host; /* NULL: it does not listen, guests come alone */
   int port;
-  dm_tls *tls; /* on_connect tells of it; guests' streams have their own */
+  dm_tls *tls; /* NULL: plain; guests' streams have their own */
   int connections;
   dm_stream_limits stream;
   size_t connect_size;      /* bytes of a CONNECT: e.g. 8 KiB */

@@ -53,7 +53,7 @@ static int64_t silence_of(const dm_mqtt_server *s, uint16_t keepalive) {
 static void refuse_at_once(dm_mqtt_peer *c, int code, const char *why) {
   const dm_mqtt_server_options *o = &c->server->o;
   dm_mqtt_peer_refuse(c, code);
-  o->handler->on_refused(o->context, code, why);
+  o->handler->on_refused(o->context, why);
 }
 
 static dm_code take_connect(dm_mqtt_peer *c, const dm_mqtt_frame *f,
@@ -70,7 +70,7 @@ static dm_code take_connect(dm_mqtt_peer *c, const dm_mqtt_frame *f,
     c->state = DM_MQTT_DECIDING;
     c->silence = silence_of(s, packet.keepalive);
     dm_clock_stop(&s->loop->io, &c->timer);
-    s->o.handler->on_connect(s->o.context, c->id, &packet, s->o.tls != NULL);
+    s->o.handler->on_connect(s->o.context, c->id, &packet);
   }
   return DM_OK;
 }

@@ -1,6 +1,7 @@
 --- The HTTP routes of the control plane. The data plane has checked the token and
 -- the api-version; what the token's policy allows is checked here.
 
+local hub_core = require "directmethods.hub_core"
 local json = require "directmethods.json"
 local registry = require "directmethods.hub.registry"
 
@@ -30,22 +31,12 @@ local function percent_decoded(segment)
   end))
 end
 
--- The decoded segments of a path, without the empty one behind a slash at its end.
-local function split(path)
-  local segments = {}
-  for segment in path:gmatch("/([^/]*)") do
-    segments[#segments + 1] = percent_decoded(segment)
-  end
-  if segments[#segments] == "" then segments[#segments] = nil end
-  return segments
-end
-
 --- Routes by how many segments they have, for M.find.
 ---@param routes directmethods.HubRoute[]
 function M.compile(routes, by_count)
   by_count = by_count or {}
   for _, route in ipairs(routes) do
-    local segments = split(route.path)
+    local segments = hub_core.split_path(route.path)
     local list = by_count[#segments] or {}
     by_count[#segments] = list
     list[#list + 1] = { segments = segments, verbs = route }
@@ -75,7 +66,7 @@ end
 ---@return directmethods.HubRoute? verbs
 ---@return table? request
 function M.find(by_count, path, verb)
-  local segments = split(path)
+  local segments = hub_core.split_path(path)
   local verbs, first
   for _, route in ipairs(by_count[#segments] or {}) do
     local request = match(route.segments, segments)
@@ -97,7 +88,7 @@ end
 ---@param path string
 ---@return string
 function M.allow(by_count, path)
-  local segments, verbs = split(path), {}
+  local segments, verbs = hub_core.split_path(path), {}
   for _, route in ipairs(by_count[#segments] or {}) do
     for name in pairs(match(route.segments, segments) and route.verbs or {}) do
       if M.is_verb(name) then verbs[#verbs + 1] = name end
@@ -134,7 +125,7 @@ local function respond(hub, id, status, fields, body)
     hub.plane:answer(id, status, fields, body)
   else
     local problem = fields
-    hub.plane:answer_error(id, "E", problem.http_status, problem.name, problem.text)
+    hub.plane:answer_error(id, problem.http_status, problem.name, problem.text)
   end
 end
 
@@ -171,7 +162,7 @@ function M.handle(ask)
   end
   local right, run = table.unpack(route)
   if not ask.rights[right] then
-    return hub.plane:answer_error(ask.id, "E", 401, "IotHubUnauthorizedAccess",
+    return hub.plane:answer_error(ask.id, 401, "IotHubUnauthorizedAccess",
       "Unauthorized")
   end
   if verbs.meter and not hub.plane:meter(ask.id, verbs.meter) then return end
