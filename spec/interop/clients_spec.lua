@@ -67,6 +67,8 @@ describe("Azure SDKs for Node:", function()
         stale = "InvalidEtagError 412", forced = { floor = 3, wing = "w" },
         gone = "DeviceNotFoundError 404", desired = { 5, 2 }, module = true,
         query = { "host" },
+        rows = { { id = "host", wing = "w" } },
+        count = { { n = 1 } },
       }, registry.twins)
     end)
 

@@ -134,6 +134,10 @@ async function twins() {
   seen.module = ofModule.properties.desired.on;
   const query = registry.createQuery('SELECT * FROM devices WHERE tags.floor = 3', 10);
   seen.query = (await query.nextAsTwin()).result.map((each) => each.deviceId);
+  seen.rows = (await registry.createQuery(
+    'SELECT deviceId AS id, tags.wing FROM devices WHERE tags.floor = 3').next()).result;
+  seen.count = (await registry.createQuery(
+    'SELECT COUNT() AS n FROM devices WHERE tags.floor = 3').next()).result;
   return seen;
 }
 
