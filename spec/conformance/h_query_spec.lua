@@ -309,6 +309,30 @@ describe("a query", function()
     assert.equal("d1", ids(rows "SELECT * FROM devices"))
   end)
 
+  it("H19 of jobs takes type and status in any case", function()
+    open(1)
+    for i, kind in ipairs { "scheduleDeviceMethod", "scheduleUpdateTwin" } do
+      read(rest.ask(hub, "PUT", "/jobs/v2/j" .. i, { type = kind,
+        cloudToDeviceMethod = { methodName = "m" }, updateTwin = { tags = { n = 1 } },
+        queryCondition = "false" }))
+    end
+    dm.advance(1)
+    for parameters, expected in pairs {
+      ["jobType=ScheduleDeviceMethod&jobStatus=Completed"] = { "j1" },
+      ["jobType=scheduleupdatetwin"] = { "j2" },
+      ["jobStatus=COMPLETED"] = { "j1", "j2" },
+      ["jobStatus=Enqueued"] = {},
+      ["jobType=&jobStatus="] = { "j1", "j2" },
+    } do
+      local found = {}
+      for i, job in ipairs(read(rest.ask(hub, "GET", "/jobs/v2/query", nil,
+        { query = parameters }))) do
+        found[i] = job.jobId
+      end
+      assert.same(expected, found, parameters)
+    end
+  end)
+
   it("H18 goes on behind its continuation alone", function()
     open(3)
     local size = "x-ms-max-item-count: 1"

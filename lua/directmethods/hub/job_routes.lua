@@ -28,12 +28,27 @@ local function cancel_job(hub, request)
   return shown(hub, job)
 end
 
+local function by_lower_case(...)
+  local names = {}
+  for _, name in ipairs { ... } do names[name:lower()] = name end
+  return names
+end
+
+local TYPES = by_lower_case("scheduleDeviceMethod", "scheduleUpdateTwin")
+local STATES = by_lower_case("queued", "scheduled", "running", "completed", "failed",
+  "cancelled")
+
+-- What is asked for, which .NET sends in a case of its own; nil: all.
+local function asked(value, names)
+  if not value or value == "" then return nil end
+  return names[value:lower()] or value
+end
+
 local function list_jobs(hub, request)
   local size, position = pages.read(request)
   if not size then return nil, position end
-  local kind, status = request.query.jobType, request.query.jobStatus
-  local source = retention.source(hub.jobs, kind ~= "" and kind or nil,
-    status ~= "" and status or nil, position and position[1])
+  local source = retention.source(hub.jobs, asked(request.query.jobType, TYPES),
+    asked(request.query.jobStatus, STATES), position and position[1])
   return pages.answer(hub, request, source, size)
 end
 
