@@ -45,7 +45,8 @@ HTTP  := $(filter $(HTTP_PROTO:%=csrc/proto/%),$(proto_all))
 
 core_NET = loop* clock* settle* mailbox* process* inherit* mqtt_client* mqtt_paho* \
            mqtt_waker* mqtt_uv* lookup* resolve* socket* stream* tls*
-core_LUA = core bind* l_loop* l_log* l_exec* l_device* l_fleet* l_sas* l_json*
+core_LUA = core bind* l_loop* l_log* l_exec* l_device* l_fleet* l_sas* l_json* \
+           l_contract*
 
 http_core_NET = loop* clock* settle* mailbox* lookup* resolve* socket* \
                 http_client* http_multi* http_request* http_settings*

@@ -103,6 +103,7 @@ build = {
         "csrc/net/tls_files.c",
         "csrc/net/websocket.c",
         "csrc/proto/connstr.c",
+        "csrc/proto/contract.c",
         "csrc/proto/http_filter.c",
         "csrc/proto/http_message.c",
         "csrc/proto/http_websocket.c",

@@ -64,8 +64,8 @@ describe("directmethods hub", function()
   local WRONG = {
     { { "--bogus" }, "unknown option '--bogus'" },
     { { "word" }, "too many arguments" },
-    { { "--mqtt-port", "65536" }, "--mqtt-port must be a number from 0 to 65535" },
-    { { "--https-port", "x" }, "--https-port must be a number from 0 to 65535" },
+    { { "--mqtt-port", "65536" }, "must be a whole number from 0 to 65535" },
+    { { "--https-port", "x" }, "--https-port must be a whole number" },
     { { "--cert", "c.pem" }, "--cert and --key go together" },
     { { "--cert", "c", "--key", "k", "--plain" }, "--plain and --cert exclude" },
     { { "--cert", "/no/c", "--key", "/no/k" }, "--cert cannot be read" },
@@ -101,15 +101,15 @@ describe("directmethods hub", function()
     local other <close> = assert(fixture.hub())
     local port = tostring(other:ports().https)
     local result = run("hub", "--mqtt-port", "0", "--https-port", port)
-    assert.equal(1, result.status)
+    assert.equal(4, result.status)
     has(result.stderr, "address already in use")
     has(result.stderr, "choose another by --https-port")
   end)
 
-  it("exits with 1 when the ready file cannot be written", function()
+  it("exits with 4 when the ready file cannot be written", function()
     local result = run("hub", "--mqtt-port", "0", "--https-port", "0",
       "--ready-file", "/no/such/folder/ready")
-    assert.equal(1, result.status)
+    assert.equal(4, result.status)
     has(result.stderr, "--ready-file")
   end)
 
@@ -134,7 +134,7 @@ describe("directmethods hub", function()
       local hub = dm.hub
       finally(function() dm.hub = hub end)
       dm.hub = function() return nil, err end
-      assert.equal(1, main.run { "hub" })
+      assert.equal(4, main.run { "hub" })
     end
 
     it("says which option helps when there is no such host", function()
@@ -157,7 +157,7 @@ describe("directmethods hub", function()
       end)
       package.loaded.argparse = nil
       package.preload.argparse = function() error("not here") end
-      assert.equal(1, main.run { "hub" })
+      assert.equal(4, main.run { "hub" })
       has(written, "needs argparse")
       has(written, "lua-argparse")
     end)
@@ -309,9 +309,9 @@ describe("directmethods hub", function()
         .. "directmethods hub: stopping (SIGTERM)\n", stop("TERM").stderr)
     end)
 
-    it("exits with 1 when --trace cannot be written", function()
+    it("exits with 4 when --trace cannot be written", function()
       local result = run("hub", "--trace", folder .. "/none/trace")
-      assert.equal(1, result.status)
+      assert.equal(4, result.status)
       has(result.stderr, "directmethods hub: --trace: ")
     end)
 
@@ -342,7 +342,7 @@ describe("directmethods hub", function()
       assert.equal(ca, read_file(second.ca_file))
       has(stop("TERM").stderr, "stopping (SIGTERM)")
       local result = run("hub", "--store", folder .. "/no/hub.db")
-      assert.equal(1, result.status)
+      assert.equal(4, result.status)
       has(result.stderr, "StorageFailed: store " .. folder .. "/no/hub.db: No such")
     end)
 

@@ -347,7 +347,7 @@ describe("a device's connection", function()
     local connecting = dm.spawn(device.connect, device, 10)
     dm.advance(3.1)
     assert.equal("backoff", device.state)
-    assert.is_truthy(device:stats().why:find("did not let the device in within 3 s", 1,
+    assert.is_truthy(device:stats().why:find("did not accept the device within 3 s", 1,
       true))
     dm.advance(1.1)
     assert.equal(device, connecting:await(1))

@@ -118,9 +118,9 @@ describe("dm.device with a certificate", function()
 
   it("takes one credential, and TLS", function()
     local x509 = { cert = cert, key = key }
-    assert.equal("option 'x509' must not be given beside a key",
+    assert.equal("option 'x509' must not be given together with a key",
       x509_refusal(x509, { key = KEY }))
-    assert.equal("option 'x509' must not be given beside sas",
+    assert.equal("option 'x509' must not be given together with sas",
       x509_refusal(x509, { sas = "SharedAccessSignature sr=a&sig=b&se=1" }))
     assert.equal("option 'x509' needs TLS", x509_refusal(x509, { tls = false }))
     assert.equal("option 'x509.cert' is required", x509_refusal { key = key })
@@ -180,7 +180,7 @@ describe("dm.device", function()
     { { gateway_host_name = "g:0" },
       "option 'gateway_host_name' must be a host name, maybe with a port" },
     { { gateway_host_name = "g:1", port = 2 },
-      "option 'port' must not be given beside another one in "
+      "option 'port' must not be given together with the port in "
         .. "gateway_host_name" },
     { { probe = 9 }, "option 'probe' must be from 10 to 86400, not 9" },
     { { probe = "60" }, "option 'probe' must be of type number, not a string" },

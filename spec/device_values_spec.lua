@@ -52,7 +52,8 @@ describe("dm.device", function()
     assert.equal("idle", device.state)
     assert_raises("'sas' must be a SharedAccessSignature", dm.device,
       { host_name = "hub.test", device_id = "d1", sas = "x" })
-    assert_raises("'sas' must not be given beside a key", dm.device, with { sas = sas })
+    assert_raises("'sas' must not be given together with a key", dm.device,
+      with { sas = sas })
   end)
 
   it("raises at its caller", function()
@@ -87,11 +88,11 @@ describe("dm.device", function()
     { "option 'handlers' must be of type table", { handlers = print } },
     { "option 'handlers.reboot' must be a function, not a boolean",
       { handlers = { reboot = true } } },
-    { "option 'handlers': a method name must be printable ASCII",
+    { "option 'handlers': a method name must be 1 to 100 printable ASCII characters",
       { handlers = { ["a/b"] = print } } },
     { "option 'handlers': a method name must be a string", { handlers = { print } } },
     { "option 'fallback' must be of type function", { fallback = 1 } },
-    { "option 'device_id' must not be given beside", { device_id = "d2" } },
+    { "option 'device_id' must not be given together", { device_id = "d2" } },
     { "connection_string' is wrong", { connection_string = "HostName" } },
     { "connection_string' is wrong",
       { connection_string = "HostName=h;DeviceId=d;SharedAccessKey=" .. KEY .. "!" } },

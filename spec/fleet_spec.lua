@@ -32,22 +32,22 @@ describe("dm.fleet", function()
 
   it("names the option that is wrong", function()
     raises(nil, "options must be a table, not a nil")
-    raises({}, "option 'hub' must be a local hub (dm.hub), or connection_strings be"
-      .. " given")
-    raises({ hub = {} }, "option 'hub' must be a local hub (dm.hub), or"
-      .. " connection_strings be given")
+    raises({}, "option 'hub' must be a local hub (dm.hub), unless"
+      .. " connection_strings are given")
+    raises({ hub = {} }, "option 'hub' must be a local hub (dm.hub), unless"
+      .. " connection_strings are given")
     raises({ hub = hub }, "option 'count' is required")
     raises({ hub = hub, count = 0 }, "option 'count' must be from 1 to 100000, not 0")
     raises({ hub = hub, count = "1" },
       "option 'count' must be of type integer, not a string")
     raises({ hub = hub, count = 2, id = "dev" },
-      "option 'id' must give another id for each device")
+      "option 'id' must return another id for each device")
     raises({ hub = hub, count = 2, id = "dev %d" },
-      "option 'id' must give ids of 1 to 128 characters that IoT Hub allows")
+      "option 'id' must return ids of 1 to 128 characters that IoT Hub allows")
     raises({ hub = hub, count = 2, id = "%d%d" },
-      "option 'id' must give texts, like \"dev-%04d\"")
+      "option 'id' must return texts, like \"dev-%04d\"")
     raises({ hub = hub, count = 2, id = function() end },
-      "option 'id' must give texts, like \"dev-%04d\"")
+      "option 'id' must return texts, like \"dev-%04d\"")
     raises({ hub = hub, count = 1, connect_rate = 0 },
       "option 'connect_rate' must be from 0.001 to 1000000, not 0")
     raises({ hub = hub, count = 1, keepalife = 3 },
@@ -57,13 +57,13 @@ describe("dm.fleet", function()
     raises({ hub = hub, count = 1, handlers = { m = 1 } },
       "option 'handlers.m' must be a function, not a number")
     raises({ hub = hub, count = 1, key = KEY },
-      "option 'key' must not be given: connection_strings say it")
+      "option 'key' must not be given: connection_strings contain it")
     raises({ hub = hub, count = 1, transport = "websocket" }, "option 'transport' must"
-      .. " not be given: devices of a fleet speak MQTT over TCP and TLS")
+      .. " not be given: devices of a fleet use MQTT over TCP and TLS")
     raises({ hub = hub, count = 1, engine = "uv" }, "option 'engine' must"
-      .. " not be given: devices of a fleet share one of their own")
+      .. " not be given: devices of a fleet share the engine uv")
     raises({ hub = hub, connection_strings = {} },
-      "option 'hub' must not be given beside connection_strings")
+      "option 'hub' must not be given together with connection_strings")
     raises({ connection_strings = {} },
       "option 'connection_strings' must be 1 to 100000 texts")
     raises({ connection_strings = { string_of("a"), 2 } },

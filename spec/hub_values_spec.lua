@@ -264,13 +264,38 @@ describe("dm.hub", function()
     end)
   end)
 
+  describe("policies", function()
+    it("have the keys that they are given, and the others random ones", function()
+      local key = "S0VZIEtFWSBLRVkgS0VZIEtFWSBLRVkgS0VZIQ=="
+      hub = plain { policies = { service = key } }
+      has(hub:connection_string "service", "SharedAccessKey=" .. key)
+      assert.is_nil(hub:connection_string("device"):find(key, 1, true))
+      hub:add_device "d"
+      assert.equal(404103, select(2, hub:service():invoke("d", "m")).code)
+      has(raises(dm.hub, { policies = { service = "x" } }), "policies.service")
+      has(raises(dm.hub, { policies = { servce = key } }), "did you mean")
+    end)
+  end)
+
+  describe("admin_token", function()
+    it("is the one that was given", function()
+      hub = plain { admin_port = 0, admin_token = ("t"):rep(16) }
+      assert.equal(("t"):rep(16), hub:admin_token())
+      has(raises(dm.hub, { admin_port = 0, admin_token = "short" }), "admin_token")
+      has(raises(dm.hub, { admin_token = ("t"):rep(16) }), "needs admin_port")
+    end)
+  end)
+
   describe("ca_file", function()
-    it("is a file for this user alone, removed at the end", function()
+    it("is a file for whom the umask says, removed at the end", function()
       hub = assert(dm.hub())
       local path = assert(hub:ca_file())
       assert.equal(path, hub:ca_file())
-      local mode = assert(dm.exec { "stat", "-c", "%a", path }).stdout
-      assert.equal("600\n", mode)
+      assert.matches("/directmethods%-ca%-%x+%.pem$", path)
+      local mode = assert(dm.exec { "sh", "-c", [[
+        : >"$1.mine"; stat -c %a "$1" "$1.mine" | uniq | wc -l; rm "$1.mine"
+      ]], "sh", path }).stdout
+      assert.equal("1\n", mode)
       local file <close> = assert(io.open(path))
       has(file:read("a"), "-----BEGIN CERTIFICATE-----")
       hub:close()

@@ -264,13 +264,13 @@ describe("service.jobs", function()
       ["jobs:schedule: options must be a table, not a nil"] = function()
         jobs:schedule()
       end,
-      ["options 'method' and 'update' exclude each other"] = function()
+      ["options 'method' and 'update' are alternatives"] = function()
         jobs:schedule { query = "*" }
       end,
-      ["options 'query' and 'devices' exclude each other"] = function()
+      ["options 'query' and 'devices' are alternatives"] = function()
         jobs:schedule { method = "m", query = "*", devices = { "a" } }
       end,
-      ["options 'delay' and 'at' exclude each other"] = function()
+      ["options 'delay' and 'at' must not be given together"] = function()
         jobs:schedule { method = "m", query = "*", delay = 1, at = 1 }
       end,
       ["unknown option 'when'"] = function()

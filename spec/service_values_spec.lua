@@ -101,18 +101,18 @@ describe("dm.service", function()
       ["unknown option 'conection_string' (did you mean 'connection_string'?)"] =
         { conection_string = CONNECTION },
       ["option 'connection_string' is required"] = {},
-      ["option 'connection_string' stands alone"] =
+      ["option 'connection_string' must not be given together"] =
         { connection_string = CONNECTION, host = "h" },
       ["option 'host' must be a host name without a port"] =
         { host = "h:443", sas = TOKEN .. "2000000000" },
-      ["option 'sas' must hold a token"] = { host = "h", sas = "nonsense" },
+      ["option 'sas' must be a token"] = { host = "h", sas = "nonsense" },
       ["option 'port' must be from 1 to 65535, not 0"] =
         { connection_string = CONNECTION, port = 0 },
       ["option 'api_version' must be of the form"] =
         { connection_string = CONNECTION, api_version = "2018-06" },
       ["option 'tls.ca' cannot be read"] =
         { connection_string = CONNECTION, tls = { ca = "no-such-folder/ca.pem" } },
-      ["option 'tls.ca' must be a certificate in PEM form"] =
+      ["option 'tls.ca' must be a certificate in PEM"] =
         { connection_string = CONNECTION, tls = { ca = "spec/support/run.lua" } },
       ["option 'tls.verify' must be of type boolean"] =
         { connection_string = CONNECTION, tls = { verify = "no" } },

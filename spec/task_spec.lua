@@ -234,7 +234,7 @@ describe("task", function()
       assert(dm.wait_until(function() return #lines > 1 end))
       assert.equal("failed", failing.status)
       assert.equal("cancelled", closing.status)
-      has("a table that cannot be told as text", table.concat(lines, "\n"))
+      has("a table whose __tostring fails", table.concat(lines, "\n"))
     end)
 
     it("are not logged when somebody waits", function()

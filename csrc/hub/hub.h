@@ -25,17 +25,12 @@
 #include "hub/throttle.h"
 #include "hub/trace.h"
 #include "net/loop.h"
+#include "proto/contract.h"
 #include "proto/http_message.h"
 
 #pragma GCC visibility push(hidden)
 
 typedef struct dm_hub dm_hub;
-
-typedef enum dm_hub_contract {
-  DM_CONTRACT_BY_VERSION, /* by the sender's api-version */
-  DM_CONTRACT_2017,       /* 8 KiB, response timeout 1..3600 s, for all */
-  DM_CONTRACT_2019        /* 128 KiB, 5..300 s, for all */
-} dm_hub_contract;
 
 enum { /* what a policy allows */
        DM_RIGHT_SERVICE_CONNECT = 1,
@@ -55,15 +50,15 @@ enum {
 typedef struct dm_hub_options {
   const dm_span *hosts; /* borrowed: names accepted in sr and in user names */
   int host_count;       /* 1..DM_HUB_HOSTS */
-  dm_hub_contract contract;
-  bool api_version_optional; /* a call without one gets the 2017 contract */
-  bool lasting_tokens;       /* tokens do not expire */
-  bool documented_charset;   /* refuse payload names and strings outside of the
+  const dm_contract *contract; /* for all; NULL: by the sender's api-version */
+  bool api_version_optional;   /* a call without one gets the oldest contract */
+  bool lasting_tokens;         /* tokens do not expire */
+  bool documented_charset; /* refuse payload names and strings outside of the
                              ** documentation's character set */
-  dm_tier tier;              /* whose rates and quota apply */
-  int units;                 /* of the tier: from 1 */
-  bool retry_after;          /* 429 and 503 have Retry-After */
-  int failed_logins;         /* by a source, until it must wait; 0: no limit */
+  dm_tier tier;            /* whose rates and quota apply */
+  int units;               /* of the tier: from 1 */
+  bool retry_after;        /* 429 and 503 have Retry-After */
+  int failed_logins;       /* by a source, until it must wait; 0: no limit */
   dm_hub_limits limits;
 } dm_hub_options;
 

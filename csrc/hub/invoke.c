@@ -12,10 +12,6 @@
 #include "proto/text.h"
 
 enum {
-  RESPONSE_SECONDS = 30, /* without responseTimeoutInSeconds */
-  CONNECT_SECONDS_MAX = 300,
-  AZURE_SECONDS_MIN = 5, /* responseTimeoutInSeconds since 2019 */
-  AZURE_SECONDS_MAX = 300,
   WHY_MAX = 160, /* bytes of a message, with its NUL */
   NAME_ROOM = 4 * DM_METHOD_NAME_MAX
 };
@@ -57,14 +53,12 @@ static bool refuse(char why[WHY_MAX], const char *text) {
 static bool read_name(dm_exchange *x, dm_span value, char why[WHY_MAX]) {
   char memory[NAME_ROOM];
   dm_buf name = dm_buf_fixed(memory, sizeof memory);
-  if (is_null(value)) return refuse(why, "methodName is null or empty.");
-  if (dm_json_kind_of(value) != DM_JSON_STRING)
+  if (!is_null(value) && dm_json_kind_of(value) != DM_JSON_STRING)
     return refuse(why, "methodName must be a string.");
-  if (!dm_json_string(&name, value) || name.len > DM_METHOD_NAME_MAX)
-    return refuse(why, "methodName cannot be longer than 100 characters.");
-  if (name.len == 0) return refuse(why, "methodName is null or empty.");
-  if (!dm_text_method_name(dm_buf_span(&name)))
-    return refuse(why, "methodName contains a character that is not allowed.");
+  if (!is_null(value) && !dm_json_string(&name, value))
+    return refuse(why, DM_METHOD_NAME_LONG);
+  const char *wrong = dm_contract_wrong_method_name(dm_buf_span(&name));
+  if (wrong != NULL) return refuse(why, wrong);
   memcpy(x->method, memory, name.len);
   x->method_length = name.len;
   return true;
@@ -129,17 +123,18 @@ static bool read_body(dm_exchange *x, dm_span body, const dm_contract *contract,
   return read_name(x, m[METHOD_NAME].value, why) &&
          read_seconds(m[RESPONSE_TIMEOUT].value, m[RESPONSE_TIMEOUT].name,
                       contract->response_min, contract->response_max,
-                      RESPONSE_SECONDS, &x->response_seconds, why) &&
+                      contract->response_default, &x->response_seconds, why) &&
          read_seconds(m[CONNECT_TIMEOUT].value, m[CONNECT_TIMEOUT].name, 0,
-                      CONNECT_SECONDS_MAX, 0, &x->connect_seconds, why) &&
+                      contract->connect_max, 0, &x->connect_seconds, why) &&
          read_payload(x, *payload, contract->payload, why);
 }
 
 /* Would IoT Hub accept the call today? */
 static dm_call_azure azure_of(const dm_exchange *x, dm_span version) {
   if (version.p == NULL) return DM_AZURE_NO_VERSION;
-  bool fits = x->response_seconds >= AZURE_SECONDS_MIN &&
-              x->response_seconds <= AZURE_SECONDS_MAX;
+  const dm_contract *today = dm_contract_newest();
+  bool fits = x->response_seconds >= today->response_min &&
+              x->response_seconds <= today->response_max;
   return fits ? DM_AZURE_TAKES : DM_AZURE_RESPONSE_TIMEOUT;
 }
 

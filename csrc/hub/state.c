@@ -3,10 +3,6 @@
 
 enum { LOG_EVERY_MS = 1000 };
 
-static const dm_contract CONTRACT_2017 = {8192, 1, 3600};
-static const dm_contract CONTRACT_2019 = {131072, 5, 300};
-#define CONTRACT_SINCE "2019-01-01"
-
 /* splitmix64 */
 uint64_t dm_hub_random(dm_hub *h) {
   uint64_t z = h->random += 0x9e3779b97f4a7c15u;
@@ -17,18 +13,6 @@ uint64_t dm_hub_random(dm_hub *h) {
 
 uint64_t dm_hub_nanoseconds(const dm_hub *h) {
   return uv_hrtime() + (uint64_t)h->loop->contract.offset * 1000000;
-}
-
-/* The first ten characters decide; no version is an old one. */
-const dm_contract *dm_hub_contract_of(const dm_hub *h, dm_span version) {
-  const size_t length = sizeof CONTRACT_SINCE - 1;
-  size_t n = version.n < length ? version.n : length;
-  if (h->contract == DM_CONTRACT_2017) return &CONTRACT_2017;
-  if (h->contract == DM_CONTRACT_2019) return &CONTRACT_2019;
-  if (n == 0) return &CONTRACT_2017;
-  int order = memcmp(version.p, CONTRACT_SINCE, n);
-  if (order == 0 && n < length) order = -1;
-  return order < 0 ? &CONTRACT_2017 : &CONTRACT_2019;
 }
 
 void dm_hub_log(dm_hub *h, const char *what, dm_span who, const char *why) {

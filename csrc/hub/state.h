@@ -39,15 +39,8 @@
 
 enum {
   DM_HUB_PARKED = 4096, /* hash chains of unanswered requests, a power of 2 */
-  DM_METHOD_NAME_MAX = 100,
-  DM_ECHO_MAX = 640 /* bytes of the caller's own ids, as header lines */
+  DM_ECHO_MAX = 640     /* bytes of the caller's own ids, as header lines */
 };
-
-/* What an api-version allows. */
-typedef struct dm_contract {
-  size_t payload;                 /* bytes, inclusive */
-  int response_min, response_max; /* seconds */
-} dm_contract;
 
 typedef struct dm_exchange dm_exchange;
 typedef struct dm_session dm_session;
@@ -122,7 +115,7 @@ struct dm_hub {
   dm_loop *loop;
   const dm_hub_events *events; /* NULL: detached */
   void *context;
-  dm_hub_contract contract;
+  const dm_contract *contract; /* for all; NULL: by api-version */
   bool api_version_optional, documented_charset, retry_after;
   bool watching, watching_ready;
   dm_hub_limits limits;
@@ -169,7 +162,12 @@ static inline int64_t dm_hub_now(const dm_hub *h) {
 }
 
 uint64_t dm_hub_nanoseconds(const dm_hub *h); /* contract time, finer */
-const dm_contract *dm_hub_contract_of(const dm_hub *h, dm_span version);
+
+/* What a sender of this api-version may do here. */
+static inline const dm_contract *dm_hub_contract_of(const dm_hub *h,
+                                                    dm_span version) {
+  return h->contract != NULL ? h->contract : dm_contract_of(version);
+}
 
 /* Log a refusal: one line a second at most, the others are counted. */
 void dm_hub_log(dm_hub *h, const char *what, dm_span who, const char *why);

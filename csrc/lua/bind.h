@@ -52,6 +52,7 @@ void l_loop_open(lua_State *L);
 void l_exec_open(lua_State *L);
 void l_sas_open(lua_State *L);
 void l_json_open(lua_State *L);
+void l_contract_open(lua_State *L);
 void l_device_open(lua_State *L);
 void l_device_tls_open(lua_State *L);
 void l_fleet_open(lua_State *L);

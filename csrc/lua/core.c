@@ -42,6 +42,7 @@ int luaopen_directmethods_core(lua_State *L) {
   l_exec_open(L);
   l_sas_open(L);
   l_json_open(L);
+  l_contract_open(L);
   l_device_open(L);
   l_device_tls_open(L);
   l_fleet_open(L);

@@ -5,7 +5,7 @@
 */
 #include "lua/l_hub.h"
 
-#include "proto/text.h"
+#include "proto/contract.h"
 
 enum { UV_LOOP = 1, UV_COUNT = 1 };
 
@@ -253,7 +253,8 @@ static int l_hub_invoke(lua_State *L) {
       .connect_seconds = (int)luaL_checkinteger(L, 7),
   };
   dm_hub_result failed;
-  luaL_argcheck(L, dm_text_method_name(o.method), 4, "must be a method's name");
+  luaL_argcheck(L, dm_contract_wrong_method_name(o.method) == NULL, 4,
+                "must be a method's name");
   luaL_argcheck(L, o.response_seconds > 0, 6, "must be positive");
   luaL_argcheck(L, o.connect_seconds >= 0, 7, "must not be negative");
   uint64_t id = dm_hub_invoke(h, &o, &failed);

@@ -23,13 +23,12 @@ static void read_hosts(lua_State *L, int table, dm_hub_options *o,
   o->host_count = (int)n;
 }
 
-static dm_hub_contract read_contract(lua_State *L, int table) {
-  const char *name = dm_bind_text_field(L, table, "contract");
-  if (name == NULL) return DM_CONTRACT_BY_VERSION;
-  if (strcmp(name, "2017") == 0) return DM_CONTRACT_2017;
-  if (strcmp(name, "2019") == 0) return DM_CONTRACT_2019;
-  luaL_error(L, "field 'contract' must be '2017' or '2019'");
-  return DM_CONTRACT_BY_VERSION;
+static const dm_contract *read_contract(lua_State *L, int table) {
+  dm_span name = dm_bind_span_field(L, table, "contract");
+  const dm_contract *c = name.p != NULL ? dm_contract_named(name) : NULL;
+  if (name.p != NULL && c == NULL)
+    luaL_error(L, "field 'contract' must be '2017' or '2019'");
+  return c;
 }
 
 static dm_tier read_tier(lua_State *L, int table) {

@@ -47,15 +47,16 @@ static const char *reason_text(uint8_t reason) {
   }
 }
 
-static const char *azure_text(uint8_t azure) {
-  switch (azure) {
-  case DM_AZURE_NO_VERSION:
-    return "there is no api-version";
-  case DM_AZURE_RESPONSE_TIMEOUT:
-    return "responseTimeoutInSeconds must be within [5; 300].";
-  default:
-    return NULL;
-  }
+/* Why Azure would refuse today what this hub has taken. */
+static void set_azure(lua_State *L, uint8_t azure) {
+  const dm_contract *today = dm_contract_newest();
+  if (azure == DM_AZURE_TAKES) return;
+  if (azure == DM_AZURE_NO_VERSION)
+    lua_pushliteral(L, "there is no api-version");
+  else
+    lua_pushfstring(L, "responseTimeoutInSeconds must be within [%d; %d].",
+                    today->response_min, today->response_max);
+  lua_setfield(L, -2, "azure_refuses");
 }
 
 /* Seconds since its arrival, by stage. */
@@ -107,7 +108,7 @@ void l_hub_push_call(lua_State *L, const dm_hub_call *c) {
   set_integer(L, "code", f->code);
   set_integer(L, "http_status", f->http_status);
   set_text(L, "reason", reason_text(f->reason));
-  set_text(L, "azure_refuses", azure_text(f->azure));
+  set_azure(L, f->azure);
   set_number(L, "elapsed",
              (lua_Number)(f->at[DM_CALL_REPLIED] - f->at[DM_CALL_RECEIVED]) /
                  1e9);

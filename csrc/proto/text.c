@@ -239,7 +239,7 @@ bool dm_text_json_string(dm_buf *out, dm_span s) {
   return false;
 }
 
-enum { IDENTITY_MAX = 128, METHOD_NAME_MAX = 100 };
+enum { IDENTITY_MAX = 128 };
 
 bool dm_text_identity(dm_span s) {
   if (s.n < 1 || s.n > IDENTITY_MAX) return false;
@@ -247,16 +247,6 @@ bool dm_text_identity(dm_span s) {
     if (!is_alnum(s.p[i]) && !one_of(s.p[i], "-.+%_#*?!(),=@$':;")) {
       return false;
     }
-  }
-  return true;
-}
-
-bool dm_text_method_name(dm_span s) {
-  if (s.n < 1 || s.n > METHOD_NAME_MAX) return false;
-  for (size_t i = 0; i < s.n; i++) {
-    if (is_alnum(s.p[i])) continue;
-    if (s.p[i] <= ' ' || s.p[i] > '~') return false;
-    if (one_of(s.p[i], "$()<>@,;:\\\"/[]?={}#+%")) return false;
   }
   return true;
 }

@@ -45,10 +45,6 @@ bool dm_text_json_string(dm_buf *out, dm_span s);
 ** A-Z a-z 0-9 - . + % _ # * ? ! ( ) , = @ $ ' : ; */
 bool dm_text_identity(dm_span s);
 
-/* A method name of design.md 4.5: 1..100 printable ASCII characters without
-** $ ( ) < > @ , ; : \ " / [ ] ? = { } # + % space and tab. */
-bool dm_text_method_name(dm_span s);
-
 #pragma GCC visibility pop
 
 #endif

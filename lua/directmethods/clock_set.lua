@@ -1,5 +1,6 @@
---- Who is told when somebody sets the machine's clock, or the machine has slept: timers
--- run on a clock that nobody sets, and what is planned by the other looks again.
+--- Notices when somebody sets the machine's clock, or when the machine was suspended.
+-- Timers run on the monotonic clock, which does not change then; objects that plan by
+-- wall time compute their timers again.
 
 local core = require "directmethods.core"
 local task = require "directmethods.task"
@@ -14,7 +15,7 @@ task.objects[core.clock_id] = function()
   for object, look in pairs(watchers) do look(object) end
 end
 
---- Have `look(object)` called each time, from the loop, as long as the object lives.
+--- Call `look(object)` each time, from the loop, as long as the object lives.
 ---@param object table
 ---@param look fun(object: table)
 function M.watch(object, look)

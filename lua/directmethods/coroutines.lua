@@ -1,4 +1,4 @@
---- Coroutines of tasks: one serves a task after another.
+--- Coroutines of tasks. A coroutine is used for one task after another.
 
 local M = {}
 
@@ -9,8 +9,8 @@ M.DONE = {}
 
 local idle = {} -- those that wait for their next task
 
--- The body of a coroutine: one task after another. Tail calls alone, so that one
--- that is idle holds nothing of its last task.
+-- The body of a coroutine: one task after another. It uses tail calls only, so an
+-- idle coroutine holds no values of its last task.
 local serve
 
 local function rest(...)
@@ -21,18 +21,19 @@ function serve(fn, subject)
   return rest(fn(subject))
 end
 
---- One to be resumed with a function and what it is called with.
+--- A coroutine to be resumed with a function and its arguments.
 ---@return thread
 function M.take()
   local count = #idle
   local co = idle[count]
   idle[count] = nil
-  -- somebody who still has it may have closed it
+  -- user code that still has the coroutine may have closed it
   if co and coroutine.status(co) == "suspended" then return co end
   return coroutine.create(serve)
 end
 
---- One whose task is done and has returned nothing. (A hook is for one task.)
+--- Give back a coroutine whose task has ended without results. (Hooks belong to one
+-- task.)
 ---@param co thread
 function M.give_back(co)
   if #idle < IDLE_MAX and not debug.gethook(co) then idle[#idle + 1] = co end

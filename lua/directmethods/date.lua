@@ -16,7 +16,7 @@ local function is_day(year, month, day)
     and day <= MONTH_DAYS[month]
 end
 
--- Seconds to the east; nil: it is no zone.
+-- Seconds east of UTC; nil: not a zone.
 local function zone_of(text)
   if text == "" or text:upper() == "Z" then return 0 end
   local sign, hours, minutes = text:match("^([+-])(%d%d):?(%d%d)$")
@@ -24,8 +24,8 @@ local function zone_of(text)
   return (hours * 3600 + minutes * 60) * (sign == "-" and -1 or 1)
 end
 
---- The unix time that a text names, or nil: "2022-05-04T15:53:00.077Z", also with
--- another zone, "+02:00"; without one it is UTC.
+--- The unix time of a text like "2022-05-04T15:53:00.077Z", or nil. Other zones are
+-- written "+02:00"; without a zone it is UTC.
 ---@param text string
 ---@return number? seconds
 function M.parse(text)

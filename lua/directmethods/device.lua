@@ -22,7 +22,7 @@ M.reject = calls.reject
 ---@field module_id string?
 local Device = {
   __name = "directmethods.Device",
-  -- What a device has at first; it keeps what becomes different, to save memory.
+  -- Initial values. A device stores only the fields that differ, to save memory.
   leaving = 0, -- connections that are closed and not gone
   failures = 0, -- attempts that failed in a row
   persistent = false, -- was online: reconnects for ever
@@ -32,7 +32,7 @@ local Device = {
 }
 Device.__index = Device
 
--- Of each device, in the same way.
+-- The same for the statistics of each device.
 local COUNTS = {
   calls = 0, errors = 0, rejected = 0, dropped = 0, late = 0, reconnects = 0,
 }
@@ -93,9 +93,9 @@ function M.check_handlers(handlers)
   return checked
 end
 
---- A device of a configuration that was checked before; other devices may have the
--- same. config.observer(device, old), if there is one, is called inside the loop when
--- the device's state has changed.
+--- A device with a configuration that was checked before; several devices may share
+-- it. config.observer(device, old), if set, is called inside the loop when the
+-- device's state has changed.
 ---@return directmethods.Device
 function M.make(config)
   local device = setmetatable({
@@ -130,16 +130,17 @@ function M.device(opts)
   return device
 end
 
---- Set the handler of a method; nil removes it. It runs in a task of its own: it may
--- sleep, invoke and fail alone. What it returns is the answer: `status, payload`;
--- nothing is 200 with an empty body. What it raises is answered with 500 and logged.
+--- Set the handler of a method; nil removes it. Each call runs in a task of its own,
+-- so it may sleep and invoke. The handler returns the answer, `status, payload`; no
+-- value means 200 with an empty body. If it raises an error, the caller gets 500, and
+-- the error is logged.
 --- ```lua
 --- device:method("reboot", function(request)
 ---   dm.sleep(0.2)
 ---   return 201, { rebooted = true }
 --- end)
 --- ```
----@param name string  1 to 100 printable ASCII characters, see protocol
+---@param name string  1 to 100 printable ASCII characters, see docs/device.md
 ---@param handler directmethods.Handler?
 function Device:method(name, handler)
   check_open(self, "device:method")
@@ -149,7 +150,7 @@ function Device:method(name, handler)
   self.handlers = with(self.handlers, name, handler)
 end
 
---- Set the handler of every method that has none; nil: such calls are answered 501.
+--- Set the handler for methods without one; nil: such calls are answered 501.
 --- ```lua
 --- device:fallback(function(request) return 404, { unknown = request.method } end)
 --- ```
@@ -163,7 +164,7 @@ end
 --- Wait until the device is online: connected, and its methods subscription
 -- acknowledged. Failed attempts are repeated with back-off until the time-out; a hub
 -- that refuses the device and a bad certificate end it at once. After an error nothing
--- goes on in the background, but a device that was online once reconnects for ever.
+-- runs in the background. A device that was online once reconnects without a limit.
 --- ```lua
 --- local ok, err = device:connect(10)
 --- if not ok then print(err) end
@@ -180,8 +181,8 @@ function Device:connect(timeout)
   return self
 end
 
---- Connect anew now: without the back-off's wait, or, when online, once the calls in
--- flight are answered (at most 5 s). Does nothing while idle or connecting.
+--- Reconnect now. It skips the wait of the back-off; an online device first answers
+-- the calls in progress (at most 5 s). It does nothing while idle or connecting.
 --- ```lua
 --- device:reconnect()  -- the network is back
 --- ```
@@ -190,7 +191,7 @@ function Device:reconnect()
   connection.reconnect(self)
 end
 
---- Have a function called, as a task, when something happens; nil removes it.
+--- Run a function as a task when something happens; nil removes it.
 -- "state": fn(new, old, why); why is nil when the device came online.
 --- ```lua
 --- device:on("state", function(new, old, why) print(old, "->", new, why) end)
@@ -206,21 +207,21 @@ end
 
 ---@class directmethods.DeviceStats
 ---@field state string
----@field why string?      why the device is not online, in words for its owner; or,
----                        online, that the given token has expired; else nil
----@field calls integer    calls that came in
----@field errors integer   of these, how many a handler failed
+---@field why string?      why the device is not online, in words; if it is online,
+---                        that the given token has expired; else nil
+---@field calls integer    calls that arrived
+---@field errors integer   how many of them a handler failed
 ---@field rejected integer answered 429
 ---@field dropped integer  lost: malformed, too many at once, or queued when the
----                        connection went
----@field late integer     answers after their connection was gone
+---                        connection ended
+---@field late integer     answers after their connection had ended
 ---@field reconnects integer  times the device came online again
 ---@field running integer  handlers that run now
 ---@field queued integer   calls that wait now
 ---@field connected_at number?  unix time the device last came online
 ---@field retry_in number?  seconds until the next attempt; nil unless in backoff
 
---- What the device has done, as numbers. Works on a closed device too.
+--- Statistics of the device. Works on a closed device, too.
 --- ```lua
 --- print(device:stats().why)
 --- ```
@@ -242,8 +243,8 @@ function Device:stats()
   return stats
 end
 
---- Start to disconnect: answers that were given go out (for at most 5 s), handlers
--- that still run find nobody to answer to. Returns at once; silent the second time.
+--- Start to disconnect. Answers that were given are sent (for at most 5 s); answers of
+-- handlers that still run are dropped. Returns at once; a second call does nothing.
 --- ```lua
 --- device:close()
 --- assert(device:closed(5))
@@ -255,7 +256,7 @@ end
 
 Device.__close = Device.close
 
---- Wait until the device was closed and nothing of it is left.
+--- Wait until the device is closed and its resources are freed.
 ---@param timeout number?  seconds; default: none
 ---@return boolean? closed
 ---@return directmethods.Error? err

@@ -1,61 +1,63 @@
---- The names of errors that this library itself reports, where the hub had no word in
--- it: what each means and what helps.
+--- The names of errors that this library reports itself, without an answer of the hub:
+-- what each means and what to do.
 
 ---@type table<string, { cause: string, remedy: string }>
 return {
   Timeout = {
-    cause = "What was waited for did not come in time.",
-    remedy = "Wait longer, or find out why nothing comes; a call may have run.",
+    cause = "The operation did not end in time.",
+    remedy = "Wait longer, or find out why there is no answer. A call may have run.",
   },
   Cancelled = {
     cause = "The task was cancelled.",
-    remedy = "Nothing: somebody called task:cancel(), or the program is ending.",
+    remedy = "None is needed: task:cancel() was called, or the program is ending.",
   },
   Closed = {
-    cause = "The client was closed while it was used.",
-    remedy = "Close it when its calls have ended.",
+    cause = "The client was closed while a call was in progress, or before it.",
+    remedy = "Close it after its calls have ended.",
   },
   NameNotResolved = {
     cause = "The host name has no address.",
     remedy = "Check the HostName in the connection string, and the name server.",
   },
   ConnectFailed = {
-    cause = "There was no connection to the other side, or it broke.",
-    remedy = "Check host, port, proxy and firewall, and that the hub runs; when "
-      .. "err.retriable is false the call may have run.",
+    cause = "The connection failed, or it broke.",
+    remedy = "Check host, port, proxy and firewall, and that the hub runs. If "
+      .. "err.retriable is false, the call may have run.",
   },
   TlsFailed = {
-    cause = "The other side could not show who it is, or speaks no TLS that is good "
-      .. "enough.",
+    cause = "The server's certificate was not accepted, or its TLS version or "
+      .. "ciphers are too weak.",
     remedy = "Check the CA (tls.ca), the host name, the clock of this machine, and "
-      .. "that the port is one for TLS; a local hub's CA is hub:ca_file().",
+      .. "that the port is a TLS port. The CA of a local hub is hub:ca_file().",
   },
   Unauthorized = {
     cause = "The key, token or certificate was not accepted, or has expired.",
-    remedy = "Check the connection string and the clock; renew a token of your own.",
+    remedy = "Check the connection string and the clock. If you passed a token, "
+      .. "renew it.",
   },
   ProtocolError = {
-    cause = "The other side said something that IoT Hub would not.",
-    remedy = "Check that host and port are those of a hub, and what stands in between.",
+    cause = "The answer is not one of IoT Hub.",
+    remedy = "Check that host and port are those of a hub, and look for a proxy in "
+      .. "between.",
   },
   LimitExceeded = {
-    cause = "Something is larger or more than is allowed; the message says what.",
-    remedy = "Send less, or raise the limit where it is an option.",
+    cause = "A limit was exceeded; the message names it.",
+    remedy = "Send less, or raise the limit if there is an option for it.",
   },
   InvalidJson = {
-    cause = "A text is not JSON, or holds a number that Lua cannot.",
-    remedy = "Read the raw text in body, or repair who wrote it.",
+    cause = "A text is not JSON, or contains a number that Lua cannot hold.",
+    remedy = "Read the raw text in body, or correct the program that wrote it.",
   },
   Conflict = {
     cause = "The hub's store was changed by another request meanwhile.",
-    remedy = "Read the present state, then try again.",
+    remedy = "Read the current state, then try again.",
   },
   StorageFailed = {
     cause = "The hub's store could not be read or written.",
-    remedy = "Check the disk, the file and its owner; nothing was changed.",
+    remedy = "Check the disk, the file and its owner. Nothing was changed.",
   },
   SystemError = {
     cause = "The operating system refused something, or memory is used up.",
-    remedy = "Read the message.",
+    remedy = "The message has the reason of the system.",
   },
 }

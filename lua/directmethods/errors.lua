@@ -36,7 +36,7 @@ M.names = require "directmethods.error_names"
 local by_name = {}
 for _, entry in pairs(codes) do by_name[entry.name] = entry end
 
--- Names of our own that mean that nothing was sent.
+-- Our names of errors after which nothing was sent.
 local OURS_RETRIABLE = { NameNotResolved = true, ConnectFailed = true }
 
 local FIELDS = {
@@ -83,7 +83,7 @@ end
 
 local MESSAGE_MAX = 1000 -- bytes of a foreign message
 
--- A foreign text as one line.
+-- Text from outside, as one line.
 local function one_line(text)
   text = text:gsub("%c+", " "):gsub("^ +", ""):gsub(" +$", "")
   if #text <= MESSAGE_MAX then return text end
@@ -152,7 +152,7 @@ function M.field(fields_text, name)
   return field(fields_text, name:lower())
 end
 
--- What the body and the header of an answer say.
+-- What the body and the header of an answer contain.
 local function read_answer(fields_text, body)
   local found = {}
   local document = decode_table(body)

@@ -53,8 +53,8 @@ end
 --- ```
 ---@param opts directmethods.FleetOptions
 ---@return directmethods.Fleet? fleet
----@return directmethods.Error? err  too few file descriptors ("LimitExceeded"), a CA
----  that is none ("TlsFailed"), the hub's registry is full
+---@return directmethods.Error? err  too few file descriptors ("LimitExceeded"), a bad
+---  CA ("TlsFailed"), the hub's registry is full
 function M.fleet(opts)
   local config, err = configs.read(opts)
   if not config then return nil, err end
@@ -84,10 +84,10 @@ end
 
 -- Using it ---------------------------------------------------------------------
 
---- Wait until every device is online. Devices whose first attempts fail try again
--- until the time-out; refused ones do not. After an error, those that are online stay
--- online and reconnect for ever, the others rest; err.info has the numbers `online`
--- and `failed`, a table of errors by device. Another call tries the rest again.
+--- Wait until every device is online. A device whose attempt fails tries again until
+-- the time-out, unless the hub refuses it. After an error, devices that are online stay
+-- online and reconnect without a limit; the others do nothing until the next call.
+-- err.info has `online`, a number, and `failed`, a table of errors by device.
 --- ```lua
 --- local ok, err = fleet:connect(60)
 --- if not ok then print(err, next(err.info.failed)) end
@@ -156,10 +156,10 @@ end
 ---@field dropped integer
 ---@field late integer
 ---@field reconnects integer
----@field why table<string, integer>  why devices are not online: how many say so
+---@field why table<string, integer>  reasons, and how many devices each keeps offline
 ---@field connects directmethods.Histogram  how long connecting took
 
---- What the fleet has done, as numbers. Works on a closed fleet too.
+--- Statistics of the fleet. Works on a closed fleet, too.
 --- ```lua
 --- print(fleet:stats().online, fleet:stats().connects:percentile(95))
 --- ```
@@ -182,8 +182,8 @@ end
 
 -- Ending -----------------------------------------------------------------------
 
---- Start to disconnect all devices, as device:close() does. Returns at once; silent
--- the second time.
+--- Start to disconnect all devices, as device:close() does. Returns at once; a second
+-- call does nothing.
 function Fleet:close()
   check_self(self, "fleet:close")
   if self.is_closed then return end
@@ -195,7 +195,7 @@ end
 
 Fleet.__close = Fleet.close
 
---- Wait until the fleet was closed and nothing of it is left.
+--- Wait until the fleet is closed and its resources are freed.
 ---@param timeout number?  seconds; default: none
 ---@return boolean? closed
 ---@return directmethods.Error? err

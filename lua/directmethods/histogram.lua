@@ -1,8 +1,7 @@
---- dm.histogram: how long things took: percentiles, and a picture in text.
+--- dm.histogram: percentiles of durations, and a picture in text.
 --
 -- Durations are counted in steps of 2 %, so a percentile is off by at most 1 %; count,
--- mean, min and max are exact. It takes the same memory for ten values and for ten
--- million.
+-- mean, min and max are exact. Ten million values take as much memory as ten.
 
 local M = {}
 
@@ -63,7 +62,7 @@ function Histogram:record(seconds)
   widen(self, seconds, seconds)
 end
 
---- Add what another histogram counted.
+--- Add the durations of another histogram.
 ---@param other directmethods.Histogram
 ---@return directmethods.Histogram self
 function Histogram:merge(other)
@@ -144,7 +143,7 @@ local function row_start(seconds)
   return start * 10.0 ^ decade
 end
 
--- Rows from the first to the last that hold anything, those between them too.
+-- The rows from the first to the last that is not empty.
 local function rows_of(self)
   local counts = {}
   for step, n in pairs(self.steps) do

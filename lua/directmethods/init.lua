@@ -4,7 +4,7 @@
 --
 -- A device answers methods, a service calls them, a hub brings them together:
 -- dm.device, dm.service, dm.hub. All of it runs on one event loop in this
--- process; what waits looks blocking.
+-- process; functions that wait look as if they block.
 
 local core = require "directmethods.core"
 local task = require "directmethods.task"
@@ -30,8 +30,8 @@ local dm = {
   exec = require "directmethods.exec",
 }
 
--- Loaded by their first use: a router that has only the device installs no
--- libcurl, and a service no hub.
+-- Loaded when first used, so that a router needs no libcurl for its device, and a
+-- service no hub.
 local ROLES = {
   device = "directmethods.device",
   reject = "directmethods.device",
@@ -78,9 +78,9 @@ local function begin_run()
   return setmetatable({}, { __close = end_run })
 end
 
---- Run the loop. With a function: run it as a task until it ends, cancel what
--- is left over, and return its results or raise its error; SIGINT and SIGTERM
--- cancel it. Without: until dm.stop(), SIGINT or SIGTERM.
+--- Run the loop. With a function: run it as a task until it ends, cancel the tasks
+-- that are left, and return its results or raise its error; SIGINT and SIGTERM
+-- cancel it. Without a function: run until dm.stop(), SIGINT or SIGTERM.
 --
 --     dm.run(function()
 --       local device <close> = dm.device { ... }
@@ -111,7 +111,7 @@ function dm.stop()
   stop_run("stop")
 end
 
---- Run a function as a task for at most `seconds`; then it is cancelled.
+--- Run a function as a task for at most `seconds`, then cancel it.
 ---@param seconds number
 ---@param fn function
 ---@param ... any its arguments
@@ -134,8 +134,8 @@ local function started(entry, place)
     type(entry)), 3)
 end
 
---- Wait for all: functions are started as tasks. At the first that raises, the
--- rest is cancelled and its error raised.
+--- Wait for all functions, which are started as tasks, and tasks. If one raises an
+-- error, the others are cancelled and the error is raised.
 --
 --     local replies, errs = dm.all { invoke_a, invoke_b }
 --
@@ -166,7 +166,7 @@ end
 
 -- Host loops ---------------------------------------------------------------
 
---- For a host with an event loop of its own: poll fd() for reading, for at most
+--- For a program with its own event loop: poll fd() for reading, for at most
 -- timeout() seconds, then call step(0).
 dm.loop = {}
 
@@ -187,7 +187,7 @@ function dm.loop.fd()
   return core.fd()
 end
 
---- Seconds until the loop has something to do by itself; nil: nothing.
+--- Seconds until the next timer is due; nil: there is none.
 ---@return number|nil
 function dm.loop.timeout()
   if not run_queue.idle() then return 0 end

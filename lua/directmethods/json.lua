@@ -1,9 +1,9 @@
 --- JSON with the same values on every lua-cjson: null, {} and [], 64-bit integers
 -- as integers, floats of 17 digits, strings with NUL and any UTF-8.
 --
--- lua-cjson decodes what the installed build is exact for; which facts of a text
--- it gets wrong is found out once, by trial. Our own codec (l_json.c) decodes
--- everything else, and encodes.
+-- lua-cjson decodes the texts for which the installed build is exact. A trial at the
+-- start finds out what it gets wrong. Our own codec (l_json.c) decodes everything
+-- else, and encodes.
 
 local cjson = require "cjson"
 local core = require "directmethods.core"
@@ -20,7 +20,7 @@ local DEPTH = 64 -- nesting that is allowed
 local codec = cjson.new()
 local array_mt = core.json_array_mt
 
--- Whether two decoded values are the same in every respect that we promise.
+-- Are two decoded values equal in everything that this module promises?
 local function same(a, b)
   if math.type(a) ~= math.type(b) or type(a) ~= type(b) then return false end
   if type(a) ~= "table" then return a == b end
@@ -42,8 +42,8 @@ local function is_exact(text)
   return ok and same(ours, theirs)
 end
 
--- What a lua-cjson may get wrong, by the fact of the text that goes with it; one
--- that fails a text of no such fact is not used.
+-- Texts that a build of lua-cjson may decode wrongly, by the kind of text. A build that
+-- fails a text of no kind is not used at all.
 local TRIALS = {
   { 0, "null" },
   { 0, [["text"]] },
@@ -101,7 +101,8 @@ function M.try_encode(value, what, before, after)
   return nil, ("%s%s: %s"):format(what, path, rule)
 end
 
---- The JSON text of a value. Raises, naming the place, on what has no JSON form:
+--- The JSON text of a value. Raises an error that names the place if JSON cannot
+--- represent the value:
 --- functions, userdata, NaN, infinities, text that is not UTF-8, tables with
 --- holes, with both names and numbers as keys, that contain themselves, or
 --- nested deeper than 64. A float keeps its point (3.0), an empty table is {}.
@@ -113,7 +114,7 @@ function M.encode(value)
   return text
 end
 
---- A JSON text that encode passes through untouched. Raises when it is not JSON.
+--- A JSON text that encode copies unchanged. Raises when it is not JSON.
 ---@param text string
 ---@return userdata
 function M.raw(text)

@@ -13,7 +13,7 @@ local function to_stderr(level, line)
   stderr.write(("directmethods: %s: %s"):format(level, line))
 end
 
--- A sink that fails is not told of it, or its failures would never end.
+-- The failure of a sink is not logged to the sink: that would never end.
 local function hand_over(sink, level, line)
   local ok, err = pcall(sink, level, line)
   if ok then return end

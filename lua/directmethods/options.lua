@@ -1,6 +1,8 @@
---- One table of options, strictly checked: an unknown name, a wrong type, a value
--- out of range raises, naming the function and the option, never the value of a
--- text (it may be a key).
+--- Checks a table of options. An unknown name, a wrong type or a value out of range
+-- raises an error that names the function and the option. It never contains a given
+-- text, which may be a key.
+
+local core = require "directmethods.core"
 
 local M = {}
 
@@ -173,7 +175,7 @@ function M.check(opts, spec, what, level)
   return checked
 end
 
---- Rules for `check`, by name; each gives what a value must be, or nil.
+--- Rules for `check`, by name. Each returns what a value must be, or nil.
 M.rules = {}
 
 --- A device or module id.
@@ -185,12 +187,12 @@ end
 
 --- A method's name.
 function M.rules.method_name(value)
-  if #value <= 100 and value:find("^[%w!&'*%-.^_`|~]+$") then return nil end
+  if not core.wrong_method_name(value) then return nil end
   return "must be 1 to 100 printable ASCII characters without blanks and "
     .. [[$ ( ) < > @ , ; : \ " / [ ] ? = { } # + %]]
 end
 
---- A value that becomes part of a header line.
+--- A text that becomes part of a header line.
 function M.rules.header_value(value)
   if #value <= 128 and value:find("^[!-~]+$") then return nil end
   return "must be 1 to 128 printable ASCII characters without blanks"

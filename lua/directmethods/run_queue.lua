@@ -1,4 +1,5 @@
---- Turns of the loop: the tasks that are ready, what the driver is to do, the loop.
+--- Turns of the loop: resume the tasks that are ready, run the main thread's jobs, then
+-- run the loop.
 
 local core = require "directmethods.core"
 
@@ -16,7 +17,7 @@ state.unawaited = state.unawaited or {} -- tasks that failed in this turn
 
 local ready = state.ready
 
---- Have a task resumed (its method resume called) in one of the next turns.
+--- Resume a task (call its method resume) in one of the next turns.
 function M.push_ready(task)
   local last = ready.last + 1
   ready.last = last
@@ -89,7 +90,7 @@ local function longest_wait(limit)
   return math.min(limit or M.CONDITION_POLL, M.CONDITION_POLL)
 end
 
---- One turn: what is ready, then the loop, for at most `limit` seconds.
+--- One turn: resume ready tasks, then run the loop for at most `limit` seconds.
 function M.turn(limit)
   M.run_ready()
   run_jobs()
@@ -108,7 +109,7 @@ function M.drive(done)
   end
 end
 
---- Nothing is left to do for the tasks.
+--- Is no task ready?
 function M.idle()
   return ready_count() == 0
 end

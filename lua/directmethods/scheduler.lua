@@ -1,10 +1,11 @@
---- The scheduler: what waits for what. (What is ready, and when: run_queue.lua.)
+--- The scheduler: which task waits for which operation. (run_queue.lua has the tasks
+-- that are ready.)
 --
--- C knows "start operation, id" and "operation id finished with values". This
--- file turns the one into the other's return values. Its rules:
---  * tasks are resumed from the ready queue alone, by the main thread;
---  * what waits yields in a task and drives the loop on the main thread;
---    anywhere else it raises;
+-- C starts operations and reports "operation id finished with values". This file turns
+-- the values into the results of the function that waits. Its rules:
+--  * only the main thread resumes tasks, and only those of the ready queue;
+--  * a function that waits yields in a task, runs the loop on the main thread, and
+--    raises an error anywhere else;
 --  * an event only marks its task ready.
 
 local core = require "directmethods.core"
@@ -24,11 +25,11 @@ local waiting, objects, ready = state.waiting, state.objects, state.ready
 -- inside the loop: they must be quick, may not wait and call no user code.
 M.objects = objects
 
---- What a task yields to the scheduler, so that other yields are told apart.
+--- The value that a task yields to the scheduler. Any other value is a user's yield.
 M.PARKED = {}
 
---- Every task that somebody has: the running one, those that are ready, those that
--- wait.
+--- All tasks that have not ended: the running one, those that are ready, and those
+-- that wait.
 ---@return table<table, true>
 function M.tasks()
   local tasks = {}
@@ -43,7 +44,7 @@ end
 
 -- Waiting ------------------------------------------------------------------
 
---- Nobody waits any more; the operation itself goes on.
+--- Forget who waits; the operation itself goes on.
 function M.unlink(waiter)
   waiter.done = true
   waiting[waiter.id] = nil
@@ -64,7 +65,7 @@ local function expire(waiter)
   resolve(waiter, nil, errors.new { name = "Timeout", message = "timed out" })
 end
 
---- Finish what waits for an id; a late one is dropped.
+--- Finish the wait for an id. Without such a wait, the event is dropped.
 ---@return boolean somebody waited
 function M.finish(id, ...)
   local waiter = waiting[id]
@@ -73,7 +74,7 @@ function M.finish(id, ...)
   return true
 end
 
---- The one entry from C.
+--- C calls this for each event, and nothing else.
 local function dispatch(id, event, ...)
   local waiter = waiting[id]
   if waiter then
@@ -88,8 +89,8 @@ local function dispatch(id, event, ...)
   if object then object(event, ...) end
 end
 
---- The running task, or nil on the main thread; raises where nothing may wait, at the
---- caller of the function that calls this.
+--- The running task, or nil on the main thread. Where waiting is not allowed it
+--- raises an error at the caller of the function that calls this.
 ---@param what string    the function's name
 ---@param level integer? frames to add when a helper stands between
 function M.current(what, level)
@@ -105,7 +106,7 @@ function M.current(what, level)
   return nil
 end
 
--- A timer for a wait; without memory for it there is no wait, and no operation.
+-- A timer for a wait. If there is no memory for it, the operation is cancelled.
 local function limit_timer(seconds, cancel)
   local ok, timer = pcall(core.timer, seconds)
   if ok then return timer end
@@ -113,7 +114,7 @@ local function limit_timer(seconds, cancel)
   error(timer, 0)
 end
 
---- Wait until the operation `id` finishes; its event's name and values.
+--- Wait until the operation `id` finishes. Returns its event's name and values.
 -- After `timeout` seconds, `cancel` is called and nil, err returned. When the
 -- task is cancelled, `cancel` is called and the wait does not return.
 ---@param id integer
@@ -166,9 +167,9 @@ function Name.__close(name)
   core.free_id(name.id)
 end
 
---- A name for a wait of Lua's own: `local name <close> = scheduler.name()`. Its id
--- is freed however the wait ends; a task that is cancelled once its wait is over,
--- but before it runs again, sees neither `cancel` nor the end.
+--- An id for an operation that Lua finishes: `local name <close> = scheduler.name()`.
+-- The id is freed however the wait ends. If a task is cancelled after its wait has
+-- ended and before it runs again, `cancel` is not called and the wait does not return.
 ---@return { id: integer }
 function M.name()
   return setmetatable({ id = core.new_id() }, Name)
@@ -180,8 +181,8 @@ local function withdraw(job)
   end
 end
 
---- Have the driver call `fn` on the main thread and wait for it. A task that is
--- cancelled before has it not called. `what`: the function that waits for this.
+--- Call `fn` on the main thread and wait for it. If the task is cancelled before, `fn`
+-- is not called. `what`: the name of the function that waits.
 function M.on_main(what, fn)
   if not M.current(what, 1) then return fn() end
   local name <close> = M.name()

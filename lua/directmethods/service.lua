@@ -5,6 +5,7 @@
 
 local calls = require "directmethods.service.call"
 local connection = require "directmethods.service.connection"
+local core = require "directmethods.core"
 local jobs = require "directmethods.service.jobs"
 local many = require "directmethods.service.many"
 local options = require "directmethods.options"
@@ -60,12 +61,11 @@ Service.__index = Service
 ---@field connection_string string?
 -- the hub's: "HostName=h;SharedAccessKeyName=service;SharedAccessKey=k", or with
 -- SharedAccessSignature=token
----@field host string?  instead of it the hub's host name, together with sas
----@field sas string?   a token of your own; it is not renewed
+---@field host string?  instead of a connection string: the hub's host name, with sas
+---@field sas string?   your own token; it is not renewed
 ---@field port integer?          default 443
 ---@field connect_host string?
--- where to connect instead of the host name, which is still what the certificate and
--- the token are for
+-- the host to connect to; certificate and token are still those of the host name
 ---@field api_version string?
 -- default "2018-06-30": payloads up to 8192 bytes, response_timeout 1 to 3600 s; from
 -- "2019-01-01" on 131072 bytes and 5 to 300 s. Registry and twins have no such limits;
@@ -75,12 +75,12 @@ Service.__index = Service
 -- certificate and its name (default true); false: plain HTTP
 ---@field proxy string?          URL of an HTTP proxy, "http://user:password@host:3128"
 ---@field max_connections integer?
--- used at a time and kept, 1 to 10000; further calls wait in line; default 64
+-- connections in use at a time, 1 to 10000; further calls wait; default 64
 ---@field token_ttl number?
--- seconds a token is good for, renewed in time; default 3600
+-- seconds a token is valid; it is renewed in time; default 3600
 ---@field retry directmethods.RetryOptions|boolean?
--- try again what provably did not run: DeviceNotOnline, throttled (429), not connected;
--- true: as by default; default: false
+-- repeat calls that provably did not run: DeviceNotOnline, throttled (429), not
+-- connected; true: with the defaults; default: false, so each call is sent once
 
 local function check_self(service, what, level)
   if getmetatable(service) ~= Service then
@@ -114,7 +114,7 @@ function M.service(opts)
     host = made.host,
     api_version = opts.api_version or VERSION,
     _methods = "/methods?api-version=" .. (opts.api_version or VERSION),
-    _contract = calls.contract_of(opts.api_version or VERSION),
+    _contract = core.contract(opts.api_version or VERSION),
     _rest_version = opts.api_version or REST_VERSION,
     _max_connections = opts.max_connections,
     _retry = retry.policy(opts.retry),
@@ -131,7 +131,8 @@ function Service:__tostring()
     self._connection.client and "open" or "closed")
 end
 
---- End the client. Calls under way return nil, err (Closed). Harmless again.
+--- End the client. Calls in progress return nil, err (Closed). A second call does
+-- nothing.
 function Service:close()
   check_self(self, "service:close")
   self._connection:close()
@@ -180,14 +181,14 @@ end
 
 ---@class directmethods.InvokeOptions
 ---@field response_timeout integer?
--- seconds that the device has to answer; the hub's default is 30
+-- seconds that the hub waits for the device's answer; the hub's default is 30
 ---@field connect_timeout integer?
 -- seconds that the hub waits for the device to connect, 0 to 300; default 0
 ---@field module_id string?   call the device's module
 ---@field request_id string?
--- sent as x-ms-client-request-id, for the hub's records
+-- sent as x-ms-client-request-id
 ---@field retry directmethods.RetryOptions|boolean?
--- instead of the service's; false: none
+-- instead of the service's; false: never
 
 ---@class directmethods.InvokeTable: directmethods.InvokeOptions
 ---@field device_id string
@@ -216,8 +217,8 @@ function Service:invoke(device_id, method, payload, opts)
   return calls.run(self, device_id, opts.module_id, body, opts)
 end
 
---- Call the same method of many devices, a bounded number at a time. One that fails
--- does not stop the others. Cancelling the task ends all of it.
+--- Call the same method of many devices, a bounded number at a time. If one fails,
+-- the others go on. Cancelling the task ends them all.
 --- ```lua
 --- local results = assert(service:invoke_many({ "dev1", "dev2" }, "reboot"))
 --- for _, each in ipairs(results) do print(each.device_id, each.reply or each.err) end

@@ -1,5 +1,5 @@
---- Lines on stderr. Nobody is waited for: while its reader is too slow, lines are
--- lost, and counted.
+--- Lines on stderr. Writing never blocks: while the reader is too slow, lines are
+-- dropped and counted.
 
 local core = require "directmethods.core"
 
@@ -15,7 +15,7 @@ local function write(text)
   return true
 end
 
---- Write a line; what is too long of it is cut.
+--- Write a line; a line that is too long is cut.
 ---@param line string without its end
 function M.write(line)
   if lost > 0 and write(("directmethods: warn: %d lines were lost: stderr is full\n")

@@ -9,7 +9,7 @@ local run_queue = require "directmethods.run_queue"
 
 local state = core.state
 
--- Who needs tasks needs these too.
+-- Users of tasks need these, too.
 local M = {
   objects = scheduler.objects,
   finish = scheduler.finish,
@@ -65,10 +65,10 @@ local function end_task(task, status)
   end
 end
 
---- An error as text, also one that fails when it is asked for its own.
+--- An error as text, even if its __tostring raises.
 function M.text_of(err)
   local ok, text = pcall(tostring, err)
-  return ok and text or ("a %s that cannot be told as text"):format(type(err))
+  return ok and text or ("a %s whose __tostring fails"):format(type(err))
 end
 
 local function fail_task(task, err)
@@ -89,7 +89,8 @@ local function close_task(task)
   end_task(task, "cancelled")
 end
 
--- Results would be held by the coroutine: one that has some is not used again.
+-- An idle coroutine would hold the results of its last task, so a coroutine with
+-- results is not used again.
 local function keep_results(task, ...)
   if select("#", ...) > 0 then
     task.results = table.pack(...)
@@ -113,7 +114,7 @@ local function after_resume(task, ok, signal, ...)
   if task.cancelling and not task.waiter then close_task(task) end
 end
 
---- For the scheduler: run it until it waits or ends.
+--- For the scheduler: run the task until it waits or ends.
 function Task:resume()
   local task = self
   if FINAL[task.status] then return end
@@ -140,8 +141,8 @@ function M.start(fn, hooks, subject)
     subject = subject,
     hooks = hooks,
     status = "ready",
-    co = false, -- until it runs
-    waiter = false, -- what it waits for
+    co = false, -- its coroutine, once it runs
+    waiter = false, -- its current wait
     awaiting = false, -- or a set of the ids of waits for its end
     cancelling = false,
   }, Task)
@@ -166,7 +167,7 @@ function M.spawn(fn, ...)
   return M.start(call, NO_HOOKS, table.pack(fn, ...))
 end
 
---- Has it ended, in whatever way?
+--- Has the task ended: done, failed or cancelled?
 ---@return boolean
 function Task:ended()
   check_self(self, "task:ended")
@@ -183,8 +184,8 @@ local function forget(task, id)
   if task.awaiting then task.awaiting[id] = nil end
 end
 
---- Wait for the end. Returns what the function returned, or raises its error.
--- A task that was cancelled, and a time-out, give nil, err.
+--- Wait for the end. Returns the results of the function, or raises its error. For a
+-- cancelled task, and after the time-out, it returns nil, err.
 ---@param timeout? number seconds; default: none
 ---@return any ... what the function returned; or nil, err
 function Task:await(timeout)
@@ -237,7 +238,7 @@ function M.all()
   return tasks
 end
 
---- How many there are: what a test looks at.
+--- The number of tasks that have not ended, for tests.
 function M.count()
   local n = 0
   for _ in pairs(M.all()) do
@@ -256,7 +257,7 @@ function M.cancel_all()
   end
 end
 
--- A wait for several: when it does not come to its end, theirs comes.
+-- A wait for several tasks. If the wait is cancelled, the tasks are cancelled, too.
 local Wait = {}
 
 function Wait.__close(wait)

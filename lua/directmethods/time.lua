@@ -1,7 +1,7 @@
 --- The clock in Lua: sleep, wait for a condition, and move the clock.
 --
--- Moving it waits virtually: what is on its way in real I/O arrives first, then
--- the clock goes to the next deadline, what is due fires and runs, and so on.
+-- To move the clock: wait until real I/O has arrived, set the clock to the next
+-- deadline, run what is due, and repeat.
 
 local core = require "directmethods.core"
 local errors = require "directmethods.errors"
@@ -28,7 +28,7 @@ function M.time()
   return core.time()
 end
 
---- Wait so many seconds of the movable clock.
+--- Wait for some seconds of the movable clock.
 ---@param seconds number
 function M.sleep(seconds)
   options.check_seconds(seconds, "dm.sleep", "seconds")
@@ -37,7 +37,7 @@ function M.sleep(seconds)
   task.wait(id, function() core.cancel_timer(id) end)
 end
 
---- Wait until `fn()` is true: it is asked again after every turn of the loop.
+--- Wait until `fn()` is true. It is called after every turn of the loop.
 ---@param fn fun(): any
 ---@param timeout? number seconds; default 5
 ---@return any|nil value what fn returned; nil: time-out
@@ -90,9 +90,9 @@ local function advance(seconds, over)
   return over == nil or not not over()
 end
 
---- Move the clock: everything that falls due within `seconds` happens in order,
--- and what it sets off in real I/O is waited for before the clock goes on.
--- Processes with clocks of their own do not follow.
+--- Move the clock. Everything that falls due within `seconds` happens in order; after
+-- each deadline it waits for the real I/O that this set off. It moves time in this
+-- process only.
 ---@param seconds number
 function M.advance(seconds)
   options.check_seconds(seconds, "dm.advance", "seconds")

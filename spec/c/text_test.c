@@ -174,23 +174,6 @@ static void test_identity(void) {
   CHECK(!dm_text_identity(DM_SPAN("a\0")));
 }
 
-static void test_method_name(void) {
-  char name[101];
-  memset(name, 'm', sizeof name);
-  CHECK(dm_text_method_name((dm_span){name, 100}));
-  CHECK(!dm_text_method_name((dm_span){name, 101}));
-  CHECK(!dm_text_method_name((dm_span){name, 0}));
-  CHECK(dm_text_method_name(DM_SPAN("comp*cmd")));
-  CHECK(dm_text_method_name(DM_SPAN("a-b_c.d!&'|^`~")));
-  const char *bad = "$()<>@,;:\\\"/[]?={}#+% \t\n\x7F\x80";
-  for (const char *c = bad; *c; c++) {
-    char text[3] = {'a', *c, 'b'};
-    CHECK(!dm_text_method_name((dm_span){text, 3}));
-  }
-  CHECK(!dm_text_method_name(DM_SPAN("a\0b")));
-  CHECK(!dm_text_method_name(DM_SPAN("a/../b")));
-}
-
 int main(void) {
   RUN(test_cut_and_trim);
   RUN(test_integers);
@@ -199,6 +182,5 @@ int main(void) {
   RUN(test_base64);
   RUN(test_json_string);
   RUN(test_identity);
-  RUN(test_method_name);
   return check_done();
 }

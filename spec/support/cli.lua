@@ -13,21 +13,29 @@ local VARIABLES = {
   "HUB_ADMIN_PORT", "HUB_ADMIN_TOKEN",
 }
 
---- The words that start the command line.
+--- The words that start the command line, in the environment as it is.
 ---@param words string[]
----@param variables table<string, any>? of its environment
+---@return string[]
+function M.bare_words(words)
+  local argv = { "env", "LUA_PATH=" .. package.path, "LUA_CPATH=" .. package.cpath, LUA,
+    "build-aux/directmethods" }
+  return table.move(words, 1, #words, #argv + 1, argv)
+end
+
+--- The words that start the command line with these variables, and no others of ours.
+---@param words string[]
+---@param variables table<string, any>?
 ---@return string[]
 function M.words(words, variables)
   local argv = { "env" }
-  local function add(list) table.move(list, 1, #list, #argv + 1, argv) end
-  for _, name in ipairs(VARIABLES) do add { "-u", name } end
+  for _, name in ipairs(VARIABLES) do
+    table.move({ "-u", name }, 1, 2, #argv + 1, argv)
+  end
   for name, value in pairs(variables or {}) do
     argv[#argv + 1] = ("%s=%s"):format(name, value)
   end
-  add { "LUA_PATH=" .. package.path, "LUA_CPATH=" .. package.cpath, LUA,
-    "build-aux/directmethods" }
-  add(words)
-  return argv
+  local rest = M.bare_words(words)
+  return table.move(rest, 1, #rest, #argv + 1, argv)
 end
 
 --- Run it and wait for its end.

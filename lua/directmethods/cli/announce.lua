@@ -1,38 +1,64 @@
---- How a hub in a process of its own says that it serves: text, shell exports, and a
--- file for scripts.
+--- How a hub in a process of its own says that it serves: what it tells, as text for
+-- people and as a file for programs.
 
-local dm = require "directmethods"
-local errors = require "directmethods.errors"
-local life = require "directmethods.hub.life"
+local configs = require "directmethods.hub.config"
+local files = require "directmethods.cli.files"
+local json = require "directmethods.json"
 
 local M = {}
 
 local POLICY = "iothubowner" -- the one that unmodified SDKs are given
 
--- Everything that a client needs.
-local function facts_of(hub, args)
-  local ca_file, err = hub:ca_file()
-  if err then return nil, err end
+--- Everything that a client needs.
+---@param hub directmethods.Hub
+---@param opts { host: string, tls: boolean, ca_file: string? }
+---@param devices string[] those to be named
+---@return table
+function M.facts(hub, opts, devices)
+  local pid, folder = files.process()
   local facts = {
-    host = args.host,
+    pid = pid,
+    host = opts.host,
     hostname = hub.hostname,
     ports = hub:ports(),
-    tls = not args.plain,
-    ca_file = ca_file,
+    tls = opts.tls,
+    ca_file = opts.ca_file and files.absolute(opts.ca_file, folder),
     connection_strings = {},
     devices = {},
     admin_token = hub:admin_token(),
   }
-  for _, policy in ipairs(life.POLICY_NAMES) do
-    facts.connection_strings[policy] = hub:connection_string(policy)
+  for _, policy in ipairs(configs.POLICIES) do
+    facts.connection_strings[policy[1]] = hub:connection_string(policy[1])
   end
-  for _, id in ipairs(args.device) do
+  for _, id in ipairs(devices) do
     facts.devices[id] = hub:connection_string(id)
   end
   return facts
 end
 
-local function text(facts, args)
+-- What can be done next, in another terminal.
+local function try_next(id, ready_file)
+  if not ready_file then
+    return {
+      "Next: directmethods hub -- COMMAND runs a command with all it needs in its "
+        .. "environment;",
+      "      with --ready-file hub.json, other terminals find this hub.",
+    }
+  end
+  return {
+    "Next, in other terminals:",
+    ("  export DIRECTMETHODS_READY_FILE='%s'"):format(ready_file),
+    ("  directmethods device run %s --answer 'status={\"ok\":true}'"):format(id),
+    ("  directmethods invoke %s status"):format(id),
+  }
+end
+
+--- The text for people.
+---@param facts table
+---@param devices string[]
+---@param ready_file string?
+---@return string
+function M.text(facts, devices, ready_file)
   local lines = {
     ("directmethods hub serves on %s"):format(facts.host),
     ("  %-22s %d"):format(facts.tls and "MQTT over TLS, port" or "MQTT, port",
@@ -51,71 +77,20 @@ local function text(facts, args)
   for _, policy in ipairs { POLICY, "service" } do
     add("policy " .. policy, facts.connection_strings[policy])
   end
-  for _, id in ipairs(args.device) do
+  for _, id in ipairs(devices) do
     add("device " .. id, facts.devices[id])
   end
-  return lines
-end
-
-local function quoted(value)
-  return "'" .. tostring(value):gsub("'", "'\\''") .. "'"
-end
-
-local function exports(facts, args)
-  local lines = {}
-  local function add(name, value)
-    if value then lines[#lines + 1] = ("export %s=%s"):format(name, quoted(value)) end
+  for _, line in ipairs(try_next(devices[1] or "dev1", ready_file)) do
+    lines[#lines + 1] = line
   end
-  add("IOTHUB_CONNECTION_STRING", facts.connection_strings[POLICY])
-  add("IOTHUB_DEVICE_CONNECTION_STRING", facts.devices[args.device[1]])
-  add("IOTHUB_CA_FILE", facts.ca_file)
-  add("NODE_EXTRA_CA_CERTS", facts.ca_file)
-  add("HUB_MQTT_PORT", facts.ports.mqtt)
-  add("HUB_HTTPS_PORT", facts.ports.https)
-  add("HUB_ADMIN_PORT", facts.ports.admin)
-  add("HUB_ADMIN_TOKEN", facts.admin_token)
-  for i = 2, #args.device do
-    lines[#lines + 1] = "# " .. quoted(facts.devices[args.device[i]])
-  end
-  return lines
+  return table.concat(lines, "\n") .. "\n"
 end
 
-local function failed(why)
-  return nil, errors.new { name = "SystemError", message = "--ready-file: " .. why }
-end
-
--- Only this user may read the file, and nobody ever sees half of it.
-local function write_ready_file(path, facts)
-  local made, err = dm.exec { "mktemp", "--", path .. ".XXXXXX" }
-  if not made then return nil, err end
-  local temporary = made.stdout:match("^([^\n]+)\n$")
-  if made.status ~= 0 or not temporary then
-    return failed("cannot make a file beside " .. path)
-  end
-  local file, why = io.open(temporary, "w")
-  local ok = file and file:write(dm.json.encode(facts), "\n") and file:close()
-  if ok then ok, why = os.rename(temporary, path) end
-  if ok then return true end
-  os.remove(temporary)
-  return failed(why or "cannot write it")
-end
-
---- Print what clients need, and write the ready file.
----@return boolean? done
----@return directmethods.Error? err
-function M.all(hub, args)
-  local facts, err = facts_of(hub, args)
-  if not facts then return nil, err end
-  local lines = (args.env and exports or text)(facts, args)
-  io.stdout:write(table.concat(lines, "\n"), "\n")
-  io.stdout:flush()
-  if not args.ready_file then return true end
-  return write_ready_file(args.ready_file, facts)
-end
-
---- Remove the ready file: the hub serves no longer.
-function M.withdraw(args)
-  if args.ready_file then os.remove(args.ready_file) end
+--- Write the ready file.
+---@param path string
+---@param facts table
+function M.write(path, facts)
+  files.write_private(path, json.encode(facts) .. "\n", "--ready-file")
 end
 
 return M

@@ -101,16 +101,24 @@ function M.read_argument(text)
 end
 
 --- For argparse: a number within bounds.
+---@param name string of the option or argument
 ---@param min number
 ---@param max number
----@param whole boolean?
-function M.number(min, max, whole)
+---@return fun(text: string): number?, string?
+function M.number(name, min, max)
   return function(text)
     local n = tonumber(text)
-    if n and whole then n = math.tointeger(n) end
     if n and n >= min and n <= max then return n end
-    return nil, ("'%s' must be a %s from %g to %g"):format(text,
-      whole and "whole number" or "number", min, max)
+    return nil, ("%s must be a number from %.14g to %.14g"):format(name, min, max)
+  end
+end
+
+--- The same for whole numbers.
+function M.whole(name, min, max)
+  return function(text)
+    local n = math.tointeger(tonumber(text))
+    if n and n >= min and n <= max then return n end
+    return nil, ("%s must be a whole number from %d to %d"):format(name, min, max)
   end
 end
 
@@ -174,7 +182,8 @@ end
 ---@field name string     "invoke", or "device add"
 ---@field summary string  a sentence
 ---@field examples string[] command lines
----@field options fun(parser: table) adds arguments and options
+---@field notes string?   shown below the options
+---@field options (fun(parser: table))? adds arguments and options
 ---@field run fun(args: table): integer? status; nil: M.OK
 
 --- The parser of a command; without argparse the command ends.
@@ -182,9 +191,10 @@ end
 function M.parser(spec)
   local ok, argparse = pcall(require, "argparse")
   if not ok then M.fail(M.LOCAL, NEEDS_ARGPARSE) end
-  local parser = argparse("directmethods " .. spec.name, spec.summary,
-    "Examples:\n  " .. table.concat(spec.examples, "\n  "))
-  parser:add_help(false)
+  local epilog = "Examples:\n  " .. table.concat(spec.examples, "\n  ")
+  if spec.notes then epilog = spec.notes .. "\n\n" .. epilog end
+  local parser = argparse("directmethods " .. spec.name, spec.summary, epilog)
+  parser:add_help(false):help_max_width(80)
   if spec.options then spec.options(parser) end
   parser:flag("--json", "JSON on a terminal, too.")
   parser:flag("-v --verbose", "Log more on stderr; twice: all."):count("0-2")

@@ -1,92 +1,24 @@
---- `directmethods hub`: a local hub in a process of its own.
+--- `directmethods hub`: a local hub in a process of its own, until a signal comes; or
+-- around another command, until that has ended.
 
 local announce = require "directmethods.cli.announce"
+local ca_folder = require "directmethods.cli.ca_folder"
+local children = require "directmethods.cli.child"
+local command = require "directmethods.cli.command"
 local dm = require "directmethods"
-local stderr = require "directmethods.stderr"
+local files = require "directmethods.cli.files"
+local hub_file = require "directmethods.cli.hub_file"
+local hub_options = require "directmethods.cli.hub_options"
+local logs = require "directmethods.cli.log"
+local signals = require "directmethods.cli.signals"
 local traces = require "directmethods.cli.trace"
+local variables = require "directmethods.cli.variables"
 
 local M = {}
 
-local FAILED, USAGE_ERROR = 1, 2 -- exit status
 local STOP = 4 -- seconds that pending calls have at the end, which is to take 5
-local WORD_MAX = 128 -- characters of a name in the log
 
-local function complain(message)
-  stderr.write("directmethods hub: " .. message)
-end
-
--- Arguments ----------------------------------------------------------------
-
-local function to_port(option)
-  return function(text)
-    local port = math.tointeger(tonumber(text))
-    if port and port >= 0 and port <= 65535 then return port end
-    return nil, option .. " must be a number from 0 to 65535 (0: any free one)"
-  end
-end
-
-local function to_units(text)
-  local units = math.tointeger(tonumber(text))
-  if units then return units end
-  return nil, "--units must be a whole number"
-end
-
-local function new_parser()
-  local ok, argparse = pcall(require, "argparse")
-  if not ok then
-    return nil, "the command line needs argparse (LuaRocks: argparse, Debian: "
-      .. "lua-argparse); from Lua, dm.hub does without it"
-  end
-  local parser = argparse("directmethods hub",
-    "Run a local Azure IoT Hub for direct methods until SIGINT or SIGTERM.")
-  parser:add_help(false)
-  parser:option("--host", "Address to listen on.", "127.0.0.1"):argname("ADDRESS")
-  parser:option("--mqtt-port", "Port for devices; 0: any free one.", "8883")
-    :argname("PORT"):convert(to_port "--mqtt-port")
-  parser:option("--https-port", "Port for services; 0: any free one.", "443")
-    :argname("PORT"):convert(to_port "--https-port")
-  parser:option("--hostname", "HostName of the connection strings.", "localhost")
-    :argname("NAME")
-  parser:option("--alias", "Further name that clients may use; may be repeated.")
-    :count("*"):argname("NAME")
-  parser:option("--device", "Register a device, or a module as DEVICE/MODULE; "
-    .. "may be repeated."):count("*"):argname("ID")
-  parser:option("--tier", "Throttles and daily quota of F1, S1, S2 or S3; default: "
-    .. "none."):argname("TIER")
-  parser:option("--units", "Units of --tier; default: 1."):argname("N")
-    :convert(to_units)
-  parser:flag("--plain", "Plain TCP instead of TLS.")
-  parser:flag("--insecure", "Allow --plain beyond loopback.")
-  parser:option("--cert", "Certificate of the server, PEM; default: one of its own.")
-    :argname("FILE")
-  parser:option("--key", "Private key of --cert, PEM."):argname("FILE")
-  parser:option("--ca", "What clients of --cert trust, PEM."):argname("FILE")
-  parser:option("--x509-ca", "Authority of the certificates that devices show, PEM.")
-    :argname("FILE")
-  parser:flag("--dev-keys", "The published keys instead of random ones.")
-  parser:option("--store", "Keep devices, twins, policies and the CA in this file; "
-    .. "made if it is not there."):argname("FILE")
-  parser:option("--ready-file", "Written as JSON when the hub serves, removed when it "
-    .. "ends."):argname("FILE")
-  parser:option("--trace", "Add a line of JSON for each call to a file, without "
-    .. "payloads."):argname("FILE")
-  parser:option("--admin-port", "Port of the control listener; 0: any free one; "
-    .. "default: none."):argname("PORT"):convert(to_port "--admin-port")
-  parser:flag("--lasting-tokens", "Tokens do not expire.")
-  parser:flag("--env", "Print shell exports instead of text.")
-  parser:flag("-q --quiet", "No line on stderr for each call.")
-  parser:flag("-h --help", "Show this text.")
-  return parser
-end
-
-local function read_tls(args)
-  if not args.cert and not args.key and not args.ca then return not args.plain end
-  if args.plain then return nil, "--plain and --cert exclude each other" end
-  if not args.cert or not args.key then return nil, "--cert and --key go together" end
-  return { cert = args.cert, key = args.key, ca = args.ca }
-end
-
--- The hub --------------------------------------------------------------------
+-- Starting -------------------------------------------------------------------
 
 local PORT_HINTS = {
   ["permission denied"] = "ports below 1024 are for root; choose another by %s, "
@@ -108,20 +40,14 @@ local function explain(err)
   return tostring(err)
 end
 
--- A foreign text as one word of a log line.
-local function word(text)
-  text = text:sub(1, WORD_MAX):gsub("[^!-~]", function(c)
-    return ("\\x%02x"):format(c:byte())
-  end)
-  return text == "" and "-" or text
-end
-
 -- What dm.hub and hub:add_device raise, in the words of the command line.
 local function translate(message)
   return (tostring(message):gsub("^[^\n]-:%d+: ", ""):gsub("^[%w_.:]+: ", "")
     :gsub("option '([%w_.]+)'", function(name)
-      name = name == "aliases" and "alias" or name:gsub("^tls%.", ""):gsub("_", "-")
-      return "--" .. name
+      name = name == "aliases" and "alias" or name:gsub("^tls%.", "")
+      return "--" .. name:gsub("^([^.]+)", function(first)
+        return (first:gsub("_", "-"))
+      end)
     end)
     :gsub("tls is false", "--plain is given")
     :gsub("set insecure = true", "give --insecure"))
@@ -129,119 +55,219 @@ end
 
 local KNOWN = { DeviceAlreadyExists = true, ModuleAlreadyExistsOnDevice = true }
 
--- Exit status and what was wrong; nil: the device is there. A store may know it.
-local function register(hub, id, store)
-  local ok, identity, err = pcall(hub.add_device, hub, id)
-  if not ok then return USAGE_ERROR, translate(identity) end
-  if identity or store and KNOWN[err.name] then return nil end
-  return KNOWN[err.name] and USAGE_ERROR or FAILED, translate(err)
+-- A store may know the device already, but by the same key.
+local function register(hub, device)
+  local function fail(status, why)
+    command.fail(status, ("--device %s: %s"):format(logs.word(device.id), why))
+  end
+  local ok, made, err = pcall(hub.add_device, hub, device.id,
+    { primary_key = device.key })
+  if not ok then fail(command.USAGE, translate(made)) end
+  if made then return end
+  local kept = KNOWN[err.name] and hub.config.store ~= ":memory:"
+  if not kept then
+    fail(KNOWN[err.name] and command.USAGE or command.LOCAL, tostring(err))
+  end
+  local known = command.check(hub:connection_string(device.id))
+  if device.key and known:match("SharedAccessKey=(.*)$") ~= device.key then
+    fail(command.USAGE, "the store has it with another key")
+  end
 end
 
--- A hub with its devices; nil, exit status and what was wrong.
-local function start(args, tls)
-  local ok, hub, err = pcall(dm.hub, {
-    host = args.host,
-    mqtt_port = args.mqtt_port,
-    https_port = args.https_port,
-    hostname = args.hostname,
-    aliases = args.alias,
-    tier = args.tier,
-    units = args.units,
-    tls = tls,
-    x509_ca = args.x509_ca,
-    dev_keys = args.dev_keys or false,
-    insecure = args.insecure or false,
-    store = args.store,
-    admin_port = args.admin_port,
-    tokens = not args.lasting_tokens,
+-- The options of dm.hub; and what its clients must trust, where --ca-dir keeps it.
+local function options_of(args, file, given)
+  local opts = hub_options.complete(given, file, args.command ~= nil)
+  if not args.ca_dir or opts.tls == false then return opts, nil end
+  local ca_file
+  opts.tls, ca_file = ca_folder.open(args.ca_dir, {
+    hostname = opts.hostname or "localhost",
+    host = opts.host or "127.0.0.1",
+    aliases = opts.aliases or {},
   })
-  if not ok then return nil, USAGE_ERROR, translate(hub) end
-  if not hub then return nil, FAILED, explain(err) end
-  for _, id in ipairs(args.device) do
-    local status, why = register(hub, id, args.store)
-    if status then
-      hub:close()
-      return nil, status, ("--device %s: %s"):format(word(id), why)
+  return opts, ca_file
+end
+
+-- The hub alone.
+local function listen(args, file)
+  local given = hub_options.given(args)
+  local opts, ca_file = options_of(args, file, given)
+  local ok, hub, err = pcall(dm.hub, opts)
+  if not ok then
+    local name = tostring(hub):match("option '([^']+)'")
+    if name and file:has(name, given) then
+      file:fail(name:find "^policies" and {} or { "options" }, hub)
     end
+    command.fail(command.USAGE, translate(hub))
   end
-  return hub
+  if not hub then command.fail(command.LOCAL, explain(err)) end
+  return hub, ca_file or command.check(hub:ca_file()), opts
 end
 
--- Calls are logged without their payloads.
-local function log_call(call)
-  local who = word(call.device_id)
-  if call.module_id then who = who .. "/" .. word(call.module_id) end
-  local outcome = tostring(call.status)
-  if call.outcome ~= "Answered" then
-    outcome = ("%s (%d)"):format(call.outcome, call.code)
-  end
-  stderr.write(("%s %s %s %s %.1f ms"):format(os.date("!%Y-%m-%dT%TZ"), who,
-    word(call.method), outcome, call.elapsed * 1000))
-end
-
-local function open_trace(args)
-  if not args.trace then return nil end
-  return traces.open(args.trace, complain)
-end
+-- Serving --------------------------------------------------------------------
 
 -- Tell of calls as the arguments say.
-local function watch(hub, args, trace)
+local function watch(hub, args, log, trace)
   if args.quiet and not trace then return end
   hub:on("call", function(call)
     if trace then trace:add(call) end
-    if not args.quiet then log_call(call) end
+    if not args.quiet then log:call(call) end
   end)
 end
 
--- Serve until a signal comes. Runs on the main thread.
-local function serve(hub, args, trace)
-  watch(hub, args, trace)
-  local failed
-  dm.spawn(function()
-    local ok, err = announce.all(hub, args)
-    if ok then return end
-    failed = err
-    dm.stop()
+local function banner(args, facts, devices, ready_file)
+  if args.env then
+    local list = variables.of(facts, devices[1], ready_file)
+    return command.write(variables.text(list, args.env[1] or "sh"))
+  elseif args.json then
+    return command.write(dm.json.encode(facts), "\n")
+  end
+  command.write(announce.text(facts, devices, ready_file))
+end
+
+-- What a client trusts that is told of one file alone: the system's authorities, and
+-- this hub's.
+local function bundle_of(facts)
+  if not facts.ca_file then return nil end
+  local parts = {}
+  local paths = table.move(variables.SYSTEM_CERTIFICATES, 1,
+    #variables.SYSTEM_CERTIFICATES, 2, { os.getenv "SSL_CERT_FILE" or "" })
+  for _, path in ipairs(paths) do
+    local file <close> = io.open(path)
+    if file then
+      parts[1] = file:read("a")
+      break
+    end
+  end
+  parts[#parts + 1] = command.read_file(facts.ca_file)
+  return files.write_public("bundle", table.concat(parts, "\n"))
+end
+
+local BUNDLE_NAMES = { "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE" }
+
+-- Run the command to its end; its exit status.
+local function run_command(args, facts, devices, ready_file)
+  local folder <close> = files.folder()
+  if not ready_file then
+    ready_file = folder.path .. "/ready.json"
+    announce.write(ready_file, facts)
+  end
+  local list = variables.of(facts, devices[1], ready_file)
+  local bundle = bundle_of(facts)
+  local _ <close> = setmetatable({}, {
+    __close = function() if bundle then os.remove(bundle) end end,
+  })
+  for _, name in ipairs(bundle and BUNDLE_NAMES or {}) do
+    list[#list + 1] = { name, bundle }
+  end
+  local child = children.start(args.command, list, folder.path)
+  signals.on(function(name) child:signal(name) end)
+  return child:wait()
+end
+
+-- The names of devices, the command line's first.
+local function names_of(args, file)
+  local names, seen = {}, {}
+  local function add(id)
+    if not seen[id] then names[#names + 1] = id end
+    seen[id] = true
+  end
+  for _, device in ipairs(args.device) do add(device.id) end
+  for _, id in ipairs(file:ids()) do add(id) end
+  return names
+end
+
+-- The ready file, if there is to be one, until its variable is closed.
+local function leave_ready_file(path, facts)
+  if path then announce.write(path, facts) end
+  return setmetatable({}, {
+    __close = function() if path then os.remove(path) end end,
+  })
+end
+
+-- Say that the hub serves, and do so until the end.
+local function serve(hub, opts, ca_file, args, devices, log)
+  local facts = announce.facts(hub, {
+    host = opts.host or "127.0.0.1", tls = opts.tls ~= false, ca_file = ca_file,
+  }, devices)
+  if facts.ca_file then files.publish(facts.ca_file) end
+  local ready_file = args.ready_file
+    and files.absolute(args.ready_file, select(2, files.process()))
+  if not args.command then banner(args, facts, devices, ready_file) end
+  local _ <close> = leave_ready_file(ready_file, facts)
+  if args.command then return run_command(args, facts, devices, ready_file) end
+  log:say("info", ("stopping (%s)"):format(signals.wait()))
+  return command.OK
+end
+
+local function open_trace(args, log)
+  if not args.trace then return nil end
+  local trace, why = traces.open(args.trace, function(message)
+    log:say("info", message)
   end)
-  local why = dm.run()
-  announce.withdraw(args)
-  if not failed then complain(("stopping (%s)"):format(why)) end
+  if not trace then command.fail(command.LOCAL, "--trace: " .. why) end
+  return trace
+end
+
+local function run(args)
+  if args.ready_file then os.remove(args.ready_file) end -- of one that was killed
+  local file = args.config and hub_file.read(args.config) or hub_file.none
+  local log = logs.open {
+    format = args.log_format or "text",
+    path = args.log_file,
+    level = args.log_level,
+  }
+  local trace = open_trace(args, log)
+  signals.catch()
+  local hub <close>, ca_file, opts = listen(args, file)
+  for _, device in ipairs(args.device) do register(hub, device) end
+  local clients = file:add_devices(hub)
+  file:add_faults(hub)
+  watch(hub, args, log, trace)
+  local status = serve(hub, opts, ca_file, args, names_of(args, file), log)
+  for _, client in ipairs(clients) do client:close() end
   hub:stop(STOP)
   if trace then trace:close() end
-  if not failed then return 0 end
-  complain(tostring(failed))
-  return FAILED
+  return status
 end
 
---- Run the command.
+M.spec = {
+  name = "hub",
+  summary = "Run a local Azure IoT Hub for direct methods until SIGINT or SIGTERM; or, "
+    .. "with `-- COMMAND`, until that command has ended, whose exit status it takes.",
+  examples = {
+    "directmethods hub --device dev1 --ready-file hub.json",
+    "directmethods hub --device dev1 -- node app.js",
+    "directmethods hub --config lab.json --store lab.db --host 0.0.0.0",
+  },
+  notes = hub_options.notes(),
+  options = hub_options.add,
+  run = run,
+}
+
+-- The words behind the first "--"; nil: there is none.
+local function split(argv)
+  for i, word in ipairs(argv) do
+    if word == "--" then
+      return table.move(argv, 1, i - 1, 1, {}), table.move(argv, i + 1, #argv, 1, {})
+    end
+  end
+  return argv, nil
+end
+
 ---@param argv string[] what follows the command's name
 ---@return integer status
 function M.run(argv)
-  local parser, missing = new_parser()
-  if not parser then
-    complain(missing)
-    return FAILED
-  end
-  local ok, args = parser:pparse(argv)
-  if ok and args.help then
-    io.stdout:write(parser:get_help(), "\n")
-    return 0
-  end
-  local tls, wrong
-  if ok then tls, wrong = read_tls(args) else wrong = args end
-  if wrong then
-    complain(wrong)
-    return USAGE_ERROR
-  end
-  local trace, unwritable = open_trace(args)
-  if unwritable then
-    complain("--trace: " .. unwritable)
-    return FAILED
-  end
-  local hub <close>, status, why = start(args, tls)
-  if hub then return serve(hub, args, trace) end
-  complain(why)
-  return status
+  local own, words = split(argv)
+  local spec = setmetatable({
+    run = function(args)
+      if words and not words[1] then
+        command.fail(command.USAGE, "a command must follow --")
+      end
+      args.command = words
+      return run(args)
+    end,
+  }, { __index = M.spec })
+  return command.run(spec, own)
 end
 
 return M

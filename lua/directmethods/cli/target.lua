@@ -32,7 +32,6 @@ Target.__index = Target
 
 --- Add the options that say which hub.
 function M.options(parser)
-  local port = command.number(1, 65535, true)
   parser:option("--connection-string", "Of the hub, or @FILE that holds it; default: "
     .. "IOTHUB_CONNECTION_STRING."):argname("STRING")
   parser:option("--ready-file", "What a local hub has written by its option of this "
@@ -40,9 +39,9 @@ function M.options(parser)
   parser:option("--ca", "What to trust for --connection-string, PEM; default: the "
     .. "system's."):argname("FILE")
   parser:option("--https-port", "For --connection-string; default: 443.")
-    :argname("PORT"):convert(port)
+    :argname("PORT"):convert(command.whole("--https-port", 1, 65535))
   parser:option("--mqtt-port", "For --connection-string; default: 8883.")
-    :argname("PORT"):convert(port)
+    :argname("PORT"):convert(command.whole("--mqtt-port", 1, 65535))
   parser:flag("--plain", "Plain TCP instead of TLS, for --connection-string.")
 end
 
@@ -54,8 +53,8 @@ end
 local function port_variable(name)
   local text = variable(name)
   if not text then return nil end
-  local port, wrong = command.number(1, 65535, true)(text)
-  if not port then command.fail(command.USAGE, ("%s: %s"):format(name, wrong)) end
+  local port, wrong = command.whole(name, 1, 65535)(text)
+  if not port then command.fail(command.USAGE, wrong) end
   return port
 end
 

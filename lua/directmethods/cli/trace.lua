@@ -7,10 +7,13 @@ local M = {}
 
 local PAYLOADS = { payload = true, response = true }
 
-local function line_of(call)
+--- The record of a call as JSON can hold it, without payloads.
+---@param call directmethods.HubCall
+---@return table
+function M.record(call)
   local record = readable.copy(call)
   for name in pairs(PAYLOADS) do record[name] = nil end
-  return json.encode(record) .. "\n"
+  return record
 end
 
 ---@class directmethods.TraceFile
@@ -33,7 +36,7 @@ end
 ---@param call directmethods.HubCall
 function Trace:add(call)
   if not self.file then return end
-  local ok, why = self.file:write(line_of(call))
+  local ok, why = self.file:write(json.encode(M.record(call)) .. "\n")
   if ok then return end
   self.complain("--trace: " .. why)
   self:close()

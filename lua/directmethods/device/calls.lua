@@ -1,7 +1,7 @@
---- What becomes of a call at the device: a task for its handler, a place in the
--- queue, or an answer at once. One object a device.
+--- The calls of a device: each starts a handler's task, waits in the queue, or is
+-- answered at once. One object for each device.
 --
--- Answers that the device gives by itself have bodies that do not change:
+-- Answers without a handler's result have these bodies:
 --   429 {"error":"the device is busy"}                    queue full
 --   500 {"error":"the method failed"}                     the handler raised
 --   500 {"error":"the method gave no valid answer"}       wrong status or payload
@@ -21,14 +21,14 @@ local NO_ANSWER = '{"error":"the method gave no valid answer"}'
 local CANCELLED = '{"error":"the method was cancelled"}'
 local TIMED_OUT = '{"error":"the method timed out"}'
 
--- What dm.reject raises.
+-- The error that dm.reject raises.
 local Rejection = { __name = "directmethods.Rejection" }
 
 function Rejection:__tostring()
   return ("dm.reject(%d) outside of a method's handler"):format(self.status)
 end
 
---- End a handler with a chosen answer, from however deep in it.
+--- End a handler with an answer, also from a function that the handler calls.
 --- ```lua
 --- if type(request.payload) ~= "table" then
 ---   dm.reject(400, { error = "an object is needed" })
@@ -50,8 +50,8 @@ end
 ---@field queued integer   calls that wait for a handler to end
 ---@field first integer    place of the queue's first entry; the last is
 ---                         first + queued - 1
----@field queue table?     nil: nothing ever waited
-local Calls = { running = 0, queued = 0, first = 1 } -- at first, to save memory
+---@field queue table?     nil: no call has waited yet
+local Calls = { running = 0, queued = 0, first = 1 } -- defaults, to save memory
 Calls.__index = Calls
 
 --- The calls of a device.
@@ -70,7 +70,7 @@ local function report(calls, level, request, text)
     calls.device.name, request.method, text))
 end
 
--- Send an answer of a handler or of our own; who cannot be told is told the log.
+-- Send an answer. If it cannot be sent, log why.
 local function answer(calls, request, status, body)
   local sent, err = requests.send(request, status, body)
   if sent then return end
@@ -90,7 +90,7 @@ local function answer_value(calls, request, status, payload)
   answer(calls, request, status, body)
 end
 
--- The error of a handler, with the place it came from; a rejection stays one.
+-- The error of a handler with its traceback; a rejection is returned unchanged.
 local function describe(err)
   if getmetatable(err) == Rejection then return err end
   return debug.traceback(tostring(err), 2)
@@ -146,7 +146,7 @@ local function time_out(calls, request)
 end
 
 local HOOKS = {} -- of a handler's task
-local COUNTED_HOOKS = {} -- of one that a hub of this process counts
+local COUNTED_HOOKS = {} -- of one whose hub is in this process, for dm.advance
 
 local function start(calls, request, hooks)
   local seconds = calls.device.config.handler_timeout
@@ -162,7 +162,7 @@ local function start(calls, request, hooks)
   end
 end
 
--- The hub has told the callers of dead connections already.
+-- The callers of a dead connection have their error already, from the hub.
 local function start_next(calls)
   while calls.queued > 0 and calls.running < calls.device.config.max_concurrent do
     local request = pop(calls)
@@ -174,7 +174,7 @@ local function start_next(calls)
   end
 end
 
--- Its task has ended without an answer.
+-- The task has ended without an answer.
 local function abandon(calls, request, status)
   if status ~= "done" and not request.cancelled then
     count(calls, "errors")
@@ -183,7 +183,7 @@ local function abandon(calls, request, status)
   if request._open then request._link:defer_request(request) end
 end
 
--- The handler's task has ended, in whatever way: its place is free.
+-- The handler's task has ended: start the next call of the queue.
 local function leave(request, status)
   local calls = request._link.device.calls
   calls.running = calls.running - 1
@@ -215,7 +215,7 @@ local function enqueue(calls, request)
   calls.queued = calls.queued + 1
 end
 
---- A call has come in. Runs inside the loop: no handler is called here.
+--- A call has arrived. Runs inside the loop, so it starts a task and calls no handler.
 function Calls:accept(link, method, rid, body)
   local device = self.device
   local handler = device.handlers[method] or device.fallback_handler
@@ -231,18 +231,18 @@ function Calls:accept(link, method, rid, body)
   if not busy then
     return start(self, request, link.counted and COUNTED_HOOKS or HOOKS)
   end
-  link:seen() -- what it waits for now are other handlers
+  link:seen() -- for dm.advance: it waits for other handlers now
   enqueue(self, request)
 end
 
---- A call of which only the rid could be kept.
+--- A call that was too much for the inbox: only its rid is known. Answer 429.
 function Calls:overflow(link, rid)
   count(self, "calls")
   count(self, "rejected")
   refuse(self, link, rid, 429, BUSY)
 end
 
---- Forget the calls that wait in the queue.
+--- Drop the calls that wait in the queue.
 function Calls:clear()
   while self.queued > 0 do
     pop(self)

@@ -1,5 +1,6 @@
---- The options of dm.device: what they may be, and the configuration they make.
+--- The options of dm.device, their rules, and the configuration made of them.
 
+local core = require "directmethods.core"
 local credentials = require "directmethods.device.credentials"
 local options = require "directmethods.options"
 
@@ -7,28 +8,28 @@ local M = {}
 
 ---@class directmethods.DeviceOptions
 ---@field connection_string string?
--- "HostName=h;DeviceId=d;SharedAccessKey=k"; ModuleId, GatewayHostName and
--- SharedAccessSignature are understood
----@field host_name string?          or its fields one by one
+-- "HostName=h;DeviceId=d;SharedAccessKey=k"; also with ModuleId, GatewayHostName and
+-- SharedAccessSignature
+---@field host_name string?          instead of a connection string: its fields
 ---@field gateway_host_name string?
--- where to connect, when it is not host_name: "host" or "host:port"
+-- the host to connect to, if it is not host_name: "host" or "host:port"
 ---@field device_id string?
 ---@field module_id string?
 ---@field key string?                base64
 ---@field sas string?                a token instead of a key; it is not renewed
 ---@field x509 {cert: string, key: string?, password: string?}?
--- a certificate instead of a key; PEM texts or paths; cert may hold the chain, and
--- the key when key is not given; password: of an encrypted key
+-- a certificate instead of a key; PEM texts or paths; cert may contain the chain, and
+-- the key if key is not given; password: of an encrypted key
 ---@field handlers table<string, directmethods.Handler>?
----@field fallback directmethods.Handler?  takes every method without a handler
+---@field fallback directmethods.Handler?  handles every method without a handler
 ---@field transport "mqtt"|"websocket"?  default "mqtt"; see docs/device.md
 ---@field engine "paho"|"uv"?
--- what carries MQTT: paho.mqtt.c, which has threads of its own, or this library's loop,
--- which costs less for a call; "uv" has neither WebSockets nor proxies; default "paho"
+-- the MQTT client: paho.mqtt.c, on its own threads, or "uv", on the loop, which costs
+-- less for a call and has neither WebSockets nor proxies; default "paho"
 ---@field proxy string?
 -- an HTTP proxy that allows CONNECT: "http://user:password@host:port"
 ---@field port integer?
--- default 8883, websocket 443; when tls = false 1883, websocket 80
+-- default 8883, websocket 443; with tls = false 1883, websocket 80
 ---@field api_version string?
 -- default "2018-06-30": answers up to 8192 bytes; from "2019-01-01" on 131072
 ---@field tls boolean|{ca: string?, verify: boolean?}?
@@ -37,31 +38,26 @@ local M = {}
 ---@field keepalive integer?         seconds, 1 to 1177; default 240
 ---@field clean_session boolean?     default false: the hub keeps the subscription
 ---@field probe number?
--- seconds, 10 to 86400: so often an online device subscribes to its methods anew, and
--- reconnects when the hub does not acknowledge it; default: never
----@field token_ttl number?          seconds a token is good for; default 3600
+-- seconds, 10 to 86400: how often an online device repeats its subscription; it
+-- reconnects if the hub does not acknowledge it; default: never
+---@field token_ttl number?          seconds a token is valid; default 3600
 ---@field token_renew number?
--- seconds before its end that a token is renewed; default: a fifth of token_ttl, at
--- most 300
+-- how many seconds before its expiry a token is renewed; default: a fifth of
+-- token_ttl, at most 300
 ---@field reconnect {min: number?, max: number?, jitter: number?}?
--- seconds before a new attempt: min (default 1), twice as long after each failure, at
--- most max (default 60), less a random part of it, up to jitter (default 0.5)
+-- seconds before a new attempt: min (default 1), doubled after each failure up to max
+-- (default 60); chance shortens each by up to jitter (default 0.5) of it
 ---@field open_timeout number?
--- seconds; bounds each attempt, and connect() unless it is told otherwise; default 30
+-- seconds; upper bound of each attempt, and of connect() without a time-out; default 30
 ---@field max_concurrent integer?    handlers that run at a time; default 128
 ---@field max_queue integer?         calls that wait for one; default 1024; more: 429
 ---@field handler_timeout number?
--- seconds; then the handler's task is cancelled and 504 answered; default: none
+-- seconds; a handler that runs longer is cancelled and answered 504; default: none
 
 local WHAT = "dm.device"
-local SECONDS_MAX = 31536000 -- of any duration: a year
-local RENEW_MOST = 300 -- seconds before expiry a token is renewed by default
-local RENEW_PART = 5 -- or this part of its life, when that is less
-
--- The contract of an api-version: bytes of an answer's payload, inclusive.
-local ANSWER_MAX_2017 = 8192
-local ANSWER_MAX_2019 = 131072
-local CONTRACT_2019 = "2019-01-01"
+local SECONDS_MAX = 31536000 -- a year: the longest duration
+local RENEW_MOST = 300 -- default: seconds before its expiry a token is renewed,
+local RENEW_PART = 5 -- or a fifth of its life, if that is less
 
 local PORTS = {
   mqtt = { tls = 8883, plain = 1883 },
@@ -181,8 +177,7 @@ function M.read(opts)
   check_engine(config)
   if config.tls == true then config.tls = { verify = true } end
   set_port(config)
-  config.answer_max = config.api_version < CONTRACT_2019 and ANSWER_MAX_2017
-    or ANSWER_MAX_2019
+  config.contract = core.contract(config.api_version)
   return config
 end
 
@@ -191,11 +186,7 @@ end
 ---@return string?
 function M.wrong_method_name(name)
   if type(name) ~= "string" then return "must be a string, not a " .. type(name) end
-  if #name < 1 or #name > 100 then return "must be 1 to 100 characters long" end
-  if not name:find("^[!-~]+$") or name:find('[$()<>@,;:\\"/%[%]?={}#+%%]') then
-    return 'must be printable ASCII without $ ( ) < > @ , ; : \\ " / [ ] ? = { } # + %'
-      .. " and space"
-  end
+  return options.rules.method_name(name)
 end
 
 return M

@@ -14,16 +14,16 @@ local M = {}
 local enter, arm, disarm = machine.enter, machine.arm, machine.disarm
 local finish_all = machine.finish_all
 
-local DRAIN = 5 -- seconds that calls in flight may take before a renewal
+local DRAIN = 5 -- seconds that calls in progress have before a renewal
 local UNSUBACK = 1 -- seconds that the hub has to acknowledge an UNSUBSCRIBE
-local LINGER = 5 -- seconds that queued answers have to go out at the end
-local SETTLED = 10 -- seconds online after which back-off starts from its beginning
+local LINGER = 5 -- seconds to send queued answers at the end
+local SETTLED = 10 -- seconds online after which back-off starts again at its minimum
 local CLOCK_POLL = 1 -- seconds between two looks at a clock that is not set
 local SUBACK_FAILURE = 0x80
 -- CONNACK: wrong protocol, client id refused, bad credentials, not authorized
 local REFUSED = { [1] = true, [2] = true, [4] = true, [5] = true }
 
--- Part with the present connection; "gone" comes later.
+-- Close the current connection; its event "gone" comes later.
 local function drop_link(device, linger, after_gone)
   local link = device.link
   device.link = nil
@@ -60,8 +60,8 @@ local function retry(device, err, short_lived)
   back_off(device, delay(device.config, device.failures), attempt)
 end
 
--- Was it online for a moment only? Back-off then goes on where it was, so that two
--- devices of one id do not throw each other out all the time.
+-- Was it online for a moment only? Then back-off continues where it was, so that two
+-- devices of one id do not disconnect each other all the time.
 local function was_short_lived(device)
   if device.state ~= "online" then return false end
   if core.now() - device.online_since < SETTLED then return device.failures > 0 end
@@ -88,14 +88,14 @@ end
 local function on_silence(device)
   fail(device, errors.new {
     name = "Timeout",
-    message = ("the hub did not let the device in within %g s"):format(
+    message = ("the hub did not accept the device within %g s"):format(
       device.config.open_timeout),
   })
 end
 
 local EVENTS = {}
 
--- No token can be signed and no certificate checked by a clock that is not set.
+-- Without the right time, no token can be signed and no certificate checked.
 local function wait_for_clock(device, err)
   device.last_error = err
   if device.state == "backoff" then
@@ -106,7 +106,7 @@ local function wait_for_clock(device, err)
   back_off(device, CLOCK_POLL, attempt)
 end
 
--- Errors never come inside the call that asks for the connection.
+-- Errors are reported from the loop, never inside the call that starts connecting.
 function attempt(device)
   local unset = tokens.clock_error()
   if unset then return wait_for_clock(device, unset) end
@@ -124,7 +124,7 @@ function attempt(device)
   arm(device, device.config.open_timeout, on_silence)
 end
 
--- A call may come before the subscription is acknowledged: the hub knows it still.
+-- Calls may arrive before the SUBACK, because the hub may have stored the subscription.
 function EVENTS.connected(device, link, _, counted)
   link.live, link.counted = true, counted
   local ok, name, message = link.conn:subscribe()
@@ -142,13 +142,13 @@ end
 
 -- Online --------------------------------------------------------------------
 
--- Change the connection: the calls in flight were answered, or have had their time.
+-- Replace the connection: the calls in progress were answered, or their time is over.
 local function swap(device)
   disarm(device)
   drop_link(device, LINGER, attempt)
 end
 
--- Call fn(device) when no call is in flight; after DRAIN seconds change at once.
+-- Call fn(device) when no call is in progress, at the latest after DRAIN seconds.
 local function when_drained(device, fn)
   local link = device.link
   link.drained = nil
@@ -157,7 +157,7 @@ local function when_drained(device, fn)
   link.drained = function() when_drained(device, fn) end
 end
 
--- What the hub sends after this would be lost with the connection.
+-- UNSUBSCRIBE first: requests that the hub sends after it would be lost.
 local function refuse_calls(device)
   if not device.link.conn:unsubscribe() then return swap(device) end
   arm(device, UNSUBACK, swap)
@@ -215,7 +215,7 @@ end
 
 -- What the device offers ------------------------------------------------------
 
---- The last one who waited has gone: end it if the connection never stood.
+--- Nobody waits for the connection any longer: stop, if it was never online.
 function M.give_up(device)
   local trying = device.state == "connecting" or device.state == "backoff"
   if not trying or device.persistent or next(device.connect_waiters) then return end
@@ -233,7 +233,7 @@ function M.start(device)
   attempt(device)
 end
 
---- Connect anew: at once from backoff, after the calls in flight from online.
+--- Reconnect: at once in backoff; when online, after the calls in progress.
 function M.reconnect(device)
   if device.state == "backoff" then
     disarm(device)
@@ -243,7 +243,7 @@ function M.reconnect(device)
   end
 end
 
---- Start the end: queued answers go out, nothing comes in.
+--- Start to close: queued answers are sent, and no request is read.
 function M.close(device)
   if device.state == "closed" then return end
   disarm(device)

@@ -1,5 +1,5 @@
---- Who a device says it is: its connection string, key, token or certificate, and
--- the certificates it trusts. All of it is checked when the device is made.
+--- The identity and credentials of a device: connection string, key, token or
+-- certificate, and the CA that it trusts. All are checked when the device is made.
 
 local core = require "directmethods.core"
 local options = require "directmethods.options"
@@ -34,12 +34,12 @@ local function read_connection_string(opts)
   found.sas, found.signature = found.signature, nil
   for _, field in ipairs(FROM_STRING) do
     if opts[field] and found[field] then
-      fail(field, "must not be given beside the same in connection_string")
+      fail(field, "must not be given together with the same field of connection_string")
     end
     opts[field] = opts[field] or found[field]
   end
   if found.sas and opts.sas then
-    fail("sas", "must not be given beside the same in connection_string")
+    fail("sas", "must not be given together with the same field of connection_string")
   end
   opts.sas = opts.sas or found.sas
   opts.connection_string = nil
@@ -71,7 +71,7 @@ local function check_host(opts)
   end
 end
 
--- A gateway may listen elsewhere than a hub: "host:port".
+-- A gateway may listen on another port than a hub: "host:port".
 local function check_gateway(opts)
   local gateway = opts.gateway_host_name
   if not gateway then return end
@@ -80,7 +80,7 @@ local function check_gateway(opts)
   if host and (port < 1 or port > 65535) or not is_host(host or gateway) then
     fail("gateway_host_name", "must be a host name, maybe with a port")
   elseif port and opts.port and port ~= opts.port then
-    fail("port", "must not be given beside another one in gateway_host_name")
+    fail("port", "must not be given together with the port in gateway_host_name")
   end
   opts.gateway_host_name, opts.port = host or gateway, opts.port or port
 end
@@ -97,8 +97,8 @@ local function check_one(opts)
   local given
   for _, field in ipairs { "key", "sas", "x509" } do
     if opts[field] and given then
-      fail(field, given == "key" and "must not be given beside a key"
-        or "must not be given beside " .. given)
+      fail(field, given == "key" and "must not be given together with a key"
+        or "must not be given together with " .. given)
     end
     if opts[field] then given = field end
   end
@@ -116,7 +116,7 @@ local function check_secret(opts)
   end
 end
 
--- PEM text as it is; anything else is a path, or by mistake a key: it is not repeated.
+-- PEM text, or a path. A user may pass a key by mistake, so errors do not repeat it.
 local function read_pem(value, option)
   if value:find("-----BEGIN ", 1, true) then return value end
   local file, why = io.open(value, "rb")
@@ -129,7 +129,7 @@ local function read_pem(value, option)
   return text
 end
 
--- What C says begins with the name of the field.
+-- Messages of C begin with the name of the field.
 local RULES = {
   ["ca holds no"] = "must be a certificate in PEM, or the path of one",
   ["cert holds no"] = "must be a certificate in PEM, or the path of one",
@@ -159,7 +159,7 @@ local function read_ca(opts)
   check_pem("tls.", tls.ca)
 end
 
---- Replace what identifies the device by what is needed to connect, in place.
+--- Replace the options that identify the device by those needed to connect, in place.
 -- Raises at the caller of dm.device.
 ---@param opts table  checked options
 function M.read(opts)

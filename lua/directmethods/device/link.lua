@@ -1,4 +1,4 @@
---- One MQTT connection of a device, from the attempt to its end.
+--- One MQTT connection of a device, from the attempt to connect to its end.
 
 local core = require "directmethods.core"
 local errors = require "directmethods.errors"
@@ -7,16 +7,15 @@ local task = require "directmethods.task"
 local M = {}
 
 local INBOX = 1024 -- requests kept between two turns of the loop
-local OUTBOX = 4096 -- answers that may wait to be written out
+local OUTBOX = 4096 -- answers that may wait to be sent
 local WEAK = { __mode = "k" }
 
 ---@class directmethods.Link
----@field live boolean      connected, and not closed by us
----@field counted boolean   a hub of this process is at the other end
----@field open integer      requests that are not answered yet, whose handlers run or
----                         will run
----@field deferred table?   those whose answers were deferred (weak: a forgotten one
----                         does not count)
+---@field live boolean      connected, and not closed by this device
+---@field counted boolean   the hub is in this process
+---@field open integer      requests without an answer whose handlers run or will run
+---@field deferred table?   requests whose answers were deferred (weak: one that the
+---                         user has forgotten does not count)
 ---@field drained fun()?    called when the last of all these is answered
 local Link = {}
 Link.__index = Link
@@ -64,8 +63,8 @@ local function fields_of(config, password, engine)
   }
 end
 
---- Start to connect; what becomes of it is told to the functions in `events`, by
--- the name of the event: f(device, link, ...). They run inside the loop.
+--- Start to connect. Events call the functions in `events` by their name, as
+-- f(device, link, ...), inside the loop.
 ---@return directmethods.Link? link
 ---@return directmethods.Error? err
 function M.open(device, password, events)
@@ -90,7 +89,7 @@ function M.open(device, password, events)
   return link
 end
 
---- Put an answer on the wire.
+--- Send an answer.
 ---@return boolean? sent
 ---@return directmethods.Error? err
 function Link:reply(rid, status, body)
@@ -104,7 +103,7 @@ function Link:seen()
   if self.live then self.conn:seen(1) end
 end
 
---- Does anybody wait for an answer?
+--- Is a request without an answer left?
 ---@return boolean
 function Link:is_open()
   return self.open > 0 or self.deferred ~= nil and next(self.deferred) ~= nil
@@ -118,7 +117,7 @@ function Link:defer_request(request)
   self.deferred[request] = true
 end
 
---- A request was answered, or nobody waits for its answer.
+--- A request was answered, or its answer is not needed any longer.
 function Link:close_request(request)
   if request._open then
     request._open = false
@@ -129,9 +128,9 @@ function Link:close_request(request)
   if self.drained and not self:is_open() then self.drained() end
 end
 
---- Let queued answers go out for at most `linger` seconds and disconnect. "gone"
--- comes as the last event.
----@return integer dropped messages that nobody saw
+--- Send queued answers for at most `linger` seconds, then disconnect. The last event
+-- is "gone".
+---@return integer dropped messages that were not handled
 function Link:close(linger)
   local dropped = self.conn:dropped()
   self.live = false
@@ -140,7 +139,7 @@ function Link:close(linger)
   return dropped
 end
 
---- A closed device needs its engine no more; its last connection keeps what it needs.
+--- Release the engine of a closed device; its last connection keeps what it needs.
 function M.close_engine(device)
   if device.engine then device.engine:close() end
   device.engine = nil

@@ -1,4 +1,4 @@
---- The states of a device, its timer, and those who wait for it.
+--- The states of a device, its timer, and the tasks that wait for it.
 --
 --   idle ──connect──▶ connecting ──subscribed──▶ online ──token──▶ renewing
 --    ▲                   │    ▲                    │  ▲               │   │
@@ -6,7 +6,7 @@
 --                        │                    │    ▼                      │
 --                        └──────failed──────▶ backoff ◀─────failed────────┘
 --                                                       any state ──▶ closed
--- From idle and renewing straight to backoff: the clock is not set yet.
+-- From idle and renewing it goes straight to backoff if the clock is not set yet.
 
 local core = require "directmethods.core"
 local task = require "directmethods.task"
@@ -22,8 +22,8 @@ local NEXT = {
   closed = {},
 }
 
---- Go to another state, and say why: the one writer of device.state. `why` is nil
--- when the device is online.
+--- Go to another state. Only this function writes device.state. `why` is the reason in
+-- words, nil when the device is online.
 function M.enter(device, state, why)
   local old = device.state
   assert(NEXT[old][state], "no way between these states")
@@ -37,7 +37,7 @@ function M.enter(device, state, why)
   if listener then task.spawn(listener, state, old, why) end
 end
 
---- A device has one timer; what it means depends on the state.
+--- The one timer of a device; its meaning depends on the state.
 function M.disarm(device)
   local id = device.timer
   if not id then return end
@@ -46,7 +46,7 @@ function M.disarm(device)
   core.cancel_timer(id)
 end
 
---- Have fn(device) called in so many seconds, instead of what was armed before.
+--- Call fn(device) after some seconds, instead of the function that was set before.
 function M.arm(device, seconds, fn)
   M.disarm(device)
   local id = core.timer(seconds)

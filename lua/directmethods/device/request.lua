@@ -1,4 +1,4 @@
---- One call of a method at the device: what its handler gets.
+--- The request that a handler gets: one call of a method.
 
 local errors = require "directmethods.errors"
 local json = require "directmethods.json"
@@ -7,8 +7,8 @@ local M = {}
 
 local STATUS_MIN, STATUS_MAX = -2147483648, 2147483647 -- int32 on the wire
 
---- What a handler is called with. The answer is what it returns (status, payload),
--- or, after `request:defer()`, what `request:reply` says later.
+--- The argument of a handler. The handler returns the answer (status, payload), or
+-- calls `request:defer()` and later `request:reply`.
 ---@class directmethods.Request
 ---@field method string      name of the method
 ---@field payload any        decoded when first read; nil: the call had none. Raises
@@ -17,9 +17,9 @@ local STATUS_MIN, STATUS_MAX = -2147483648, 2147483647 -- int32 on the wire
 ---@field rid string         the hub's name for the call on this connection
 ---@field device_id string
 ---@field module_id string?
----@field received number    when it came, in seconds of dm.now()
+---@field received number    when it arrived, in seconds of dm.now()
 ---@field deadline number?   when `handler_timeout` ends it, in seconds of dm.now()
----@field cancelled boolean  nobody waits for the answer any more
+---@field cancelled boolean  the connection ended before the call was answered
 ---@field deferred boolean   `request:defer()` was called
 ---@field answered boolean   an answer was sent
 local Request = { __name = "directmethods.Request" }
@@ -35,7 +35,7 @@ local function decode(request)
   return value
 end
 
--- What few handlers ask for is found out when they do.
+-- Fields that few handlers read are computed when they are read.
 local FIELDS = {
   payload = decode,
   device_id = function(request) return request._link.device.device_id end,
@@ -59,7 +59,7 @@ function Request:__tostring()
   return ("request '%s' (%s)"):format(self.method, self.rid)
 end
 
---- `value` as a status of an answer, or nil: an integer of 32 bits.
+--- `value` as the status of an answer, an integer of 32 bits, or nil.
 ---@return integer?
 function M.status_of(value)
   local status = type(value) == "number" and math.tointeger(value)
@@ -74,16 +74,17 @@ local function check_self(request, what)
 end
 
 local function too_large(config, size)
+  local newer = config.contract.newer
   return errors.new {
     name = "LimitExceeded",
     message = ("the answer's payload has %d bytes; api_version %s allows %d%s"):format(
-      size, config.api_version, config.answer_max,
-      config.api_version < "2019-01-01" and ", 2019-01-01 and later 131072" or ""),
+      size, config.api_version, config.contract.payload,
+      newer and (", %s and later %d"):format(newer.since, newer.payload) or ""),
   }
 end
 
---- The bytes of an answer's payload. nil, err: no JSON value ("InvalidJson"), or
--- more than the contract of the api-version allows ("LimitExceeded").
+--- The bytes of an answer's payload. nil, err: JSON cannot represent it
+-- ("InvalidJson"), or it is too large for the api-version ("LimitExceeded").
 ---@return string? body
 ---@return directmethods.Error? err
 function M.encode(config, payload)
@@ -92,7 +93,7 @@ function M.encode(config, payload)
   if not body then
     return nil, errors.new { name = "InvalidJson", message = wrong }
   end
-  if #body > config.answer_max then return nil, too_large(config, #body) end
+  if #body > config.contract.payload then return nil, too_large(config, #body) end
   return body
 end
 
@@ -102,8 +103,8 @@ local function late(request)
   request._late = true
   return nil, errors.new {
     name = "Closed",
-    message = ("method '%s': the answer is late: the connection that the call came on"
-      .. " is gone"):format(request.method),
+    message = ("method '%s': the answer is too late: the connection of the call"
+      .. " has ended"):format(request.method),
   }
 end
 
@@ -119,7 +120,7 @@ function M.send(request, status, body)
   return true
 end
 
---- Answer later: what the handler returns is ignored, and `request:reply` may be
+--- Answer later: the results of the handler are ignored, and `request:reply` may be
 -- called from anywhere. A deferred call does not count for `max_concurrent`.
 --- ```lua
 --- device:method("measure", function(request)
@@ -135,10 +136,10 @@ function METHODS:defer()
   return self
 end
 
---- Answer the call; the first answer counts. Raises when `status` is not an integer
--- of 32 bits or `payload` cannot be JSON. nil, err: answered before ("Closed"), the
--- connection that the call came on is gone ("Closed"), the payload is larger than
--- the contract allows or too many answers wait ("LimitExceeded"; try again).
+--- Answer the call; only the first answer is sent. Raises when `status` is not an
+-- integer of 32 bits or JSON cannot represent `payload`. nil, err: answered before or
+-- the connection of the call has ended ("Closed"); the payload is too large, or too
+-- many answers wait to be sent ("LimitExceeded"; try again).
 ---@param status integer
 ---@param payload any  nil: an empty body; dm.null: JSON null
 ---@return boolean? sent
@@ -164,8 +165,8 @@ function METHODS:reply(status, payload)
   return M.send(self, code, body)
 end
 
---- A request that has just come in, and who is to answer it. It has room for these
--- fields and its payload: that is what nearly every call needs.
+--- A request that has just arrived. Its table has room for these fields and the
+-- payload, which is enough for nearly every call.
 ---@return directmethods.Request
 function M.new(link, handler, method, rid, body, now)
   link.open = link.open + 1
@@ -176,7 +177,7 @@ function M.new(link, handler, method, rid, body, now)
     received = now,
     _handler = handler,
     _link = link,
-    _open = true, -- neither answered nor deferred
+    _open = true, -- not answered and not deferred
   }, Request)
 end
 

@@ -1,17 +1,17 @@
---- What a device logs in with, and whether the clock is fit to sign it.
+--- The token of a device, and whether the machine's clock is right.
 
 local core = require "directmethods.core"
 local errors = require "directmethods.errors"
 
 local M = {}
 
--- 2024-01-01T00:00:00Z. Set anew with each release: a clock that shows less was never
--- set, as on a router that has just been switched on and has no battery.
+-- 2024-01-01T00:00:00Z. Raise it with each release. A clock before it was never set, as
+-- on a router without a battery that was just switched on.
 M.BUILT = 1704067200
 
 M.EXPIRED = "the given SAS token has expired: a new one is needed"
 
---- Why the clock cannot be right, or nil.
+--- An error that says why the clock is wrong, or nil.
 ---@return directmethods.Error?
 function M.clock_error()
   local now = core.time()
@@ -23,14 +23,14 @@ function M.clock_error()
   }
 end
 
---- Wall time less monotonic time: it changes when somebody sets the clock, and when
+--- Wall time minus monotonic time. It changes when somebody sets the clock, and when
 -- the machine was suspended.
 ---@return number seconds
 function M.clock_offset()
   return core.time() - core.now()
 end
 
---- Has the token expired that the device was given?
+--- Has the token of the option `sas` expired?
 ---@return directmethods.Error?
 function M.expired(config)
   if not config.sas or config.sas_expiry > core.time() then return nil end
@@ -41,8 +41,8 @@ function M.expired(config)
 end
 
 ---@class directmethods.Credentials
----@field password string?  nil: a certificate says who the device is
----@field expiry integer?   unix time; nil: nothing that could be renewed
+---@field password string?  nil: the device logs in with a certificate
+---@field expiry integer?   unix time; nil: there is no token to renew
 
 --- Credentials for a new connection.
 ---@return directmethods.Credentials?

@@ -1,4 +1,4 @@
---- The waits of who uses a device: until it is online, until it is gone.
+--- The waits for a device: until it is online, until it is closed.
 
 local connection = require "directmethods.device.connection"
 local core = require "directmethods.core"
@@ -49,7 +49,7 @@ function M.gone(device, timeout)
   if gone then return true end
   return nil, errors.new {
     name = "Timeout",
-    message = ("device %s: not gone within %g s"):format(device.name, timeout),
+    message = ("device %s: not closed within %g s"):format(device.name, timeout),
   }
 end
 

@@ -1,12 +1,11 @@
---- What an online device looks after: that its token is renewed in time, that a clock
--- that was set does not spoil it, and (option `probe`) that methods still arrive.
--- Runs inside the loop, by the device's one timer and when the kernel says that the
--- clock was set: an idle device wakes for nothing.
+--- Watches an online device: renews its token in time and after the clock was set, and
+-- (option `probe`) checks that methods still arrive. Runs inside the loop, from the
+-- device's one timer and when the kernel reports that the clock was set, so an idle
+-- device never wakes up for it.
 --
--- The probe sends the SUBSCRIBE for methods anew and waits for its SUBACK. Any hub
--- takes that: a subscription replaces the same one before it (MQTT 3.1.1, 3.8.4), no
--- message is counted for it, and if the hub had forgotten the subscription, it has it
--- again.
+-- The probe repeats the SUBSCRIBE for methods and waits for its SUBACK. Every hub
+-- accepts it: the subscription replaces the same one (MQTT 3.1.1, 3.8.4), and it costs
+-- no message. If the hub had forgotten the subscription, this restores it.
 
 local clock_set = require "directmethods.clock_set"
 local core = require "directmethods.core"
@@ -16,13 +15,13 @@ local tokens = require "directmethods.device.token"
 
 local M = {}
 
-local STEP = 30 -- seconds: a clock that moved by so much was set
+local STEP = 30 -- seconds: if the clock moved by more, somebody has set it
 
 ---@class directmethods.Watch
----@field offset number     of the clock, when last looked at
+---@field offset number     the clock's offset at the last check
 ---@field probe_at number?  when to probe; in seconds of dm.now()
----@field answer_by number? when the SUBACK must be there
----@field told boolean      that the given token has expired
+---@field answer_by number? when the SUBACK must have arrived
+---@field told boolean      the expiry of the given token was logged
 
 local watch
 
@@ -34,13 +33,14 @@ local function was_set(device)
   return math.abs(moved) >= STEP and moved
 end
 
--- Seconds until the token must be renewed; nil: there is none of our own.
+-- Seconds until the token must be renewed; nil: there is no token to renew.
 local function time_left(device)
   local expiry = device.expiry
   return expiry and expiry - device.config.token_renew - core.time()
 end
 
--- The hub ends the connection when it likes; a new one cannot be made.
+-- The given token has expired: the hub will end the connection, and a new one cannot
+-- be made.
 local function tell_expired(device)
   local state = device.watch
   local err = not state.told and tokens.expired(device.config)
@@ -110,8 +110,8 @@ local function schedule_probe(device)
   state.probe_at = device.config.probe and core.now() + device.config.probe
 end
 
---- The device is online from now on. `renew(device, why)` and `fail(device, err)` end
--- the watch.
+--- Start to watch a device that is online now. `renew(device, why)` and
+-- `fail(device, err)` end the watch.
 function M.start(device, renew, fail)
   device.watch = { offset = tokens.clock_offset(), renew = renew, fail = fail }
   clock_set.watch(device, look_if_online)

@@ -1,5 +1,4 @@
---- Why a device is not reachable, for the person who looks after it: what happened,
--- and what to look at.
+--- Why a device is not reachable, in words: what happened, and what to check.
 
 local tokens = require "directmethods.device.token"
 
@@ -21,7 +20,7 @@ local BY_CONNACK = {
 local SHORT_LIVED = "does another client use the same device id?"
 
 --- One sentence about an error of the connection. `short_lived`: the connection was
--- lost soon after it stood.
+-- lost soon after it was made.
 ---@param err directmethods.Error
 ---@param short_lived boolean?
 ---@return string

@@ -1,5 +1,5 @@
---- The options of dm.fleet, and the configurations of its devices: what they have in
--- common is one table, behind a small one for each.
+--- The options of dm.fleet, and the configurations of its devices: one shared table,
+-- and a small one for each device.
 
 local configs = require "directmethods.device.config"
 local core = require "directmethods.core"
@@ -21,14 +21,14 @@ local M = {}
 ---@field handlers table<string, directmethods.Handler>?  of every device
 ---@field fallback directmethods.Handler?
 ---@field connect_rate number?
--- devices that start to connect per second; default: as fast as they go
--- and the options of dm.device, but for those that say who a device is, x509, proxy,
--- transport and engine
+-- devices that start to connect per second; default: no limit. Further options are
+-- those of dm.device, without those that identify a device, x509, proxy, transport and
+-- engine
 
 local WHAT = "dm.fleet"
 local COUNT_MAX = 100000
 local RESERVE = 32 -- descriptors left for everything else
-local SPREAD = 10 -- tokens are renewed within this part of their life
+local SPREAD = 10 -- renewals are spread over a tenth of a token's life
 
 local OWN = {
   hub = { "table" },
@@ -40,16 +40,16 @@ local OWN = {
 
 -- Options of dm.device that a fleet does not take, and why.
 local NOT_HERE = {
-  connection_string = "one for each device goes into connection_strings",
-  host_name = "connection_strings say it",
-  device_id = "option 'id' or connection_strings say it",
-  module_id = "connection_strings say it",
-  key = "connection_strings say it",
-  sas = "connection_strings say it",
-  x509 = "devices of a fleet have keys or tokens",
-  proxy = "devices of a fleet connect directly",
-  transport = "devices of a fleet speak MQTT over TCP and TLS",
-  engine = "devices of a fleet share one of their own",
+  connection_string = "use connection_strings, one for each device",
+  host_name = "connection_strings contain it",
+  device_id = "option 'id' or connection_strings contain it",
+  module_id = "connection_strings contain it",
+  key = "connection_strings contain it",
+  sas = "connection_strings contain it",
+  x509 = "devices of a fleet log in with keys or tokens",
+  proxy = "devices of a fleet use no proxy",
+  transport = "devices of a fleet use MQTT over TCP and TLS",
+  engine = "devices of a fleet share the engine uv",
 }
 
 -- What differs between the devices.
@@ -58,14 +58,14 @@ local IDENTITY = {
   "key_name", "sas", "sas_expiry", "resource",
 }
 
--- What is wrong goes up as one of these; M.read raises it at the caller of dm.fleet.
+-- Errors are raised as one of these; M.read raises the text at the caller of dm.fleet.
 local Wrong = {}
 
 local function fail(option, rule)
   error(setmetatable({ ("option '%s' %s"):format(option, rule) }, Wrong), 0)
 end
 
--- Call what checks options by itself; what it raises is said of the fleet.
+-- Call a function of dm.device that checks options; its error becomes one of dm.fleet.
 local function checked(fn, ...)
   local ok, result = pcall(fn, ...)
   if ok then return result end
@@ -76,7 +76,7 @@ local function checked(fn, ...)
   }, Wrong), 0)
 end
 
--- Apart: the fleet's options and those of its devices.
+-- Separate the fleet's options from those of its devices.
 local function split(opts)
   local own, device = {}, {}
   for name, value in pairs(opts) do
@@ -93,8 +93,10 @@ end
 
 local function check_strings(own)
   local list = own.connection_strings
-  if own.hub then fail("hub", "must not be given beside connection_strings") end
-  if own.count then fail("count", "must not be given beside connection_strings") end
+  if own.hub then fail("hub", "must not be given together with connection_strings") end
+  if own.count then
+    fail("count", "must not be given together with connection_strings")
+  end
   if #list < 1 or #list > COUNT_MAX then
     fail("connection_strings", ("must be 1 to %d texts"):format(COUNT_MAX))
   end
@@ -107,7 +109,7 @@ end
 
 -- Configurations ---------------------------------------------------------------
 
--- One device's: what is not in it is in `shared`.
+-- The configuration of one device: the fields that are not in `shared`.
 local function vary(shared, text, i)
   local opts = {
     connection_string = text,
@@ -149,7 +151,7 @@ local function vary_all(shared, strings)
   return list
 end
 
--- A device needs a descriptor, and the hub another when it is in this process.
+-- A device needs one descriptor, and the hub another one if it is in this process.
 local function check_descriptors(count, hub)
   local soft, hard, open = core.descriptors()
   local needed = open + RESERVE + (hub and 2 or 1) * count
@@ -159,7 +161,7 @@ local function check_descriptors(count, hub)
     message = ("dm.fleet: %d devices need %d file descriptors%s, and this process may"
       .. " have %d: raise the limit first with 'ulimit -n %d'%s"):format(count, needed,
       hub and " (two each, as the hub is in this process)" or "", soft, needed,
-      needed > hard and (", which the system bounds to %d"):format(hard) or ""),
+      needed > hard and (", the system's maximum is %d"):format(hard) or ""),
   }
 end
 
@@ -169,7 +171,7 @@ local function read_own(own)
     check_strings(own)
     return nil
   elseif not enrol.is_hub(own.hub) then
-    fail("hub", "must be a local hub (dm.hub), or connection_strings be given")
+    fail("hub", "must be a local hub (dm.hub), unless connection_strings are given")
   elseif not own.count then
     fail("count", "is required")
   end

@@ -1,6 +1,6 @@
---- How a fleet comes online: a bounded number of devices connect at a time, at a
--- bounded rate if one is wanted. What is called by states of devices runs inside the
--- loop and never waits.
+--- Connects a fleet: a bounded number of devices at a time, at a bounded rate if the
+-- user sets one. Functions that devices' states call run inside the loop and never
+-- wait.
 
 local connection = require "directmethods.device.connection"
 local core = require "directmethods.core"
@@ -12,15 +12,15 @@ local M = {}
 local WINDOW = 256 -- devices that connect at the same time
 
 ---@class directmethods.FleetRun  one fleet:connect
----@field queue directmethods.Device[]  who is to be started
+---@field queue directmethods.Device[]  devices to start
 ---@field next integer       place in it
 ---@field began number       in seconds of dm.now()
----@field id integer         who waits for the end
+---@field id integer         the wait for the end
 ---@field progress function?
----@field teller directmethods.Task?  the task that tells of progress
----@field told integer       what it told last
+---@field teller directmethods.Task?  the task that calls progress
+---@field told integer       its last number
 
--- How many may have been started by now.
+-- How many devices connect_rate allows to have been started by now.
 local function allowance(fleet, run)
   local rate = fleet.connect_rate
   if not rate then return #run.queue end
@@ -37,7 +37,8 @@ local function wait_for_allowance(fleet, run)
   end)
 end
 
--- Start who may be started now. A device may fail at once, which comes back here.
+-- Start the devices that may start now. A device may fail at once, which calls this
+-- again.
 function pump(fleet)
   local run = fleet.run
   if not run or run.pumping then return end
@@ -60,7 +61,7 @@ local function is_over(fleet, run)
     and states.connecting + states.backoff + states.renewing == 0
 end
 
--- Calls of the user's function do not overlap, and the last tells the last number.
+-- Calls of the user's function do not overlap, and the last call has the last number.
 local function tell(fleet, run)
   while run.told ~= fleet.states.online do
     run.told = fleet.states.online
@@ -76,7 +77,7 @@ local function tell_soon(fleet, run)
   run.teller.awaited = true -- at the end
 end
 
---- A device's state has changed: for its fleet.
+--- Called by a device of the fleet when its state has changed.
 function M.observe(fleet, device, old)
   local states, run = fleet.states, fleet.run
   states[old] = states[old] - 1
@@ -92,7 +93,7 @@ function M.observe(fleet, device, old)
   if is_over(fleet, run) then task.finish(run.id, "over") end
 end
 
--- Why devices are not online, by their names, and the first of them.
+-- The errors of devices that are not online, by name, and the first of these devices.
 local function failures(fleet)
   local failed, first = {}, nil
   for _, device in ipairs(fleet.devices) do
@@ -118,7 +119,7 @@ local function error_of(fleet, timeout)
   }
 end
 
--- However the wait ends: nothing of it goes on.
+-- However the wait ends, stop connecting.
 local function finish(run)
   local fleet = run.fleet
   fleet.run = nil
@@ -161,7 +162,7 @@ function M.connect(fleet, timeout, progress)
   return nil, error_of(fleet, outcome ~= "over" and timeout or nil)
 end
 
---- Let no more be started: the fleet is being closed.
+--- Start no more devices: the fleet is being closed.
 function M.stop(fleet)
   local run = fleet.run
   if not run then return end

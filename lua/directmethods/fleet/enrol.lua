@@ -1,11 +1,11 @@
---- The devices of a fleet at a local hub: their ids, and how they get in.
+--- The devices of a fleet at a local hub: their ids and their registration.
 
 local core = require "directmethods.core"
 local options = require "directmethods.options"
 
 local M = {}
 
---- Is it a hub of this process? Answered without loading hubs.
+--- Is the value a hub of this process? Works without loading the module of hubs.
 ---@return boolean
 function M.is_hub(value)
   return (getmetatable(value) or {}).__name == "directmethods.Hub"
@@ -26,24 +26,24 @@ function M.ids(count, pattern)
   local seen, ids = {}, {}
   for i = 1, count do
     local id = make_id(pattern, i)
-    local wrong = type(id) ~= "string" and "must give texts, like \"dev-%04d\""
-      or options.rules.identity(id) and "must give ids of 1 to 128 characters that"
+    local wrong = type(id) ~= "string" and "must return texts, like \"dev-%04d\""
+      or options.rules.identity(id) and "must return ids of 1 to 128 characters that"
         .. " IoT Hub allows"
-      or seen[id] and "must give another id for each device"
+      or seen[id] and "must return another id for each device"
     if wrong then return nil, wrong end
     seen[id], ids[i] = true, id
   end
   return ids
 end
 
---- What stands for the connection strings of devices that are not registered yet.
+--- A placeholder for the connection string of a device that is not registered yet.
 ---@return string
 function M.sample(hub, ids)
   return ("HostName=%s;DeviceId=%s;SharedAccessKey=%s"):format(hub.hostname, ids[1],
     core.base64_encode(("k"):rep(32)))
 end
 
---- Register who is not there yet.
+--- Register the devices that the hub does not know yet.
 ---@return string[]? connection_strings
 ---@return directmethods.Error? err  the registry has no room, or its store has failed
 function M.register(hub, ids)
@@ -54,8 +54,7 @@ function M.register(hub, ids)
   return strings
 end
 
---- Add what a device needs to reach the hub to its options, where the user's own go
--- first.
+--- Add the options that a device needs to reach the hub. Options of the user stay.
 ---@return boolean? added
 ---@return directmethods.Error? err
 function M.reach(hub, device)

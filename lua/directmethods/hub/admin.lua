@@ -82,12 +82,17 @@ end
 ---@field faults table<integer, directmethods.Fault> rules made here
 ---@field last_fault integer
 
---- What a hub keeps for its admin listener.
----@return directmethods.HubAdmin
-function M.new()
-  local token = core.random(TOKEN_BYTES):gsub(".", function(byte)
+local function new_token()
+  return (core.random(TOKEN_BYTES):gsub(".", function(byte)
     return ("%02x"):format(byte:byte())
-  end)
+  end))
+end
+
+--- What a hub keeps for its admin listener.
+---@param token string? the one that was given
+---@return directmethods.HubAdmin
+function M.new(token)
+  token = token or new_token()
   return { token = token, clients = clients.new(), faults = {}, last_fault = 0 }
 end
 

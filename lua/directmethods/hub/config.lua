@@ -1,5 +1,6 @@
 --- The options of dm.hub: what they may be, and the configuration they make.
 
+local identity = require "directmethods.hub.identity"
 local options = require "directmethods.options"
 
 local M = {}
@@ -28,6 +29,10 @@ local M = {}
 ---  clocks of their own when this hub's is moved
 ---@field admin_port integer? of the admin listener, on 127.0.0.1 alone; 0: any free
 ---  one; default: none
+---@field admin_token string? what callers of the admin listener must show, 16 to 256
+---  characters; default: a random one
+---@field policies table<string, string>? primary keys of policies by their names,
+---  base64 of 16 to 64 bytes, instead of those in the store or random ones
 ---@field documented_charset boolean? refuse payload names and texts outside the
 ---  documentation's character set; default false
 ---@field store string? the file that keeps identities, twins, policies and the own
@@ -115,6 +120,28 @@ local function store_rule(value)
   return "must be \":memory:\" or the path of a file"
 end
 
+-- IoT Hub's own policies, and what each allows.
+M.POLICIES = {
+  { "iothubowner", "RegistryRead", "RegistryWrite", "ServiceConnect", "DeviceConnect" },
+  { "service", "ServiceConnect" },
+  { "device", "DeviceConnect" },
+  { "registryRead", "RegistryRead" },
+  { "registryReadWrite", "RegistryRead", "RegistryWrite" },
+}
+
+local function policies()
+  local fields = {}
+  for _, policy in ipairs(M.POLICIES) do
+    fields[policy[1]] = { "string", check = identity.wrong_key }
+  end
+  return { "table", default = {}, fields = fields }
+end
+
+local function token_rule(value)
+  if #value >= 16 and #value <= 256 and value:find("^[!-~]+$") then return nil end
+  return "must be 16 to 256 printable ASCII characters without blanks"
+end
+
 local function port()
   return { "integer", default = 0, min = 0, max = 65535 }
 end
@@ -152,6 +179,8 @@ local SPEC = {
   api_version_optional = { "boolean", default = false },
   tokens = { "boolean", default = true },
   admin_port = { "integer", min = 0, max = 65535 },
+  admin_token = { "string", check = token_rule },
+  policies = policies(),
   documented_charset = { "boolean", default = false },
   store = { "string", default = ":memory:", check = store_rule },
   tier = { "string", choices = { "F1", "S1", "S2", "S3" } },
@@ -262,6 +291,16 @@ local function unique(names)
   return list
 end
 
+--- The names of an option's own options, as of "limits", in order.
+---@param option string
+---@return string[]
+function M.names_in(option)
+  local names = {}
+  for name in pairs(SPEC[option].fields) do names[#names + 1] = name end
+  table.sort(names)
+  return names
+end
+
 --- The configuration of a hub. Raises at the caller of dm.hub.
 ---@param opts table? the options
 ---@return table config with `hostnames`, all names that clients may call it by
@@ -270,6 +309,9 @@ function M.read(opts)
   if config.dev_keys and not is_loopback(config.host) then
     fail("dev_keys", "must not be set when host is not a loopback address: everybody "
       .. "knows these keys", LEVEL - 1)
+  end
+  if config.admin_token and not config.admin_port then
+    fail("admin_token", "needs admin_port", LEVEL - 1)
   end
   read_tls(config)
   read_x509_ca(config)

@@ -33,7 +33,7 @@ end
 
 --- The path of a file with the CA certificate that clients must trust, made by the
 -- first call. With a store in a file it is the one beside it, `{store}.ca.pem`, and
--- stays; else it is for this user alone and removed when the hub is closed.
+-- stays; else it is a temporary one, removed when the hub is closed.
 ---@return string? path nil without err: plain, or a certificate without `ca`
 ---@return directmethods.Error? err
 function Hub:ca_file()

@@ -20,18 +20,9 @@ local watchers = require "directmethods.hub.watchers"
 
 local M = {}
 
--- IoT Hub's own policies.
-local POLICIES = {
-  { "iothubowner", "RegistryRead", "RegistryWrite", "ServiceConnect", "DeviceConnect" },
-  { "service", "ServiceConnect" },
-  { "device", "DeviceConnect" },
-  { "registryRead", "RegistryRead" },
-  { "registryReadWrite", "RegistryRead", "RegistryWrite" },
-}
-
 ---@type string[]
 M.POLICY_NAMES = {}
-for i, policy in ipairs(POLICIES) do M.POLICY_NAMES[i] = policy[1] end
+for i, policy in ipairs(configs.POLICIES) do M.POLICY_NAMES[i] = policy[1] end
 
 ---@class directmethods.HubState
 ---@field plane userdata       the C hub
@@ -118,12 +109,13 @@ function EVENTS.closed(state)
   state.waiting = {}
 end
 
-local function add_policies(state, dev_keys)
-  local keys, err = restore.policy_keys(state.store, M.POLICY_NAMES, dev_keys)
+local function add_policies(state, config)
+  local keys, err = restore.policy_keys(state.store, M.POLICY_NAMES, config.dev_keys)
   if not keys then return nil, err end
-  for _, policy in ipairs(POLICIES) do
+  for _, policy in ipairs(configs.POLICIES) do
     local name = policy[1]
     local primary, secondary = table.unpack(keys[name])
+    primary = config.policies[name] or primary
     state.policies[name] = primary
     local ok, code, message = state.plane:policy(name, primary, secondary,
       table.move(policy, 2, #policy, 1, {}))
@@ -172,7 +164,7 @@ end
 
 local function listen_admin(state, config)
   if not config.admin_port then return true end
-  state.admin = admin.new()
+  state.admin = admin.new(config.admin_token)
   state.plane:admin_token(state.admin.token)
   local port, name, message =
     state.plane:listen("admin", "127.0.0.1", config.admin_port)
@@ -195,7 +187,7 @@ local function prepare(state, config)
   state.ca = tls.ca
   config.tls = config.tls and true
   local ok
-  ok, err = add_policies(state, config.dev_keys)
+  ok, err = add_policies(state, config)
   if not ok then return nil, err end
   ok, err = restore.load(state.registry, state.store)
   if not ok then return nil, err end

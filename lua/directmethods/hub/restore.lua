@@ -2,6 +2,7 @@
 -- of its policies, its certificates, its identities.
 
 local certificates = require "directmethods.hub.certificates"
+local core = require "directmethods.core"
 local errors = require "directmethods.errors"
 local identity = require "directmethods.hub.identity"
 local json = require "directmethods.json"
@@ -104,6 +105,15 @@ local function keep_file(path, text)
   return kept
 end
 
+-- Other users' clients read it, too, so it is made by the umask; nobody can have put
+-- anything in its place, since its name cannot be guessed.
+local function temporary_path()
+  local mark = core.random(8):gsub(".", function(byte)
+    return ("%02x"):format(byte:byte())
+  end)
+  return ("%s/directmethods-ca-%s.pem"):format(os.getenv("TMPDIR") or "/tmp", mark)
+end
+
 --- Write the certificate that clients must trust into a file: the one beside the
 -- store, which stays; or a temporary one, where there is none or it cannot be written.
 ---@param store directmethods.Store
@@ -113,7 +123,7 @@ end
 function M.ca_file(store, ca)
   local path = store.path and store.path .. ".ca.pem"
   if path and keep_file(path, ca) then return path, false end
-  path = os.tmpname() -- for this user alone
+  path = temporary_path()
   local written, why = write(path, ca)
   if written then return path, true end
   os.remove(path)

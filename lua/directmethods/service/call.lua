@@ -9,23 +9,13 @@ local retry = require "directmethods.service.retry"
 
 local M = {}
 
-local MARGIN_S = 10 -- the hub's clock runs out first, by this much
-local RESPONSE_DEFAULT_S = 30
-local ANSWER_MAX = 131072 + 8192 -- bytes of an answer: a payload and its envelope
+local MARGIN_S = 10 -- how much later than the hub this client gives up
+local ENVELOPE_MAX = 8 * 1024 -- bytes of an answer around its payload
 
--- What the hub allows, by api-version; both ends are included.
-local CONTRACT_2017 = {
-  payload_max = 8192, response_min = 1, response_max = 3600, connect_max = 300,
-}
-local CONTRACT_2019 = {
-  payload_max = 131072, response_min = 5, response_max = 300, connect_max = 300,
-}
-
---- What the hub allows with an api-version.
----@return table
-function M.contract_of(api_version)
-  return api_version:sub(1, 10) < "2019-01-01" and CONTRACT_2017 or CONTRACT_2019
-end
+local NEWEST = core.contract()
+while NEWEST.newer do NEWEST = NEWEST.newer end
+-- bytes of an answer: the device's api-version decides, which is not known here
+local ANSWER_MAX = NEWEST.payload + ENVELOPE_MAX
 
 --- The options that every call has.
 ---@type table<string, directmethods.OptionSpec>
@@ -37,7 +27,7 @@ M.OPTIONS = {
 
 -- Checking: `level` is as for options.check, from the function that calls this. ---
 
---- Check an argument that is a text.
+--- Check that an argument is a string.
 function M.check_text(what, name, value, rule, level)
   if type(value) ~= "string" then
     options.fail(what, name, "must be a string, not a " .. type(value), level + 1)
@@ -64,13 +54,14 @@ end
 
 local function too_large(service, what, size)
   local contract = service._contract
-  local advice = contract == CONTRACT_2017 and size <= CONTRACT_2019.payload_max
-    and ("; from api-version 2019-01-01 on %d are allowed"):format(
-      CONTRACT_2019.payload_max) or ""
+  local newer = contract.newer
+  local advice = newer and size <= newer.payload
+    and ("; from api-version %s on %d are allowed"):format(newer.since, newer.payload)
+    or ""
   return errors.new {
     name = "LimitExceeded",
     message = ("%s: the payload has %d bytes, api-version %s allows %d%s"):format(
-      what, size, service.api_version, contract.payload_max, advice),
+      what, size, service.api_version, contract.payload, advice),
   }
 end
 
@@ -78,8 +69,8 @@ local function member(name, text)
   return text and (',"' .. name .. '":' .. text) or ""
 end
 
---- The body of a call; nil, err: the payload is too large. Raises when it has no
--- JSON form.
+--- The body of a call; nil, err: the payload is too large. Raises if JSON cannot
+-- represent it.
 ---@return string? body
 ---@return directmethods.Error? err
 function M.body(service, what, method, payload, opts, level)
@@ -91,7 +82,7 @@ function M.body(service, what, method, payload, opts, level)
   local body, wrong = json.try_encode(payload, "payload", head, "}")
   if not body then error(("%s: %s"):format(what, wrong), level + 3) end
   local size = #body - #head - 1
-  if size > service._contract.payload_max then
+  if size > service._contract.payload then
     return nil, too_large(service, what, size)
   end
   return body
@@ -107,7 +98,7 @@ function M.escape(text)
   local escaped = text:gsub("[^%w%-._~]", function(c)
     return ("%%%02X"):format(c:byte())
   end)
-  -- a segment of dots alone would be taken for a folder
+  -- "." and ".." would be resolved as folders
   return escaped:find("^%.+$") and escaped:gsub("%.", "%%2E") or escaped
 end
 
@@ -130,7 +121,7 @@ local function attempt(stop, connection, path, fields, body, timeout, started)
   return reply.new(head, answer, core.now() - started)
 end
 
---- Call, again if the options say so, and wait for the answer.
+--- Call, repeat if the options say so, and wait for the answer.
 ---@param service directmethods.Service
 ---@param device_id string
 ---@param module_id string?
@@ -145,8 +136,8 @@ function M.run(service, device_id, module_id, body, opts)
     M.path("/twins/", device_id, module_id, service._methods),
     id and { "x-ms-client-request-id: " .. id },
     body,
-    (opts.response_timeout or RESPONSE_DEFAULT_S) + (opts.connect_timeout or 0)
-      + MARGIN_S,
+    (opts.response_timeout or service._contract.response_default)
+      + (opts.connect_timeout or 0) + MARGIN_S,
     core.now())
 end
 

@@ -9,7 +9,7 @@ local task = require "directmethods.task"
 
 local M = {}
 
-local FILE_MAX = 4 * 1024 * 1024 -- bytes of a CA file that are looked at
+local FILE_MAX = 4 * 1024 * 1024 -- bytes of a CA file that are read
 
 local function read_file(path, level)
   local file, why = io.open(path)
@@ -25,7 +25,7 @@ local function read_file(path, level)
   return text
 end
 
--- What http_core.client wants to know.
+-- The configuration of http_core.client.
 local function client_config(opts, host, level)
   local tls = opts.tls == true and { verify = true } or opts.tls or nil
   local config = {
@@ -43,7 +43,7 @@ local function client_config(opts, host, level)
   local text = pem and tls.ca or read_file(tls.ca, level)
   if not text:find("-----BEGIN [%u ]*CERTIFICATE-----") then
     options.fail("dm.service", "option 'tls.ca'",
-      "must be a certificate in PEM form, or a file of such", level)
+      "must be a certificate in PEM, or the path of one", level)
   end
   return config
 end
@@ -53,8 +53,7 @@ end
 local Connection = {}
 Connection.__index = Connection
 
---- Raises on what is wrong with the options, `level` frames above the caller's
---- caller.
+--- Raises if an option is wrong, `level` frames above the caller's caller.
 ---@param opts table checked options of dm.service
 ---@param level integer
 ---@return directmethods.ServiceConnection? connection
@@ -71,7 +70,7 @@ function M.new(opts, level)
     client = client, -- nil: closed
     free = opts.max_connections, -- requests that may start now
     line = { first = 1, last = 0 }, -- slots that wait for their turn
-    waiting = {}, -- ids that are to be told of the end
+    waiting = {}, -- ids of waits that end when the client is closed
   }, Connection)
 end
 
@@ -79,7 +78,7 @@ local function closed()
   return errors.new { name = "Closed", message = "the service client was closed" }
 end
 
---- End all requests with Closed. Harmless again.
+--- End all requests with Closed. A second call does nothing.
 function Connection:close()
   local client = self.client
   if not client then return end
@@ -90,9 +89,9 @@ function Connection:close()
   end
 end
 
--- Slots: a request's time runs from when a connection is free for it, so that it
--- is not lost to waiting in line. A slot is given back when its variable closes,
--- also by the cancellation of the task, which ends its request with it.
+-- Slots: the time of a request starts when a connection is free for it, so waiting for
+-- a slot costs none of it. A slot is released when its variable is closed, also when
+-- the task is cancelled; that ends the request, too.
 local Slot = {}
 
 local function pass_on(connection)
@@ -120,7 +119,7 @@ function Slot.__close(slot)
   if slot.granted then pass_on(connection) end
 end
 
--- Without a grant afterwards: the client was closed, or the time was over.
+-- If there is no grant after the wait, the client was closed or the time was over.
 local function wait_in_line(slot, seconds)
   local connection = slot.connection
   local line, id = connection.line, core.new_id()
@@ -145,7 +144,7 @@ local function too_late()
   }
 end
 
--- What every request has; told once for a token.
+-- The header lines of every request; made once for a token.
 local function use_token(self, token)
   self.client:fields {
     "Authorization: " .. token,
@@ -153,10 +152,10 @@ local function use_token(self, token)
     "Accept: application/json",
     "Content-Type: application/json; charset=utf-8",
   }
-  self.token = token -- not when there was no memory for them
+  self.token = token -- after the lines, in case memory runs out while making them
 end
 
--- Start a request; its id or nil, err. A hub of this process is told its name.
+-- Start a request; its id or nil, err. A hub in this process counts it for dm.advance.
 local function start(self, method, target, fields, body, timeout, answer_max)
   local token, why = self.authorize()
   if not token then return nil, why end

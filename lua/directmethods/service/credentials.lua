@@ -1,4 +1,4 @@
---- Who the service is: its host, and the tokens it sends.
+--- The host of a service and its tokens.
 
 local core = require "directmethods.core"
 local errors = require "directmethods.errors"
@@ -7,9 +7,10 @@ local options = require "directmethods.options"
 local M = {}
 
 local RENEW_MAX_S = 300 -- a token is renewed at most this long before its expiry
-local SKEW_S = 300 -- the hub takes a token this long after its expiry
+local SKEW_S = 300 -- the hub accepts a token this long after its expiry
+-- (docs/protocol.md 4.5)
 
--- A function that gives the token to send; the key lives in it alone.
+-- A function that returns the token to send. Only this function holds the key.
 local function signer(credentials, host, ttl)
   local token, signed, renew
   return function()
@@ -53,8 +54,8 @@ local function read_connection_string(text, level)
   return fields.host_name, fields
 end
 
---- The host, and the function that gives the token to send (or nil, err). Raises
---- on what is wrong, `level` frames above the caller's caller.
+--- The host, and the function that returns the token to send (or nil, err). Raises if
+--- an option is wrong, `level` frames above the caller's caller.
 ---@param opts table checked options of dm.service
 ---@param level integer
 ---@return string host
@@ -64,7 +65,7 @@ function M.read(opts, level)
   if opts.connection_string then
     if host or token then
       options.fail("dm.service", "option 'connection_string'",
-        "stands alone: 'host' and 'sas' are given without it", level)
+        "must not be given together with 'host' or 'sas'", level)
     end
     local fields
     host, fields = read_connection_string(opts.connection_string, level + 1)
@@ -80,7 +81,7 @@ function M.read(opts, level)
   local expiry = core.sas_expiry(token)
   if not expiry then
     options.fail("dm.service", name,
-      "must hold a token: SharedAccessSignature sr=...&sig=...&se=...", level)
+      "must be a token: SharedAccessSignature sr=...&sig=...&se=...", level)
   end
   return host, given_token(token, expiry)
 end

@@ -1,4 +1,4 @@
---- Identities as the hub's registry writes them, and as Lua has them.
+--- Converts identities between the registry's JSON and Lua.
 
 local core = require "directmethods.core"
 local errors = require "directmethods.errors"
@@ -40,7 +40,7 @@ M.FIELDS = {
 ---@field device_id string
 ---@field module_id string?
 ---@field authentication string "sas", "selfSigned", "certificateAuthority" or "none"
----@field primary_key string?   base64; nil: it does not log in by key
+---@field primary_key string?   base64; nil: it does not log in with a key
 ---@field secondary_key string?
 ---@field primary_thumbprint string? of its certificate, hexadecimal
 ---@field secondary_thumbprint string?
@@ -49,7 +49,7 @@ M.FIELDS = {
 ---@field connected boolean
 ---@field etag string
 ---@field generation_id string
----@field document table        all that the hub said, by its own names
+---@field document table        the hub's whole answer, with its own names
 
 local function text_of(value)
   if type(value) == "string" and value ~= "" then return value end
@@ -85,14 +85,14 @@ end
 local X509 = { primary = "primary_thumbprint", secondary = "secondary_thumbprint" }
 local KEYS = { primary = "primary_key", secondary = "secondary_key" }
 
--- The type of authentication that is asked for; nil: it stays as it is.
+-- The requested type of authentication; nil: unchanged.
 local function type_of(fields)
   if fields.authentication then return fields.authentication end
   if fields[X509.primary] or fields[X509.secondary] then return "selfSigned" end
   if fields[KEYS.primary] or fields[KEYS.secondary] then return "sas" end
 end
 
--- What is given, else what `old` has; nil: nothing.
+-- The given values, else those of `old`; nil: none.
 local function pair_of(fields, names, old, primary, secondary)
   local pair = {
     [primary] = fields[names.primary] or old[primary],
@@ -116,7 +116,7 @@ local function set_authentication(document, fields)
   }
 end
 
---- Set what is given in a document.
+--- Set the given options in a document.
 ---@param document table
 ---@param fields table of M.FIELDS, checked
 ---@return table document
@@ -127,7 +127,7 @@ function M.change(document, fields)
   return document
 end
 
---- Have the hub make the keys that a new identity lacks, if it is to have keys.
+--- Ask the hub to make the keys that a new identity lacks, if it logs in with keys.
 function M.ask_for_keys(document)
   local authentication = document.authentication or { type = "sas" }
   if authentication.type ~= "sas" then return end
@@ -169,7 +169,8 @@ end
 local function bulk_error(document)
   local code = math.tointeger(document.errorCode)
   local known = errors.codes[code] or {}
-  local text = text_of(document.errorStatus) or known.cause or "it was not done"
+  local text = text_of(document.errorStatus) or known.cause
+    or "the hub gives no reason"
   return {
     device_id = text_of(document.deviceId),
     module_id = text_of(document.moduleId),
@@ -179,7 +180,7 @@ local function bulk_error(document)
   }
 end
 
---- Add what a bulk request's answer says to a result.
+--- Add the answer of a bulk request to a result.
 ---@param result directmethods.BulkResult
 ---@param document table
 function M.add_errors(result, document)

@@ -1,4 +1,4 @@
---- A job at the hub: what became of it, and of each of its devices.
+--- A job of the hub: its status, and the result of each device.
 
 local calls = require "directmethods.service.call"
 local core = require "directmethods.core"
@@ -11,7 +11,7 @@ local time = require "directmethods.time"
 
 local M = {}
 
-local PAUSE_MIN, PAUSE_MAX, PAUSE_FACTOR = 0.05, 3, 1.6 -- s between two questions
+local PAUSE_MIN, PAUSE_MAX, PAUSE_FACTOR = 0.05, 3, 1.6 -- s between two requests
 
 --- A job of a hub.
 ---@class directmethods.ServiceJob
@@ -44,18 +44,18 @@ end
 ---@field type "scheduleDeviceMethod"|"scheduleUpdateTwin"
 ---@field status string "queued", "scheduled", "running", "completed", "failed" or
 ---  "cancelled"
----@field over boolean it is one of the last three
+---@field over boolean true: the status is one of the last three
 ---@field query string       the condition that selects its devices
----@field start number?      unix time, as those that follow
+---@field start number?      unix time
 ---@field created number?
----@field ended number?      nil: it has not
+---@field ended number?      unix time; nil: it has not ended
 ---@field max_execution integer? seconds
 ---@field total integer      devices; known when it has started
 ---@field succeeded integer  devices that answered, whatever their status
 ---@field failed integer
 ---@field running integer
 ---@field pending integer    devices that are still to be called
----@field reason string?     why the job as a whole has failed
+---@field reason string?     why the whole job has failed
 ---@field document table     as the hub sent it
 
 local OVER = { completed = true, failed = true, cancelled = true, canceled = true }
@@ -68,7 +68,7 @@ local function text_of(value)
   return type(value) == "string" and value or nil
 end
 
---- What a document says of a job.
+--- The status in a document of the hub.
 ---@param document table
 ---@return directmethods.JobStatus
 function M.status(document)
@@ -95,14 +95,14 @@ function M.status(document)
   }
 end
 
---- The status that a request answers.
+--- Send a request that is answered with a status.
 function M.ask(service, request)
   local document, err = rest.ask(service, request)
   if not document then return nil, err end
   return M.status(document)
 end
 
---- How the job is.
+--- The status of the job.
 ---@return directmethods.JobStatus? status
 ---@return directmethods.Error? err JobNotFound
 function Job:status()
@@ -110,7 +110,7 @@ function Job:status()
   return M.ask(self._service, { method = "GET", path = M.path(self.id) })
 end
 
---- Cancel it: devices that were not called yet are not called any more.
+--- Stop the job: devices that were not called yet are not called.
 ---@return directmethods.JobStatus? status as it is now
 ---@return directmethods.Error? err JobRunPreconditionFailed: it has ended
 function Job:cancel()
@@ -137,7 +137,7 @@ local function tell(progress, status, last)
   progress(status.succeeded + status.failed, status.failed, status.total)
 end
 
---- Wait until the job is over.
+--- Wait until the job has ended.
 --- ```lua
 --- local status = assert(job:await(60, function(done, failed, total)
 ---   print(done, "of", total)
@@ -146,7 +146,7 @@ end
 --- ```
 ---@param timeout number? seconds; default: none
 ---@param progress fun(done: integer, failed: integer, total: integer)?
--- called when these have changed; an error it raises ends the waiting
+-- called when these numbers have changed; if it raises an error, the waiting ends
 ---@return directmethods.JobStatus? status
 ---@return directmethods.Error? err Timeout; or the hub could not be asked
 function Job:await(timeout, progress)
@@ -182,7 +182,7 @@ end
 ---@field module_id string?
 ---@field status string "pending", "scheduled", "running", "completed", "failed" or
 ---  "canceled"
----@field reply { status: integer, ok: boolean, payload: any }? what the device said
+---@field reply { status: integer, ok: boolean, payload: any }? the device's answer
 ---@field err directmethods.Error? why it failed
 ---@field started number? unix time
 ---@field ended number?
@@ -209,7 +209,7 @@ local function error_of(row)
   return errors.new {
     name = name,
     code = CODES[name],
-    message = text_of(row.error.description) or "the hub does not say why",
+    message = text_of(row.error.description) or "the hub gives no reason",
   }
 end
 
@@ -226,7 +226,7 @@ local function result_of(row)
   }
 end
 
---- What became of each device, as far as it is known.
+--- The result of each device, as far as it is known.
 --- ```lua
 --- for result in job:results() do
 ---   print(result.device_id, result.reply and result.reply.status or result.err)

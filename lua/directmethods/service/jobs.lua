@@ -1,4 +1,4 @@
---- service.jobs: one method, or one change of twins, for many devices, now or later.
+--- service.jobs: call a method of many devices or change their twins, now or later.
 
 local calls = require "directmethods.service.call"
 local core = require "directmethods.core"
@@ -50,7 +50,7 @@ local SCHEDULE = {
 local function check_one_of(opts, first, second)
   if (opts[first] == nil) ~= (opts[second] == nil) then return end
   options.fail(WHAT, ("options '%s' and '%s'"):format(first, second),
-    "exclude each other, and one of them is required", 1)
+    "are alternatives: give exactly one", 1)
 end
 
 local function condition_of(opts)
@@ -64,11 +64,11 @@ local function condition_of(opts)
   return ("deviceId IN [%s]"):format(table.concat(texts, ","))
 end
 
--- The time of the start as text. What is to start now says a time that is past by
--- whatever clock the hub has: the real one, rounded down.
+-- The time of the start as text. A job that starts now names the real time, rounded
+-- down, because that is past for the hub even if this process's clock was moved.
 local function start_of(opts)
   if opts.delay and opts.at then
-    options.fail(WHAT, "options 'delay' and 'at'", "exclude each other", 1)
+    options.fail(WHAT, "options 'delay' and 'at'", "must not be given together", 1)
   end
   local at = opts.at
   if type(at) == "string" then
@@ -85,11 +85,11 @@ local function start_of(opts)
   return os.date("!%Y-%m-%dT%H:%M:%S", ms // 1000) .. (".%03dZ"):format(ms % 1000)
 end
 
--- The member that tells the call; nil, err: it is too large.
+-- The member with the call; nil, err: it is too large.
 local function call_of(service, opts)
-  -- the contract is that of the jobs' version, not of single calls
+  -- the api-version of jobs sets the limits, not that of single calls
   local version = service._rest_version
-  local judge = { api_version = version, _contract = calls.contract_of(version) }
+  local judge = { api_version = version, _contract = core.contract(version) }
   calls.check_times(judge, WHAT, opts, 1)
   local body, too_large = calls.body(judge, WHAT, opts.method, opts.payload, opts, 1)
   if not body then return nil, too_large end
@@ -112,28 +112,28 @@ end
 local function too_long(condition)
   return errors.new {
     name = "LimitExceeded",
-    message = ("%s: the ids of devices take %d characters, %d are allowed; select them "
-      .. "by a query"):format(WHAT, #condition, CONDITION_MAX),
+    message = ("%s: the ids of devices have %d characters, %d are allowed; use a "
+      .. "query"):format(WHAT, #condition, CONDITION_MAX),
   }
 end
 
 ---@class directmethods.JobOptions
 ---@field id string?      default: a random one
----@field method string?  call this method; either this
+---@field method string?  call this method (or give update)
 ---@field payload any     as for service:invoke
 ---@field response_timeout integer?
 ---@field connect_timeout integer?
 ---@field update { tags: table?, properties: { desired: table? }?, etag: string? }?
--- or change the twins
----@field query string?     of the devices which this condition selects when it starts:
--- "*", "tags.site = 'north'", "FROM devices.modules WHERE moduleId = 'm'"; either this
----@field devices string[]? or of these
----@field delay number?     start in so many seconds; default: now
----@field at number|string? start at a unix time, or "2026-01-31T12:00:00Z"
+-- change the twins
+---@field query string?     the condition that selects the devices when the job starts:
+-- "*", "tags.site = 'north'", "FROM devices.modules WHERE moduleId = 'm'"; or devices
+---@field devices string[]? the devices, by their ids
+---@field delay number?     seconds until the start; default: now
+---@field at number|string? the start: a unix time, or "2026-01-31T12:00:00Z"
 ---@field max_execution integer?
--- seconds from the start: a device that was not there by then fails; default 3600
+-- seconds from the start: devices that were not called by then fail; default 3600
 
---- Schedule a job. Devices that are not connected are called when they come. Raises on
+--- Schedule a job. Devices that are offline are called when they connect. Raises on
 --- wrong arguments.
 --- ```lua
 --- local job = assert(service.jobs:schedule {
@@ -185,7 +185,7 @@ function Jobs:get(id)
   return job
 end
 
---- Cancel a job: devices that were not called yet are not called any more.
+--- Stop a job: devices that were not called yet are not called.
 ---@param id string
 ---@return directmethods.JobStatus? status as it is now
 ---@return directmethods.Error? err JobNotFound; JobRunPreconditionFailed: it has ended

@@ -16,18 +16,18 @@ for name, rule in pairs(calls.OPTIONS) do SPEC[name] = rule end
 
 ---@class directmethods.InvokeManyOptions
 ---@field concurrency integer?
--- calls under way at a time; default: the service's max_connections
+-- calls in progress at a time; default: the service's max_connections
 ---@field response_timeout integer? as for service:invoke
 ---@field connect_timeout integer?
 ---@field retry directmethods.RetryOptions|boolean?
 ---@field progress fun(done: integer, total: integer, result: directmethods.ManyResult)?
--- called after each device; an error it raises ends all
+-- called after each device; if it raises an error, all calls end
 
 ---@class directmethods.ManyResult
 ---@field device_id string
 ---@field module_id string?
----@field reply directmethods.Reply? either this
----@field err directmethods.Error?   or that
+---@field reply directmethods.Reply? the answer; nil if there is an err
+---@field err directmethods.Error?
 
 ---@class directmethods.ManyResults
 ---@field [integer] directmethods.ManyResult in the order of the ids
@@ -80,7 +80,7 @@ local function count(results, result)
   end
 end
 
--- Take the next device until there is none.
+-- Call one device after another until none is left.
 local function work(run)
   while run.next <= #run.results do
     local result = run.results[run.next]

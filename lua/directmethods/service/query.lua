@@ -1,4 +1,4 @@
---- What a query of the hub gives, page by page as it is needed.
+--- The rows of a query, fetched page by page when they are needed.
 
 local options = require "directmethods.options"
 local rest = require "directmethods.service.rest"
@@ -7,7 +7,7 @@ local M = {}
 
 local PAGE_DEFAULT, PAGE_MAX = 100, 1000
 
---- Rows that come in pages. It goes on where it is: each row is given once.
+--- Rows that come in pages. Each row is returned once.
 ---@class directmethods.Query
 local Query = { __name = "directmethods.query" }
 Query.__index = Query
@@ -19,8 +19,8 @@ local function check_self(query, what)
   end
 end
 
---- The next row; nil: there is none any more; nil, err: the hub could not be asked,
---- which may be tried again.
+--- The next row; nil after the last; nil, err: the page could not be fetched. A further
+--- call tries again.
 ---@return table? row
 ---@return directmethods.Error? err
 function Query:next()
@@ -43,7 +43,7 @@ function Query:__call()
   return row
 end
 
---- All rows that are left.
+--- All remaining rows.
 ---@return table[]? rows
 ---@return directmethods.Error? err
 function Query:all()
@@ -61,17 +61,17 @@ function Query:__tostring()
   return ("directmethods.query (%s)"):format(self._ended and "last page" or "more")
 end
 
---- The option of everything that comes in pages.
+--- The option of functions that return pages.
 M.OPTION = { "integer", default = PAGE_DEFAULT, min = 1, max = PAGE_MAX }
 
---- Header lines that ask for a page.
+--- The header lines that request a page.
 local function fields_of(page_size, continuation)
   local fields = { "x-ms-max-item-count: " .. page_size }
   if continuation then fields[2] = "x-ms-continuation: " .. continuation end
   return fields
 end
 
---- The rows that a request gives.
+--- The rows of a request.
 ---@param service directmethods.Service
 ---@param request directmethods.RestRequest
 ---@param page_size integer

@@ -11,8 +11,8 @@ local M = {}
 local LIST_MAX = 1000
 local BULK_MAX = 100 -- entries of one request
 
---- The hub's registry of devices and modules. Its policy needs RegistryRead and, to
---- change something, RegistryWrite.
+--- The hub's registry of devices and modules. The policy needs RegistryRead, and
+--- RegistryWrite for changes.
 ---@class directmethods.RegistryClient
 local Registry = { __name = "directmethods.registry" }
 Registry.__index = Registry
@@ -50,11 +50,11 @@ local CREATE = with { module_id = module_id }
 ---@class directmethods.IdentityOptions
 ---@field module_id string?     a module of the device
 ---@field authentication "sas"|"selfSigned"|"certificateAuthority"|"none"|nil how it
----  shows who it is; default: selfSigned with a thumbprint, else sas
+---  logs in; default: selfSigned with a thumbprint, else sas
 ---@field primary_key string?   base64 of 16 to 64 bytes; default: the hub makes one
----@field secondary_key string? likewise
+---@field secondary_key string? the same
 ---@field primary_thumbprint string? of its certificate, SHA-1 or SHA-256 in hex
----@field secondary_thumbprint string? of its next one
+---@field secondary_thumbprint string? of its next certificate
 ---@field status "enabled"|"disabled"|nil of a device
 ---@field status_reason string?
 
@@ -96,10 +96,10 @@ local UPDATE = with { module_id = module_id, etag = etag }
 
 ---@class directmethods.IdentityChange: directmethods.IdentityOptions
 ---@field etag string?
--- change this version alone ("*": whatever it is); default: the one that was read,
--- so that nobody's change is lost in between
+-- change only this version ("*": any); default: the version that was read, so that no
+-- change of somebody else is lost
 
---- Change an identity: what is not named stays as it is. It is read first.
+--- Change an identity. It is read first; options that are not given stay as they are.
 --- ```lua
 --- service.registry:update("dev1", { status = "disabled" })
 --- ```
@@ -123,7 +123,7 @@ end
 
 local DELETE = { module_id = module_id, etag = etag }
 
---- Remove an identity; a device's modules go with it.
+--- Remove an identity, and a device's modules with it.
 ---@param id string
 ---@param opts { module_id: string?, etag: string? }? etag: remove this version alone
 ---@return boolean? removed
@@ -148,8 +148,8 @@ end
 
 local LIST = { top = { "integer", default = LIST_MAX, min = 1, max = LIST_MAX } }
 
---- The first devices, at most 1000 of them: the service shows no more this way.
---- service:query reads all, page by page.
+--- The first devices, at most 1000, because IoT Hub lists no more. service:query
+--- reads all, page by page.
 ---@param opts { top: integer? }?
 ---@return directmethods.RemoteIdentity[]? identities
 ---@return directmethods.Error? err
@@ -175,7 +175,7 @@ function Registry:modules(id)
   }))
 end
 
---- How many devices there are.
+--- The number of devices.
 ---@return { total: integer, enabled: integer, disabled: integer }? counts
 ---@return directmethods.Error? err
 function Registry:statistics()
@@ -205,7 +205,7 @@ local ENTRY = with {
   desired = { "table" },
 }
 
--- The wire's entries of a list; raises for the user's.
+-- The entries of the request; raises if an entry of the user is wrong.
 local function read_entries(entries, what)
   if type(entries) ~= "table" then
     options.fail(what, "entries", "must be a list, not a " .. type(entries), 1)
@@ -220,7 +220,7 @@ local function read_entries(entries, what)
   return list
 end
 
--- Errors in a body of a bulk request's own form are its result.
+-- A 400 with the result of a bulk request is a result, not an error.
 local function is_result(answer)
   return answer.status == 400 and answer.body:find('"isSuccessful"', 1, true) ~= nil
 end
@@ -229,16 +229,16 @@ end
 ---@field id string
 ---@field mode "create"|"update"|"create_or_update"|"delete"|"update_twin"|nil
 -- default "create_or_update"
----@field etag string?   only if this is its version
----@field tags table?    of its twin, instead of what it has
----@field desired table? likewise
+---@field etag string?   change only this version
+---@field tags table?    replaces the tags of its twin
+---@field desired table? replaces the desired properties of its twin
 
 ---@class directmethods.BulkResult
----@field ok boolean everything was done
+---@field ok boolean every entry was done
 ---@field errors { device_id: string, module_id: string?, code: integer?, name: string,
 ---  message: string }[] for each entry that was not
 
---- Do many things, up to 100 in a request.
+--- Make many changes, up to 100 in a request.
 --- ```lua
 --- local result = assert(service.registry:bulk { "dev1", "dev2",
 ---   { id = "dev3", mode = "delete" } })

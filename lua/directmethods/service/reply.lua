@@ -31,14 +31,14 @@ function Reply.__index(reply, key)
   return reply[key]
 end
 
--- Hubs pass on what is not JSON, too.
+-- A hub may pass on a payload that is not JSON (docs/protocol.md 3.8).
 local function split(body)
   local status, payload = body:match('^%s*{%s*"status"%s*:%s*(%-?%d+)%s*,'
     .. '%s*"payload"%s*:%s*(.-)%s*}%s*$')
   return math.tointeger(tonumber(status)), payload
 end
 
---- The reply that an HTTP answer with status 200 holds.
+--- The reply in an HTTP answer with status 200.
 ---@param fields string header block
 ---@param body string
 ---@param elapsed number seconds

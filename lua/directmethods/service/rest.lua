@@ -1,4 +1,5 @@
---- Requests of registry and twins: a JSON document goes, a JSON document comes.
+--- Requests of registry, twins, jobs and queries: a JSON document is sent, and a JSON
+-- document is returned.
 
 local errors = require "directmethods.errors"
 local json = require "directmethods.json"
@@ -20,7 +21,7 @@ function M.check(object, class, what)
   task.current(what, 1)
 end
 
---- An etag as If-Match wants it; nil without one.
+--- An etag in the form of If-Match; nil without one.
 ---@param etag string? with or without quotes
 ---@return string?
 function M.quoted(etag)
@@ -43,7 +44,7 @@ local function target_of(service, request)
   return ("%s?api-version=%s%s"):format(request.path, service._rest_version, query)
 end
 
--- The document of an answer, and its header block.
+-- The document and the header block of an answer.
 local function read(answer)
   if answer.status == 204 then return { document = true, fields = answer.fields } end
   local document, err = json.decode(answer.body)
@@ -53,7 +54,7 @@ local function read(answer)
   return nil, errors.new {
     name = "ProtocolError",
     http_status = answer.status,
-    message = "the hub's answer is no JSON document: "
+    message = "the hub's answer is not a JSON document: "
       .. (err and err.message or "it is a single value"),
   }
 end
@@ -66,7 +67,8 @@ end
 ---@field if_match string?
 ---@field fields string[]? more header lines
 ---@field timeout number?   seconds; default 60
----@field takes fun(answer: table): boolean? says which other answers are documents
+---@field takes fun(answer: table): boolean? true: this answer is a document although
+---  its status is an error
 
 local function is_taken(request, answer)
   return answer.status >= 200 and answer.status < 300
@@ -87,10 +89,10 @@ local function exchange(service, request)
   end)
 end
 
---- Ask the hub.
+--- Send a request to the hub.
 ---@param service directmethods.Service
 ---@param request directmethods.RestRequest
----@return any document true: there is none
+---@return any document true: the answer has none
 ---@return directmethods.Error? err
 function M.ask(service, request)
   local found, err = exchange(service, request)
@@ -98,11 +100,11 @@ function M.ask(service, request)
   return found.document
 end
 
---- Ask the hub for a page.
+--- Request a page from the hub.
 ---@param service directmethods.Service
 ---@param request directmethods.RestRequest
 ---@return table? page
----@return string|directmethods.Error|nil continuation nil: it is the last one
+---@return string|directmethods.Error|nil continuation nil: it is the last page
 function M.page(service, request)
   local found, err = exchange(service, request)
   if not found then return nil, err end

@@ -1,5 +1,5 @@
---- Trying again what provably did not run: the device was not online (404103), the
--- hub throttled (429), or no connection to it came about.
+--- Repeats calls that provably did not run: the device was not online (404103), the hub
+-- throttled (429), or the connection to the hub failed.
 
 local core = require "directmethods.core"
 local task = require "directmethods.task"
@@ -15,13 +15,13 @@ local FIELDS = {
 }
 
 ---@class directmethods.RetryOptions
----@field max integer?      how often at most, after the first time; default 3
+---@field max integer?      how many retries at most; default 3
 ---@field wait number?      seconds before the first retry, doubled by each; default 0.5
----@field wait_max number?  seconds; the hub's Retry-After over it ends it; default 30
+---@field wait_max number?  seconds; a longer Retry-After ends the retries; default 30
 ---@field jitter number?
--- the part of each wait that chance may take away, 0 to 1; default 0.5
+-- chance shortens each wait by up to this part of it, 0 to 1; default 0.5
 ---@field deadline number?
--- seconds for all of it, waits and the last attempt included; default: none
+-- seconds for all attempts and waits together; default: none
 
 --- The rule of the option `retry`.
 ---@type directmethods.OptionSpec
@@ -30,7 +30,7 @@ M.OPTION = { "table|boolean", fields = FIELDS }
 local DEFAULTS = {}
 for name, rule in pairs(FIELDS) do DEFAULTS[name] = rule.default end
 
---- The policy that a checked option asks for; nil: no retries.
+--- The policy of a checked option; nil: no retries.
 ---@param option table|boolean|nil
 ---@param otherwise table? policy when the option is not given
 ---@return table?
@@ -47,7 +47,7 @@ local function did_not_run(err)
     or err.retriable and NOT_CONNECTED[err.name]
 end
 
--- Seconds to wait before retry number `n`; nil: it is not to be tried again.
+-- Seconds to wait before retry number `n`; nil: give up.
 local function pause_before(policy, n, err)
   if n > policy.max or not did_not_run(err) then return nil end
   local pause = math.min(policy.wait_max, policy.wait * 2.0 ^ (n - 1))
@@ -63,7 +63,7 @@ local function sleep(seconds)
   task.wait(id, function() core.cancel_timer(id) end)
 end
 
---- Call attempt(stop, ...) until it gives a value, or an error that does not go away.
+--- Call attempt(stop, ...) until it returns a value, or an error that is not retriable.
 ---@param policy table? nil: once
 ---@param attempt fun(stop: number?, ...): any, directmethods.Error? stop: when it must
 ---  end

@@ -1,4 +1,4 @@
---- service.twins: tags and desired properties of devices, and what they reported.
+--- service.twins: tags, desired and reported properties of devices and modules.
 
 local calls = require "directmethods.service.call"
 local options = require "directmethods.options"
@@ -73,10 +73,10 @@ end
 
 ---@class directmethods.TwinOptions
 ---@field module_id string?
----@field etag string? change this version alone; default: whatever it is
+---@field etag string? change only this version; default: any
 
---- Change tags and desired properties: what is named is set, dm.null removes, and the
---- rest stays. A connected device is told of its desired properties.
+--- Change tags and desired properties: given members are set, members that are dm.null
+--- are removed, all others stay. A device that subscribed is told of the change.
 --- ```lua
 --- service.twins:patch("dev1", { tags = { site = "north" },
 ---   properties = { desired = { interval = 60 } } })
@@ -96,7 +96,7 @@ function Twins:patch(id, patch, opts)
   return change(self, "PATCH", id, body, opts)
 end
 
---- Set all tags and desired properties: what is not named is gone.
+--- Replace all tags and desired properties: members that are not given are removed.
 ---@param id string
 ---@param twin directmethods.TwinChange
 ---@param opts directmethods.TwinOptions?
@@ -117,7 +117,7 @@ local QUERY = {
   continuation = { "string", min = 1, max = 8192 },
 }
 
---- A page of the twins that a query selects.
+--- One page of a query's rows.
 --- ```lua
 --- local page, more = assert(service.twins:query("SELECT * FROM devices"))
 --- if more then page, more = service.twins:query(text, { continuation = more }) end
@@ -125,7 +125,7 @@ local QUERY = {
 ---@param text string
 ---@param opts { page_size: integer?, continuation: string? }? page_size: 100
 ---@return table[]? page
----@return string|directmethods.Error|nil continuation of the next page; nil: the last
+---@return string|directmethods.Error|nil continuation of the next; nil: it is the last
 function Twins:query(text, opts)
   local what = "twins:query"
   rest.check(self, Twins, what)

@@ -9,23 +9,10 @@ local twins = require "directmethods.hub.twins"
 
 local M = {}
 
-local RESPONSE_SECONDS = 30 -- without responseTimeoutInSeconds
-local CONNECT_SECONDS_MAX = 300
 local EXECUTION_SECONDS = 3600 -- without maxExecutionTimeInSeconds
 local EXECUTION_SECONDS_MAX = 2147483647
 local CONDITION_MAX = 8192 -- characters
 local UPDATE_MAX = 65536 -- bytes of a change of twins
-
--- By api-version, as for method calls.
-local CONTRACTS = {
-  ["2017"] = { payload = 8192, least = 1, greatest = 3600 },
-  ["2019"] = { payload = 131072, least = 5, greatest = 300 },
-}
-
--- The contract of a request: the hub's, if it has one for all.
-local function contract_of(pinned, version)
-  return CONTRACTS[pinned or (version or "") < "2019-01-01" and "2017" or "2019"]
-end
 
 local function refuse(rule, ...)
   error({ rule = rule:format(...) }, 0)
@@ -58,13 +45,17 @@ local function seconds_of(text, name, least, greatest, absent)
 end
 
 local function name_of(text)
-  if is_null(text) or text == '""' then refuse("methodName is null or empty.") end
-  local name = string_of(text, "methodName")
-  local wrong = options.rules.method_name(name)
-  if #name > 100 then refuse("methodName cannot be longer than 100 characters.") end
-  if wrong then refuse("methodName contains a character that is not allowed.") end
+  local name = is_null(text) and "" or string_of(text, "methodName")
+  local wrong = core.wrong_method_name(name)
+  if wrong then refuse("%s", wrong) end
   return name
 end
+
+-- What was checked by its request's contract is not judged again.
+local STORED = {
+  payload = math.huge, response_min = 0, response_max = math.huge,
+  connect_max = math.huge,
+}
 
 ---@class directmethods.JobCall
 ---@field name string
@@ -80,9 +71,9 @@ local function read_call(text, contract)
     name = name_of(name),
     payload = payload,
     response_seconds = seconds_of(response, "responseTimeoutInSeconds",
-      contract.least, contract.greatest, RESPONSE_SECONDS),
+      contract.response_min, contract.response_max, contract.response_default),
     connect_seconds = seconds_of(connect, "connectTimeoutInSeconds", 0,
-      CONNECT_SECONDS_MAX, 0),
+      contract.connect_max, 0),
   }
   if payload and #payload > contract.payload then
     refuse("'payload' size must not exceed %d bytes.", contract.payload)
@@ -101,7 +92,7 @@ end
 ---@param job directmethods.Job
 ---@return directmethods.JobCall
 function M.call(job)
-  return read_call(job.method, { payload = math.huge, least = 1, greatest = 3600 })
+  return read_call(job.method, STORED)
 end
 
 -- Changes of twins -------------------------------------------------------------
@@ -205,7 +196,7 @@ function M.read(body, id, how)
   local wrong = options.rules.identity(id)
   if wrong then return nil, "the job id " .. wrong end
   if id == "query" then return nil, "the job id must not be 'query'" end
-  local ok, result = pcall(read, body, id, contract_of(how.contract, how.version),
+  local ok, result = pcall(read, body, id, core.contract(how.version, how.contract),
     how.now)
   if ok then return result end
   if type(result) ~= "table" then error(result, 0) end

@@ -1,0 +1,93 @@
+--- The command that `directmethods hub -- COMMAND` runs: in the terminal, with the
+-- input and output of this process, its signals passed on.
+--
+-- A shell starts it by io.popen, which hands on stdout and stderr; the shell takes
+-- stdin from /proc. It also says when the command has ended: it alone holds the writing
+-- end of a FIFO, at whose reading end `cat` waits, as a child of the loop.
+
+local command = require "directmethods.cli.command"
+local dm = require "directmethods"
+local files = require "directmethods.cli.files"
+local variables = require "directmethods.cli.variables"
+
+local M = {}
+
+-- $1: the folder; the command follows. No signal ends it before the command, and it
+-- does not say on stderr how that ended.
+local SHELL = [[
+trap : HUP INT QUIT TERM
+if (: <"/proc/$PPID/fd/0") 2>/dev/null
+then exec <"/proc/$PPID/fd/0"
+else exec </dev/null
+fi
+folder=$1
+shift
+. "$folder/variables"
+exec 9>"$folder/end" 8>&2 2>/dev/null
+(
+  exec 2>&8 8>&- 9>&-
+  exec sh -c 'command -v -- "$1" >/dev/null || {
+    echo "directmethods hub: $1: there is no such command" >&2
+    exit 127
+  }
+  echo $$ >"$0.new" && mv "$0.new" "$0"
+  exec "$@"' "$folder/pid" "$@"
+)
+exit $?
+]]
+
+local function quote(word)
+  return "'" .. word:gsub("'", "'\\''") .. "'"
+end
+
+---@class directmethods.CliChild
+---@field folder string
+---@field pipe file*
+local Child = {}
+Child.__index = Child
+
+--- Start a command.
+---@param words string[]
+---@param list directmethods.CliVariables of its environment
+---@param folder string of this user alone, for what is between it and us
+---@return directmethods.CliChild
+function M.start(words, list, folder)
+  files.write_private(folder .. "/variables", variables.text(list, "sh"), "COMMAND")
+  local made = assert(dm.exec { "mkfifo", "-m", "600", folder .. "/end" })
+  if made.status ~= 0 then command.fail(command.LOCAL, "mkfifo: " .. made.stderr) end
+  local line = { "exec sh -c", quote(SHELL), "sh", quote(folder) }
+  for _, word in ipairs(words) do line[#line + 1] = quote(word) end
+  local pipe, why = io.popen(table.concat(line, " "), "w")
+  if not pipe then command.fail(command.LOCAL, why) end
+  return setmetatable({ folder = folder, pipe = pipe }, Child)
+end
+
+--- Wait for the end of the command.
+---@return integer status 128 and the signal's number, when one has ended it
+function Child:wait()
+  dm.exec { "cat", self.folder .. "/end" }
+  local _, how, number = self.pipe:close()
+  self.ended = true
+  return how == "exit" and number or 128 + number
+end
+
+function Child:pid()
+  local file <close> = io.open(self.folder .. "/pid")
+  return file and file:read("n")
+end
+
+-- With a terminal, Ctrl-C has reached the command already.
+local function has_terminal()
+  return os.execute("(: </dev/tty) 2>/dev/null") == true
+end
+
+--- Pass a signal on.
+---@param name "SIGINT"|"SIGTERM"
+function Child:signal(name)
+  if name == "SIGINT" and has_terminal() then return end
+  dm.wait_until(function() return self.ended or self:pid() end)
+  if self.ended then return end
+  dm.exec { "sh", "-c", 'kill -s "$1" "$2"', "sh", name:sub(4), tostring(self:pid()) }
+end
+
+return M

@@ -1,0 +1,93 @@
+--- Files that commands leave for other processes: whole, and for whom they are.
+
+local command = require "directmethods.cli.command"
+local core = require "directmethods.core"
+local dm = require "directmethods"
+
+local M = {}
+
+local function run(words, what)
+  local result, err = dm.exec(words)
+  if result and result.status == 0 then return result.stdout end
+  local why = result and result.stderr:gsub("%s+$", "") or err.message
+  command.fail(command.LOCAL, ("%s: %s"):format(what, why))
+end
+
+local function write(path, text)
+  local file, why = io.open(path, "w")
+  local ok = file and file:write(text)
+  if file then ok, why = file:close() and ok, why or "disk full" end
+  if ok then return end
+  os.remove(path)
+  command.fail(command.LOCAL, why)
+end
+
+--- Write a file for this user alone, so that nobody ever sees half of it.
+---@param path string
+---@param text string
+---@param option string to be named when it cannot be written
+function M.write_private(path, text, option)
+  local made = run({ "mktemp", "--", path .. ".XXXXXX" }, option)
+  local temporary = made:gsub("\n$", "")
+  write(temporary, text)
+  local ok, why = os.rename(temporary, path)
+  if ok then return end
+  os.remove(temporary)
+  command.fail(command.LOCAL, ("%s: %s"):format(option, why))
+end
+
+--- Write a temporary file that other users may read; nobody can guess its name.
+---@param name string
+---@param text string
+---@return string path
+function M.write_public(name, text)
+  local mark = core.random(8):gsub(".", function(byte)
+    return ("%02x"):format(byte:byte())
+  end)
+  local folder = os.getenv("TMPDIR") or "/tmp"
+  local path = ("%s/directmethods-%s-%s.pem"):format(folder, name, mark)
+  write(path, text)
+  M.publish(path)
+  return path
+end
+
+--- Let other users read a file, whatever the umask.
+---@param path string
+function M.publish(path)
+  run({ "chmod", "644", "--", path }, path)
+end
+
+--- The id of this process, and its folder.
+---@return integer pid
+---@return string folder
+function M.process()
+  local text = run({ "sh", "-c", "echo $PPID; pwd" }, "sh")
+  local pid, folder = text:match("^(%d+)\n(.*)\n$")
+  return math.tointeger(pid), folder
+end
+
+--- The same path, from the root.
+---@param path string
+---@param folder string of this process
+---@return string
+function M.absolute(path, folder)
+  if path:find("^/") then return path end
+  return folder .. "/" .. path
+end
+
+local Folder = { __name = "directmethods.CliFolder" }
+Folder.__index = Folder
+
+function Folder:__close()
+  dm.exec { "rm", "-r", "-f", "--", self.path }
+end
+
+--- A folder for this user alone, removed with what is in it by `<close>`.
+---@return { path: string }
+function M.folder()
+  local template = (os.getenv("TMPDIR") or "/tmp") .. "/directmethods-XXXXXXXX"
+  local path = run({ "mktemp", "-d", "--", template }, "mktemp"):gsub("\n$", "")
+  return setmetatable({ path = path }, Folder)
+end
+
+return M

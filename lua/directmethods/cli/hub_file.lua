@@ -1,0 +1,175 @@
+--- The file of `directmethods hub --config`: JSON with the hub's options, keys of
+-- policies, devices and rules for faults. What is wrong in it is named with its line.
+
+local command = require "directmethods.cli.command"
+local json = require "directmethods.json"
+local options = require "directmethods.options"
+local places = require "directmethods.cli.json_places"
+
+local M = {}
+
+local SPEC = {
+  options = { "table", default = {} },
+  policies = { "table", default = {} },
+  devices = { "table", default = {} },
+  faults = { "table", default = {} },
+}
+
+-- Members of a device that make no identity.
+local OTHERS = { id = true, tags = true, desired = true, methods = true }
+
+---@class directmethods.HubFile
+---@field path string
+---@field options table      of dm.hub
+---@field policies table<string, string>
+---@field devices table[]
+---@field faults table[]
+local File = {}
+File.__index = File
+
+-- The steps that a message names, as in "option 'limits.calls' must be ...".
+local function steps_of(message, path)
+  local steps = table.move(path, 1, #path, 1, {})
+  local named = message:match "handler '([^']+)'"
+  if named then steps[#steps + 1] = named end
+  named = message:match "option '([^']+)'"
+  for step in (named or ""):gmatch("[^.]+") do steps[#steps + 1] = step end
+  return steps
+end
+
+--- End the command: something in the file is wrong.
+---@param path (string|integer)[] where it is, as far as the message does not say
+---@param message string what was raised
+function File:fail(path, message)
+  local text = tostring(message):gsub("^[^\n]-:%d+: ", ""):gsub("^[%w_.:]+: ", "")
+    :gsub("option ('?)", "member %1")
+  local line = self.places:line(steps_of(tostring(message), path))
+  command.fail(command.USAGE, ("%s:%d: %s"):format(self.path, line, text))
+end
+
+-- Call a function of the library with what stands at a path.
+function File:call(path, fn, ...)
+  local results = table.pack(pcall(fn, ...))
+  if not results[1] then self:fail(path, results[2]) end
+  if results[2] == nil and results[3] then
+    local line = self.places:line(path)
+    command.fail(command.LOCAL, ("%s:%d: %s"):format(self.path, line,
+      tostring(results[3])))
+  end
+  return table.unpack(results, 2, results.n)
+end
+
+local function invalid(path, text, err)
+  local at = tonumber(err.message:match("at byte (%d+)") or #text)
+  local line = 1 + select(2, text:sub(1, at):gsub("\n", ""))
+  command.fail(command.USAGE, ("%s:%d: %s"):format(path, line, err.message))
+end
+
+--- Read the file.
+---@param path string
+---@return directmethods.HubFile
+function M.read(path)
+  local text = command.read_file(path)
+  local document, err = json.decode(text)
+  if err then invalid(path, text, err) end
+  local file = setmetatable({ path = path, places = places.read(text) }, File)
+  if file.places.twice then
+    file:fail(file.places.twice, "a member stands twice")
+  elseif not text:find("^%s*{") then
+    file:fail({}, "the file must hold an object")
+  end
+  local checked = file:call({}, options.check, document, SPEC, "config")
+  for name, value in pairs(checked) do file[name] = value end
+  return file
+end
+
+-- Devices --------------------------------------------------------------------
+
+local DEVICE = {
+  id = { "string", required = true },
+  tags = { "table" },
+  desired = { "table" },
+  methods = { "table" },
+}
+
+local function split(device)
+  local own, identity = {}, {}
+  for name, value in pairs(device) do
+    (OTHERS[name] and own or identity)[name] = value
+  end
+  return own, identity
+end
+
+-- What is already there, in a store, stays as it is.
+local KNOWN = { DeviceAlreadyExists = true, ModuleAlreadyExistsOnDevice = true }
+
+local function add_device(hub, id, identity)
+  local made, err = hub:add_device(id, identity)
+  if made or KNOWN[err.name] and hub.config.store ~= ":memory:" then return true end
+  return nil, err
+end
+
+--- Register the devices, and connect those with canned answers.
+---@param hub directmethods.Hub
+---@return directmethods.Device[] clients
+function File:add_devices(hub)
+  local clients = {}
+  for i, device in ipairs(self.devices) do
+    local path = { "devices", i }
+    if type(device) ~= "table" then self:fail(path, "a device must be an object") end
+    local own, identity = split(device)
+    self:call(path, options.check, own, DEVICE, "config")
+    self:call(path, add_device, hub, own.id, identity)
+    self:set_twin(hub, own, path)
+    if own.methods then
+      local inner = { "devices", i, "methods" }
+      local client = self:call(inner, hub.device, hub, own.id, own.methods,
+        { engine = "uv" })
+      self:call(inner, client.connect, client)
+      clients[#clients + 1] = client
+    end
+  end
+  return clients
+end
+
+--- The ids of the devices, in order.
+---@return string[]
+function File:ids()
+  local ids = {}
+  for i, device in ipairs(self.devices) do ids[i] = device.id end
+  return ids
+end
+
+function File:set_twin(hub, own, path)
+  if not own.tags and not own.desired then return end
+  local service <close> = hub:service "iothubowner"
+  local device_id, module_id = own.id:match("^([^/]+)/([^/]+)$")
+  self:call(path, service.twins.replace, service.twins, device_id or own.id, {
+    tags = own.tags,
+    properties = own.desired and { desired = own.desired },
+  }, { module_id = module_id })
+end
+
+--- Make the rules for faults.
+---@param hub directmethods.Hub
+function File:add_faults(hub)
+  for i, rule in ipairs(self.faults) do
+    self:call({ "faults", i }, hub.fault, hub, rule)
+  end
+end
+
+--- Does an option of dm.hub come from this file?
+---@param name string as in a message: "limits.calls"
+---@param given table options of the command line
+---@return boolean
+function File:has(name, given)
+  local first = name:match "^[^.]+"
+  if given[first] ~= nil then return false end
+  return self.options[first] ~= nil or first == "policies"
+end
+
+M.none = setmetatable({
+  options = {}, policies = {}, devices = {}, faults = {},
+}, File)
+
+return M

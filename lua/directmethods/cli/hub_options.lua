@@ -1,0 +1,209 @@
+--- The options of `directmethods hub`, and the options of dm.hub that they make.
+
+local command = require "directmethods.cli.command"
+local configs = require "directmethods.hub.config"
+local identity = require "directmethods.hub.identity"
+local variables = require "directmethods.cli.variables"
+
+local M = {}
+
+local PORT_MQTT, PORT_HTTPS = 8883, 443
+local NESTED = { "limits", "jobs" } -- options that are tables of options
+
+-- "ID=KEY": an id may hold "=", and keys end in some.
+local function device(text)
+  for at = #text, 1, -1 do
+    if text:byte(at) == 61 and not identity.wrong_key(text:sub(at + 1)) then
+      return { id = text:sub(1, at - 1), key = text:sub(at + 1) }
+    end
+  end
+  return { id = text }
+end
+
+local function policy(text)
+  local name, key = text:match("^([^=]+)=(.+)$")
+  if name then return { name = name, key = key } end
+  return nil, "a policy must be given as NAME=KEY"
+end
+
+local function add_listeners(parser)
+  parser:option("--host", "Address to listen on; default: 127.0.0.1.")
+    :argname("ADDRESS")
+  parser:option("--mqtt-port", "Port for devices; 0: any free one; default: 8883.")
+    :argname("PORT"):convert(command.whole("--mqtt-port", 0, 65535))
+  parser:option("--https-port", "Port for services; 0: any free one; default: 443.")
+    :argname("PORT"):convert(command.whole("--https-port", 0, 65535))
+  parser:option("--hostname", "HostName of the connection strings; default: "
+    .. "localhost."):argname("NAME")
+  parser:option("--alias", "Further name that clients may use; may be repeated.")
+    :count("*"):argname("NAME")
+  parser:flag("--plain", "Plain TCP instead of TLS.")
+  parser:flag("--insecure", "Allow --plain beyond loopback.")
+  parser:option("--cert", "Certificate of the server, PEM; default: one of its own.")
+    :argname("FILE")
+  parser:option("--key", "Private key of --cert, PEM."):argname("FILE")
+  parser:option("--ca", "What clients of --cert trust, PEM."):argname("FILE")
+  parser:option("--ca-dir", "Keep the hub's own authority in this folder, so that it "
+    .. "stays the same; made if it is not there."):argname("FOLDER")
+  parser:option("--x509-ca", "Authority of the certificates that devices show, PEM.")
+    :argname("FILE")
+  parser:option("--admin-port", "Port of the control listener; 0: any free one; "
+    .. "default: none, with a COMMAND any free one.")
+    :argname("PORT"):convert(command.whole("--admin-port", 0, 65535))
+  parser:option("--admin-token-file", "What callers of the control listener must show; "
+    .. "default: a random one."):argname("FILE")
+end
+
+local function add_identities(parser)
+  parser:option("--device", "Register a device, or a module as DEVICE/MODULE; may be "
+    .. "repeated. Other users can see a KEY that stands here; --config hides it.")
+    :count("*"):argname("ID[=KEY]"):convert(device)
+  parser:option("--policy", "Primary key of a policy; may be repeated.")
+    :count("*"):argname("NAME=KEY"):convert(policy)
+  parser:flag("--dev-keys", "The published keys instead of random ones.")
+  parser:option("--store", "Keep devices, twins, policies and the CA in this file; "
+    .. "made if it is not there."):argname("FILE")
+  parser:option("--config", "Options, policies, devices, canned answers and faults, as "
+    .. "JSON; options of the command line go before it."):argname("FILE")
+end
+
+local function add_rules(parser)
+  parser:option("--contract", "Of one api-version for all: 2017 or 2019.")
+    :argname("YEAR")
+  parser:option("--tier", "Throttles and daily quota of F1, S1, S2 or S3; default: "
+    .. "none."):argname("TIER")
+  parser:option("--units", "Units of --tier; default: 1."):argname("N")
+    :convert(command.whole("--units", 0, 200))
+  parser:option("--failed-logins", "Of an address within a minute, after which it is "
+    .. "refused for a minute; 0: no end.")
+    :argname("N"):convert(command.whole("--failed-logins", 0, 1000000))
+  parser:flag("--retry-after", "429 and 503 come with a Retry-After.")
+  parser:flag("--lasting-tokens", "Tokens do not expire.")
+  for _, option in ipairs(NESTED) do
+    for _, name in ipairs(configs.names_in(option)) do
+      parser:option(("--%s.%s"):format(option, name)):argname("VALUE"):hidden(true)
+        :convert(function(text) return tonumber(text) or text end)
+    end
+  end
+end
+
+local function add_output(parser)
+  parser:option("--ready-file", "Written as JSON when the hub serves, removed when it "
+    .. "ends."):argname("FILE")
+  parser:option("--env", "Print environment variables instead of text: for sh, fish, "
+    .. "powershell or dotenv."):args("?"):argname("FORMAT"):choices(variables.FORMATS)
+  parser:option("--trace", "Add a line of JSON for each call to a file, without "
+    .. "payloads."):argname("FILE")
+  parser:option("--log-file", "Log to a file instead of stderr."):argname("FILE")
+  parser:option("--log-level", "debug, info, warn, error or off; default: warn.")
+    :argname("LEVEL"):choices { "debug", "info", "warn", "error", "off" }
+  parser:option("--log-format", "text or json; default: text."):argname("FORMAT")
+    :choices { "text", "json" }
+end
+
+--- Add the options.
+function M.add(parser)
+  add_listeners(parser)
+  add_identities(parser)
+  add_rules(parser)
+  add_output(parser)
+end
+
+--- The options that are too many for the list.
+---@return string
+function M.notes()
+  local lines = { "Limits and jobs, as of dm.hub (docs/hub.md):" }
+  for _, option in ipairs(NESTED) do
+    lines[#lines + 1] = ("  --%s.NAME VALUE, where NAME is one of: %s"):format(option,
+      table.concat(configs.names_in(option), ", "))
+  end
+  return table.concat(lines, "\n")
+end
+
+-- What stands in "--limits.NAME" and the like.
+local function nested(args, option)
+  local values = {}
+  for _, name in ipairs(configs.names_in(option)) do
+    values[name] = args[option .. "." .. name]
+  end
+  return next(values) and values
+end
+
+local function tls_of(args)
+  local pair = args.cert or args.key or args.ca
+  if not pair then
+    if args.plain then return false end
+    return nil
+  end
+  if args.plain then
+    command.fail(command.USAGE, "--plain and --cert exclude each other")
+  elseif args.ca_dir then
+    command.fail(command.USAGE, "--ca-dir and --cert exclude each other")
+  elseif not args.cert or not args.key then
+    command.fail(command.USAGE, "--cert and --key go together")
+  end
+  return { cert = args.cert, key = args.key, ca = args.ca }
+end
+
+local function list_of_policies(args)
+  local keys = {}
+  for _, each in ipairs(args.policy) do keys[each.name] = each.key end
+  return next(keys) and keys
+end
+
+local function merge(under, over)
+  local merged = {}
+  for name, value in pairs(under or {}) do merged[name] = value end
+  for name, value in pairs(over or {}) do merged[name] = value end
+  return merged
+end
+
+--- The options of dm.hub that the command line gives.
+---@param args table
+---@return table
+function M.given(args)
+  return {
+    host = args.host,
+    mqtt_port = args.mqtt_port,
+    https_port = args.https_port,
+    hostname = args.hostname,
+    aliases = args.alias[1] and args.alias,
+    tier = args.tier,
+    units = args.units,
+    tls = tls_of(args),
+    x509_ca = args.x509_ca,
+    contract = args.contract,
+    failed_logins = args.failed_logins,
+    retry_after = args.retry_after,
+    dev_keys = args.dev_keys,
+    insecure = args.insecure,
+    store = args.store,
+    admin_port = args.admin_port,
+    admin_token = args.admin_token_file
+      and command.read_argument("@" .. args.admin_token_file),
+    tokens = args.lasting_tokens and false,
+    policies = list_of_policies(args) or nil,
+    limits = nested(args, "limits") or nil,
+    jobs = nested(args, "jobs") or nil,
+  }
+end
+
+--- All options of dm.hub: those given, else those of a file, else the command's own.
+---@param given table
+---@param file directmethods.HubFile
+---@param has_command boolean
+---@return table
+function M.complete(given, file, has_command)
+  local all = merge(file.options, given)
+  all.policies = merge(file.policies, given.policies)
+  for _, option in ipairs(NESTED) do
+    local under = file.options[option]
+    if type(under) == "table" then all[option] = merge(under, given[option]) end
+  end
+  all.mqtt_port = all.mqtt_port or PORT_MQTT
+  all.https_port = all.https_port or PORT_HTTPS
+  if has_command then all.admin_port = all.admin_port or 0 end
+  return all
+end
+
+return M

@@ -1,0 +1,86 @@
+--- The log of a hub in a process of its own: a line a call and what the library says,
+-- on stderr or in a file, for people or as JSON.
+
+local command = require "directmethods.cli.command"
+local dm = require "directmethods"
+local json = require "directmethods.json"
+local stderr = require "directmethods.stderr"
+local traces = require "directmethods.cli.trace"
+
+local M = {}
+
+local WORD_MAX = 128 -- characters of a foreign name
+
+---@class directmethods.CliLog
+---@field format "text"|"json"
+---@field file file*? nil: stderr
+local Log = {}
+Log.__index = Log
+
+-- A foreign text as one word of a line.
+local function word(text)
+  text = text:sub(1, WORD_MAX):gsub("[^!-~]", function(c)
+    return ("\\x%02x"):format(c:byte())
+  end)
+  return text == "" and "-" or text
+end
+
+M.word = word
+
+local function now()
+  return os.date("!%Y-%m-%dT%TZ", math.floor(dm.time()))
+end
+
+function Log:write(line)
+  if not self.file then return stderr.write(line) end
+  local ok, why = self.file:write(line .. "\n")
+  if ok then return end
+  self.file = nil
+  stderr.write("directmethods hub: --log-file: " .. why)
+end
+
+--- Say something.
+---@param level string
+---@param message string
+function Log:say(level, message)
+  if self.format == "json" then
+    return self:write(json.encode { time = now(), level = level, message = message })
+  end
+  local mark = level == "info" and "" or level .. ": "
+  self:write(("directmethods hub: %s%s"):format(mark, message))
+end
+
+--- Tell of a call, without its payloads.
+---@param call directmethods.HubCall
+function Log:call(call)
+  if self.format == "json" then
+    local record = traces.record(call)
+    record.time, record.level, record.event = now(), "info", "call"
+    return self:write(json.encode(record))
+  end
+  local who = word(call.device_id)
+  if call.module_id then who = who .. "/" .. word(call.module_id) end
+  local outcome = tostring(call.status)
+  if call.outcome ~= "Answered" then
+    outcome = ("%s (%d)"):format(call.outcome, call.code)
+  end
+  self:write(("%s %s %s %s %.1f ms"):format(now(), who, word(call.method), outcome,
+    call.elapsed * 1000))
+end
+
+--- Open the log, which takes what the library says from now on.
+---@param opts { format: "text"|"json", path: string?, level: string? }
+---@return directmethods.CliLog
+function M.open(opts)
+  local log = setmetatable({ format = opts.format }, Log)
+  if opts.path then
+    local file, why = io.open(opts.path, "a")
+    if not file then command.fail(command.LOCAL, "--log-file: " .. why) end
+    file:setvbuf("line")
+    log.file = file
+  end
+  dm.log { level = opts.level, sink = function(level, line) log:say(level, line) end }
+  return log
+end
+
+return M
