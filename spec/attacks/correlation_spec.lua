@@ -1,5 +1,5 @@
--- attacks.md B, 27 to 37: answers that are not the device's to give, and calls that
--- would reach MQTT as something else. The limits on their number (37) are in
+-- Cases 27 to 37 of README.md: answers that are not the device's to give, and calls
+-- that would reach MQTT as something else. The limits on their number (37) are in
 -- calls_spec.lua.
 
 local uv = require "luv"

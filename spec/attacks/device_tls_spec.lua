@@ -1,5 +1,6 @@
--- attacks.md 64 for the device: it connects to no hub that cannot show who it is, and a
--- token never reaches one, unless the user asked for that; over MQTT and WebSockets.
+-- Case 64 of README.md for the device: it connects to no hub that cannot show who it
+-- is, and a token never reaches one, unless the user asked for that; over MQTT and
+-- WebSockets.
 
 local dm = require "directmethods"
 local fixture = require "spec.support.fixture"

@@ -1,5 +1,5 @@
 -- Packets that MQTT 3.1.1 does not allow: what each must get. The numbers are those
--- of the list of attacks.
+-- of README.md.
 
 local dm = require "directmethods"
 local mqtt = require "spec.support.mqtt"

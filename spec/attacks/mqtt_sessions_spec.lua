@@ -1,5 +1,5 @@
 -- Sessions that two fight for, that strangers want, that outlive their identity. The
--- numbers are those of the list of attacks.
+-- numbers are those of README.md.
 
 local core = require "directmethods.core"
 local dm = require "directmethods"

@@ -1,5 +1,5 @@
 -- MQTT clients that are silent, slow, or deliver their packets in pieces. The numbers
--- are those of the list of attacks.
+-- are those of README.md.
 
 local uv = require "luv"
 local dm = require "directmethods"

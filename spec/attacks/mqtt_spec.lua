@@ -1,5 +1,5 @@
 -- What a peer may not do, in packets that are well made or come in the wrong place.
--- The numbers are those of the list of attacks.
+-- The numbers are those of README.md.
 
 local fixture = require "spec.support.fixture"
 local mqtt = require "spec.support.mqtt"

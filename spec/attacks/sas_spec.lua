@@ -1,5 +1,5 @@
--- attacks.md C, 38 to 48: tokens and connection strings that must open nothing. 47,
--- the Authorization field, is in http_spec.lua.
+-- Cases 38 to 48 of README.md: tokens and connection strings that must open nothing.
+-- 47, the Authorization field, is in http_spec.lua.
 
 local core = require "directmethods.core"
 local dm = require "directmethods"

@@ -1,5 +1,5 @@
--- attacks.md G, 75 and 76: what comes from outside cannot write a line of the log of
--- its own, and keys, tokens and payloads are in no log, error or text of an object.
+-- Cases 75 and 76 of README.md: what comes from outside cannot write a line of the log
+-- of its own, and keys, tokens and payloads are in no log, error or text of an object.
 
 local callers = require "spec.support.callers"
 local core = require "directmethods.core"

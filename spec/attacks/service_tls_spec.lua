@@ -1,5 +1,5 @@
--- attacks.md 64 for the service: it talks to no hub that cannot show who it is, and a
--- token never reaches one, unless the user asked for that.
+-- Case 64 of README.md for the service: it talks to no hub that cannot show who it is,
+-- and a token never reaches one, unless the user asked for that.
 
 local dm = require "directmethods"
 local fixture = require "spec.support.fixture"
