@@ -25,7 +25,7 @@ local Device = {
   -- Initial values. A device stores only the fields that differ, to save memory.
   leaving = 0, -- connections that are closed and not gone
   failures = 0, -- attempts that failed in a row
-  persistent = false, -- was online: reconnects for ever
+  persistent = false, -- was online: reconnects without a limit
   listeners = {},
   connect_waiters = {}, -- tasks that wait in connect
   close_waiters = {}, -- tasks that wait in closed
