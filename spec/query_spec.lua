@@ -155,8 +155,8 @@ describe("a condition", function()
 
   it("H06 says which functions and arguments there are", function()
     for text, why in pairs {
-      ["true AND FOO(1)"] = "line 1, column 10: there is no function FOO here",
-      ["COUNT() > 1"] = "line 1, column 1: there is no function COUNT here",
+      ["true AND FOO(1)"] = "line 1, column 10: there is no function 'FOO' here",
+      ["COUNT() > 1"] = "line 1, column 1: there is no function 'COUNT' here",
       ["LOWER()"] = "line 1, column 1: LOWER takes at least one argument",
       ["LOWER('a', 'b')"] = "line 1, column 1: LOWER takes at most one argument",
       ["CONTAINS('a')"] = "line 1, column 1: CONTAINS takes at least 2 arguments",
@@ -305,6 +305,18 @@ describe("a query", function()
     } do
       assert.is_truthy(wrong(text, query.read):find(
         "SQL query parse failed: line 1, " .. why, 1, true), wrong(text, query.read))
+    end
+  end)
+
+  it("H11 shows names of any length and of any characters", function()
+    local long = ("ä"):rep(8000)
+    for name, shown in pairs {
+      [long] = long:sub(1, 128) .. "...", ['"\n'] = '"\n', ["\xff"] = "\\xff",
+      [long:sub(1, 128)] = long:sub(1, 128),
+    } do
+      assert.equal(("SQL query parse failed: line 1, column 8: '%s' is neither an "
+        .. "aggregate nor in GROUP BY"):format(shown),
+        wrong(("SELECT [[%s]], COUNT() FROM devices"):format(name), query.read))
     end
   end)
 

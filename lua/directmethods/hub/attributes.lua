@@ -9,7 +9,7 @@ local query = require "directmethods.hub.query"
 
 local M = {}
 
-local DECODED_MAX = 1000 -- texts whose values are remembered
+local DECODED_MAX = 1024 * 1024 -- bytes of the texts whose values are remembered
 
 -- Columns ----------------------------------------------------------------------
 
@@ -79,12 +79,12 @@ end
 local function decoded(reader, text)
   local value = reader.decoded[text]
   if value then return value end
-  if reader.decoded_count == DECODED_MAX then
-    reader.decoded, reader.decoded_count = {}, 0
+  reader.bytes = reader.bytes + #text
+  if reader.bytes > DECODED_MAX then
+    reader.decoded, reader.bytes = {}, #text
   end
   value = json.decode(text)
   reader.decoded[text] = value
-  reader.decoded_count = reader.decoded_count + 1
   return value
 end
 
@@ -201,7 +201,7 @@ end
 ---@param columns string[] of the rows
 ---@return directmethods.QueryAttribute
 function M.reader(plane, columns)
-  local reader = { plane = plane, places = {}, decoded = {}, decoded_count = 0 }
+  local reader = { plane = plane, places = {}, decoded = {}, bytes = 0 }
   for i, name in ipairs(columns) do reader.places[name:sub(3)] = i end
   return function(path)
     if path[1] == "properties" then return property(reader, path) end

@@ -92,20 +92,20 @@ local function add(page, source, found)
   return false
 end
 
-local function answer(request, source, page, is_full)
+-- A step of filling a page, and of answering with it: true while there is more to do.
+local function fill(request, source, page)
+  local is_full
+  local found, err = source:next()
+  if found then is_full, err = add(page, source, found) end
+  if err then
+    request.answer(nil, registry.unavailable(err))
+    return false
+  end
+  if not is_full and not source.ended then return true end
   local goes_on = is_full and #page ~= page.left
   request.answer(200, fields_of(source, page, goes_on),
     "[" .. table.concat(page, ",") .. "]")
-end
-
--- A step of filling a page: true while there is more to do, nil and a problem.
-local function fill(source, page)
-  local found, err = source:next()
-  local is_full
-  if found then is_full, err = add(page, source, found) end
-  if err then return nil, registry.unavailable(err) end
-  page.is_full = is_full
-  return not is_full and not source.ended
+  return false
 end
 
 -- What raises is a mistake of ours: told in the log, and answered.
@@ -127,14 +127,9 @@ function M.answer(hub, request, source, size, left)
   end
   local page = { size = size, left = left, bytes = 0 }
   hub.background:add(function()
-    local ok, more, problem = xpcall(fill, failed, source, page)
-    if not ok then problem = registry.problem("ServerError") end
-    if problem then
-      request.answer(nil, problem)
-    elseif not more then
-      answer(request, source, page, page.is_full)
-    end
-    return not problem and more
+    local ok, more = xpcall(fill, failed, request, source, page)
+    if not ok then request.answer(nil, registry.problem("ServerError")) end
+    return ok and more
   end)
   return "later"
 end

@@ -13,6 +13,7 @@ local rows = require "directmethods.hub.query.rows"
 local M = {}
 
 local BATCH, BATCH_LARGE = 100, 16 -- rows that are read at a time; with properties
+local FEW = 10 -- attributes; with more of them, fewer rows
 local LOOKS = 4 -- rows between two looks at the clock
 
 ---@class directmethods.Selection: directmethods.PageSource
@@ -22,6 +23,12 @@ local LOOKS = 4 -- rows between two looks at the clock
 ---@field attribute directmethods.QueryAttribute of the rows
 local Selection = {}
 Selection.__index = Selection
+
+-- How many rows are read at a time: to make texts or groups of them takes no long.
+local function batch_of(plan, is_large)
+  local most = is_large and BATCH_LARGE or BATCH
+  return math.max(1, most * FEW // math.max(FEW, #plan.paths))
+end
 
 --- What a plan selects of the devices or modules of a hub.
 ---@param hub directmethods.HubState
@@ -37,7 +44,7 @@ function M.new(hub, plan, after)
     modules = plan.collection == "devices.modules",
     columns = columns,
     attribute = attributes.reader(hub.plane, columns),
-    limit = is_large and BATCH_LARGE or BATCH,
+    limit = batch_of(plan, is_large),
     after = after,
     ended = false,
     batch = {},

@@ -4,13 +4,17 @@
 
 local functions = require "directmethods.hub.query.functions"
 local names = require "directmethods.hub.query.names"
+local readable = require "directmethods.hub.readable"
 
 local M = {}
+
+local SHOWN_MAX = 64 -- characters of a name in an error
 
 ---@class directmethods.QueryItem
 ---@field name string of the member
 ---@field path string[]? of the attribute; nil: COUNT
 ---@field aggregate "COUNT"|"AVG"|"SUM"|"MIN"|"MAX"|nil
+---@field group integer? which of the plan's groups it is
 
 ---@class directmethods.QueryPlan
 ---@field collection "devices"|"devices.modules"|"devices.jobs"
@@ -25,13 +29,20 @@ local function refuse(at, text, ...)
   error({ at = at, text = text:format(...) }, 0)
 end
 
+-- A name as an error shows it.
+local function shown(path)
+  local text = readable.text(table.concat(path, "."))
+  if utf8.len(text) <= SHOWN_MAX then return ("'%s'"):format(text) end
+  return ("'%s...'"):format(text:sub(1, utf8.offset(text, SHOWN_MAX + 1) - 1))
+end
+
 -- Expressions ------------------------------------------------------------------
 
 local function check_name(node, plan)
   local path = names.resolve(node.path, plan.collection)
   if not path then
-    refuse(node.at, "'%s' is of a device's twin, not of devices.jobs",
-      table.concat(node.path, "."))
+    refuse(node.at, "%s is of a device's twin, not of devices.jobs",
+      shown(node.path))
   end
   node.path = path
   plan.paths[#plan.paths + 1] = path
@@ -47,7 +58,9 @@ local function check_call(node)
     refuse(node.at, "IS_DEFINED takes the name of an attribute")
   end
   local found = functions.find(node.name)
-  if not found then refuse(node.at, "there is no function %s here", node.name) end
+  if not found then
+    refuse(node.at, "there is no function %s here", shown { node.name })
+  end
   if #node < found.least then
     refuse(node.at, "%s takes at least %s", node.name, counted(found.least))
   elseif #node > found.most then
@@ -87,12 +100,11 @@ local function resolved_groups(tree, plan)
   return groups
 end
 
--- The place of a path among the groups.
-local function find_group(groups, path)
-  local wanted = table.concat(path, "\0")
-  for i, each in ipairs(groups) do
-    if table.concat(each, "\0") == wanted then return i end
-  end
+-- The places of paths among the groups.
+local function places_of(groups)
+  local places = {}
+  for i, path in ipairs(groups) do places[table.concat(path, "\0")] = i end
+  return places
 end
 
 -- The name of a member that was given none: the last one of its path; an aggregate
@@ -109,7 +121,7 @@ local function resolved_items(tree, plan)
     check(value, plan)
     local path = value.kind == "name" and value.path or value[1] and value[1].path
     local name = name_of(item, value, i)
-    if seen[name] then refuse(value.at, "a row has '%s' already", name) end
+    if seen[name] then refuse(value.at, "a row has %s already", shown { name }) end
     seen[name] = true
     items[i] = { name = name, path = path, aggregate = value.name, at = value.at }
   end
@@ -123,14 +135,14 @@ local function check_items(items, plan)
     plan.groups = nil
     return
   end
+  local places = places_of(plan.groups)
   for _, item in ipairs(items) do
-    if item.aggregate and plan.collection ~= "devices" then
+    if not item.aggregate then
+      item.group = places[table.concat(item.path, "\0")]
+        or refuse(item.at, "%s is neither an aggregate nor in GROUP BY",
+          shown(item.path))
+    elseif plan.collection ~= "devices" then
       refuse(item.at, NO_AGGREGATES)
-    end
-    item.group = not item.aggregate and find_group(plan.groups, item.path) or nil
-    if not item.aggregate and not item.group then
-      refuse(item.at, "'%s' is neither an aggregate nor in GROUP BY",
-        table.concat(item.path, "."))
     end
   end
 end
