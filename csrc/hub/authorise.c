@@ -76,7 +76,8 @@ static bool refuse(dm_grant *out, const char *why) {
   return false;
 }
 
-/* The policy that skn names; if it is none of ours, one that has no keys. */
+/* The policy that skn names; for an unknown name a policy without keys, so that
+** the signature is computed all the same. */
 static const dm_policy *policy_of(dm_authority *a, dm_span skn) {
   static const dm_policy nobody;
   char memory[POLICY_NAME_MAX + 1];
@@ -87,7 +88,8 @@ static const dm_policy *policy_of(dm_authority *a, dm_span skn) {
   return found != NULL ? found : &nobody;
 }
 
-/* Signed by the key in out's slot, in time, for this resource? */
+/* Was the token signed by a key, is it still valid, and does it cover this
+** resource? */
 static bool verify(const dm_authority *a, const dm_sas *sas,
                    const dm_span *segments, int count, int64_t now,
                    dm_grant *out) {
@@ -101,7 +103,7 @@ static bool verify(const dm_authority *a, const dm_sas *sas,
   return true;
 }
 
-/* The policy and the key of it that signed. */
+/* The policy, and which of its keys has signed. */
 static dm_signer signer_of(dm_authority *a, const dm_sas *sas) {
   const dm_policy *p = policy_of(a, sas->policy);
   return (dm_signer){p, slot_of(sas, p->primary, p->secondary)};

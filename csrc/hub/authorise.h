@@ -1,9 +1,10 @@
-/* authorise.h -- who may do what: shared access policies, tokens checked
-** against them and against the keys of an identity, and certificates of
-** devices. Loop thread only.
+/* authorise.h -- who may do what: shared access policies, tokens that are
+** checked against policies and against the keys of an identity, and
+** certificates of devices. Loop thread only.
 **
-** An unknown policy or device and a wrong key take the same way and the same
-** time. Reasons are for the log; a peer is told only "Unauthorized".
+** An unknown policy, an unknown device and a wrong key take the same path and
+** the same time, so that nobody can find out which names exist. The reason goes
+** to the log; a peer is told only "Unauthorized".
 */
 #ifndef DM_HUB_AUTHORISE_H
 #define DM_HUB_AUTHORISE_H
@@ -30,7 +31,7 @@ typedef struct dm_authority {
   dm_policy policy[DM_HUB_POLICIES];
   int policies;
   bool lasting;     /* tokens do not expire */
-  uint64_t changes; /* of policies */
+  uint64_t changes; /* how often a policy was changed */
 } dm_authority;
 
 bool dm_authority_host(dm_authority *a, dm_span name); /* false: no room */
@@ -50,9 +51,9 @@ typedef struct dm_grant {
 
 enum { DM_SEEN_TOKEN_MAX = 512 }; /* bytes of a token that is kept */
 
-/* The last token of a connection that was good: when the next is the same to
-** the byte, and no policy was changed, its signature is good still. Zeroed:
-** none. It stays where it is, and is a secret. */
+/* The last good token of a connection. If the next token has the same bytes and
+** no policy has changed, its signature need not be checked again. Zeroed: none.
+** It must not be moved, since 'sas' points into 'text'; it is a secret. */
 typedef struct dm_seen_token {
   uint64_t changes; /* the authority's then */
   dm_signer signer;
@@ -61,19 +62,19 @@ typedef struct dm_seen_token {
   char text[DM_SEEN_TOKEN_MAX];
 } dm_seen_token;
 
-/* The token of a request for the path of these segments. seen NULL: nothing is
-** kept. */
+/* Check the token of a request for the path of these segments. seen NULL: keep
+** nothing. */
 bool dm_authorise_service(dm_authority *a, dm_span token, dm_seen_token *seen,
                           const dm_span *segments, int count, int64_t now,
                           dm_grant *out);
 
-/* The token of a CONNECT as device[/module]; 'identity' is what the registry
-** has of it, NULL: nothing. */
+/* Check the token of a CONNECT as device[/module]. identity NULL: the registry
+** has no such identity. */
 bool dm_authorise_device(dm_authority *a, dm_span token,
                          const dm_identity *identity, dm_span device,
                          dm_span module, int64_t now, dm_grant *out);
 
-/* The certificate that came with a CONNECT without a password. */
+/* Check the certificate of a CONNECT without a password. */
 bool dm_authorise_certificate(const dm_certificate *c,
                               const dm_identity *identity, dm_grant *out);
 

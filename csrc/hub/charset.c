@@ -7,14 +7,15 @@ static bool is_allowed(long c) {
   return c > ' ' && c < 0x7F && strchr("$()<>@,;:\\\"/[]?={}", (int)c) == NULL;
 }
 
-/* The character of the escape whose letter is at p. */
+/* The character that an escape stands for; p is at the letter after '\\'. */
 static long escaped(const char *p) {
-  if (*p != 'u') return 0; /* all others stand for what is not allowed */
+  if (*p != 'u') return 0; /* the others are for characters not allowed */
   char hex[5] = {p[1], p[2], p[3], p[4], '\0'};
   return strtol(hex, NULL, 16);
 }
 
-/* One string from behind its first quote to its last; NULL: not allowed. */
+/* Pass one string, from after its first quote to its last. NULL: it has a
+** character that is not allowed. */
 static const char *pass_string(const char *p) {
   for (; *p != '"'; p++) {
     long c = (unsigned char)*p;

@@ -1,5 +1,5 @@
-/* charset.h -- the character set that the documentation asks of property names
-** and values, taken literally. Pure.
+/* charset.h -- the character set that Microsoft's documentation demands of
+** property names and values, taken literally. Pure.
 */
 #ifndef DM_HUB_CHARSET_H
 #define DM_HUB_CHARSET_H

@@ -1,12 +1,12 @@
-/* counters.h -- what the hub counts: every drop and refusal by its reason.
-** Loop thread only; read by whoever shows them.
+/* counters.h -- what the hub counts: every drop and refusal, by its reason.
+** Loop thread only.
 */
 #ifndef DM_HUB_COUNTERS_H
 #define DM_HUB_COUNTERS_H
 
 #pragma GCC visibility push(hidden)
 
-/* each is a member of dm_hub_counter and the name that Lua shows */
+/* Each is a member of dm_hub_counters, and its name in Lua. */
 #define DM_HUB_COUNTER_MAP(X)                                                  \
   X(http_requests)        /* whole requests that arrived */                    \
   X(admin_refused)        /* at the admin listener: no token, another Host */  \
@@ -18,24 +18,24 @@
   X(websocket_refused)    /* requests for a WebSocket that got none */         \
   X(calls)                /* method calls that passed authorisation */         \
   X(calls_answered)       /* ended with the device's answer */                 \
-  X(calls_failed)         /* ended with an error, whoever's it is */           \
+  X(calls_failed)         /* ended with an error of any kind */                \
   X(calls_timed_out)      /* 404103 after a wait, or 504101 */                 \
   X(calls_over_limit)     /* 403800, or no memory for the wait */              \
-  X(shaped)               /* calls that waited for their turn at the rate */   \
+  X(shaped)               /* calls that were delayed to keep the rate */       \
   X(throttled)            /* 429001, and CONNACK 3: over the tier's rates */   \
   X(quota_exceeded)       /* 403002: the day's messages are used up */         \
   X(messages_charged)     /* messages that the quota was charged with */       \
-  X(logins_refused)       /* unread: who comes has failed too often */         \
-  X(sources_refused)      /* times that an address had failed too often */     \
+  X(logins_refused)       /* unread: the source has failed too often */        \
+  X(sources_refused)      /* times that an address began to be refused */      \
   X(connects)             /* CONNECTs that were accepted */                    \
   X(connect_refused)      /* CONNACK 1 to 5 */                                 \
-  X(connect_unauthorized) /* of these CONNACK 5 */                             \
+  X(connect_unauthorized) /* of these, CONNACK 5 */                            \
   X(connect_bad_will)     /* a will outside of the device's topics: closed */  \
   X(taken_over)           /* connections closed by a newer one */              \
   X(expired)              /* connections closed because their token ended */   \
   X(identity_closed)      /* connections closed with their identity or key */  \
   X(disconnected)         /* connections that ended by themselves */           \
-  X(mqtt_malformed)       /* closed: what MQTT 3.1.1 or we do not allow */     \
+  X(mqtt_malformed)       /* closed: MQTT 3.1.1 or this hub forbids it */      \
   X(mqtt_over_limit)      /* closed: a packet too large, or a slow reader */   \
   X(mqtt_timed_out)       /* closed: handshake, CONNECT or keep-alive */       \
   X(mqtt_tls_failed)      /* closed: the handshake or a record */              \
@@ -52,7 +52,7 @@
   X(subscribe_flood)      /* closed: too many filters in one packet */         \
   X(puback_unowed)        /* ignored: nothing here is sent with QoS 1 */       \
   X(faults)               /* times that a fault rule acted */                  \
-  X(fault_messages)       /* messages of devices that asked for a fault */     \
+  X(fault_messages)       /* messages by which a device asked for a fault */   \
   X(log_suppressed)       /* refusals that were not logged: too many */
 
 typedef struct dm_hub_counters {

@@ -26,7 +26,7 @@ void dm_faults_free(dm_faults *t) {
   dm_ids_clear(&t->ids);
 }
 
-/* Copy a text to where *at is. */
+/* Copy to *at, which moves on. */
 static void keep(dm_span *s, char **at) {
   if (s->p == NULL) return;
   if (s->n > 0) memcpy(*at, s->p, s->n);
@@ -67,7 +67,7 @@ bool dm_faults_remove(dm_faults *t, uint64_t id) {
   return true;
 }
 
-/* The next number in [0, 1): splitmix64, the same ones for the same seed. */
+/* The rule's next number in [0, 1), by splitmix64. */
 static double draw(dm_fault *f) {
   uint64_t z = f->random += 0x9e3779b97f4a7c15u;
   z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
@@ -80,7 +80,7 @@ static bool fits(dm_span wanted, dm_span name) {
   return wanted.p == NULL || dm_span_equal(wanted, name);
 }
 
-/* Of an event that fits: does the rule act? */
+/* Does the rule act on an event that has its names? */
 static bool fires(dm_fault *f) {
   if (f->seen++ < f->o.after) return false;
   if (f->o.times > 0 && f->hits >= f->o.times) return false;

@@ -1,10 +1,10 @@
-/* faults.h -- rules for what the hub does wrong on command. Loop thread only.
-** The rules alone: what acting on them means is disturb.c's business.
+/* faults.h -- the rules of fault injection, and which of them act on an event.
+** Loop thread only. inject acts on calls, connect on connections.
 **
-** A rule acts on events of one stage that fit its device, module and method:
-** not on the first 'after' of them, at most 'times' times, and if a probability
-** is given, by a generator with a seed of its own: the same events give the
-** same faults again.
+** A rule acts on events of one stage that have its device, module and method.
+** It skips the first 'after' of them, and acts at most 'times' times. With a
+** probability it draws from a generator with a seed of its own, so that the
+** same events get the same faults again.
 */
 #ifndef DM_HUB_FAULTS_H
 #define DM_HUB_FAULTS_H
@@ -19,11 +19,11 @@
 
 #pragma GCC visibility push(hidden)
 
-/* the name that Lua shows; which actions make sense where, Lua checks */
+/* The second is the name in Lua. Lua checks which actions a stage can have. */
 #define DM_FAULT_STAGE_MAP(X)                                                  \
-  X(CONNECT, "connect")   /* a device's CONNECT, which would be accepted */    \
-  X(HTTP, "http")         /* a caller's request, well formed */                \
-  X(REQUEST, "request")   /* what is sent to the device */                     \
+  X(CONNECT, "connect")   /* a CONNECT that would be accepted */               \
+  X(HTTP, "http")         /* a method call's request that is well formed */    \
+  X(REQUEST, "request")   /* the PUBLISH of a call to its device */            \
   X(RESPONSE, "response") /* the device's answer */
 
 #define DM_FAULT_ACTION_MAP(X)                                                 \
@@ -47,7 +47,7 @@ typedef enum dm_fault_action {
       DM_FAULT_ACTIONS
 } dm_fault_action;
 
-enum { DM_FAULTS_MAX = 1000 }; /* rules of one hub */
+enum { DM_FAULTS_MAX = 1000 }; /* rules of a hub */
 
 typedef struct dm_fault_options {
   dm_fault_stage stage;
@@ -57,13 +57,13 @@ typedef struct dm_fault_options {
   int status, code;               /* REJECT: HTTP status and code; CONNACK */
   dm_span name, text;             /* REJECT: of the code */
   dm_span body;                   /* REJECT: p NULL: Format M */
-  uint64_t times, after;          /* times 0: no end */
+  uint64_t times, after;          /* times 0: no limit */
   double probability;             /* 1: always */
   uint64_t seed;
 } dm_fault_options;
 
 typedef struct dm_fault {
-  dm_list node; /* in the order they were made */
+  dm_list node; /* in the order in which they were added */
   uint64_t id;
   dm_fault_options o; /* its spans are owned with the struct */
   uint64_t seen, hits, random;
@@ -85,13 +85,13 @@ dm_fault *dm_faults_find(const dm_faults *t, uint64_t id);
 bool dm_faults_remove(dm_faults *t, uint64_t id);
 
 typedef struct dm_verdict {
-  int64_t delay;         /* ms, of all rules that act */
-  const dm_fault *fault; /* what to do then; NULL: go on */
-  int rules;             /* how many act */
+  int64_t delay;         /* ms, the sum of all rules that act */
+  const dm_fault *fault; /* the rule to act on then; NULL: go on */
+  int rules;             /* how many rules act */
 } dm_verdict;
 
-/* Which rules act now: all delays up to and with the first one of another
-** action. They are noted in 'facts' (NULL: nowhere). False: none. */
+/* Which rules act on this event: the delays up to the first rule of another
+** action, and that rule. 'facts' (may be NULL) notes them. False: none. */
 bool dm_faults_judge(dm_faults *t, dm_fault_stage stage, dm_span device,
                      dm_span module, dm_span method, dm_call_facts *facts,
                      dm_verdict *out);

@@ -1,4 +1,4 @@
-/* filters.h -- what a session is subscribed to: a bounded set of filters.
+/* filters.h -- the subscriptions of a session: a bounded set of topic filters.
 ** Loop thread only. A zeroed dm_filters is empty.
 */
 #ifndef DM_HUB_FILTERS_H
@@ -19,7 +19,8 @@ typedef struct dm_filters {
   int count;
 } dm_filters;
 
-/* Add a filter unless it is there. False: 'limit' are there, or no memory. */
+/* Add a filter, unless the set has it. False: the set has 'limit' filters, or
+** there is no memory. */
 bool dm_filters_add(dm_filters *f, dm_span text, dm_topic_kind kind, int limit);
 void dm_filters_remove(dm_filters *f, dm_span text); /* unknown: nothing */
 void dm_filters_clear(dm_filters *f);
@@ -27,7 +28,7 @@ void dm_filters_clear(dm_filters *f);
 /* Is there a filter of this kind? */
 bool dm_filters_have(const dm_filters *f, dm_topic_kind kind);
 
-/* Is there one that takes requests of this method? */
+/* Is there a filter that takes requests of this method? */
 bool dm_filters_take(const dm_filters *f, dm_span method);
 
 #pragma GCC visibility pop

@@ -1,6 +1,6 @@
 /* identity.h -- the devices and modules that the hub knows: a table by
-** (device, module). Loop thread only. Data alone: who is connected and what is
-** called stands here, what happens with it is session's and calls' business.
+** (device, module). Loop thread only. This is data: session connects and
+** disconnects an identity, dispatch and call work on its calls.
 */
 #ifndef DM_HUB_IDENTITY_H
 #define DM_HUB_IDENTITY_H
@@ -32,16 +32,17 @@ typedef struct dm_signer {
   dm_key_slot slot;
 } dm_signer;
 
-/* There may be hundreds of thousands: with keys of 32 bytes and an id of 16,
-** one takes less than 300 bytes, its part of the chains included. */
+/* A hub may have hundreds of thousands. With keys of 32 bytes and an id of 16,
+** an identity takes less than 300 bytes, its part of the hash chains included.
+*/
 typedef struct dm_identity {
   struct dm_identity *next;   /* in its hash chain */
   struct dm_identity *parent; /* a module's device */
   struct dm_session *session; /* the live connection; NULL: offline */
   dm_signer signer;           /* of the session's latest connection */
   dm_filters filters;         /* of the session, live or stored */
-  dm_list waiting;            /* calls that wait for connection and filter */
-  dm_list modules, sibling;   /* a device's modules; place in that list */
+  dm_list waiting;            /* calls that wait until it takes them */
+  dm_list modules, sibling;   /* a device's modules; a module's node there */
   int64_t changed;            /* unix ms: connected or disconnected; 0: never */
   int64_t active;             /* unix ms: connected or published; 0: never */
   char *keys;                 /* owned: the primary, then the secondary */
@@ -77,7 +78,7 @@ static inline dm_span dm_identity_secondary(const dm_identity *i) {
 typedef struct dm_identities {
   dm_identity **chain; /* owned; 'chains' of them, a power of two */
   size_t chains, count, limit;
-  uint64_t seed; /* random: nobody outside can make chains long */
+  uint64_t seed; /* random, so that chosen names do not make long chains */
 } dm_identities;
 
 void dm_identities_init(dm_identities *t, size_t limit, uint64_t seed);
@@ -86,17 +87,18 @@ void dm_identities_clear(dm_identities *t); /* frees the identities too */
 dm_identity *dm_identities_find(const dm_identities *t, dm_span device,
                                 dm_span module); /* NULL: unknown */
 
-/* A new one, disabled and without keys. NULL: at the limit, no memory, an id
-** longer than 255 bytes. 'parent' is the device of a module, else NULL. */
+/* Add an identity, disabled and without keys. 'parent' is a module's device;
+** NULL for a device. NULL: the limit is reached, an id is longer than 255
+** bytes, or there is no memory. */
 dm_identity *dm_identities_add(dm_identities *t, dm_span device, dm_span module,
                                dm_identity *parent);
 
-/* Replace the keys or thumbprints. False: no memory, or one is longer than 255
-** bytes; nothing was changed. */
+/* Replace the keys or thumbprints. False: no memory, or a key is longer than
+** 255 bytes; nothing has changed. */
 bool dm_identity_set_keys(dm_identity *i, dm_hub_auth auth, dm_span primary,
                           dm_span secondary);
 
-/* Take it out and free it; it has no modules, session and calls. */
+/* Remove and free it. It must have no modules, no session and no calls. */
 void dm_identities_remove(dm_identities *t, dm_identity *i);
 
 /* May it connect and be called? A module needs its device enabled too. */

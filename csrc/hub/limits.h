@@ -1,5 +1,5 @@
-/* limits.h -- every limit of the hub with its default; Lua shows them by these
-** names. Pure data.
+/* limits.h -- every limit of the hub with its default; they have the same names
+** in Lua. Pure data.
 */
 #ifndef DM_HUB_LIMITS_H
 #define DM_HUB_LIMITS_H

@@ -23,7 +23,7 @@ static uint64_t number_of(const unsigned char *p, int n) {
   return number;
 }
 
-/* An IPv4 address is named as within IPv6. */
+/* The same number for an IPv4 address and for its form in IPv6. */
 static uint64_t source_of_four(const unsigned char *p) {
   return (uint64_t)0xffff << 32 | number_of(p, 4);
 }
@@ -64,7 +64,7 @@ int64_t dm_logins_wait(const dm_logins *l, uint64_t source, int64_t now) {
   return 0;
 }
 
-/* Its place, or that of who failed longest ago. */
+/* The source's place, or the place of the one that failed longest ago. */
 static dm_login *place_for(dm_logins *l, uint64_t source) {
   dm_login *set = set_of(l, source), *oldest = set;
   for (int i = 0; i < DM_LOGINS_WAYS; i++) {
@@ -86,7 +86,7 @@ bool dm_logins_failed(dm_logins *l, uint64_t source, int64_t now) {
   }
   f->last = now;
   if (++f->failures < l->limit) return false;
-  f->failures = 1; /* known, and counted anew when it may come again */
+  f->failures = 1; /* keeps its place; counted anew when it may come again */
   f->since = now - DM_LOGINS_WINDOW_MS;
   f->until = now + DM_LOGINS_WAIT_MS;
   if (f->until > l->until) l->until = f->until;

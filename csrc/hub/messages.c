@@ -5,7 +5,7 @@
 
 enum { NAME_ROOM = 256 }; /* bytes of a decoded property name, with its NUL */
 
-/* A record of the ring: this, and the texts one behind the other. */
+/* A record of the ring: this, then the texts one after the other. */
 typedef struct entry {
   int64_t wall;
   uint32_t device, module, properties, body; /* bytes of each */

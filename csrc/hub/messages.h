@@ -20,14 +20,14 @@ typedef struct dm_hub_message {
   dm_span body;
 } dm_hub_message;
 
-/* False: it is larger than the ring, or no memory. */
+/* False: the message is larger than the ring, or there is no memory. */
 bool dm_messages_add(dm_ring *r, const dm_hub_message *m);
 
-/* Walk from the oldest: start with *place = 0. The spans live till the next
-** message is added. False: there is no other. */
+/* Walk from the oldest: start with *place = 0. The spans live until the next
+** message is added. False: there are no more. */
 bool dm_messages_next(const dm_ring *r, uint64_t *place, dm_hub_message *out);
 
-/* The value of a property, decoded. False: it is not there, or does not fit. */
+/* The value of a property, decoded. False: it is absent, or does not fit. */
 bool dm_message_property(dm_span properties, const char *name, dm_buf *value);
 
 #pragma GCC visibility pop

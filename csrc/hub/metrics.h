@@ -1,4 +1,4 @@
-/* metrics.h -- how calls ended and how long those took that were answered.
+/* metrics.h -- how many calls ended how, and how long the answered ones took.
 ** Loop thread only.
 */
 #ifndef DM_HUB_METRICS_H
@@ -10,7 +10,7 @@
 
 #pragma GCC visibility push(hidden)
 
-/* Upper bounds of the buckets in seconds; a last one has none. */
+/* Upper bounds of the buckets in seconds; a last bucket has no bound. */
 #define DM_LATENCY_MAP(X)                                                      \
   X(0.0001)                                                                    \
   X(0.00025)                                                                   \
@@ -40,7 +40,7 @@ typedef struct dm_metrics {
   unsigned long long answered, rejected, gone; /* rejected: by a fault rule;
                                                ** gone: the caller left */
   unsigned long long failed[DM_ERRORS];
-  unsigned long long latency[DM_LATENCY_BOUNDS + 1]; /* each by itself */
+  unsigned long long latency[DM_LATENCY_BOUNDS + 1]; /* not cumulative */
   double latency_sum;                                /* seconds */
 } dm_metrics;
 

@@ -1,5 +1,5 @@
 /* secret.h -- owned copies of keys and names, wiped when they are released.
-** Loop thread only. A zeroed span is none.
+** Loop thread only. A zeroed span is no copy.
 */
 #ifndef DM_HUB_SECRET_H
 #define DM_HUB_SECRET_H

@@ -5,7 +5,7 @@
 
 enum { DAY_MS = 86400000 };
 
-#define ALMOST 1e-6 /* tokens that rounding may have taken away */
+#define ALMOST 1e-6 /* tokens that rounding may have lost */
 
 typedef struct tier_facts { /* of one unit */
   double methods, operations, connections, connections_least, queries;
@@ -22,7 +22,7 @@ static const tier_facts TIERS[] = {[DM_TIER_NONE] = {.chunk = 1},
 #undef X
 };
 
-/* Full, of 'seconds' of its rate. */
+/* A full bucket, which holds 'seconds' of its rate. */
 static dm_bucket bucket_of(double rate, double seconds, double backlog,
                            int64_t now) {
   return (dm_bucket){.rate = rate,
@@ -54,7 +54,7 @@ static double tokens_at(const dm_bucket *b, int64_t now) {
   return fmin(b->burst, b->tokens + more);
 }
 
-/* How long until the bucket holds this. */
+/* ms until the bucket has so many tokens. */
 static int64_t ms_until(const dm_bucket *b, double tokens, int64_t now) {
   double missing = tokens - tokens_at(b, now);
   return missing > ALMOST ? (int64_t)ceil(missing / b->rate * 1000) : 0;

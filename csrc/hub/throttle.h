@@ -1,9 +1,9 @@
-/* throttle.h -- what a tier of IoT Hub allows: rates, as buckets of tokens, and
-** messages a day. Pure: times are the caller's, in milliseconds.
+/* throttle.h -- what a tier of IoT Hub allows: rates, as token buckets, and
+** messages a day. Pure: the caller brings the time, in milliseconds.
 **
-** A bucket fills at its rate up to its burst. Of one with a backlog, tokens may
-** be taken before they are there, by who then waits for them; what is over the
-** backlog is refused.
+** A bucket fills at its rate up to its burst. From a bucket with a backlog
+** tokens may be taken in advance; the taker then waits until they are there.
+** Over the backlog nothing is given.
 */
 #ifndef DM_HUB_THROTTLE_H
 #define DM_HUB_THROTTLE_H
@@ -14,10 +14,10 @@
 
 #pragma GCC visibility push(hidden)
 
-/* id and the name that Lua shows; each for one unit: method calls in 4 KiB a
-** second, registry and job operations a minute, connections a second and how
-** many these are at least, queries a minute, messages a day and their bytes.
-** Microsoft's page on quotas and throttling has these numbers. */
+/* id, the name in Lua, and for one unit: method calls of 4 KiB a second,
+** registry and job operations a minute, connections a second and their minimum
+** whatever the units, queries a minute, messages a day, bytes of a message.
+** Source: Microsoft's page on IoT Hub's quotas and throttling. */
 #define DM_TIER_MAP(X)                                                         \
   X(F1, "F1", 40, 100, 12, 100, 20, 8000, 512)                                 \
   X(S1, "S1", 40, 100, 12, 100, 20, 400000, 4096)                              \
@@ -25,14 +25,14 @@
   X(S3, "S3", 6144, 5000, 6000, 0, 1000, 300000000, 4096)
 
 typedef enum dm_tier {
-  DM_TIER_NONE, /* nothing is metered */
+  DM_TIER_NONE, /* no limits */
 #define X(id, ...) DM_TIER_##id,
   DM_TIER_MAP(X)
 #undef X
       DM_TIERS
 } dm_tier;
 
-/* What is metered, and the name that Lua has for it. */
+/* What is metered, and its name in Lua. */
 #define DM_METER_MAP(X)                                                        \
   X(METHODS, "methods")         /* tokens of 4 KiB of request payload */       \
   X(CONNECTIONS, "connections") /* CONNECTs that would be accepted */          \
@@ -48,10 +48,9 @@ typedef enum dm_meter {
 } dm_meter;
 
 enum {
-  DM_METER_PAYLOAD = 4096, /* bytes that a token of DM_METER_METHODS stands for
-                            */
-  DM_METER_BURST_S = 1,    /* seconds of the rate that a bucket holds: calls and
-                           ** connections; the others hold a minute's */
+  DM_METER_PAYLOAD = 4096, /* bytes of payload for one token of METHODS */
+  DM_METER_BURST_S = 1,    /* seconds of its rate that a bucket holds, for calls
+                           ** and connections; the others hold a minute's */
   DM_METER_BACKLOG_S = 2   /* seconds that a call waits at most */
 };
 
@@ -76,12 +75,12 @@ typedef struct dm_throttle {
 /* Full buckets, and nothing used of the quota. */
 void dm_throttle_init(dm_throttle *t, dm_tier tier, int units, int64_t now);
 
-/* Take so many tokens. 0: go on; more: so long they are still to come; -1: the
-** backlog is full, nothing was taken. */
+/* Take tokens. 0: they are there; more: ms until they are there; -1: the
+** backlog is full, and none were taken. */
 int64_t dm_throttle_take(dm_throttle *t, dm_meter m, double tokens,
                          int64_t now);
 
-/* How long until so many would be given; 0: they would be now. */
+/* ms until dm_throttle_take would give so many; 0: it would now. */
 int64_t dm_throttle_wait(const dm_throttle *t, dm_meter m, double tokens,
                          int64_t now);
 
@@ -91,10 +90,10 @@ static inline double dm_throttle_tokens(size_t payload) {
   return n > 0 ? (double)n : 1;
 }
 
-/* Is something left of the quota of the day? 'wall': unix time. */
+/* Is a message left of the day's quota? 'wall': unix ms. */
 bool dm_throttle_quota(dm_throttle *t, int64_t wall);
 
-/* Charge a payload, which is at least one message. How many it is. */
+/* Charge a payload, which is at least one message. Returns its messages. */
 int64_t dm_throttle_charge(dm_throttle *t, size_t bytes, int64_t wall);
 
 #pragma GCC visibility pop

@@ -1,7 +1,7 @@
 /* trace.c -- see trace.h. Loop thread only.
 **
-** A record of the ring is an entry: the facts, the lengths of the texts, and
-** the texts one behind the other; or the payload of a request alone.
+** A record of the ring is either a call (the facts, the lengths of the texts,
+** and the texts one after the other) or the payload of a request.
 */
 #include "hub/trace.h"
 
@@ -51,7 +51,7 @@ static dm_span cut(dm_span s) {
   return s;
 }
 
-/* Room for an entry; without its response if both do not fit. */
+/* Room for a call; without its response if the ring is too small for both. */
 static entry *add_entry(dm_trace *t, dm_span part[TEXTS], uint64_t *place) {
   size_t n = sizeof(entry);
   for (int i = 0; i < RESPONSE; i++)

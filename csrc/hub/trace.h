@@ -1,10 +1,10 @@
-/* trace.h -- what is known of each call: when it got where, between whom, how
+/* trace.h -- the latest calls: when each reached which stage, between whom, how
 ** it ended and why. Loop thread only.
 **
-** A call that is under way keeps its facts with its exchange; when it has ended
-** they go into a ring of bounded size, with the names and payloads. The payload
-** of the request goes there by itself when the call begins, and may be gone
-** before the rest of the call.
+** The facts of a call are in its exchange until it ends. Then they go into a
+** ring of bounded size, with the names and payloads. The payload of the request
+** goes into the ring when the call begins, so it may be overwritten before the
+** rest of the call.
 */
 #ifndef DM_HUB_TRACE_H
 #define DM_HUB_TRACE_H
@@ -17,13 +17,13 @@
 
 #pragma GCC visibility push(hidden)
 
-/* The stages of a call, in order; the name that Lua shows. */
+/* The stages of a call in order, and their names in Lua. */
 #define DM_CALL_STAGE_MAP(X)                                                   \
-  X(RECEIVED, "received")     /* the whole request is there */                 \
+  X(RECEIVED, "received")     /* the whole request has arrived */              \
   X(AUTHORISED, "authorised") /* its token is good */                          \
-  X(WAITING, "waiting")       /* for the device to connect and subscribe */    \
-  X(PUBLISHED, "published")   /* sent to the device */                         \
-  X(ANSWERED, "answered")     /* the device's answer is there */               \
+  X(WAITING, "waiting")       /* until the device connects and subscribes */   \
+  X(PUBLISHED, "published")   /* it was sent to the device */                  \
+  X(ANSWERED, "answered")     /* the device's answer has arrived */            \
   X(REPLIED, "replied")       /* the caller's answer is written */
 
 typedef enum dm_call_stage {
@@ -33,7 +33,7 @@ typedef enum dm_call_stage {
       DM_CALL_STAGES
 } dm_call_stage;
 
-/* Why nobody was there to be called. */
+/* Why the device could not be called. */
 typedef enum dm_call_reason {
   DM_REASON_NONE,
   DM_REASON_NOT_REGISTERED,
@@ -42,14 +42,14 @@ typedef enum dm_call_reason {
   DM_REASON_NOT_SUBSCRIBED
 } dm_call_reason;
 
-/* Why Azure would refuse today what this hub takes. */
+/* Why Azure would refuse today a call that this hub accepts. */
 typedef enum dm_call_azure {
   DM_AZURE_TAKES,
   DM_AZURE_NO_VERSION,
   DM_AZURE_RESPONSE_TIMEOUT
 } dm_call_azure;
 
-enum { DM_CALL_FAULTS = 8 }; /* rules of one call that are noted */
+enum { DM_CALL_FAULTS = 8 }; /* fault rules that a call notes at most */
 
 typedef struct dm_call_facts {
   uint64_t id;  /* 1 for the hub's first call that ended */
@@ -84,20 +84,20 @@ typedef struct dm_trace {
 void dm_trace_init(dm_trace *t, size_t bytes);
 void dm_trace_clear(dm_trace *t);
 
-/* Keep the payload of a call that begins. */
+/* Keep the payload of a call that begins; its place goes into 'f'. */
 void dm_trace_request(dm_trace *t, dm_call_facts *f, dm_span payload);
 
-/* Keep a call that ends; its id is set here. Its place; 0: no memory. */
+/* Keep a call that ends, and give it its id. Its place; 0: no memory. */
 uint64_t dm_trace_add(dm_trace *t, const dm_hub_call *call);
 
-/* The facts of a call that was just added, to be completed. */
+/* The facts of a call that was added, to complete them. NULL: overwritten. */
 dm_call_facts *dm_trace_facts(dm_trace *t, uint64_t place);
 
-/* The call of a place; what it points to lives till the next one is added.
-** False: gone. */
+/* The call of a place. What it points to lives until the next call is added.
+** False: overwritten. */
 bool dm_trace_read(const dm_trace *t, uint64_t place, dm_hub_call *out);
 
-/* Walk from the oldest: start with *place = 0. False: there is no other. */
+/* Walk from the oldest: start with *place = 0. False: there are no more. */
 bool dm_trace_next(const dm_trace *t, uint64_t *place, dm_hub_call *out);
 
 #pragma GCC visibility pop
