@@ -27,26 +27,54 @@ describe("directmethods explain", function()
     assert.is_nil(result.stdout:find("tried again", 1, true))
   end)
 
+  it("knows HTTP statuses: every code that comes with one", function()
+    local result = explain "503"
+    assert.equal(0, result.status)
+    for code, entry in pairs(errors.codes) do
+      local shown = result.stdout:find(("%d %s"):format(code, entry.name), 1, true)
+      assert.equal(entry.http_status == 503, shown ~= nil, entry.name)
+    end
+  end)
+
+  it("knows numbers of CONNACKs, as MQTT clients tell them", function()
+    for _, word in ipairs { "5", "rc=5", "RC 5", "connack 5", "0x05" } do
+      assert.matches("^CONNACK 5\n  cause:  The device is not registered",
+        explain(word).stdout)
+    end
+  end)
+
+  it("knows parts of messages, of the hub and of other libraries", function()
+    local found = explain("within the response timeout").stdout
+    assert.matches("504101 GatewayTimeout\n", found, 1, true)
+    for _, text in ipairs { "unable to verify the first certificate",
+      "certificate verify failed", "Self-Signed certificate" } do
+      assert.matches("NODE_EXTRA_CA_CERTS", explain(text).stdout, 1, true)
+    end
+    assert.matches("Not authorized (MQTT clients)", explain("not authorized").stdout,
+      1, true)
+  end)
+
   it("lists all", function()
     local lines = {}
     for line in explain("--list").stdout:gmatch("[^\n]+") do
       lines[#lines + 1] = line
     end
     assert.equal("400000 GenericBadRequest", lines[1])
-    assert.equal("Unauthorized", lines[#lines])
+    local text = "\n" .. table.concat(lines, "\n") .. "\n"
+    assert.matches("\nUnauthorized\nCONNACK 1\n", text, 1, true)
   end)
 
   it("exits with 1 for what it does not know, with 2 for wrong use", function()
     local result = explain("404103", "999999")
     assert.equal(1, result.status)
     assert.matches("^404103 ", result.stdout)
-    assert.matches("there is no error '999999'", result.stderr, 1, true)
-    assert.equal(1, explain("Device").status)
+    assert.matches("nothing is known of '999999'", result.stderr, 1, true)
+    assert.equal(1, explain("Dev").status) -- too short for a part of a message
     for _, word in ipairs { "--bogus", "" } do
       result = word == "" and explain() or explain(word)
       assert.equal(2, result.status)
       assert.equal("", result.stdout)
-      local said = "name is required" .. (word == "" and "\n" or ", not '--bogus'\n")
+      local said = "message is required" .. (word == "" and "\n" or ", not '--bogus'\n")
       assert.matches(said, result.stderr, 1, true)
     end
     assert.equal(0, explain("--help").status)

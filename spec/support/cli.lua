@@ -1,6 +1,7 @@
 --- The command line in a process of its own, and a hub of this process for it.
 
 local dm = require "directmethods"
+local uv = require "luv"
 
 local LUA = os.getenv("LUA") or "lua5.4"
 
@@ -48,6 +49,38 @@ function M.run(words, opts)
     { timeout = 30, stdin = opts.stdin }))
 end
 
+-- A command that runs on.
+local Process = {}
+Process.__index = Process
+
+--- Start it; to be closed.
+---@param words string[]
+---@param opts { variables: table? }?
+function M.start(words, opts)
+  local pid_file = os.tmpname()
+  local argv = { "sh", "-c", 'echo $$ >"$0"; exec "$@"', pid_file }
+  local mine = M.words(words, (opts or {}).variables)
+  table.move(mine, 1, #mine, #argv + 1, argv)
+  local task = dm.spawn(dm.exec, argv, { timeout = 60 })
+  return setmetatable({ task = task, pid_file = pid_file }, Process)
+end
+
+--- Send a signal.
+function Process:kill(name)
+  local file <close> = assert(io.open(self.pid_file))
+  assert(uv.kill(file:read("n"), name))
+end
+
+--- Wait for the end: dm.exec's result.
+function Process:ended()
+  return assert(self.task:await(20))
+end
+
+function Process:__close()
+  self.task:cancel()
+  os.remove(self.pid_file)
+end
+
 --- The variables by which it finds a hub.
 ---@param hub directmethods.Hub
 ---@return table<string, any>
@@ -71,6 +104,25 @@ function M.file(text)
   local file <close> = assert(io.open(path, "w"))
   assert(file:write(text))
   return path
+end
+
+--- A ready file of a hub of this process, with these devices.
+---@param hub directmethods.Hub
+---@param devices string[]?
+---@return string path
+function M.ready_file(hub, devices)
+  local facts = {
+    pid = 1, host = "127.0.0.1", hostname = hub.hostname, ports = hub:ports(),
+    tls = hub:ca_file() ~= nil, ca_file = hub:ca_file(), devices = {},
+    admin_token = hub:admin_token(), connection_strings = {},
+  }
+  for _, name in ipairs { "iothubowner", "service" } do
+    facts.connection_strings[name] = hub:connection_string(name)
+  end
+  for _, id in ipairs(devices or {}) do
+    facts.devices[id] = hub:connection_string(id)
+  end
+  return M.file(dm.json.encode(facts))
 end
 
 --- Raise when a text has not got a part.

@@ -226,25 +226,39 @@ local function parse_and_run(spec, argv)
   return spec.run(args) or M.OK
 end
 
+-- What is raised but a failure is a mistake of ours.
+local function failure_of(raised)
+  if getmetatable(raised) == Failure then return raised end
+  local text = debug.traceback("this is a mistake of directmethods: "
+    .. tostring(raised), 2)
+  return setmetatable({ status = M.LOCAL, message = text }, Failure)
+end
+
 --- Run a command.
 ---@param spec directmethods.CliCommand
 ---@param argv string[]
 ---@return integer status
 function M.run(spec, argv)
-  local ok, result = pcall(parse_and_run, spec, argv)
+  local ok, result = xpcall(parse_and_run, failure_of, spec, argv)
   if ok then return result end
-  if getmetatable(result) ~= Failure then error(result, 0) end
   local hint = result.status == M.USAGE
     and ("\nTry `directmethods %s --help`."):format(spec.name) or ""
   io.stderr:write(("directmethods %s: %s%s\n"):format(spec.name, result.message, hint))
   return result.status
 end
 
---- The run function of a command that has commands of its own.
+--- The module of a command.
+---@param spec directmethods.CliCommand
+---@return { spec: directmethods.CliCommand, run: fun(argv: string[]): integer }
+function M.define(spec)
+  return { spec = spec, run = function(argv) return M.run(spec, argv) end }
+end
+
+--- The module of a command that has commands of its own.
 ---@param name string
 ---@param summary string
 ---@param specs directmethods.CliCommand[]
----@return fun(argv: string[]): integer
+---@return { specs: directmethods.CliCommand[], run: fun(argv: string[]): integer }
 function M.group(name, summary, specs)
   local words, lines = {}, {}
   for i, spec in ipairs(specs) do
@@ -253,7 +267,7 @@ function M.group(name, summary, specs)
   end
   local help = ("Usage: directmethods %s COMMAND [options]\n\n%s\n\nCommands:\n%s\n")
     :format(name, summary, table.concat(lines, "\n"))
-  return function(argv)
+  local function run(argv)
     for i, spec in ipairs(specs) do
       if argv[1] == words[i] then
         return M.run(spec, table.move(argv, 2, #argv, 1, {}))
@@ -267,6 +281,7 @@ function M.group(name, summary, specs)
       table.concat(words, ", ")), ("Try `directmethods %s --help`.\n"):format(name))
     return M.USAGE
   end
+  return { specs = specs, run = run }
 end
 
 return M

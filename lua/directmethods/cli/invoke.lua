@@ -8,8 +8,6 @@ local json = require "directmethods.json"
 local payloads = require "directmethods.cli.payload"
 local targets = require "directmethods.cli.target"
 
-local M = {}
-
 local CALLS_MAX = 1000000
 local PARALLEL_MAX = 10000
 local NAMES = { "status", "payload", "code", "elapsed" } -- of a condition
@@ -160,7 +158,7 @@ local function run(args)
   return worst
 end
 
-M.spec = {
+return command.define {
   name = "invoke",
   summary = "Call a method of a device and show the answer as JSON. The exit status is "
     .. "0 for a device status below 400, 1 from 400 on, 2 for wrong arguments, 3 when "
@@ -173,11 +171,3 @@ M.spec = {
   options = options,
   run = run,
 }
-
----@param argv string[]
----@return integer status
-function M.run(argv)
-  return command.run(M.spec, argv)
-end
-
-return M

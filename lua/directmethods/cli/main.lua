@@ -3,10 +3,21 @@
 
 local M = {}
 
-local COMMANDS = {
+--- Names and what they do, in the order of the list.
+M.COMMANDS = {
+  { "demo", "show it all at work, in a second" },
   { "hub", "run a local hub, alone or around another command" },
   { "invoke", "call a method of a device" },
-  { "explain", "say what an error code means and what helps" },
+  { "device", "be a device; list, add, get, remove devices" },
+  { "ping", "say whether a device takes calls" },
+  { "job", "call a method of many devices, or change their twins" },
+  { "fleet", "be many devices" },
+  { "bench", "measure calls" },
+  { "fault", "have a local hub do wrong" },
+  { "advance", "move a local hub's clock" },
+  { "token", "print a token of a policy or device" },
+  { "env", "print a hub's environment variables" },
+  { "explain", "say what an error means and what helps" },
 }
 
 local USAGE_ERROR = 2 -- exit status
@@ -21,7 +32,7 @@ local function help()
     "",
     "Commands:",
   }
-  for _, command in ipairs(COMMANDS) do
+  for _, command in ipairs(M.COMMANDS) do
     lines[#lines + 1] = ("  %-8s %s"):format(command[1], command[2])
   end
   for _, line in ipairs {
@@ -40,7 +51,7 @@ local function refuse(message)
 end
 
 local function is_command(name)
-  for _, command in ipairs(COMMANDS) do
+  for _, command in ipairs(M.COMMANDS) do
     if command[1] == name then return true end
   end
   return false

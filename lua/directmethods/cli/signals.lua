@@ -31,11 +31,12 @@ function M.on(fn)
 end
 
 --- Wait for the first; later ones do nothing.
----@return "SIGINT"|"SIGTERM"
-function M.wait()
+---@param seconds number? wait no longer than this
+---@return "SIGINT"|"SIGTERM"|nil
+function M.wait(seconds)
   local id = core.new_id()
   M.on(function(name) task.finish(id, name) end)
-  return task.wait(id)
+  return (task.wait(id, nil, seconds))
 end
 
 return M

@@ -27,6 +27,7 @@ local NO_HUB = "which hub? Give --connection-string or --ready-file, or set "
 ---@field policies table<string, string> connection strings by name
 ---@field devices table<string, string>  likewise
 ---@field admin_token string?
+---@field ready_file string? the file that told all this
 local Target = {}
 Target.__index = Target
 
@@ -98,20 +99,26 @@ local function from_ready_file(path)
     policies = facts.connection_strings,
     devices = facts.devices or {},
     admin_token = facts.admin_token,
+    ready_file = path,
   }, Target)
+end
+
+-- What belongs to a connection string in the environment.
+local function from_variables()
+  return {
+    ca = variable "IOTHUB_CA_FILE",
+    https = port_variable "HUB_HTTPS_PORT",
+    mqtt = port_variable "HUB_MQTT_PORT",
+    admin = port_variable "HUB_ADMIN_PORT",
+    admin_token = variable "HUB_ADMIN_TOKEN",
+  }
 end
 
 -- The hub that `directmethods hub --env` has told of.
 local function from_environment(args)
   local text = variable "IOTHUB_CONNECTION_STRING"
   if not text then command.fail(command.USAGE, NO_HUB) end
-  return from_string(args, text, "IOTHUB_CONNECTION_STRING", {
-    ca = variable "IOTHUB_CA_FILE",
-    https = port_variable "HUB_HTTPS_PORT",
-    mqtt = port_variable "HUB_MQTT_PORT",
-    admin = port_variable "HUB_ADMIN_PORT",
-    admin_token = variable "HUB_ADMIN_TOKEN",
-  })
+  return from_string(args, text, "IOTHUB_CONNECTION_STRING", from_variables())
 end
 
 --- The hub that a command is for; when none is named, the command ends.
@@ -124,6 +131,49 @@ function M.find(args)
   local path = args.ready_file or variable "DIRECTMETHODS_READY_FILE"
   if path then return from_ready_file(path) end
   return from_environment(args)
+end
+
+-- A connection string that may be a device's, and its hub; nil: there is none.
+local function given_string(args)
+  local text = args.connection_string
+  if text then return text, from_string(args, text, "--connection-string", {}) end
+  text = variable "IOTHUB_DEVICE_CONNECTION_STRING"
+  if not text or args.ready_file then return nil end
+  local path = variable "DIRECTMETHODS_READY_FILE"
+  if path then return text, from_ready_file(path) end
+  return text, from_string(args, text, "IOTHUB_DEVICE_CONNECTION_STRING",
+    from_variables())
+end
+
+-- The options and the name of the device of such a string; nil: it is another's.
+local function given_device(args, name)
+  local text, target = given_string(args)
+  if not text then return nil end
+  text = command.read_argument(text)
+  local fields = core.connstr(text)
+  if not fields or not fields.device_id then return nil end
+  local module = fields.module_id and "/" .. fields.module_id or ""
+  local id = fields.device_id .. module
+  if name and id ~= name then return nil end
+  return target:device_options(text), id
+end
+
+--- The options of dm.device for a device that a command is to be.
+---@param args table
+---@param name string? nil: the one device that is named at all
+---@return table options
+---@return string name
+function M.device(args, name)
+  local options, id = given_device(args, name)
+  if options then return options, id end
+  local target = M.find(args)
+  if not name then
+    name = next(target.devices)
+    if not name or next(target.devices, name) then
+      command.fail(command.USAGE, "which device? Give --id")
+    end
+  end
+  return target:device_options(target:device_string(name)), name
 end
 
 --- A service client of the hub.
@@ -150,6 +200,7 @@ function Target:device_options(connection_string)
     connection_string = connection_string,
     port = self.ports.mqtt,
     tls = self.tls,
+    api_version = API_VERSION,
     gateway_host_name = elsewhere and self.host or nil,
   }
 end

@@ -1,0 +1,72 @@
+--- Requests to the admin listener of a local hub.
+
+local calls = require "directmethods.service.call"
+local command = require "directmethods.cli.command"
+local core = require "directmethods.core"
+local json = require "directmethods.json"
+local task = require "directmethods.task"
+
+local M = {}
+
+local HOST = "127.0.0.1" -- where the listener is
+local TIMEOUT = 60 -- seconds of real time
+local ANSWER_MAX = 64 * 1024 * 1024 -- bytes
+
+--- Has the hub an admin listener that we know of?
+---@param target directmethods.CliTarget
+---@return boolean
+function M.is_there(target)
+  return target.ports.admin ~= nil and target.admin_token ~= nil
+end
+
+local function send(client, method, path, body)
+  local id, name, message = client:send(method, path, nil, body, TIMEOUT, ANSWER_MAX,
+    false)
+  if not id then command.fail(command.LOCAL, ("%s: %s"):format(name, message)) end
+  local event, status, fields, answer = task.wait(id)
+  if event ~= "answer" then
+    command.fail(command.LOCAL, ("the admin listener: %s: %s"):format(status, fields))
+  end
+  return status, answer
+end
+
+--- Ask the admin listener; when it refuses, the command ends.
+---@param target directmethods.CliTarget
+---@param method string
+---@param path string
+---@param document any? to be sent as JSON
+---@return any document nil: the answer has none
+function M.ask(target, method, path, document)
+  if not M.is_there(target) then
+    command.fail(command.USAGE, "this needs the admin listener of a local hub "
+      .. "(`directmethods hub --admin-port 0 --ready-file FILE`)")
+  end
+  local http = require "directmethods.http_core"
+  local client, name, message = http.client(core.loop, {
+    host = HOST, port = target.ports.admin, tls = false, connections = 1,
+  })
+  if not client then command.fail(command.LOCAL, ("%s: %s"):format(name, message)) end
+  client:fields {
+    "Authorization: Bearer " .. target.admin_token,
+    "Content-Type: application/json; charset=utf-8",
+  }
+  local status, answer = send(client, method, path,
+    document and json.encode(document))
+  client:close()
+  local found = answer ~= "" and json.decode(answer) or nil
+  if status >= 400 then
+    command.fail(command.HUB, type(found) == "table" and found.Message
+      or ("HTTP status %d"):format(status))
+  end
+  return found
+end
+
+--- The path of something that has an id.
+---@param folder string "/devices/"
+---@param id string
+---@return string
+function M.path(folder, id)
+  return folder .. calls.escape(id)
+end
+
+return M

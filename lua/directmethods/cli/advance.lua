@@ -1,0 +1,28 @@
+--- `directmethods advance`: move a local hub's clock.
+
+local admin = require "directmethods.cli.admin"
+local command = require "directmethods.cli.command"
+local targets = require "directmethods.cli.target"
+
+local SECONDS_MAX = 400 * 86400
+
+local function run(args)
+  local answer = admin.ask(targets.find(args), "POST", "/clock/advance",
+    { seconds = args.seconds })
+  command.put(args, answer, "the hub's time is now "
+    .. os.date("!%Y-%m-%dT%H:%M:%SZ", math.floor(answer.time)))
+end
+
+return command.define {
+  name = "advance",
+  summary = "Move the clock of a local hub forward. Time-outs, tokens and jobs of the "
+    .. "hub follow; other processes keep their own clocks, so start the hub with "
+    .. "--lasting-tokens.",
+  examples = { "directmethods advance 300" },
+  options = function(parser)
+    parser:argument("seconds", "How far."):argname("SECONDS")
+      :convert(command.number("SECONDS", 0, SECONDS_MAX))
+    targets.options(parser)
+  end,
+  run = run,
+}

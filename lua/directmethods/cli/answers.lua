@@ -1,0 +1,48 @@
+--- Devices without code: `--answer METHOD=STATUS:PAYLOAD`.
+
+local command = require "directmethods.cli.command"
+local dm = require "directmethods"
+local json = require "directmethods.json"
+
+local M = {}
+
+local OK = 200 -- status of an answer that names none
+
+-- For argparse: a method's name holds no "=".
+local function read(text)
+  local method, answer = text:match("^([^=]+)=?(.*)$")
+  if not method then return nil, "--answer must be METHOD=STATUS:PAYLOAD" end
+  local status, payload = answer:match("^(%d%d%d):?(.*)$")
+  payload = payload or answer
+  if payload == "" then return { method = method, status = tonumber(status) or OK } end
+  local ok, raw = pcall(json.raw, payload)
+  if not ok then
+    return nil, ("--answer %s: the payload must be JSON"):format(method)
+  end
+  return { method = method, status = tonumber(status) or OK, payload = raw }
+end
+
+--- Add the options.
+function M.options(parser)
+  parser:option("--answer", "What a method answers; may be repeated. STATUS: "
+    .. "(200) and PAYLOAD (JSON) may be left out."):argname("METHOD=STATUS:PAYLOAD")
+    :count("*"):convert(read)
+  parser:option("--delay", "Seconds before each answer; default: 0."):argname("S")
+    :default("0"):convert(command.number("--delay", 0, 1e6))
+end
+
+--- The handlers that the options make.
+---@param args table
+---@return table<string, directmethods.Handler>
+function M.handlers(args)
+  local handlers = {}
+  for _, answer in ipairs(args.answer) do
+    handlers[answer.method] = function()
+      if args.delay > 0 then dm.sleep(args.delay) end
+      return answer.status, answer.payload
+    end
+  end
+  return handlers
+end
+
+return M

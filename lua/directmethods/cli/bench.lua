@@ -1,0 +1,114 @@
+--- `directmethods bench`: how many calls a second, and how long they take.
+
+local command = require "directmethods.cli.command"
+local core = require "directmethods.core"
+local dm = require "directmethods"
+local payloads = require "directmethods.cli.payload"
+local progress = require "directmethods.cli.progress"
+local targets = require "directmethods.cli.target"
+
+local COUNT = 1000 -- calls by default
+local UPDATE = 0.05 -- seconds between two looks at the numbers
+
+-- Call in so many lanes until all calls are done or the time is over.
+local function measure(args, service, payload)
+  local device_id, module_id = targets.split(args.device)
+  local opts = { module_id = module_id }
+  local numbers = {
+    started = 0, done = 0, failed = 0, times = dm.histogram(), errors = {},
+  }
+  local stop = args.duration and core.now() + args.duration or math.huge
+  local count = args.count or not args.duration and COUNT or math.huge
+  local function lane()
+    while numbers.started < count and core.now() < stop do
+      numbers.started = numbers.started + 1
+      local began = core.now()
+      local reply, err = command.call(service.invoke, service, device_id, args.method,
+        payload, opts)
+      numbers.done = numbers.done + 1
+      if reply then numbers.times:record(core.now() - began) end
+      if not reply or not reply.ok then
+        local why = err and err.name or "status " .. reply.status
+        numbers.failed = numbers.failed + 1
+        numbers.errors[why] = (numbers.errors[why] or 0) + 1
+      end
+    end
+  end
+  local lanes = {}
+  for i = 1, args.parallel do lanes[i] = lane end
+  local bar = progress.new(args, "calls", count < math.huge and count or nil)
+  local watcher = dm.spawn(function()
+    while true do
+      dm.sleep(UPDATE)
+      bar:update(numbers.done, numbers.failed)
+    end
+  end)
+  local began = core.now()
+  dm.all(lanes)
+  watcher:cancel()
+  bar:finish()
+  numbers.elapsed = core.now() - began
+  return numbers
+end
+
+local function result_of(numbers)
+  local times = numbers.times
+  local result = {
+    calls = numbers.done,
+    failed = numbers.failed,
+    elapsed = numbers.elapsed,
+    rate = numbers.elapsed > 0 and numbers.done / numbers.elapsed or nil,
+    errors = next(numbers.errors) and numbers.errors or nil,
+  }
+  if times.count > 0 then
+    for _, p in ipairs { 50, 95, 99 } do result["p" .. p] = times:percentile(p) end
+    result.max = times:max()
+  end
+  return result
+end
+
+local function text_of(numbers)
+  return function(result)
+    local lines = {
+      ("%d calls in %.1f s: %.0f/s, %d failed"):format(result.calls, result.elapsed,
+        result.rate or 0, result.failed),
+    }
+    for why, count in pairs(numbers.errors) do
+      lines[#lines + 1] = ("  %s: %d"):format(why, count)
+    end
+    table.sort(lines, function(a, b) return a:sub(1, 1) ~= " " and b:sub(1, 1) == " "
+      or a:sub(1, 1) == b:sub(1, 1) and a < b end)
+    lines[#lines + 1] = tostring(numbers.times)
+    return table.concat(lines, "\n")
+  end
+end
+
+local function run(args)
+  local service <close> = targets.find(args):service {
+    max_connections = args.parallel,
+  }
+  local numbers = measure(args, service, payloads.read(args.payload))
+  command.put(args, result_of(numbers), text_of(numbers))
+  return numbers.failed == 0 and command.OK or command.NO
+end
+
+return command.define {
+  name = "bench",
+  summary = "Call a method over and over, and show rate and percentiles (seconds). "
+    .. "The exit status is 1 when a call failed.",
+  examples = { "directmethods bench dev1 ping --for 10 --parallel 16" },
+  options = function(parser)
+    parser:argument("device", "DEVICE, or DEVICE/MODULE."):argname("DEVICE")
+    parser:argument("method", "Name of the method."):argname("METHOD")
+    parser:argument("payload", payloads.HELP):argname("PAYLOAD"):args("?")
+    parser:option("--count", "So many calls; default: 1000, or as many as --for "
+      .. "allows.")
+      :argname("N"):convert(command.whole("--count", 1, 1000000000))
+    parser:option("--for", "Seconds."):argname("S"):target("duration")
+      :convert(command.number("--for", 0.1, 86400))
+    parser:option("--parallel", "Calls under way at a time; default: 1."):argname("N")
+      :default("1"):convert(command.whole("--parallel", 1, 10000))
+    targets.options(parser)
+  end,
+  run = run,
+}

@@ -1,0 +1,135 @@
+--- `directmethods device`: devices of a hub's registry, and to be one.
+
+local command = require "directmethods.cli.command"
+local targets = require "directmethods.cli.target"
+
+local function with_id(more)
+  return function(parser)
+    parser:argument("id", "DEVICE, or DEVICE/MODULE."):argname("DEVICE")
+    if more then more(parser) end
+    targets.options(parser)
+  end
+end
+
+local function keys_flag(parser)
+  parser:flag("--show-keys", "With the connection string, which holds a key.")
+end
+
+-- An identity as it is shown: without keys, unless they are asked for.
+local function shown(target, identity, with_keys)
+  local module = identity.module_id and "/" .. identity.module_id or ""
+  return {
+    device_id = identity.device_id .. module,
+    status = identity.status,
+    authentication = identity.authentication,
+    connected = identity.connected,
+    etag = identity.etag,
+    connection_string = with_keys and target:string_of(identity) or nil,
+  }
+end
+
+local function lines_of(found)
+  local rows = {}
+  for _, name in ipairs { "device_id", "status", "authentication", "connected",
+    "connection_string" } do
+    local value = found[name]
+    if value ~= nil then rows[#rows + 1] = { name, tostring(value) } end
+  end
+  return command.columns(rows)
+end
+
+-- Ask the registry for one identity.
+local function ask(args, method, opts)
+  local target = targets.find(args)
+  local service <close> = target:service()
+  local device_id, module_id = targets.split(args.id)
+  opts.module_id = module_id
+  local found = command.try(service.registry[method], service.registry, device_id, opts)
+  return target, found
+end
+
+local function add(args)
+  local target, made = ask(args, "create", {
+    primary_key = args.key_file and command.read_argument("@" .. args.key_file),
+    status = args.disabled and "disabled" or nil,
+  })
+  command.put(args, shown(target, made, args.show_keys), lines_of)
+end
+
+local function get(args)
+  local target, found = ask(args, "get", {})
+  command.put(args, shown(target, found, args.show_keys), lines_of)
+end
+
+local function remove(args)
+  ask(args, "delete", {})
+end
+
+local function list(args)
+  local service <close> = targets.find(args):service()
+  local query = service:query("SELECT * FROM devices", { page_size = 1000 })
+  local rows, count = { { "DEVICE", "STATUS", "CONNECTION" } }, 0
+  local json = command.wants_json(args)
+  while true do
+    local twin = command.check(query:next())
+    if not twin or count == args.top then break end
+    count = count + 1
+    local connected = twin.connectionState == "Connected"
+    if json then
+      command.put(args, { device_id = twin.deviceId, status = twin.status,
+        connected = connected }, "")
+    else
+      rows[#rows + 1] = { twin.deviceId, tostring(twin.status),
+        connected and "connected" or "-" }
+    end
+  end
+  if not json then command.write(command.columns(rows), "\n") end
+end
+
+return command.group("device", "Devices of a hub, and to be one.", {
+  require "directmethods.cli.device_run",
+  {
+    name = "device list",
+    summary = "Show the registered devices; as JSON a line each.",
+    examples = {
+      "directmethods device list",
+      "directmethods device list --json | jq .device_id",
+    },
+    options = function(parser)
+      parser:option("--top", "At most so many."):argname("N")
+        :convert(command.whole("--top", 1, 1000000))
+      targets.options(parser)
+    end,
+    run = list,
+  },
+  {
+    name = "device add",
+    summary = "Register a device, or a module of one.",
+    examples = {
+      "directmethods device add dev1",
+      "directmethods device add dev2 --key-file dev2.key --show-keys",
+    },
+    options = with_id(function(parser)
+      parser:option("--key-file", "Holds the primary key, base64; default: a random "
+        .. "one.")
+        :argname("FILE")
+      parser:flag("--disabled", "It may not connect.")
+      keys_flag(parser)
+    end),
+    run = add,
+  },
+  {
+    name = "device get",
+    summary = "Show a device or module.",
+    examples = { "directmethods device get dev1 --show-keys" },
+    options = with_id(keys_flag),
+    run = get,
+  },
+  {
+    name = "device remove",
+    summary = "Remove a device with its modules, or a module.",
+    examples = { "directmethods device remove dev1" },
+    options = with_id(),
+    run = remove,
+  },
+})

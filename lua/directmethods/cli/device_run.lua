@@ -1,0 +1,87 @@
+--- `directmethods device run`: be a device, by a script or without code.
+
+local answers = require "directmethods.cli.answers"
+local command = require "directmethods.cli.command"
+local dm = require "directmethods"
+local signals = require "directmethods.cli.signals"
+local targets = require "directmethods.cli.target"
+
+local function is_script(what)
+  if not what:find("%.lua$") then return false end
+  local file <close> = io.open(what)
+  return file ~= nil
+end
+
+-- The handlers that a script returns. It is the user's own program, so it may do what
+-- any may; it runs as a task.
+local function load_script(path)
+  local chunk, why = loadfile(path)
+  if not chunk then command.fail(command.LOCAL, why) end
+  local ok, handlers = pcall(function() return dm.spawn(chunk):await() end)
+  if not ok then command.fail(command.LOCAL, tostring(handlers)) end
+  if type(handlers) ~= "table" then
+    command.fail(command.LOCAL, path
+      .. ": must return a table of handlers, as { reboot = function(request) ... end }")
+  end
+  return handlers
+end
+
+-- What the device is, and who.
+local function read(args)
+  if is_script(args.what) then return load_script(args.what), args.id end
+  if args.id then
+    command.fail(command.USAGE, ("there is no script %s (--id is for scripts)"):format(
+      args.what))
+  elseif not args.answer[1] then
+    command.fail(command.USAGE, "--answer is required: what the device is to answer")
+  end
+  return answers.handlers(args), args.what
+end
+
+-- A line for each call, without payloads.
+local function tell(args, name, handlers)
+  local told = {}
+  for method, handler in pairs(handlers) do
+    told[method] = function(request)
+      command.note(args, ("%s %s"):format(name, method))
+      return handler(request)
+    end
+  end
+  return told
+end
+
+local function run(args)
+  local handlers, id = read(args)
+  local options, name = targets.device(args, id)
+  options.handlers = tell(args, name, handlers)
+  local device <close> = command.try(dm.device, options)
+  device:on("state", function(new, _, why)
+    local reason = why and ": " .. tostring(why) or ""
+    command.note(args, ("%s %s%s"):format(name, new, reason))
+  end)
+  command.try(device.connect, device, args.timeout)
+  signals.catch()
+  signals.wait()
+end
+
+return {
+  name = "device run",
+  summary = "Be a device until SIGINT or SIGTERM: one whose handlers a Lua script "
+    .. "returns, or one without code, by --answer.",
+  examples = {
+    [[directmethods device run dev1 --answer on='200:{"lit":true}' --delay 0.5]],
+    "directmethods device run fan.lua --id fan",
+  },
+  options = function(parser)
+    parser:argument("what", "A script when it ends in .lua and is there, else DEVICE "
+      .. "or DEVICE/MODULE."):argname("SCRIPT|DEVICE")
+    parser:option("--id", "Of the device that a script is; default: that of "
+      .. "IOTHUB_DEVICE_CONNECTION_STRING, or the only one of the ready file.")
+      :argname("ID")
+    answers.options(parser)
+    parser:option("--timeout", "Seconds to get online at first; default: 30.")
+      :argname("S"):default("30"):convert(command.number("--timeout", 0.1, 86400))
+    targets.options(parser)
+  end,
+  run = run,
+}

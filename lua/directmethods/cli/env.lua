@@ -1,0 +1,44 @@
+--- `directmethods env`: variables for the shell, of a hub that runs already.
+
+local command = require "directmethods.cli.command"
+local files = require "directmethods.cli.files"
+local targets = require "directmethods.cli.target"
+local variables = require "directmethods.cli.variables"
+
+local function run(args)
+  local target = targets.find(args)
+  local first = next(target.devices)
+  local only = first and next(target.devices, first) == nil and first or nil
+  local device = args.device or only
+  if args.device and not target.devices[args.device] then
+    target.devices[args.device] = target:device_string(args.device)
+  end
+  local ready_file = target.ready_file
+    and files.absolute(target.ready_file, select(2, files.process()))
+  local list = variables.of({
+    connection_strings = { iothubowner = target.connection_string },
+    devices = target.devices,
+    ca_file = target.tls and target.tls.ca,
+    ports = target.ports,
+    admin_token = target.admin_token,
+  }, device, ready_file)
+  command.write(variables.text(list, args.format or "sh"))
+end
+
+return command.define {
+  name = "env",
+  summary = "Print the environment variables of a hub that runs already, for a shell "
+    .. "or a .env file. They hold keys.",
+  examples = {
+    [[eval "$(directmethods env --ready-file hub.json)"]],
+    "directmethods env fish --ready-file hub.json | source",
+  },
+  options = function(parser)
+    parser:argument("format", "sh, fish, powershell or dotenv; default: sh.")
+      :argname("FORMAT"):args("?"):choices(variables.FORMATS)
+    parser:option("--device", "Whose connection string devices get; default: the only "
+      .. "one of the ready file."):argname("ID")
+    targets.options(parser)
+  end,
+  run = run,
+}

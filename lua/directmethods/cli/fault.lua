@@ -1,0 +1,89 @@
+--- `directmethods fault`: rules for faults of a local hub.
+
+local admin = require "directmethods.cli.admin"
+local command = require "directmethods.cli.command"
+local targets = require "directmethods.cli.target"
+
+local NUMBERS = { "delay", "status", "code", "times", "after", "probability", "seed" }
+local TEXTS = { "device", "module", "method", "body" }
+
+local HELP = {
+  device = "Only this device; default: all.",
+  module = "Only this module.",
+  method = "Only this method; default: all.",
+  body = "Of a rejection: instead of the hub's error document.",
+  delay = "Seconds before it acts.",
+  status = "Of a rejection: the HTTP status.",
+  code = "Of a rejection: IoT Hub's code; at connect the CONNACK's.",
+  times = "Act at most so often.",
+  after = "Let so many events pass first.",
+  probability = "Act on this part of the events, 0 to 1.",
+  seed = "Of the choice by --probability.",
+}
+
+local function add_options(parser)
+  parser:argument("stage", "connect, http, request or response."):argname("STAGE")
+  parser:argument("action", "drop, delay, duplicate, disconnect or reject.")
+    :argname("ACTION")
+  for _, name in ipairs(TEXTS) do parser:option("--" .. name, HELP[name]) end
+  for _, name in ipairs(NUMBERS) do
+    parser:option("--" .. name, HELP[name]):argname("N")
+      :convert(command.number("--" .. name, 0, 1e15))
+  end
+  targets.options(parser)
+end
+
+local function add(args)
+  local rule = { stage = args.stage, action = args.action }
+  for _, list in ipairs { TEXTS, NUMBERS } do
+    for _, name in ipairs(list) do rule[name] = args[name] end
+  end
+  local made = admin.ask(targets.find(args), "POST", "/faults", rule)
+  command.put(args, made, ("rule %d acts"):format(made.id))
+end
+
+local function list(args)
+  local rules = admin.ask(targets.find(args), "GET", "/faults")
+  command.put(args, rules, function()
+    local rows = { { "ID", "HITS" } }
+    for i, rule in ipairs(rules) do
+      rows[i + 1] = { tostring(rule.id), tostring(rule.hits) }
+    end
+    return command.columns(rows)
+  end)
+end
+
+local function clear(args)
+  admin.ask(targets.find(args), "DELETE",
+    args.id and admin.path("/faults/", args.id) or "/faults")
+end
+
+return command.group("fault", "Fault injection at a local hub (docs/hub.md).", {
+  {
+    name = "fault add",
+    summary = "Add a rule: have the hub drop, delay, duplicate, disconnect or reject.",
+    examples = {
+      "directmethods fault add response drop --device dev1 --times 1",
+      "directmethods fault add http reject --code 429001 --probability 0.1",
+    },
+    options = add_options,
+    run = add,
+  },
+  {
+    name = "fault list",
+    summary = "Show the rules that were added here or by the admin listener.",
+    examples = { "directmethods fault list --json" },
+    options = targets.options,
+    run = list,
+  },
+  {
+    name = "fault clear",
+    summary = "Remove one rule, or all.",
+    examples = { "directmethods fault clear", "directmethods fault clear 3" },
+    options = function(parser)
+      parser:argument("id", "Of the rule; default: all rules."):argname("ID"):args("?")
+      targets.options(parser)
+    end,
+    run = clear,
+  },
+})

@@ -1,0 +1,166 @@
+--- `directmethods job`: one method, or one change of twins, for many devices.
+
+local command = require "directmethods.cli.command"
+local json = require "directmethods.json"
+local payloads = require "directmethods.cli.payload"
+local progress = require "directmethods.cli.progress"
+local targets = require "directmethods.cli.target"
+
+local function text_of(status)
+  return ("%s: %s, %d of %d devices done, %d failed, %d running, %d pending%s"):format(
+    status.id, status.status, status.succeeded + status.failed, status.total,
+    status.failed, status.running, status.pending,
+    status.reason and "; " .. status.reason or "")
+end
+
+-- Show how a job is; as JSON it is the hub's own document.
+local function show(args, status)
+  if command.wants_json(args) then
+    return command.write(json.encode(status.document), "\n")
+  end
+  command.write(text_of(status), "\n")
+end
+
+local function verdict(status)
+  local good = status.status == "completed" and status.failed == 0
+  return good and command.OK or command.NO
+end
+
+local function await(args, job)
+  local bar = progress.new(args, "devices")
+  local status = command.try(job.await, job, nil, function(done, failed, total)
+    bar.total = total
+    bar:update(done, failed)
+  end)
+  bar:finish()
+  show(args, status)
+  return verdict(status)
+end
+
+local function read_update(text)
+  if not text then return nil end
+  local update, err = json.decode(command.read_argument(text))
+  if err then command.fail(command.USAGE, "--twin: " .. err.message) end
+  return update
+end
+
+-- Exactly one of two options.
+local function check_one_of(first, second, names)
+  if (first == nil) ~= (second == nil) then return end
+  command.fail(command.USAGE, names .. " is required, and not both")
+end
+
+local function start(args)
+  local devices = args.device[1] and args.device or nil
+  check_one_of(args.method, args.twin, "--method or --twin")
+  check_one_of(args.query, devices, "--query or --device")
+  local service <close> = targets.find(args):service()
+  local job = command.try(service.jobs.schedule, service.jobs, {
+    id = args.id,
+    method = args.method,
+    payload = payloads.read(args.payload),
+    update = read_update(args.twin),
+    query = args.query,
+    devices = devices,
+    delay = args.delay,
+    max_execution = args.max_execution,
+    response_timeout = args.response_timeout,
+    connect_timeout = args.connect_timeout,
+  })
+  if args.wait then return await(args, job) end
+  show(args, command.try(job.status, job))
+end
+
+local function start_options(parser)
+  parser:option("--method", "Call this method."):argname("METHOD")
+  parser:option("--payload", payloads.HELP):argname("PAYLOAD")
+  parser:option("--twin", "Or change the twins: JSON with tags, properties; or @FILE.")
+    :argname("JSON")
+  parser:option("--query", "Of the devices this condition selects; '*': of all.")
+    :argname("CONDITION")
+  parser:option("--device", "Or of this one; may be repeated."):argname("ID"):count("*")
+  parser:option("--id", "Of the job; default: a random one."):argname("ID")
+  parser:option("--delay", "Start in so many seconds."):argname("S")
+    :convert(command.number("--delay", 0, 1e9))
+  parser:option("--max-execution", "Seconds after which a device that was away fails.")
+    :argname("S"):convert(command.whole("--max-execution", 1, 2147483647))
+  parser:option("--response-timeout", "Seconds that each device has to answer.")
+    :argname("S"):convert(command.whole("--response-timeout", 5, 300))
+  parser:option("--connect-timeout", "Seconds that the hub waits for each device.")
+    :argname("S"):convert(command.whole("--connect-timeout", 0, 300))
+  parser:flag("--wait", "Until it is over; the exit status is 1 when a device failed.")
+  targets.options(parser)
+end
+
+local function with_id(parser)
+  parser:argument("id", "Of the job."):argname("JOB")
+  targets.options(parser)
+end
+
+local function status(args)
+  local service <close> = targets.find(args):service()
+  local job = command.try(service.jobs.get, service.jobs, args.id)
+  show(args, command.try(job.status, job))
+end
+
+local function cancel(args)
+  local service <close> = targets.find(args):service()
+  show(args, command.try(service.jobs.cancel, service.jobs, args.id))
+end
+
+local function line_of(result)
+  local module = result.module_id and "/" .. result.module_id or ""
+  local outcome = result.err and tostring(result.err)
+    or result.reply and "status " .. tostring(result.reply.status) or result.status
+  return ("%s%s: %s"):format(result.device_id, module, outcome)
+end
+
+local function results(args)
+  local service <close> = targets.find(args):service()
+  local job = command.try(service.jobs.get, service.jobs, args.id)
+  local rows = job:results { page_size = 1000 }
+  local as_json, failed = command.wants_json(args), false
+  while true do
+    local result = command.check(rows:next())
+    if not result then break end
+    failed = failed or result.err ~= nil
+    command.write(as_json and json.encode(result.document) or line_of(result), "\n")
+  end
+  return failed and command.NO or command.OK
+end
+
+return command.group("job", "One method, or one change of twins, for many devices.", {
+  {
+    name = "job start",
+    summary = "Start a job, now or later, also for devices that are away.",
+    examples = {
+      [[directmethods job start --method reboot --query "tags.site = 'north'" --wait]],
+      "directmethods job start --device dev1 --device dev2 --method ping",
+      [[directmethods job start --query '*' --twin '{"tags":{"ring":2}}']],
+    },
+    options = start_options,
+    run = start,
+  },
+  {
+    name = "job status",
+    summary = "Show how a job is.",
+    examples = { "directmethods job status job-1" },
+    options = with_id,
+    run = status,
+  },
+  {
+    name = "job cancel",
+    summary = "Cancel a job: devices that were not called yet are not called any more.",
+    examples = { "directmethods job cancel job-1" },
+    options = with_id,
+    run = cancel,
+  },
+  {
+    name = "job results",
+    summary = "Show what became of each device; as JSON a line each. The exit status "
+      .. "is 1 when one has failed.",
+    examples = { "directmethods job results job-1" },
+    options = with_id,
+    run = results,
+  },
+})

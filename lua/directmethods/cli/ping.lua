@@ -1,0 +1,47 @@
+--- `directmethods ping`: does a device take calls? No method is called.
+
+local admin = require "directmethods.cli.admin"
+local command = require "directmethods.cli.command"
+local targets = require "directmethods.cli.target"
+
+-- The admin listener knows who is subscribed; a registry, who is connected.
+local function look(target, name)
+  local device_id, module_id = targets.split(name)
+  if admin.is_there(target) and not module_id then
+    local device = admin.ask(target, "GET", admin.path("/devices/", device_id))
+    return { device_id = name, connected = device.connected,
+      subscribed = device.subscribed }
+  end
+  local service <close> = target:service()
+  local identity = command.try(service.registry.get, service.registry, device_id,
+    { module_id = module_id })
+  return { device_id = name, connected = identity.connected }
+end
+
+local function text_of(found)
+  if not found.connected then return found.device_id .. ": not connected" end
+  if found.subscribed == nil then
+    return found.device_id .. ": connected (this hub does not say if it is subscribed)"
+  end
+  return found.device_id .. (found.subscribed and ": connected and subscribed"
+    or ": connected, but not subscribed to methods")
+end
+
+local function run(args)
+  local found = look(targets.find(args), args.device)
+  command.put(args, found, text_of(found))
+  local ready = found.connected and found.subscribed ~= false
+  return ready and command.OK or command.NO
+end
+
+return command.define {
+  name = "ping",
+  summary = "Say whether a device is connected and subscribed to methods: exit status "
+    .. "0, else 1. It calls no method. Azure's registry only knows who is connected.",
+  examples = { "directmethods ping dev1 && directmethods invoke dev1 reboot" },
+  options = function(parser)
+    parser:argument("device", "DEVICE, or DEVICE/MODULE."):argname("DEVICE")
+    targets.options(parser)
+  end,
+  run = run,
+}
