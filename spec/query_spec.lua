@@ -12,7 +12,7 @@ local TWIN = {
   tags = {
     floor = 3, location = { region = "eu" }, none = dm.null, ["a b"] = "c",
     group = { name = "g" }, list = { "u", 2, true }, empty = dm.json.array {},
-    name = "Zoë", yes = true, big = 2 ^ 60,
+    name = "Zoë", yes = true, big = 2 ^ 60, ["a-1b-c"] = "hyphens", ["group-x"] = 1,
   },
   properties = { reported = { v = 1.5 }, desired = { list = { 1 } } },
 }
@@ -123,6 +123,15 @@ describe("a condition", function()
         .. "%[%[name%]%]%)", wrong(("tags.%s = 1"):format(name)))
       assert.is_false(holds(("tags.[[%s]] = 1"):format(name)))
     end
+  end)
+
+  it("H03 reads names with hyphens inside; a sign has a blank before it", function()
+    all_hold {
+      "tags.a-1b-c = 'hyphens'", "tags.group-x = 1", "tags.floor -1 = 2",
+      "tags.floor - 1 = 2", "tags.floor-- 1\n = 3", "true AND -1 = 0-1",
+      "NOT-1 = 1", "tags.floor IN [-3, 3]", "3-tags.floor = 0",
+    }
+    none_holds { "tags.floor-1 = 2" }
   end)
 
   it("H06 has functions, in any case", function()

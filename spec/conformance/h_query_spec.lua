@@ -253,6 +253,13 @@ describe("a query", function()
     } do
       assert.equal(each[2], #rows(each[1]), each[1])
     end
+    local key = "KeyQuery1f0c2a7e-5d1b-4c1e-9f3a-0a1b2c3d4e5f" -- Java's e2e tests
+    read(rest.ask(hub, "PATCH", "/twins/d1",
+      { properties = { desired = { [key] = "v" } } }))
+    assert.same({ { [key] = "v", numberOfDevices = 1 } }, rows(("select "
+      .. "properties.desired.%s AS %s, COUNT() AS numberOfDevices from devices where "
+      .. "is_defined(properties.desired.%s) group by properties.desired.%s"):format(
+      key, key, key, key)))
     local row = rows(LIST)[1]
     assert.equal("d1", row.DeviceId)
     assert.equal("sas", row.AuthenticationType)

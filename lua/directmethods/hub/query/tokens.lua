@@ -61,19 +61,21 @@ local comment = P "--" * (1 - newline) ^ 0 + P "/*" * (1 - P "*/") ^ 0 * P "*/"
 
 M.space = (S " \t\r\n" + comment) ^ 0
 
-local name_part = R("az", "AZ", "09") + S "_$"
+local word_part = R("az", "AZ", "09") + S "_$"
+-- Names may have hyphens inside, as in Java's tests: a sign needs a blank before it.
+local name_part = word_part + P "-" * #word_part
 
 local function any_case(text)
   local pattern = P(true)
   for letter in text:gmatch(".") do
     pattern = pattern * S(letter:lower() .. letter:upper())
   end
-  return pattern * -name_part
+  return pattern
 end
 
 --- A keyword, in any case.
 function M.keyword(text)
-  return any_case(text) * M.space
+  return any_case(text) * -word_part * M.space
 end
 
 --- A sign; `what` is expected where it is missing, or the sign itself.
@@ -84,7 +86,7 @@ end
 local reserved = P(false)
 for keyword in ("SELECT TOP AS FROM WHERE GROUP BY AND OR NOT IN NIN TRUE FALSE NULL "
   .. "UNDEFINED"):gmatch("%a+") do
-  reserved = reserved + any_case(keyword)
+  reserved = reserved + any_case(keyword) * -name_part
 end
 
 --- A word that is no keyword.
@@ -131,10 +133,10 @@ local exponent = S "eE" * S "+-" ^ -1 * digits
 
 --- A number: its value.
 M.number = (C(P "0" * S "xX" * hex ^ 1) / value_of_hex
-  + C(digits * (P "." * digits) ^ -1 * exponent ^ -1) / tonumber) * -name_part * M.space
+  + C(digits * (P "." * digits) ^ -1 * exponent ^ -1) / tonumber) * -word_part * M.space
 
 --- How many: a decimal number of at most nine digits.
-M.count = C(R "09" * R "09" ^ -8) / math.tointeger * -name_part * M.space
+M.count = C(R "09" * R "09" ^ -8) / math.tointeger * -word_part * M.space
 
 --- An operator that compares.
 M.comparison = C(P "<=" + ">=" + "<>" + "!=" + "=" + "<" + ">") * M.space
@@ -153,7 +155,7 @@ end
 -- What nests, and everything else as one token each.
 local TOKENS = Ct((S " \t\r\n" + P "--" * (1 - newline) ^ 0
   + up_to("/*", 1 - P "*/", "*/")
-  + C(quotation "'" + quotation '"' + up_to("[[", 1 - P "]]", "]]") + name_part ^ 1
+  + C(quotation "'" + quotation '"' + up_to("[[", 1 - P "]]", "]]") + word_part ^ 1
     + 1)) ^ 0)
 
 local OPENS = { ["("] = true, ["["] = true }
