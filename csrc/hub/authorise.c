@@ -79,13 +79,13 @@ static bool refuse(dm_grant *out, const char *why) {
 /* The policy that skn names; for an unknown name a policy without keys, so that
 ** the signature is computed all the same. */
 static const dm_policy *policy_of(dm_authority *a, dm_span skn) {
-  static const dm_policy nobody;
+  static const dm_policy unknown;
   char memory[POLICY_NAME_MAX + 1];
   dm_buf name = dm_buf_fixed(memory, sizeof memory);
   const dm_policy *found = NULL;
   if (dm_text_percent_decode(&name, skn))
     found = dm_authority_find(a, dm_buf_span(&name));
-  return found != NULL ? found : &nobody;
+  return found != NULL ? found : &unknown;
 }
 
 /* Was the token signed by a key, is it still valid, and does it cover this

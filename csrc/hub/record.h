@@ -1,5 +1,5 @@
 /* record.h -- the record of a method call: begun with its request, kept in the
-** trace when the call ends, told to who watches. Loop thread only.
+** trace when the call ends, and sent to on_call. Loop thread only.
 **
 ** A call is kept before it is answered, while everything that is known of it is
 ** still there, and completed when its answer is written.

@@ -12,14 +12,18 @@ local CALLS_MAX = 1000000
 local PARALLEL_MAX = 10000
 local NAMES = { "status", "payload", "code", "elapsed" } -- of a condition
 
+-- The widest range of all api-versions: the service checks that of the call's.
+local OLDEST = core.contract()
+
 local function options(parser)
   parser:argument("device", "DEVICE, or DEVICE/MODULE."):argname("DEVICE")
   parser:argument("method", "Name of the method."):argname("METHOD")
   parser:argument("payload", payloads.HELP):argname("PAYLOAD"):args("?")
   parser:option("--response-timeout", "Seconds that the device has to answer.")
-    :argname("S"):convert(command.whole("--response-timeout", 1, 3600))
+    :argname("S"):convert(command.whole("--response-timeout", OLDEST.response_min,
+      OLDEST.response_max))
   parser:option("--connect-timeout", "Seconds that the hub waits for the device.")
-    :argname("S"):convert(command.whole("--connect-timeout", 0, 300))
+    :argname("S"):convert(command.whole("--connect-timeout", 0, OLDEST.connect_max))
   parser:option("--api-version", "Of the call; default: 2021-04-12.")
     :argname("DATE")
   parser:option("--repeat", "Call so many times."):argname("N"):default("1")
