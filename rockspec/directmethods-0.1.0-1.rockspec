@@ -172,6 +172,7 @@ build = {
     ["directmethods.cli.payload"] = "lua/directmethods/cli/payload.lua",
     ["directmethods.cli.ping"] = "lua/directmethods/cli/ping.lua",
     ["directmethods.cli.progress"] = "lua/directmethods/cli/progress.lua",
+    ["directmethods.cli.register"] = "lua/directmethods/cli/register.lua",
     ["directmethods.cli.signals"] = "lua/directmethods/cli/signals.lua",
     ["directmethods.cli.target"] = "lua/directmethods/cli/target.lua",
     ["directmethods.cli.token"] = "lua/directmethods/cli/token.lua",

@@ -130,12 +130,8 @@ describe("directmethods device", function()
   end)
 
   it("shows columns on a terminal", function()
-    local words = cli.words({ "device", "list", "--top", "1" }, variables)
-    for i, word in ipairs(words) do
-      words[i] = "'" .. word:gsub("'", "'\\''") .. "'"
-    end
-    local result = assert(dm.exec({ "script", "-qec", table.concat(words, " "),
-      "/dev/null" }, { timeout = 30 }))
+    local result = cli.on_terminal({ "device", "list", "--top", "1" },
+      { variables = variables })
     assert.matches("^DEVICE +STATUS +CONNECTION\r\n%S+ +enabled +%S+\r\n",
       result.stdout)
   end)
@@ -380,6 +376,17 @@ describe("directmethods bench", function()
     result = run("bench", "away", "m", "--count", "3")
     assert.equal(1, result.status)
     assert.same({ DeviceNotOnline = 3 }, json(result).errors)
+  end)
+end)
+
+describe("on a terminal", function()
+  it("bench shows how far it is on one line, wiped away at the end", function()
+    local device <close> = online "timed"
+    local result = cli.on_terminal({ "bench", device.device_id, "m", "--for", "0.4" },
+      { variables = variables })
+    assert.equal(0, result.status)
+    assert.matches("\r\27%[K%d+ calls, %d+/s, 0 failed\r\27%[K", result.stdout)
+    assert.matches("\27%[K%d+ calls in 0%.%d s: %d+/s, 0 failed\r\n", result.stdout)
   end)
 end)
 

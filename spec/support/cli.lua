@@ -49,6 +49,20 @@ function M.run(words, opts)
     { timeout = 30, stdin = opts.stdin }))
 end
 
+--- Run it on a terminal of its own.
+---@param words string[]
+---@param opts { variables: table?, stdin: string? }?
+---@return directmethods.ExecResult with all that it wrote in `stdout`
+function M.on_terminal(words, opts)
+  opts = opts or {}
+  local quoted = M.words(words, opts.variables)
+  for i, word in ipairs(quoted) do
+    quoted[i] = "'" .. word:gsub("'", "'\\''") .. "'"
+  end
+  return assert(dm.exec({ "script", "-qec", table.concat(quoted, " "), "/dev/null" },
+    { timeout = 30, stdin = opts.stdin }))
+end
+
 -- A command that runs on.
 local Process = {}
 Process.__index = Process

@@ -52,17 +52,19 @@ local function measure(args, service, payload)
 end
 
 local function result_of(numbers)
-  local times = numbers.times
+  local times, elapsed = numbers.times, numbers.elapsed
   local result = {
     calls = numbers.done,
     failed = numbers.failed,
-    elapsed = numbers.elapsed,
-    rate = numbers.elapsed > 0 and numbers.done / numbers.elapsed or nil,
+    elapsed = command.seconds(elapsed),
+    rate = elapsed > 0 and command.seconds(numbers.done / elapsed) or nil,
     errors = next(numbers.errors) and numbers.errors or nil,
   }
   if times.count > 0 then
-    for _, p in ipairs { 50, 95, 99 } do result["p" .. p] = times:percentile(p) end
-    result.max = times:max()
+    for _, p in ipairs { 50, 95, 99 } do
+      result["p" .. p] = command.seconds(times:percentile(p))
+    end
+    result.max = command.seconds(times:max())
   end
   return result
 end

@@ -176,6 +176,13 @@ function M.columns(rows)
   return table.concat(lines, "\n")
 end
 
+--- A duration without digits that mean nothing.
+---@param value number seconds
+---@return number
+function M.seconds(value)
+  return tonumber(("%.6f"):format(value))
+end
+
 -- Running --------------------------------------------------------------------
 
 ---@class directmethods.CliCommand

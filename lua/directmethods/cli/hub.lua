@@ -10,6 +10,7 @@ local files = require "directmethods.cli.files"
 local hub_file = require "directmethods.cli.hub_file"
 local hub_options = require "directmethods.cli.hub_options"
 local logs = require "directmethods.cli.log"
+local register = require "directmethods.cli.register"
 local signals = require "directmethods.cli.signals"
 local traces = require "directmethods.cli.trace"
 local variables = require "directmethods.cli.variables"
@@ -53,25 +54,14 @@ local function translate(message)
     :gsub("set insecure = true", "give --insecure"))
 end
 
-local KNOWN = { DeviceAlreadyExists = true, ModuleAlreadyExistsOnDevice = true }
+local TAKEN = { DeviceAlreadyExists = true, ModuleAlreadyExistsOnDevice = true }
 
--- A store may know the device already, but by the same key.
-local function register(hub, device)
-  local function fail(status, why)
-    command.fail(status, ("--device %s: %s"):format(logs.word(device.id), why))
-  end
-  local ok, made, err = pcall(hub.add_device, hub, device.id,
-    { primary_key = device.key })
-  if not ok then fail(command.USAGE, translate(made)) end
-  if made then return end
-  local kept = KNOWN[err.name] and hub.config.store ~= ":memory:"
-  if not kept then
-    fail(KNOWN[err.name] and command.USAGE or command.LOCAL, tostring(err))
-  end
-  local known = command.check(hub:connection_string(device.id))
-  if device.key and known:match("SharedAccessKey=(.*)$") ~= device.key then
-    fail(command.USAGE, "the store has it with another key")
-  end
+local function add_device(hub, device)
+  local ok, done, err = pcall(register, hub, device.id, { primary_key = device.key })
+  if ok and done then return end
+  local wrong_use = not ok or TAKEN[err.name]
+  command.fail(wrong_use and command.USAGE or command.LOCAL, ("--device %s: %s"):format(
+    logs.word(device.id), ok and tostring(err) or translate(done)))
 end
 
 -- The options of dm.hub; and what its clients must trust, where --ca-dir keeps it.
@@ -219,7 +209,7 @@ local function run(args)
   local trace = open_trace(args, log)
   signals.catch()
   local hub <close>, ca_file, opts = listen(args, file)
-  for _, device in ipairs(args.device) do register(hub, device) end
+  for _, device in ipairs(args.device) do add_device(hub, device) end
   local clients = file:add_devices(hub)
   file:add_faults(hub)
   watch(hub, args, log, trace)

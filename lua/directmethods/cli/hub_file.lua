@@ -5,6 +5,7 @@ local command = require "directmethods.cli.command"
 local json = require "directmethods.json"
 local options = require "directmethods.options"
 local places = require "directmethods.cli.json_places"
+local register = require "directmethods.cli.register"
 
 local M = {}
 
@@ -100,15 +101,6 @@ local function split(device)
   return own, identity
 end
 
--- What is already there, in a store, stays as it is.
-local KNOWN = { DeviceAlreadyExists = true, ModuleAlreadyExistsOnDevice = true }
-
-local function add_device(hub, id, identity)
-  local made, err = hub:add_device(id, identity)
-  if made or KNOWN[err.name] and hub.config.store ~= ":memory:" then return true end
-  return nil, err
-end
-
 --- Register the devices, and connect those with canned answers.
 ---@param hub directmethods.Hub
 ---@return directmethods.Device[] clients
@@ -119,7 +111,7 @@ function File:add_devices(hub)
     if type(device) ~= "table" then self:fail(path, "a device must be an object") end
     local own, identity = split(device)
     self:call(path, options.check, own, DEVICE, "config")
-    self:call(path, add_device, hub, own.id, identity)
+    self:call(path, register, hub, own.id, identity)
     self:set_twin(hub, own, path)
     if own.methods then
       local inner = { "devices", i, "methods" }

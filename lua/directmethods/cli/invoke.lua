@@ -101,7 +101,7 @@ local function call_once(service, args, number)
       connect_timeout = args.connect_timeout,
     })
   local result = { number = number, reply = reply, err = err,
-    elapsed = core.now() - started }
+    elapsed = command.seconds(core.now() - started) }
   result.problem, result.status = judge(args, result)
   return result
 end
@@ -122,13 +122,35 @@ local function call_all(service, args, report)
   dm.all(tasks)
 end
 
-local function summary(results, elapsed)
-  local times, failed = dm.histogram(), 0
-  for _, result in ipairs(results) do
-    if result.reply then times:record(result.elapsed) end
-    if result.problem then failed = failed + 1 end
+-- What all calls gave together.
+local function new_tally(args)
+  return {
+    calls = 0,
+    failed = 0,
+    status = command.OK, -- the worst
+    times = dm.histogram(), -- of those that were answered
+    cases = args.junit and {},
+  }
+end
+
+local function add(tally, result)
+  tally.calls = tally.calls + 1
+  if result.reply then tally.times:record(result.elapsed) end
+  if result.problem then
+    tally.failed = tally.failed + 1
+    tally.status = math.max(tally.status, result.status)
   end
-  local text = ("%d calls in %.1f s, %d failed"):format(#results, elapsed, failed)
+  if tally.cases then
+    tally.cases[tally.calls] = {
+      number = result.number, elapsed = result.elapsed, problem = result.problem,
+    }
+  end
+end
+
+local function summary(tally, elapsed)
+  local text = ("%d calls in %.1f s, %d failed"):format(tally.calls, elapsed,
+    tally.failed)
+  local times = tally.times
   if times.count == 0 then return text end
   return ("%s; answered: %d, p50 %.1f ms, p95 %.1f ms, p99 %.1f ms, max %.1f ms")
     :format(text, times.count, times:percentile(50) * 1000,
@@ -143,23 +165,20 @@ local function run(args)
     api_version = args.api_version,
     max_connections = args.parallel,
   }
-  local results, worst, began = {}, command.OK, core.now()
+  local tally, began = new_tally(args), core.now()
   call_all(service, args, function(result)
-    results[#results + 1] = result
-    worst = math.max(worst, result.status or command.OK)
+    add(tally, result)
     show(args, result)
     if args.count == 1 or result.problem then
       command.note(args, line_of(args, result))
     end
   end)
-  if args.count > 1 then
-    command.note(args, summary(results, core.now() - began))
-  end
+  if args.count > 1 then command.note(args, summary(tally, core.now() - began)) end
   if args.junit then
     require "directmethods.cli.junit".write(args.junit,
-      args.device .. " " .. args.method, results)
+      args.device .. " " .. args.method, tally.cases)
   end
-  return worst
+  return tally.status
 end
 
 return command.define {
