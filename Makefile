@@ -228,9 +228,16 @@ $(PAHO_QUEUE): spec/c/paho_queue.c Makefile
 	$(Q)$(CC) $(STD) $(OPT_release) $(WARN) -fPIC -shared -o $@ $< $(LDFLAGS) \
 	  -Wl,--no-as-needed -lpaho-mqtt3as
 
+# a slow, waiting or failing disk, for specs and benches of the store
+SLOW_FSYNC = $(B)/slow_fsync.so
+$(SLOW_FSYNC): spec/c/slow_fsync.c Makefile
+	@mkdir -p $(@D)
+	@echo "  LD   $@"
+	$(Q)$(CC) $(STD) $(OPT_release) $(WARN) -fPIC -shared -o $@ $< $(LDFLAGS)
+
 LUA_FILES := $(shell find lua spec examples -name node_modules -prune -o -name '*.lua' -print 2>/dev/null)
 INTEROP    = spec/interop/node_modules/.ready
-SPEC_NEEDS = $(SO) $(HOST) $(TWO_STATES) $(OLD_CURL) $(PAHO_QUEUE) $(if $(wildcard spec/interop/package.json),$(INTEROP))
+SPEC_NEEDS = $(SO) $(HOST) $(TWO_STATES) $(OLD_CURL) $(PAHO_QUEUE) $(SLOW_FSYNC) $(if $(wildcard spec/interop/package.json),$(INTEROP))
 
 test-c: $(C_TESTS) ## the C tests of base and proto
 	@$(RUN) spec/support/run.lua --none $(C_TESTS)

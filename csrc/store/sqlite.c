@@ -125,35 +125,54 @@ static dm_letter *end_of_group(dm_letter *first) {
   return end;
 }
 
-/* Run the units of a group. When SQLite has given up the transaction, all that
-** ran in it was undone: *end is then behind the one at which it did. */
-static dm_code run_group(store *s, dm_letter *first, dm_letter **end,
+/* Run the units of a group, until SQLite gives up the transaction: then all
+** that ran in it was undone. */
+static dm_code run_group(store *s, dm_letter *first, const dm_letter *end,
                          dm_err *e) {
-  for (dm_letter *p = first; p != *end; p = p->next) {
+  for (dm_letter *p = first; p != end; p = p->next) {
     run(s, &s->writer, unit_of(p));
-    if (dm_sqlite_db_in_transaction(&s->writer.db)) continue;
-    *end = p->next;
-    return dm_fail(e, DM_STORAGE_FAILED, "%s", unit_of(p)->error.text);
+    if (!dm_sqlite_db_in_transaction(&s->writer.db))
+      return dm_fail(e, DM_STORAGE_FAILED, "%s", unit_of(p)->error.text);
   }
   return DM_OK;
 }
 
-/* Do units and commit them together. Returns those that are left. */
-static dm_letter *write_group(store *s, dm_letter *first) {
-  dm_letter *end = end_of_group(first);
-  dm_err why = s->refused;
-  if (why.code == DM_OK && check_file(s, &why) == DM_OK &&
-      dm_sqlite_db_begin(&s->writer.db, &why) == DM_OK &&
-      run_group(s, first, &end, &why) == DM_OK &&
-      dm_sqlite_db_commit(&s->writer.db, &why) == DM_OK)
-    check_file(s, &why);
+static dm_code commit_group(store *s, dm_letter *first, const dm_letter *end,
+                            dm_err *e) {
+  if (s->refused.code != DM_OK) {
+    *e = s->refused;
+  } else if (check_file(s, e) == DM_OK &&
+             dm_sqlite_db_begin(&s->writer.db, e) == DM_OK &&
+             run_group(s, first, end, e) == DM_OK &&
+             dm_sqlite_db_commit(&s->writer.db, e) == DM_OK) {
+    check_file(s, e);
+  }
+  return e->code;
+}
+
+static bool has_failed(dm_letter *first, const dm_letter *end) {
+  for (dm_letter *p = first; p != end; p = p->next)
+    if (unit_of(p)->error.code == DM_STORAGE_FAILED) return true;
+  return false;
+}
+
+/* Do units, commit them together and post them. One at which the store fails
+** must not take others with it: then each is done alone. */
+static void write_group(store *s, dm_letter *first, dm_letter *end) {
+  dm_err e = {DM_OK, ""};
+  bool alone = first->next == end;
+  bool again = commit_group(s, first, end, &e) != DM_OK && !alone &&
+               has_failed(first, end);
   while (first != end) {
     dm_letter *next = first->next;
-    if (why.code != DM_OK) unit_of(first)->error = why;
-    post(s, unit_of(first));
+    if (again) {
+      write_group(s, first, next);
+    } else {
+      if (e.code != DM_OK) unit_of(first)->error = e;
+      post(s, unit_of(first));
+    }
     first = next;
   }
-  return end;
 }
 
 static const char *path_of(const store *s) {
@@ -178,6 +197,14 @@ static void set_opened(store *s) {
   uv_mutex_unlock(&s->lock);
 }
 
+/* Do the first units of a list; returns the others. */
+static dm_letter *do_some(store *s, dm_letter *units) {
+  if (!unit_of(units)->writes) return read_one(s, &s->writer, units);
+  dm_letter *end = end_of_group(units);
+  write_group(s, units, end);
+  return end;
+}
+
 /* The reader's connection is closed first, so that this one, the last, puts the
 ** log's content into the file. */
 static void write_all(void *context) {
@@ -187,8 +214,7 @@ static void write_all(void *context) {
   set_opened(s);
   while ((units = next_to_write(s)) != NULL)
     while (units != NULL)
-      units = unit_of(units)->writes ? write_group(s, units)
-                                     : read_one(s, &s->writer, units);
+      units = do_some(s, units);
   if (!s->memory) uv_thread_join(&s->reader.thread);
   dm_sqlite_db_close(&s->writer.db);
 }

@@ -154,9 +154,26 @@ static void end(dm_sqlite_db *db, const char *how) {
   if (dm_sqlite_db_in_transaction(db)) execute(db, how, &ignored);
 }
 
+/* Did the last statement fail for its own sake? After damage was found, for
+** one, all that follows in the same transaction fails, too. */
+static bool is_harmless(const dm_sqlite_db *db) {
+  switch (sqlite3_errcode(db->handle)) {
+  case SQLITE_OK: /* it was not SQLite who refused */
+  case SQLITE_ERROR:
+  case SQLITE_CONSTRAINT:
+  case SQLITE_MISMATCH:
+  case SQLITE_TOOBIG:
+    return true;
+  }
+  return false;
+}
+
 static void write_unit(dm_sqlite_db *db, dm_sql_list *unit) {
+  dm_err ignored;
   if (execute(db, "SAVEPOINT unit", &unit->error) != DM_OK) return;
-  if (run_statements(db, unit) != DM_OK) end(db, "ROLLBACK TO unit");
+  if (run_statements(db, unit) != DM_OK &&
+      (!is_harmless(db) || execute(db, "ROLLBACK TO unit", &ignored) != DM_OK))
+    end(db, "ROLLBACK");
   end(db, "RELEASE unit");
 }
 
@@ -168,6 +185,8 @@ static void read_unit(dm_sqlite_db *db, dm_sql_list *unit) {
 }
 
 void dm_sqlite_db_run(dm_sqlite_db *db, dm_sql_list *unit, size_t limit) {
+  dm_sql_rows_free(unit->rows); /* of a run that was undone */
+  unit->error = (dm_err){DM_OK, ""};
   unit->rows = dm_sql_rows_new(limit);
   if (unit->rows == NULL)
     dm_fail(&unit->error, DM_STORAGE_FAILED, "out of memory");
@@ -181,44 +200,48 @@ dm_code dm_sqlite_db_begin(dm_sqlite_db *db, dm_err *e) {
   return execute(db, "BEGIN IMMEDIATE", e);
 }
 
+/* Write the application id; again: that changes nothing. */
+static dm_code write_owner(dm_sqlite_db *db, dm_err *e) {
+  char text[48];
+  snprintf(text, sizeof text, "PRAGMA application_id = %" PRId32,
+           db->application);
+  return execute(db, text, e);
+}
+
+/* A commit that could not be synced stands in the log behind what is valid, and
+** would be found there after a crash. So something harmless is written over it,
+** whether that can be synced or not. */
 dm_code dm_sqlite_db_commit(dm_sqlite_db *db, dm_err *e) {
-  dm_code code = execute(db, "COMMIT", e);
-  if (code != DM_OK) end(db, "ROLLBACK");
-  return code;
+  dm_err ignored;
+  if (execute(db, "COMMIT", e) == DM_OK) return DM_OK;
+  end(db, "ROLLBACK");
+  write_owner(db, &ignored);
+  return e->code;
 }
 
 /* Open and close ----------------------------------------------------------- */
 
-/* The first value of a query, -1 if that is no number. */
+/* The integer that is the answer to a query. */
 static dm_code ask(dm_sqlite_db *db, const char *text, int64_t *value,
                    dm_err *e) {
   sqlite3_stmt *stmt =
       dm_sqlite_cache_get(&db->cache, db->handle, dm_span_of(text), e);
+  *value = 0;
   if (stmt == NULL) return e->code;
-  bool found = sqlite3_step(stmt) == SQLITE_ROW;
-  *value = found && sqlite3_column_type(stmt, 0) == SQLITE_INTEGER
-               ? sqlite3_column_int64(stmt, 0)
-               : -1;
+  if (sqlite3_step(stmt) == SQLITE_ROW) *value = sqlite3_column_int64(stmt, 0);
   return sqlite3_reset(stmt) == SQLITE_OK ? DM_OK : fail(db, e);
 }
 
 /* Before anything is changed. An empty file becomes ours. */
-static dm_code check_owner(dm_sqlite_db *db, int32_t application, bool *empty,
-                           dm_err *e) {
+static dm_code check_owner(dm_sqlite_db *db, bool *empty, dm_err *e) {
   int64_t id, version, tables;
   if (ask(db, "PRAGMA application_id", &id, e) != DM_OK ||
       ask(db, "PRAGMA user_version", &version, e) != DM_OK ||
       ask(db, "SELECT count(*) FROM sqlite_master", &tables, e) != DM_OK)
     return e->code;
   *empty = id == 0 && version == 0 && tables == 0;
-  if (id == application || *empty) return DM_OK;
+  if (id == db->application || *empty) return DM_OK;
   return dm_fail(e, DM_STORAGE_FAILED, "it is a database of another program");
-}
-
-static dm_code make_ours(dm_sqlite_db *db, int32_t application, dm_err *e) {
-  char text[48];
-  snprintf(text, sizeof text, "PRAGMA application_id = %" PRId32, application);
-  return execute(db, text, e);
 }
 
 /* Readers beside the one who writes, and commits that outlive the machine. */
@@ -245,11 +268,11 @@ static dm_code open_handle(dm_sqlite_db *db, const char *path, int flags,
 dm_code dm_sqlite_db_open(dm_sqlite_db *db, const char *path,
                           int32_t application, dm_err *e) {
   bool empty = false;
+  db->application = application;
   int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
   if (open_handle(db, path, flags, e) == DM_OK &&
-      check_owner(db, application, &empty, e) == DM_OK &&
-      set_up(db, e) == DM_OK &&
-      (!empty || make_ours(db, application, e) == DM_OK))
+      check_owner(db, &empty, e) == DM_OK && set_up(db, e) == DM_OK &&
+      (!empty || write_owner(db, e) == DM_OK))
     return DM_OK;
   dm_sqlite_db_close(db);
   return e->code;

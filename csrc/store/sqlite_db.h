@@ -9,7 +9,8 @@
 #pragma GCC visibility push(hidden)
 
 typedef struct dm_sqlite_db {
-  sqlite3 *handle; /* owned; NULL: not open */
+  sqlite3 *handle;     /* owned; NULL: not open */
+  int32_t application; /* of the file */
   dm_sqlite_cache cache;
 } dm_sqlite_db;
 
