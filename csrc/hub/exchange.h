@@ -23,8 +23,8 @@ static inline bool dm_exchange_is_http(const dm_exchange *x) {
   return x->server != NULL;
 }
 
-/* These answer an HTTP request and end its exchange. False: the caller is gone.
-*/
+/* These answer an HTTP request and end its exchange. False: the
+** caller is gone. */
 
 /* 'fields' are whole header lines; the body is the three parts. */
 bool dm_exchange_answer(dm_exchange *x, int status, dm_span fields,

@@ -33,8 +33,7 @@ void dm_hold_cancel(dm_exchange *x); /* harmless when nothing delays it */
 
 /* Anything else */
 
-/* A zeroed struct of 'size' bytes that begins with a dm_hold. NULL: no memory.
-*/
+/* A zeroed struct of 'size' bytes that begins with a dm_hold. NULL: no room. */
 void *dm_hold_new(dm_hub *h, size_t size);
 
 /* Have on_due run after 'ms'; it ends with dm_hold_free. False: no memory, and

@@ -33,8 +33,7 @@ typedef struct dm_signer {
 } dm_signer;
 
 /* A hub may have hundreds of thousands. With keys of 32 bytes and an id of 16,
-** an identity takes less than 300 bytes, its part of the hash chains included.
-*/
+** one takes less than 300 bytes, its part of the hash chains included. */
 typedef struct dm_identity {
   struct dm_identity *next;   /* in its hash chain */
   struct dm_identity *parent; /* a module's device */

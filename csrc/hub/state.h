@@ -66,8 +66,7 @@ struct dm_exchange {
   uint64_t settle;        /* the caller's token; 0: of another process */
   dm_buf echo;            /* header lines with the caller's own ids */
   uint64_t handed;        /* the control plane's id of it; 0: has none */
-  int retry_after;        /* seconds in an error's Retry-After; 0: no such field
-                          */
+  int retry_after;        /* seconds that an error's Retry-After has; 0: none */
 
   /* The rest is for method calls. */
   bool is_call;

@@ -17,8 +17,7 @@ enum { DM_PATH_SEGMENTS = 8 }; /* more than any route has */
 
 typedef struct dm_path {
   dm_span segment[DM_PATH_SEGMENTS]; /* decoded once, in the caller's memory */
-  int count; /* at most DM_PATH_SEGMENTS: the rest of a longer path is left out
-             */
+  int count; /* a longer path has its first ones alone */
 } dm_path;
 
 /* Split "/devices/a%2Fb/": "devices", "a/b"; a slash at the end makes no
