@@ -312,18 +312,77 @@ test-deps:
 check-deps:
 	@$(DEPS) build run test check
 
+# -- Coverage and fuzzing -------------------------------------------------------
+
+COV      = build/coverage
+COV_OBJ := $(patsubst %.c,$(COV)/obj/%.o,$(BASE) $(PROTO) $(HTTP))
+$(COV)/obj/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	@echo "  CC   $<"
+	$(Q)gcc $(STD) -O0 -g --coverage -MMD -MP -c -o $@ $<
+$(COV)/c/alloc_test: LDFLAGS += $(WRAP)
+$(COV)/c/%: spec/c/%.c $(COV_OBJ)
+	@mkdir -p $(@D)
+	@echo "  LD   $@"
+	$(Q)gcc $(STD) -O0 -g --coverage -o $@ $^ $(LDFLAGS) $(LLHTTP_LIBS) -lcrypto
+
+coverage: $(C_TESTS:$(B)/c/%=$(COV)/c/%) ## which lines of base and proto do the C tests run?
+	@rm -f $(COV_OBJ:.o=.gcda)
+	@for t in $^; do $$t >$(COV)/log || { cat $(COV)/log; exit 1; }; done
+	@$(LUA) build-aux/coverage.lua spec/c/unreached.txt $(COV_OBJ:.o=.gcda)
+
+# libFuzzer on the pure parsers, each from its corpus; what it finds is kept in
+# build/fuzz/corpus, an input that fails in build/fuzz.
+T         ?= 60
+FUZZ       = build/fuzz
+FUZZERS   := $(patsubst spec/fuzz/%.c,%,$(wildcard spec/fuzz/*.c))
+FUZZ_SRC  := $(BASE) $(PROTO) $(HTTP) csrc/net/websocket.c
+FUZZ_FLAGS = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all
+$(FUZZ)/obj/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	@echo "  CC   $<"
+	$(Q)$(CLANG) $(STD) $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link -MMD -MP -c -o $@ $<
+$(FUZZ)/parsers.a: $(FUZZ_SRC:%.c=$(FUZZ)/obj/%.o)
+	@rm -f $@
+	@$(AR) rcs $@ $^
+$(FUZZ)/%: $(FUZZ)/obj/spec/fuzz/%.o $(FUZZ)/parsers.a
+	@echo "  LD   $@"
+	$(Q)$(CLANG) $(FUZZ_FLAGS) -fsanitize=fuzzer -o $@ $^ $(LLHTTP_LIBS) $(WSLAY_LIBS) -lcrypto
+
+# fuzz: run one of them for so many seconds
+define fuzz
+	@mkdir -p $(FUZZ)/corpus/$(1)
+	@echo "  FUZZ $(1)"
+	$(Q)$(FUZZ)/$(1) -max_total_time=$(2) -max_len=2048 -artifact_prefix=$(FUZZ)/$(1)- \
+	  $(FUZZ)/corpus/$(1) spec/fuzz/corpus/$(1) >$(FUZZ)/$(1).log 2>&1 || \
+	  { tail -n 40 $(FUZZ)/$(1).log; exit 1; }
+endef
+fuzz: ## libFuzzer on the parsers, T=60 seconds each
+	@$(MAKE) --no-print-directory -j$(JOBS) $(FUZZERS:%=fuzz-%)
+$(FUZZERS:%=fuzz-%): fuzz-%: $(FUZZ)/%
+	$(call fuzz,$*,$(T))
+
+# for `make check`: 10 seconds each, when one of them has changed
+fuzz-check: $(FUZZERS:%=build/check/fuzz/%)
+build/check/fuzz/%: $(FUZZ)/%
+	$(call fuzz,$*,10)
+	@mkdir -p $(@D)
+	@touch $@
+.SECONDARY: $(COV_OBJ) $(FUZZERS:%=$(FUZZ)/obj/spec/fuzz/%.o) $(FUZZERS:%=$(FUZZ)/%)
+-include $(shell find $(COV) $(FUZZ) -name '*.d' 2>/dev/null)
+
 # -- Checks ---------------------------------------------------------------------
 # Each leaves a stamp under build/check, so that a second run looks at what
 # changed. The stamps of clang carry the dependencies on headers for the others.
 
 K      = build/check
 C_ALL := $(wildcard csrc/*/*.c spec/c/*.c spec/bench/*.c spec/fuzz/*.c build-aux/*.c)
-H_ALL := $(wildcard csrc/*/*.h spec/c/*.h build-aux/*.h)
+H_ALL := $(wildcard csrc/*/*.h spec/c/*.h spec/fuzz/*.h build-aux/*.h)
 # what is analysed: tests go on after a failed CHECK, which misleads analysers
 OURS  := $(filter-out csrc/proto/llhttp_unit% spec/%,$(C_ALL))
 
 check: check-deps ## all that a commit must pass
-	@$(MAKE) --no-print-directory -j$(JOBS) lint
+	@$(MAKE) --no-print-directory -j$(JOBS) lint fuzz-check
 	@$(MAKE) --no-print-directory symbols rocks-check $(B)/tested
 	@echo "check: all good"
 
@@ -463,5 +522,5 @@ help: ## this list
 	  while IFS='	' read -r name text; do printf '%-14s %s\n' "$$name" "$$text"; done
 
 .PHONY: all test test-c run-specs asan tsan gc interop-deps demo bench deps \
-  dev-deps test-deps check-deps check lint format-check format warnings musl tidy \
+  dev-deps test-deps check-deps check lint format-check format warnings musl coverage fuzz fuzz-check tidy \
   cppcheck luacheck layers symbols rocks-check rocks-write install uninstall rock clean help

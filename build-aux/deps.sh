@@ -98,6 +98,12 @@ need_check() {
   need_commands gcc=gcc clang=clang clang-format=clang-format \
     clang-tidy=clang-tidy cppcheck=cppcheck luacheck=lua-check nm=binutils \
     musl-gcc=musl-tools
+  need_fuzzer
+}
+
+need_fuzzer() { # clang's libFuzzer is in a package of its own
+  echo 'int LLVMFuzzerTestOneInput(void); int LLVMFuzzerTestOneInput(void) { return 0; }' |
+    clang -fsanitize=fuzzer -o /dev/null -x c - 2>/dev/null || miss libFuzzer libclang-rt-dev
 }
 
 need_bench() {

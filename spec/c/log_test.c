@@ -74,7 +74,15 @@ static void test_errors(void) {
   CHECK(strlen(e.text) == DM_ERR_TEXT - 1);
   CHECK(strcmp(dm_err_name(DM_NAME_NOT_RESOLVED), "NameNotResolved") == 0);
   CHECK(strcmp(dm_err_text(DM_INVALID_JSON), "not valid JSON") == 0);
-  CHECK(strcmp(dm_log_level_name(DM_LOG_WARN), "warn") == 0);
+}
+
+static void test_names(void) {
+  static const char *const level[] = {"debug", "info", "warn", "error", "off"};
+  for (int i = 0; i < 5; i++)
+    CHECK(strcmp(dm_log_level_name((dm_log_level)i), level[i]) == 0);
+  CHECK(strcmp(dm_log_level_name((dm_log_level)5), "unknown") == 0);
+  CHECK(strcmp(dm_err_name((dm_code)999), "SystemError") == 0);
+  CHECK(strcmp(dm_err_text((dm_code)999), "unknown error") == 0);
 }
 
 int main(void) {
@@ -82,5 +90,6 @@ int main(void) {
   RUN(test_escapes);
   RUN(test_long_lines_are_cut);
   RUN(test_errors);
+  RUN(test_names);
   return check_done();
 }

@@ -50,6 +50,10 @@ static void test_not_written(void) {
   CHECK(!dm_mqtt_write_subscribe(&b, 1, &longer, &qos, 1));
   CHECK(!dm_mqtt_write_connect(&b, &(dm_mqtt_connect){.client_id = longer}));
   CHECK(!dm_mqtt_write_connect(&b, &(dm_mqtt_connect){.has_password = true}));
+  dm_buf small = {.limit = 4};
+  CHECK(!dm_mqtt_write_suback(&small, (dm_mqtt_suback){1, DM_SPAN("\x80")}));
+  CHECK(small.len == 0);
+  dm_buf_clear(&small);
   dm_mqtt_publish huge = {.topic = DM_SPAN("t"), .payload = {text, 268435453}};
   CHECK(!dm_mqtt_write_publish_head(&b, &huge));
   huge.payload.n = 268435452;

@@ -130,6 +130,19 @@ static void test_sent_again(void) {
   dm_pending_clear(&t);
 }
 
+/* The $rid of a connection begins anew after 2^32 calls. */
+static void test_same_rid_twice(void) {
+  dm_pending t;
+  dm_pending_call a = {0}, b = {0};
+  dm_pending_init(&t, 10);
+  CHECK(dm_pending_wait(&t, &a, 1) && dm_pending_send(&t, &a, 1, 7, 10));
+  CHECK(dm_pending_wait(&t, &b, 2) && dm_pending_send(&t, &b, 1, 7, 10));
+  dm_pending_remove(&t, &a);
+  CHECK(t.sent == 1 && take(&t, 1, rid_of(7)) == &b);
+  CHECK(take(&t, 1, rid_of(7)) == NULL && dm_pending_count(&t) == 0);
+  dm_pending_clear(&t);
+}
+
 enum { MANY = 20000 };
 
 static void test_many(void) {
@@ -178,6 +191,7 @@ int main(void) {
   RUN(test_limit);
   RUN(test_expiry_in_order);
   RUN(test_sent_again);
+  RUN(test_same_rid_twice);
   RUN(test_many);
   RUN(test_clear_lets_go);
   return check_done();

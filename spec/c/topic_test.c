@@ -57,6 +57,26 @@ static void test_response(void) {
   CHECK(response_is("$iothub/methods/res/0/?$rid=1&x=y", 0, "1"));
   CHECK(
       response_is("$iothub/methods/res/2147483647/?$rid=1&", 2147483647, "1"));
+  char small[30];
+  out = dm_buf_fixed(small, sizeof small);
+  CHECK(!dm_topic_write_response(&out, 200, DM_SPAN("12")) && out.len == 0);
+}
+
+static void check_properties(const char *topic, const char *module,
+                             const char *properties) {
+  dm_span s =
+      dm_topic_properties(dm_span_of(topic), DM_SPAN("d1"), dm_span_of(module));
+  CHECK_SPAN(s, properties);
+}
+
+static void test_properties(void) {
+  check_properties("devices/d1/messages/events/a=b&c=%20", "", "a=b&c=%20");
+  check_properties("devices/d1/messages/events/a=b/", "", "a=b");
+  check_properties("devices/d1/messages/events/", "", "");
+  check_properties("devices/d1/modules/m/messages/events/a=b", "m", "a=b");
+  check_properties("devices/d1/modules/m/messages/events/a=b", "", "");
+  check_properties("devices/d2/messages/events/a=b", "", "");
+  check_properties("devices/d1/messages/devicebound/a=b", "", "");
 }
 
 static void test_bad_responses(void) {
@@ -296,11 +316,13 @@ static void test_username_write(void) {
   CHECK(dm_username_write(&out, DM_SPAN("h"), DM_SPAN("d"), DM_SPAN("m"), none,
                           DM_SPAN("x")));
   CHECK_SPAN(dm_buf_span(&out), "h/d/m/");
-  char small[8];
-  out = dm_buf_fixed(small, sizeof small);
-  CHECK(!dm_username_write(&out, DM_SPAN("h"), DM_SPAN("d"), DM_SPAN("m"),
-                           DM_SPAN("1"), none));
-  CHECK(out.len == 0);
+  for (size_t room = 1; room < sizeof "h/d/m/?api-version=1"; room++) {
+    char small[32];
+    out = dm_buf_fixed(small, room);
+    CHECK(!dm_username_write(&out, DM_SPAN("h"), DM_SPAN("d"), DM_SPAN("m"),
+                             DM_SPAN("1"), none));
+    CHECK(out.len == 0);
+  }
 }
 
 static void feed(dm_span prefix) {
@@ -337,6 +359,7 @@ int main(void) {
   RUN(test_bad_responses);
   RUN(test_publish_kinds);
   RUN(test_foreign_publishes);
+  RUN(test_properties);
   RUN(test_filter_kinds);
   RUN(test_filter_takes);
   RUN(test_twin_topics);
