@@ -45,8 +45,9 @@ int dm_http_filter_start(dm_span line, bool whole, const dm_http_limits *limits,
   if (n == 0 || n == line.n || line.p[n] != ' ')
     return refuse(why, 400, "no request line");
   dm_span target = from(line, n + 1);
-  size_t slack = whole ? 0 : 1; /* it may be the CR of the line's end */
   size_t size = find(target, ' ');
+  /* the last byte may be the CR of the line's end */
+  size_t slack = whole || size < target.n ? 0 : 1;
   if (size > slack && size - slack > limits->target)
     return refuse(why, 414, "request target too long");
   return 0;

@@ -145,9 +145,19 @@ static dm_http_state check_start(dm_http_reader *r, dm_span line, bool whole) {
   return status ? refuse(r, status, why) : DM_HTTP_MORE;
 }
 
+/* May these bytes be the beginning of an empty line? */
+static bool is_empty(dm_span line) {
+  return line.n == 0 || (line.n == 1 && line.p[0] == '\r');
+}
+
+/* A whole first line is first judged as a part of one: that is the answer when
+** its end comes later. */
 static dm_http_state end_line(dm_http_reader *r) {
   dm_span line = {r->head.data + r->line, r->head.len - r->line};
+  dm_span part = {line.p, line.n - 1};
   bool first = r->line == r->start;
+  if (first && !is_empty(part) && check_start(r, part, false) == DM_HTTP_BAD)
+    return DM_HTTP_BAD;
   if (line.n < 2 || line.p[line.n - 2] != '\r')
     return refuse(r, 400, "a line that does not end in CR LF");
   if (line.n == 2 && !first) return end_head(r);
@@ -163,12 +173,10 @@ static dm_http_state end_line(dm_http_reader *r) {
 /* A part of a line came, and nothing more or more than there is room for. */
 static dm_http_state partial_line(dm_http_reader *r, bool over) {
   dm_span line = {r->head.data + r->line, r->head.len - r->line};
-  bool first = r->line == r->start;
-  bool empty = line.n == 0 || (line.n == 1 && line.p[0] == '\r');
-  if (first && !empty && check_start(r, line, false) == DM_HTTP_BAD)
-    return DM_HTTP_BAD;
+  bool first = r->line == r->start && !is_empty(line);
+  if (first && check_start(r, line, false) == DM_HTTP_BAD) return DM_HTTP_BAD;
   if (!over) return DM_HTTP_MORE;
-  if (first && !empty) return refuse(r, 414, "request line too long");
+  if (first) return refuse(r, 414, "request line too long");
   return refuse(r, 431, "header block too large");
 }
 

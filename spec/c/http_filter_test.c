@@ -25,6 +25,12 @@ static void test_request_lines_refused(void) {
   READS("FOO / HTTP/1.1\r\n" H "\r\n", "BAD 501");
   READS("G(T / HTTP/1.1\r\n" H "\r\n", "BAD 400");
   READS("\n" GET "\r\n", "BAD 400");
+  READS("GET /aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+        " HTTP/1.1\n",
+        "BAD 400");
+  READS("GET /aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+        " HTTP/1.1\n",
+        "BAD 414");
   READS("\rGET / HTTP/1.1\r\n\r\n", "BAD 400");
   READS("\x16\3\1\2\0\1\0\1\xfc\3\3", "BAD 400");
   READS("\x10\x0c\0\4MQTT\4\2\0\0\0\0", "BAD 400");
