@@ -237,6 +237,33 @@ describe("directmethods hub", function()
       assert.equal(pem, read(folder .. "/ca/ca.pem"))
     end)
 
+    it("is after POST /reset what it was when it began, keys too", function()
+      local facts = start("--admin-port", "0", "--device", "dev1", "--device", "e/m",
+        "--config", write("hub.json", [[{
+          "devices": [
+            { "id": "lamp", "tags": { "room": 7 }, "methods": { "on": {} } } ],
+          "faults": [ { "stage": "request", "action": "reject", "method": "broken" } ]
+        }]]))
+      local service <close> = service_of(facts)
+      assert(service.registry:create("later"))
+      assert(service.twins:patch("lamp", { tags = { room = 8 } }))
+      local result = assert(dm.exec { "curl", "-s", "-w", "%{http_code}", "-X", "POST",
+        "-H", "Authorization: Bearer " .. facts.admin_token,
+        ("http://127.0.0.1:%d/reset"):format(facts.ports.admin) })
+      assert.equal("204", result.stdout, result.stderr)
+      assert.equal(404, select(2, service.registry:get("later")).http_status)
+      for id, text in pairs(facts.devices) do
+        local device, module = id:match("^(.-)/?([^/]*)$")
+        if device == "" then device, module = id, nil end
+        local found = assert(service.registry:get(device, { module_id = module }))
+        assert.equal(text:match("SharedAccessKey=(.*)"), found.primary_key)
+      end
+      assert.equal(200, assert(service:invoke("lamp", "on")).status)
+      assert.equal(7, assert(service.twins:get("lamp")).tags.room)
+      assert.equal(503001, select(2, service:invoke("lamp", "broken")).code)
+      stop()
+    end)
+
     it("logs as JSON, to a file", function()
       local log = folder .. "/log"
       local facts = start("--log-format", "json", "--log-file", log)

@@ -453,6 +453,20 @@ describe("the trace", function()
       assert(hub:add_device "dev1")
     end)
 
+    it("waits for the listener, which puts back what is always there", function()
+      hub:on("reset", function()
+        dm.sleep(0.001)
+        assert(hub:add_device "always")
+      end)
+      assert(hub:reset())
+      local devices = hub:devices()
+      assert.same({ 1, "always" }, { #devices, devices[1].device_id })
+      hub:on("reset", nil)
+      assert(hub:reset())
+      assert.same({}, hub:devices())
+      assert(hub:add_device "dev1")
+    end)
+
     describe("of more devices than a page has", function()
       local turns, resetting
 

@@ -57,11 +57,21 @@ end
 local TAKEN = { DeviceAlreadyExists = true, ModuleAlreadyExistsOnDevice = true }
 
 local function add_device(hub, device)
-  local ok, done, err = pcall(register, hub, device.id, { primary_key = device.key })
-  if ok and done then return end
+  local ok, done, err = pcall(register, hub, device.id, device.identity)
+  if ok and done then
+    device.identity = done
+    return
+  end
   local wrong_use = not ok or TAKEN[err.name]
   command.fail(wrong_use and command.USAGE or command.LOCAL, ("--device %s: %s"):format(
     logs.word(device.id), ok and tostring(err) or translate(done)))
+end
+
+-- All that the hub is to have, at its start and after a reset.
+local function populate(hub, args, file)
+  for _, device in ipairs(args.device) do add_device(hub, device) end
+  file:add_devices(hub)
+  file:add_faults(hub)
 end
 
 -- The options of dm.hub; and what its clients must trust, where --ca-dir keeps it.
@@ -200,7 +210,7 @@ end
 
 local function run(args)
   if args.ready_file then os.remove(args.ready_file) end -- of one that was killed
-  local file = args.config and hub_file.read(args.config) or hub_file.none
+  local file = args.config and hub_file.read(args.config) or hub_file.new()
   local log = logs.open {
     format = args.log_format or "text",
     path = args.log_file,
@@ -209,12 +219,11 @@ local function run(args)
   local trace = open_trace(args, log)
   signals.catch()
   local hub <close>, ca_file, opts = listen(args, file)
-  for _, device in ipairs(args.device) do add_device(hub, device) end
-  local clients = file:add_devices(hub)
-  file:add_faults(hub)
+  populate(hub, args, file)
+  hub:on("reset", function() populate(hub, args, file) end)
   watch(hub, args, log, trace)
   local status = serve(hub, opts, ca_file, args, names_of(args, file), log)
-  for _, client in ipairs(clients) do client:close() end
+  file:close()
   hub:stop(STOP)
   if trace then trace:close() end
   return status

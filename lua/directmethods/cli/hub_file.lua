@@ -66,6 +66,19 @@ local function invalid(path, text, err)
   command.fail(command.USAGE, ("%s:%d: %s"):format(path, line, err.message))
 end
 
+--- A file with nothing in it.
+---@return directmethods.HubFile
+function M.new()
+  return setmetatable({
+    options = {},
+    policies = {},
+    devices = {},
+    faults = {},
+    identities = {}, -- with their keys, at the places of their devices
+    clients = {}, -- likewise, of devices with canned answers
+  }, File)
+end
+
 --- Read the file.
 ---@param path string
 ---@return directmethods.HubFile
@@ -73,7 +86,8 @@ function M.read(path)
   local text = command.read_file(path)
   local document, err = json.decode(text)
   if err then invalid(path, text, err) end
-  local file = setmetatable({ path = path, places = places.read(text) }, File)
+  local file = M.new()
+  file.path, file.places = path, places.read(text)
   if file.places.twice then
     file:fail(file.places.twice, "a member stands twice")
   elseif not text:find("^%s*{") then
@@ -101,27 +115,36 @@ local function split(device)
   return own, identity
 end
 
---- Register the devices, and connect those with canned answers.
+-- Have a device with canned answers online.
+function File:connect(hub, i, own)
+  local path = { "devices", i, "methods" }
+  local client = self.clients[i]
+  if not client then
+    client = self:call(path, hub.device, hub, own.id, own.methods, { engine = "uv" })
+    self.clients[i] = client
+  end
+  self:call(path, client.connect, client)
+end
+
+--- Register the devices, each time with the same keys, and connect those with canned
+-- answers.
 ---@param hub directmethods.Hub
----@return directmethods.Device[] clients
 function File:add_devices(hub)
-  local clients = {}
   for i, device in ipairs(self.devices) do
     local path = { "devices", i }
     if type(device) ~= "table" then self:fail(path, "a device must be an object") end
     local own, identity = split(device)
     self:call(path, options.check, own, DEVICE, "config")
-    self:call(path, register, hub, own.id, identity)
+    self.identities[i] = self:call(path, register, hub, own.id,
+      self.identities[i] or identity)
     self:set_twin(hub, own, path)
-    if own.methods then
-      local inner = { "devices", i, "methods" }
-      local client = self:call(inner, hub.device, hub, own.id, own.methods,
-        { engine = "uv" })
-      self:call(inner, client.connect, client)
-      clients[#clients + 1] = client
-    end
+    if own.methods then self:connect(hub, i, own) end
   end
-  return clients
+end
+
+--- Close the devices with canned answers.
+function File:close()
+  for _, client in pairs(self.clients) do client:close() end
 end
 
 --- The ids of the devices, in order.
@@ -159,9 +182,5 @@ function File:has(name, given)
   if given[first] ~= nil then return false end
   return self.options[first] ~= nil or first == "policies"
 end
-
-M.none = setmetatable({
-  options = {}, policies = {}, devices = {}, faults = {},
-}, File)
 
 return M

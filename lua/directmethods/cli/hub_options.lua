@@ -14,10 +14,11 @@ local NESTED = { "limits", "jobs" } -- options that are tables of options
 local function device(text)
   for at = #text, 1, -1 do
     if text:byte(at) == 61 and not identity.wrong_key(text:sub(at + 1)) then
-      return { id = text:sub(1, at - 1), key = text:sub(at + 1) }
+      local key = text:sub(at + 1)
+      return { id = text:sub(1, at - 1), identity = { primary_key = key } }
     end
   end
-  return { id = text }
+  return { id = text, identity = {} }
 end
 
 local function policy(text)

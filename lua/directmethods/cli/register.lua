@@ -4,21 +4,31 @@ local errors = require "directmethods.errors"
 
 local KNOWN = { DeviceAlreadyExists = true, ModuleAlreadyExistsOnDevice = true }
 
+-- An identity with the keys that it has come to have.
+local function with_keys(identity, primary, secondary)
+  local copy = {}
+  for name, value in pairs(identity) do copy[name] = value end
+  copy.primary_key, copy.secondary_key = primary, secondary
+  return copy
+end
+
 --- Register a device or module; one that the hub's store has by the same key stays as
 --- it is. Raises as hub:add_device does.
 ---@param hub directmethods.Hub
 ---@param id string
 ---@param identity directmethods.NewIdentity
----@return boolean? done
+---@return directmethods.NewIdentity? identity with its keys, to be registered again
 ---@return directmethods.Error? err
 return function(hub, id, identity)
   local made, err = hub:add_device(id, identity)
-  if made then return true end
+  if made then return with_keys(identity, made.primary_key, made.secondary_key) end
   if not KNOWN[err.name] or hub.config.store == ":memory:" then return nil, err end
   local kept, failed = hub:connection_string(id)
   if not kept then return nil, failed end
-  local key = identity.primary_key
-  if not key or kept:match("SharedAccessKey=(.*)$") == key then return true end
+  local key = kept:match("SharedAccessKey=(.*)$")
+  if not identity.primary_key or identity.primary_key == key then
+    return with_keys(identity, key, identity.secondary_key)
+  end
   return nil, errors.new {
     name = err.name,
     code = err.code,

@@ -189,6 +189,7 @@ function Hub:reset()
   end
   self:clear_faults()
   state.plane:forget()
+  if state.on_reset then state.on_reset() end
   return true
 end
 

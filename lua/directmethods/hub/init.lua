@@ -73,20 +73,27 @@ function Hub:counters()
   return self.state.plane:counters()
 end
 
---- Be told of events; nil ends it. "call": a method call has ended; its record is one
--- of hub:calls.
+local LISTEN = {
+  call = function(state, fn) state.watchers:on(fn) end,
+  reset = function(state, fn) state.on_reset = fn end,
+}
+
+--- Be told of events; nil ends it. "call": a method call has ended; fn runs as a task
+-- with its record, one of hub:calls. "reset": hub:reset has removed everything; it
+-- calls fn and waits for it, so that fn can put back what is always to be there.
 --- ```lua
 --- hub:on("call", function(call) print(call.device_id, call.method, call.outcome) end)
+--- hub:on("reset", function() assert(hub:add_device("dev1")) end)
 --- ```
----@param event "call"
----@param fn fun(call: directmethods.HubCall)? runs as a task
+---@param event "call"|"reset"
+---@param fn fun(call: directmethods.HubCall?)?
 function Hub:on(event, fn)
   check_open(self, "hub:on")
-  if event ~= "call" then error("hub:on: event must be 'call'", 2) end
+  if not LISTEN[event] then error("hub:on: event must be 'call' or 'reset'", 2) end
   if fn ~= nil and type(fn) ~= "function" then
     error(("hub:on: fn must be a function or nil, not a %s"):format(type(fn)), 2)
   end
-  self.state.watchers:on(fn)
+  LISTEN[event](self.state, fn)
 end
 
 -- Ending -------------------------------------------------------------------

@@ -39,6 +39,7 @@ for i, policy in ipairs(configs.POLICIES) do M.POLICY_NAMES[i] = policy[1] end
 ---@field ca_path string?      the file that holds it
 ---@field ca_temporary boolean? it goes with the hub
 ---@field watchers directmethods.CallWatchers
+---@field on_reset function?   called at the end of a reset
 ---@field faults table<directmethods.Fault, boolean> rules, weak
 ---@field admin directmethods.HubAdmin? what the admin listener keeps
 ---@field hub { [1]: directmethods.Hub? } weak: the hub is collected before its state
