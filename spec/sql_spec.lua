@@ -352,15 +352,20 @@ describe("sql", function()
       assert.same({ { 11 }, changes = 0 }, rows("SELECT count(*) FROM t"))
     end)
 
-    it("tells those who wait", function()
-      with_table()
-      local reader = dm.spawn(db.read, db, { { [[WITH RECURSIVE n(i) AS (SELECT 1
-        UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n]] } }) -- without an end
-      dm.loop.step(0)
-      assert.equal(1, core.outstanding())
-      db:close()
-      fails("Closed", "the store was closed", reader:await())
-      assert.equal(0, core.outstanding())
+    it("tells those who wait, and ends what they wait for", function()
+      local endless = [[WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)
+        SELECT count(*) FROM n]]
+      for _, where in ipairs { path, sql.MEMORY } do
+        for turns = 1, 20 do -- before it begins, or later
+          open(where)
+          local reader = dm.spawn(db.read, db, { { endless } })
+          for _ = 1, turns do dm.loop.step(0) end
+          assert.equal(1, core.outstanding())
+          db:close()
+          fails("Closed", "the store was closed", reader:await())
+          assert.equal(0, core.outstanding())
+        end
+      end
     end)
 
     it("comes with the collector, too", function()

@@ -30,7 +30,8 @@ typedef struct store {
   dm_err refused;        /* why it could not be opened; set before 'opened' */
   atomic_size_t waiting; /* bytes of rows on their way to the loop thread */
   uv_mutex_t lock;
-  bool opened, closing;
+  bool opened;
+  atomic_bool closing;
   lane writer, reader;
 } store;
 
@@ -240,12 +241,10 @@ static void on_mail(dm_mail_record *mail, uint32_t flags, dm_letter *letters) {
   dm_sql_answered(&s->sql, letters);
 }
 
-/* Tell the threads to end. A read that is under way is of no use any more. */
+/* Tell the threads to end; also a read that is under way. */
 static void tell_closing(store *s) {
   uv_mutex_lock(&s->lock);
   s->closing = true;
-  if (s->opened && s->reader.db.handle != NULL)
-    sqlite3_interrupt(s->reader.db.handle);
   uv_cond_signal(&s->writer.wake);
   uv_cond_signal(&s->reader.wake);
   uv_mutex_unlock(&s->lock);
@@ -269,8 +268,9 @@ static void free_store(dm_sql *sql) {
 
 static const dm_sql_engine ENGINE = {submit, close_store, free_store};
 
-static void lane_init(lane *l) {
+static void lane_init(lane *l, const atomic_bool *closing) {
   l->last = &l->first;
+  l->db.stop = closing;
   uv_cond_init(&l->wake);
 }
 
@@ -300,8 +300,8 @@ static store *store_new(dm_loop *loop, int32_t application, dm_sql_done on_done,
   dm_sql_init(&s->sql, &ENGINE, loop, on_done, owner);
   dm_mail_record_init(&s->mail, DM_SQL_UNITS, on_mail);
   uv_mutex_init(&s->lock);
-  lane_init(&s->writer);
-  lane_init(&s->reader);
+  lane_init(&s->writer, &s->closing);
+  lane_init(&s->reader, &s->closing);
   return s;
 }
 

@@ -4,6 +4,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+enum { STOP_STEPS = 10000 }; /* of SQLite's between two looks at 'stop' */
+
 static dm_code fail(const dm_sqlite_db *db, dm_err *e) {
   return dm_fail(e, DM_STORAGE_FAILED, "%s", sqlite3_errmsg(db->handle));
 }
@@ -177,10 +179,18 @@ static void write_unit(dm_sqlite_db *db, dm_sql_list *unit) {
   end(db, "RELEASE unit");
 }
 
-/* All its statements see the same moment. */
+static int is_stopped(void *context) {
+  const dm_sqlite_db *db = context;
+  return atomic_load(db->stop);
+}
+
+/* All its statements see the same moment. sqlite3_interrupt would miss one that
+** is about to begin. */
 static void read_unit(dm_sqlite_db *db, dm_sql_list *unit) {
   if (execute(db, "BEGIN", &unit->error) != DM_OK) return;
+  sqlite3_progress_handler(db->handle, STOP_STEPS, is_stopped, db);
   run_statements(db, unit);
+  sqlite3_progress_handler(db->handle, 0, NULL, NULL);
   end(db, "ROLLBACK");
 }
 

@@ -3,14 +3,17 @@
 #ifndef DM_STORE_SQLITE_DB_H
 #define DM_STORE_SQLITE_DB_H
 
+#include <stdatomic.h>
+
 #include "store/sql_engine.h"
 #include "store/sqlite_cache.h"
 
 #pragma GCC visibility push(hidden)
 
 typedef struct dm_sqlite_db {
-  sqlite3 *handle;     /* owned; NULL: not open */
-  int32_t application; /* of the file */
+  sqlite3 *handle;         /* owned; NULL: not open */
+  int32_t application;     /* of the file */
+  const atomic_bool *stop; /* borrowed; true: a read ends where it is */
   dm_sqlite_cache cache;
 } dm_sqlite_db;
 
