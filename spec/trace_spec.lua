@@ -483,7 +483,7 @@ describe("the trace", function()
         while not resetting:ended() do
           local left = hub:metrics().identities
           if left ~= turns[#turns] then table.insert(turns, left) end
-          if left > 0 and left < 1200 then hub:add_device("late") end
+          if left > 400 and left < 1200 then hub:add_device("late") end
           dm.loop.step(0)
         end
         assert.equal(true, resetting:await())

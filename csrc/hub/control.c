@@ -103,10 +103,12 @@ bool dm_hub_twin_result(dm_hub *h, uint64_t connection, int status, dm_span rid,
 
 bool dm_hub_twin_desired(dm_hub *h, dm_span device, dm_span module,
                          int64_t version, dm_span payload) {
-  const dm_identity *i = dm_identities_find(&h->identities, device, module);
+  dm_identity *i = dm_identities_find(&h->identities, device, module);
   char memory[TWIN_TOPIC_MAX];
   dm_buf topic = dm_buf_fixed(memory, sizeof memory);
-  if (i == NULL || i->session == NULL ||
+  if (i == NULL || version <= (int64_t)i->desired) return false;
+  i->desired = (uint32_t)version;
+  if (i->session == NULL ||
       !dm_filters_have(&i->filters, DM_TOPIC_TWIN_DESIRED) ||
       !dm_topic_write_twin_desired(&topic, version))
     return false;

@@ -159,6 +159,7 @@ typedef struct dm_hub_identity {
   dm_hub_auth auth;
   dm_span primary, secondary; /* keys in base64, or thumbprints in hex; n 0 */
   bool enabled;
+  int64_t version; /* of its row in the store: what is older changes nothing */
 } dm_hub_identity;
 
 /* Add an identity, or change it. Its connection is closed when it is disabled
@@ -169,7 +170,16 @@ dm_code dm_hub_put_identity(dm_hub *h, dm_span device, dm_span module,
 
 /* Remove an identity with its session; a device with its modules too. False: it
 ** is unknown. */
-bool dm_hub_remove_identity(dm_hub *h, dm_span device, dm_span module);
+bool dm_hub_remove_identity(dm_hub *h, dm_span device, dm_span module,
+                            int64_t version);
+
+/* What is known of an identity; borrowed until it is changed. False: it is not
+** there. */
+bool dm_hub_find_identity(const dm_hub *h, dm_span device, dm_span module,
+                          dm_hub_identity *out);
+
+/* How many identities more may be added. */
+size_t dm_hub_room(const dm_hub *h);
 
 /* control.c */
 

@@ -44,9 +44,11 @@ typedef struct dm_identity {
   dm_list modules, sibling;   /* a device's modules; a module's node there */
   int64_t changed;            /* unix ms: connected or disconnected; 0: never */
   int64_t active;             /* unix ms: connected or published; 0: never */
+  int64_t version;            /* of its row in the store */
   char *keys;                 /* owned: the primary, then the secondary */
   uint32_t hash;
-  int calls; /* under way: waiting and sent */
+  uint32_t desired; /* $version of the desired properties last told; 0: none */
+  int calls;        /* under way: waiting and sent */
   bool enabled;
   bool stored;  /* outlives its connection (clean session 0) */
   uint8_t auth; /* dm_hub_auth: what the keys are */

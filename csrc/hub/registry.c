@@ -77,12 +77,14 @@ dm_code dm_hub_put_identity(dm_hub *h, dm_span device, dm_span module,
   size_t before = h->identities.count;
   dm_identity *i = get(h, device, module, e);
   if (i == NULL) return e->code;
+  if (what->version < i->version) return DM_OK;
   dm_key_slot slot = slot_after(i, what);
   bool signed_here = i->signer.slot != DM_KEY_NONE && i->signer.policy == NULL;
   if (!dm_identity_set_keys(i, what->auth, what->primary, what->secondary)) {
     if (h->identities.count > before) dm_identities_remove(&h->identities, i);
     return dm_fail(e, DM_SYSTEM_ERROR, "put_identity: out of memory");
   }
+  i->version = what->version;
   if (signed_here && slot == DM_KEY_NONE) end_session(h, i);
   if (signed_here) i->signer.slot = slot;
   if (i->enabled && !what->enabled) {
@@ -100,13 +102,30 @@ static void remove_one(dm_hub *h, dm_identity *i) {
   dm_identities_remove(&h->identities, i);
 }
 
-bool dm_hub_remove_identity(dm_hub *h, dm_span device, dm_span module) {
+bool dm_hub_remove_identity(dm_hub *h, dm_span device, dm_span module,
+                            int64_t version) {
   dm_identity *i = dm_identities_find(&h->identities, device, module);
-  if (i == NULL) return false;
+  if (i == NULL || version < i->version) return false;
   while (!dm_list_empty(&i->modules))
     remove_one(h, DM_OWNER(i->modules.next, dm_identity, sibling));
   remove_one(h, i);
   return true;
+}
+
+bool dm_hub_find_identity(const dm_hub *h, dm_span device, dm_span module,
+                          dm_hub_identity *out) {
+  const dm_identity *i = dm_identities_find(&h->identities, device, module);
+  if (i == NULL) return false;
+  *out = (dm_hub_identity){.auth = (dm_hub_auth)i->auth,
+                           .primary = dm_identity_primary(i),
+                           .secondary = dm_identity_secondary(i),
+                           .enabled = i->enabled,
+                           .version = i->version};
+  return true;
+}
+
+size_t dm_hub_room(const dm_hub *h) {
+  return h->identities.limit - h->identities.count;
 }
 
 /* A policy has new keys: the key of slot n is now in slot among[n]. Sessions

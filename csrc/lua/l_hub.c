@@ -99,14 +99,16 @@ static int l_hub_policy(lua_State *L) {
   return 1;
 }
 
-/* hub:put_identity(device, module|nil, auth, primary, secondary, enabled) */
+static const char *const auths[] = {[DM_HUB_AUTH_SAS] = "sas",
+                                    [DM_HUB_AUTH_SELF_SIGNED] = "selfSigned",
+                                    [DM_HUB_AUTH_AUTHORITY] =
+                                        "certificateAuthority",
+                                    [DM_HUB_AUTH_NONE] = "none",
+                                    NULL};
+
+/* hub:put_identity(device, module|nil, auth, primary, secondary, enabled
+** [, version]) -> true | nil, name, message */
 static int l_hub_put_identity(lua_State *L) {
-  static const char *const auths[] = {[DM_HUB_AUTH_SAS] = "sas",
-                                      [DM_HUB_AUTH_SELF_SIGNED] = "selfSigned",
-                                      [DM_HUB_AUTH_AUTHORITY] =
-                                          "certificateAuthority",
-                                      [DM_HUB_AUTH_NONE] = "none",
-                                      NULL};
   dm_hub *h = l_hub_check(L);
   dm_span device = dm_bind_span(L, 2), module = optional(L, 3);
   dm_hub_identity what = {
@@ -114,6 +116,7 @@ static int l_hub_put_identity(lua_State *L) {
       .primary = optional(L, 5),
       .secondary = optional(L, 6),
       .enabled = lua_toboolean(L, 7),
+      .version = luaL_optinteger(L, 8, 0),
   };
   dm_err e;
   if (dm_hub_put_identity(h, device, module, &what, &e) != DM_OK)
@@ -122,10 +125,29 @@ static int l_hub_put_identity(lua_State *L) {
   return 1;
 }
 
+/* hub:remove_identity(device, module|nil[, version]) -> boolean */
 static int l_hub_remove_identity(lua_State *L) {
   dm_hub *h = l_hub_check(L);
   dm_span device = dm_bind_span(L, 2);
-  lua_pushboolean(L, dm_hub_remove_identity(h, device, optional(L, 3)));
+  lua_pushboolean(L, dm_hub_remove_identity(h, device, optional(L, 3),
+                                            luaL_optinteger(L, 4, INT64_MAX)));
+  return 1;
+}
+
+/* hub:identity(device, module|nil) -> auth, primary | nil: it is not there */
+static int l_hub_identity(lua_State *L) {
+  const dm_hub *h = l_hub_check(L);
+  dm_hub_identity what;
+  dm_span device = dm_bind_span(L, 2);
+  if (!dm_hub_find_identity(h, device, optional(L, 3), &what)) return 0;
+  lua_pushstring(L, auths[what.auth]);
+  dm_bind_push_span(L, what.primary);
+  return 2;
+}
+
+/* hub:room() -> how many identities more may be added */
+static int l_hub_room(lua_State *L) {
+  lua_pushinteger(L, (lua_Integer)dm_hub_room(l_hub_check(L)));
   return 1;
 }
 
@@ -323,6 +345,8 @@ static const luaL_Reg METHODS[] = {
     {"policy", l_hub_policy},
     {"put_identity", l_hub_put_identity},
     {"remove_identity", l_hub_remove_identity},
+    {"identity", l_hub_identity},
+    {"room", l_hub_room},
     {"connected", l_hub_connected},
     {"connections", l_hub_connections},
     {"answer", l_hub_answer},

@@ -14,6 +14,7 @@ local M = {
   objects = scheduler.objects,
   finish = scheduler.finish,
   wait = scheduler.wait,
+  name = scheduler.name,
   after = scheduler.after,
   current = scheduler.current,
   report = run_queue.report,

@@ -190,11 +190,16 @@ describe("registry", function()
   end)
 
   describe("with a store that fails", function()
-    local store
+    local db
 
-    local function fail(name)
-      store[name] = function()
-        return nil, errors.new { name = "StorageFailed", message = "the disk is full" }
+    -- Have db:write or db:read fail from now on, or only `times` times.
+    local function fail(name, why, times)
+      local real = db[name]
+      db[name] = function(...)
+        if times == 0 then return real(...) end
+        times = times and times - 1
+        return nil, errors.new { name = why or "StorageFailed",
+          message = "the disk is full" }
       end
     end
 
@@ -203,12 +208,12 @@ describe("registry", function()
     end
 
     before_each(function()
-      store = hub.state.store
+      db = hub.state.store.db
       hub:add_device("d")
     end)
 
     it("refuses changes with 503, and reads go on", function()
-      for _, name in ipairs { "put", "remove", "put_twin", "batch" } do fail(name) end
+      fail "write"
       local before = ask("GET", "/devices/d").body
       unavailable(ask("PUT", "/devices/x", { deviceId = "x" }))
       unavailable(ask("PUT", "/devices/d", { deviceId = "d", status = "disabled" },
@@ -232,16 +237,11 @@ describe("registry", function()
       local token = fixture.token { resource = "localhost/devices/x", key = key }
       local entry = { id = "x",
         authentication = { symmetricKey = { primaryKey = key } } }
-      function store:batch(fn) -- what was put is taken back
-        fn()
-        self:remove("x")
-        return nil, errors.new { name = "StorageFailed", message = "the disk is full" }
-      end
+      fail("write", nil, 1)
       unavailable(bulk { entry })
       local device = fixture.device(hub, "x", { password = token })
       assert.equal(5, device.code)
       device:close()
-      store.batch = nil
       read(bulk { entry })
       device = fixture.device(hub, "x", { password = token })
       assert.equal(0, device.code)
@@ -249,14 +249,73 @@ describe("registry", function()
     end)
 
     it("tells reads that fail, too", function()
-      for _, name in ipairs { "find", "devices", "modules", "count", "twin" } do
-        local real = store[name]
-        fail(name)
-        unavailable(ask("GET", ({ find = "/devices/d", devices = "/devices",
-          modules = "/devices/d/modules", count = "/statistics/devices",
-          twin = "/twins/d" })[name]))
-        store[name] = real
+      fail "read"
+      for _, path in ipairs { "/devices/d", "/devices", "/devices/d/modules",
+        "/statistics/devices", "/twins/d" } do
+        unavailable(ask("GET", path))
       end
+    end)
+
+    it("decides again when somebody else was faster, and gives up in the end", function()
+      fail("write", "Conflict", 4)
+      read(ask("PUT", "/devices/x", { deviceId = "x" }))
+      fail("write", "Conflict", 5)
+      unavailable(ask("PUT", "/devices/y", { deviceId = "y" }))
+      assert.equal(404, ask("GET", "/devices/y").status)
+    end)
+
+    it("judges If-Match again when it decides again", function()
+      local etag = read(ask("GET", "/devices/d")).etag
+      local real = db.write
+      function db.write(...) -- another hub on the same database
+        db.write = real
+        assert(real(db, { { "UPDATE identities SET etag = 'other', version = version + 1 "
+          .. "WHERE device_id = 'd'" } }))
+        return real(...)
+      end
+      local reply = ask("PUT", "/devices/d", { deviceId = "d", status = "disabled" },
+        { if_match = etag })
+      refused(reply, 412, "PreconditionFailed")
+      assert.equal("enabled", read(ask("GET", "/devices/d")).status)
+    end)
+  end)
+
+  describe("with damaged rows", function()
+    -- What the store says of a row that cannot be read, and that nothing hangs.
+    local function damage(sql)
+      hub:add_device("d")
+      hub:add_device("d/m")
+      hub:add_device("e")
+      read(ask("PATCH", "/twins/d", { tags = { a = 1 } }))
+      assert(hub.state.store.db:write { { sql } })
+    end
+
+    local function hits(paths)
+      for _, path in ipairs(paths) do
+        local text = refused(ask("GET", path), 503, "ServiceUnavailable")
+        assert.truthy(text:find("the store is damaged", 1, true), text)
+      end
+    end
+
+    it("an identity that is no text: 503 where it is hit, and nowhere else", function()
+      damage("UPDATE identities SET generation_id = CAST(x'ff' AS TEXT) "
+        .. "WHERE device_id = 'd' AND module_id = ''")
+      hits { "/devices", "/devices/d", "/twins/d", "/devices/d/modules/m" }
+      read(ask("GET", "/devices/e"))
+    end)
+
+    it("a way to log in that there is not", function()
+      damage "UPDATE identities SET auth = 'x' WHERE device_id = 'e'"
+      hits { "/devices", "/devices/e" }
+    end)
+
+    it("a twin that is no JSON", function()
+      damage "UPDATE twins SET tags = '{' WHERE device_id = 'd'"
+      hits { "/twins/d", "/devices/d" }
+      local reply = ask("PATCH", "/twins/d", { tags = { b = 1 } })
+      refused(reply, 503, "ServiceUnavailable")
+      reply = ask("POST", "/devices/query", { query = "SELECT * FROM devices" })
+      refused(reply, 503, "ServiceUnavailable")
     end)
   end)
 

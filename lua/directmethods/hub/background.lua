@@ -19,7 +19,7 @@ end
 
 ---@return directmethods.Background
 function M.new()
-  return setmetatable({ works = {} }, Background)
+  return setmetatable({ works = {}, pauses = {} }, Background)
 end
 
 local run
@@ -39,6 +39,37 @@ function run(self)
   if self.works[1] or self.closed then return end
   self.timer.cancel()
   self.timer = nil
+end
+
+-- Let the first task that pauses go on; another one may in the next turn of the loop.
+local function resume_next(self)
+  self.resume_timer = nil
+  local id
+  repeat -- until there is one that was not cancelled meanwhile
+    id = table.remove(self.pauses, 1)
+    if not id then return end
+  until task.finish(id)
+  self.resume_timer = task.after(0, function() resume_next(self) end)
+end
+
+--- In a task: let the loop and other tasks go on. In each turn of the loop one of the
+-- tasks that pause goes on, so that together they hold the loop for one slice a turn.
+--- ```lua
+--- local deadline = background.deadline()
+--- for _, each in ipairs(list) do
+---   look_at(each)
+---   if os.clock() > deadline then deadline = hub.background:pause() end
+--- end
+--- ```
+---@return number deadline of the next slice
+function Background:pause()
+  local name <close> = task.name()
+  table.insert(self.pauses, name.id)
+  if not self.resume_timer and not self.closed then
+    self.resume_timer = task.after(0, function() resume_next(self) end)
+  end
+  task.wait(name.id)
+  return M.deadline()
 end
 
 --- Have `step` called from the loop until it returns false. It must be quick, some
@@ -61,7 +92,8 @@ function Background:close()
   self.closed = true
   self.works = {}
   if self.timer then self.timer.cancel() end
-  self.timer = nil
+  if self.resume_timer then self.resume_timer.cancel() end
+  self.timer, self.resume_timer = nil, nil
 end
 
 return M

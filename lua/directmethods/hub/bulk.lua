@@ -11,30 +11,32 @@ local M = {}
 
 local ENTRIES_MAX = 100
 
--- Functions of hub and entry: the record, true when there is none any more, or nil
--- and a problem.
+-- Functions of registry, changes and entry: the record, true when there is none any
+-- more, or nil and a problem.
 local MODES = {}
 
-function MODES.create(hub, entry)
-  return hub.registry:create(entry.device_id, entry.module_id, entry.fields)
+function MODES.create(registered, changes, entry)
+  return registered:decide_create(changes, entry.device_id, entry.module_id,
+    entry.fields)
 end
 
-function MODES.update(hub, entry)
-  return hub.registry:update(
-    entry.device_id, entry.module_id, entry.fields, entry.condition)
+function MODES.update(registered, changes, entry)
+  return registered:decide_update(changes, entry.device_id, entry.module_id,
+    entry.fields, entry.condition)
 end
 
-function MODES.createorupdate(hub, entry)
-  local there = hub.store:find(entry.device_id, entry.module_id)
-  return MODES[there and "update" or "create"](hub, entry)
+function MODES.createorupdate(registered, changes, entry)
+  local there = changes:find(entry.device_id, entry.module_id)
+  return MODES[there and "update" or "create"](registered, changes, entry)
 end
 
-function MODES.delete(hub, entry)
-  return hub.registry:remove(entry.device_id, entry.module_id, entry.condition)
+function MODES.delete(registered, changes, entry)
+  return registered:decide_remove(changes, entry.device_id, entry.module_id,
+    entry.condition)
 end
 
-function MODES.updatetwin(hub, entry)
-  return hub.registry:get(entry.device_id, entry.module_id)
+function MODES.updatetwin(_, changes, entry)
+  return registry.find(changes, entry.device_id, entry.module_id)
 end
 
 local function text_member(document, ...)
@@ -90,12 +92,12 @@ local function read_entry(document)
   return entry
 end
 
-local function run(hub, entry)
+local function decide(registered, changes, entry)
   if entry.problem then return nil, entry.problem end
-  local record, problem = entry.run(hub, entry)
+  local record, problem = entry.run(registered, changes, entry)
   if not record or entry.deletes then return record, problem end
   if not entry.sections.tags and not entry.sections.desired then return record end
-  return twins.update(hub, record, entry.sections,
+  return twins.decide_update(changes, record, entry.sections,
     { whole = true, condition = entry.twin_condition })
 end
 
@@ -147,14 +149,16 @@ function M.run(hub, body)
   for i, document in ipairs(list) do entries[i] = read_entry(document) end
   local failed = find_twice(entries)
   if failed[1] then return result(failed) end
-  local kept, problem = hub.registry:batch(entries, function()
+  local wrong
+  local _, problem = hub.registry:change(entries, function(changes)
+    wrong = json.array()
     for _, entry in ipairs(entries) do
-      local done, why = run(hub, entry)
-      if not done then failed[#failed + 1] = error_of(entry, why) end
+      local done, why = decide(hub.registry, changes, entry)
+      if not done then wrong[#wrong + 1] = error_of(entry, why) end
     end
   end)
-  if not kept then return nil, problem end
-  return result(failed)
+  if problem then return nil, problem end
+  return result(wrong)
 end
 
 return M

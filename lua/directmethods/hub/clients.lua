@@ -6,6 +6,7 @@ local class = require "directmethods.hub.class"
 local configs = require "directmethods.hub.config"
 local devices = require "directmethods.hub.devices"
 local life = require "directmethods.hub.life"
+local task = require "directmethods.task"
 
 local Hub, check_open = class.Hub, class.check_open
 
@@ -23,12 +24,23 @@ local function identity_string(hub, record)
   return table.concat(parts, ";")
 end
 
+-- What the data plane knows of an identity; it does not wait for the store.
+local function known_identity(hub, device_id, module_id)
+  local auth, primary = hub.state.plane:identity(device_id, module_id)
+  if not auth then return nil end
+  return {
+    device_id = device_id,
+    module_id = module_id,
+    auth = auth,
+    primary_key = auth == "sas" and primary or nil,
+  }
+end
+
 --- The connection string of a policy ("iothubowner", "service", "device",
 -- "registryRead", "registryReadWrite"), a device ("dev1") or a module ("dev1/mod1").
 -- Clients need the ports, too: it never carries them.
 ---@param name string a policy's name goes before a device of the same name
----@return string? connection_string
----@return directmethods.Error? err the store has failed
+---@return string connection_string
 function Hub:connection_string(name)
   check_open(self, "hub:connection_string")
   local key = self.state.policies[name]
@@ -37,13 +49,12 @@ function Hub:connection_string(name)
       self.hostname, name, key)
   end
   local device_id, module_id = devices.split_name(name, nil, "hub:connection_string")
-  local record, err = self.state.store:find(device_id, module_id)
-  if err then return nil, err end
-  if not record then
+  local known = known_identity(self, device_id, module_id)
+  if not known then
     error(("hub:connection_string: '%s' is neither a policy nor a registered device")
       :format(name), 2)
   end
-  return identity_string(self, record)
+  return identity_string(self, known)
 end
 
 local function client_tls(hub)
@@ -70,7 +81,7 @@ local function make(role, opts, undo)
 end
 
 --- A device client of this hub, registered if it is not yet, with connection string,
--- port and CA filled in; not yet connected.
+-- port and CA filled in; not yet connected. Waits when it must register.
 --- ```lua
 --- local device <close> = hub:device("dev1", {
 ---   reboot = function(request) return 201, { rebooted = true } end,
@@ -87,9 +98,12 @@ function Hub:device(id, handlers, opts)
   check_open(self, "hub:device")
   local device_id, module_id = devices.split_name(id, nil, "hub:device")
   local answers = canned.handlers(handlers, "hub:device")
-  local known = self.state.store:find(device_id, module_id)
+  local known = known_identity(self, device_id, module_id)
   local record, err = known, nil
-  if not known then record, err = devices.create(self, device_id, module_id, {}) end
+  if not known then
+    task.current("hub:device")
+    record, err = devices.create(self, device_id, module_id, {})
+  end
   if not record then return nil, err end
   local websocket = type(opts) == "table" and opts.transport == "websocket"
   local device = make(require "directmethods.device".device, client_options({

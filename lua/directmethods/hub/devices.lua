@@ -1,9 +1,11 @@
 --- The registered devices and modules, as Lua code adds and sees them.
 
+local background = require "directmethods.hub.background"
 local class = require "directmethods.hub.class"
 local errors = require "directmethods.errors"
 local identity = require "directmethods.hub.identity"
 local options = require "directmethods.options"
+local task = require "directmethods.task"
 
 local M = {}
 
@@ -40,36 +42,51 @@ local function registry_error(problem)
   }
 end
 
---- Add an identity to the registry, a module's device too.
+--- Add an identity to the registry, a module's device too. Waits.
 ---@return directmethods.IdentityRecord? record
 ---@return directmethods.Error? err
 function M.create(hub, device_id, module_id, fields)
   local registry = hub.state.registry
-  if module_id and not registry.store:find(device_id) then
-    local device, problem = registry:create(device_id, nil, {})
-    if not device then return nil, registry_error(problem) end
-  end
-  local record, problem = registry:create(device_id, module_id, fields)
+  local ids = { { device_id = device_id, module_id = module_id } }
+  local record, problem = registry:change(ids, function(changes)
+    if module_id and not changes:find(device_id) then
+      local device, why = registry:decide_create(changes, device_id, nil, {})
+      if not device then return nil, why end
+    end
+    return registry:decide_create(changes, device_id, module_id, fields)
+  end)
   if not record then return nil, registry_error(problem) end
   return record
 end
 
---- Register the devices that are not there yet, with one write to the store.
+local LIST = 256 -- devices that are registered by one write
+
+-- Register those of ids[first] to ids[last] that are not there yet.
+local function create_some(registry, ids, first, last)
+  local entries = {}
+  for i = first, last do entries[#entries + 1] = { device_id = ids[i] } end
+  local _, problem = registry:change(entries, function(changes)
+    for _, each in ipairs(entries) do
+      if not changes:find(each.device_id) then
+        registry:decide_create(changes, each.device_id, nil, {})
+      end
+    end
+  end)
+  return problem
+end
+
+--- Register the devices that are not there yet. Waits.
 ---@param hub directmethods.Hub
 ---@param ids string[]
 ---@return boolean? done
 ---@return directmethods.Error? err there is no room, or the store has failed
 function M.create_all(hub, ids)
-  local entries, err = {}, nil
-  for i, id in ipairs(ids) do entries[i] = { device_id = id } end
-  local kept, problem = hub.state.registry:batch(entries, function()
-    for _, id in ipairs(ids) do
-      local _, why = M.create(hub, id, nil, {})
-      if why and why.name ~= "DeviceAlreadyExists" then err = err or why end
-    end
-  end)
-  if not kept then return nil, registry_error(problem) end
-  return not err or nil, err
+  for first = 1, #ids, LIST do
+    local last = math.min(first + LIST - 1, #ids)
+    local problem = create_some(hub.state.registry, ids, first, last)
+    if problem then return nil, registry_error(problem) end
+  end
+  return true
 end
 
 local KEY = { "string", check = identity.wrong_key }
@@ -125,7 +142,7 @@ local function authentication_of(opts)
   return auth
 end
 
---- Register a device, or a module ("dev1/mod1"; its device too, if need be).
+--- Register a device, or a module ("dev1/mod1"; its device too, if need be). Waits.
 --- ```lua
 --- local identity = assert(hub:add_device("dev1"))
 --- ```
@@ -137,6 +154,7 @@ end
 function Hub:add_device(id, opts)
   check_open(self, "hub:add_device")
   opts = options.check(opts, ADD_DEVICE, "hub:add_device")
+  task.current("hub:add_device")
   local device_id, module_id = M.split_name(id, opts.module, "hub:add_device")
   local auth = authentication_of(opts)
   local record, err = M.create(self, device_id, module_id, {
@@ -169,11 +187,8 @@ end
 ---@field subscribed boolean takes method calls
 ---@field modules string[] ids, ordered
 
-local function device_of(state, record)
+local function device_of(state, record, modules)
   local connected, subscribed = state.plane:connected(record.device_id)
-  local modules, err = state.store:modules(record.device_id)
-  if not modules then return nil, err end
-  for i, module in ipairs(modules) do modules[i] = module.module_id end
   return {
     device_id = record.device_id,
     status = record.enabled and "enabled" or "disabled",
@@ -181,6 +196,19 @@ local function device_of(state, record)
     subscribed = subscribed,
     modules = modules,
   }
+end
+
+-- The devices of a page of records; nil, err.
+local function devices_of(state, page)
+  if not page[1] then return {} end
+  local modules, err = state.store:module_ids(page[1].device_id, page[#page].device_id)
+  if not modules then return nil, err end
+  local list, deadline = {}, background.deadline()
+  for i, record in ipairs(page) do
+    list[i] = device_of(state, record, modules[record.device_id] or {})
+    if os.clock() > deadline then deadline = state.background:pause() end
+  end
+  return list
 end
 
 --- One of the registered devices.
@@ -191,14 +219,16 @@ end
 function M.find(hub, device_id)
   local record, err = hub.state.store:find(device_id)
   if not record then return nil, err end
-  return device_of(hub.state, record)
+  local list
+  list, err = devices_of(hub.state, { record })
+  return list and list[1], err
 end
 
-local PAGE = 1000 -- records that are read from the store at a time
+local PAGE = 200 -- records that are read from the store at a time
 
 local DEVICES = { top = { "integer", min = 1 }, after = { "string" } }
 
---- The registered devices, ordered by id: all, in one go, or so many of them.
+--- The registered devices, ordered by id: all, or so many of them. Waits.
 --- ```lua
 --- local next = hub:devices { top = 100, after = devices[#devices].device_id }
 --- ```
@@ -208,17 +238,16 @@ local DEVICES = { top = { "integer", min = 1 }, after = { "string" } }
 function Hub:devices(opts)
   check_open(self, "hub:devices")
   opts = options.check(opts, DEVICES, "hub:devices")
+  task.current("hub:devices")
   local state, list = self.state, {}
   local after, left = opts.after, opts.top or math.huge
-  local wanted, page, err
+  local wanted, page, found, err
   repeat
     wanted = math.min(left, PAGE)
     page, err = state.store:devices(after, wanted)
-    if not page then return nil, err end
-    for _, record in ipairs(page) do
-      list[#list + 1], err = device_of(state, record)
-      if err then return nil, err end
-    end
+    if page then found, err = devices_of(state, page) end
+    if err then return nil, err end
+    table.move(found, 1, #found, #list + 1, list)
     after, left = #page > 0 and page[#page].device_id, left - #page
   until #page < wanted or left == 0
   return list

@@ -142,14 +142,13 @@ local PAGE = 200 -- devices that are removed at a time
 local function remove_page(state)
   local page, err = state.store:devices(nil, PAGE)
   if not page then return nil, registry.unavailable(err) end
-  local problem
-  local kept, failed = state.registry:batch(page, function()
+  if not page[1] then return 0 end
+  local _, problem = state.registry:change(page, function(changes)
     for _, record in ipairs(page) do
-      local _, why = state.registry:remove(record.device_id)
-      problem = problem or why
+      -- one that is gone already is gone
+      state.registry:decide_remove(changes, record.device_id)
     end
   end)
-  problem = problem or not kept and failed
   if problem then return nil, problem end
   return #page
 end

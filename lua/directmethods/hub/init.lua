@@ -137,9 +137,9 @@ end
 
 -- Beginning ----------------------------------------------------------------
 
---- Start a hub: it listens when this returns. With a store in a file it waits until
--- its identities are loaded. Raises on wrong options, when LuaDBI is not installed, and
--- when tls is true and luaossl is not.
+--- Start a hub: it waits until the store is open, its identities are loaded, and the
+-- hub listens. Raises on wrong options, and when tls is true and luaossl is not
+-- installed.
 --- ```lua
 --- local hub <close> = assert(dm.hub { tls = false })
 --- ```
@@ -149,7 +149,7 @@ end
 ---  a store that is damaged, of a newer version, or in use
 function M.hub(opts)
   local config = configs.read(opts)
-  if config.store ~= ":memory:" then task.current("dm.hub") end
+  task.current("dm.hub")
   local state, err = life.start(config)
   if not state then return nil, err end
   local hub = setmetatable({

@@ -49,7 +49,7 @@ local function list_jobs(hub, request)
   if not size then return nil, position end
   local source = retention.source(hub.jobs, asked(request.query.jobType, TYPES),
     asked(request.query.jobStatus, STATES), position and position[1])
-  return pages.answer(hub, request, source, size)
+  return pages.answer(hub, source, size)
 end
 
 local RIGHT, METER = "ServiceConnect", "jobs"

@@ -5,13 +5,11 @@ local core = require "directmethods.core"
 local errors = require "directmethods.errors"
 local json = require "directmethods.json"
 local registry = require "directmethods.hub.registry"
-local task = require "directmethods.task"
 
 local M = {}
 
 local SIZE_DEFAULT, SIZE_MAX = 100, 1000 -- items
 local BYTES_MAX = 4 * 1024 * 1024 -- after which a page is full, too
-local WORKS_MAX = 64 -- that are under way at a time
 
 --- What pages are read from. `next` gives the matches among the next that it looked
 -- at, maybe none; `ended`: these were the last.
@@ -92,46 +90,25 @@ local function add(page, source, found)
   return false
 end
 
--- A step of filling a page, and of answering with it: true while there is more to do.
-local function fill(request, source, page)
-  local is_full
-  local found, err = source:next()
-  if found then is_full, err = add(page, source, found) end
-  if err then
-    request.answer(nil, registry.unavailable(err))
-    return false
-  end
-  if not is_full and not source.ended then return true end
-  local goes_on = is_full and #page ~= page.left
-  request.answer(200, fields_of(source, page, goes_on),
-    "[" .. table.concat(page, ",") .. "]")
-  return false
-end
-
--- What raises is a mistake of ours: told in the log, and answered.
-local function failed(fault)
-  task.report("error", debug.traceback("a page of rows: " .. tostring(fault), 2))
-end
-
---- Answer a request with a page.
+--- Answer a request with a page. Waits for the store, and pauses between slices.
 ---@param hub directmethods.HubState
----@param request directmethods.HubRequest
 ---@param source directmethods.PageSource
 ---@param size integer
 ---@param left integer? no more rows than these, on this page and those behind it
----@return "later"|nil
----@return directmethods.RegistryProblem? problem
-function M.answer(hub, request, source, size, left)
-  if hub.background:count() >= WORKS_MAX then
-    return nil, registry.problem("ThrottlingException")
+---@return integer? status
+---@return string|directmethods.RegistryProblem fields header lines
+---@return string? body
+function M.answer(hub, source, size, left)
+  local page, is_full = { size = size, left = left, bytes = 0 }, false
+  while true do
+    local found, err = source:next()
+    if found then is_full, err = add(page, source, found) end
+    if err then return nil, registry.unavailable(err) end
+    if is_full or source.ended then break end
+    hub.background:pause()
   end
-  local page = { size = size, left = left, bytes = 0 }
-  hub.background:add(function()
-    local ok, more = xpcall(fill, failed, request, source, page)
-    if not ok then request.answer(nil, registry.problem("ServerError")) end
-    return ok and more
-  end)
-  return "later"
+  local goes_on = is_full and #page ~= page.left
+  return 200, fields_of(source, page, goes_on), "[" .. table.concat(page, ",") .. "]"
 end
 
 -- The name that the member has in a body, in whatever case, as .NET takes it.

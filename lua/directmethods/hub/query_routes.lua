@@ -53,7 +53,7 @@ local function run(hub, request)
   if not size then return nil, position end
   local source, left = open(hub, plan, position, size)
   if not source then return nil, left end
-  return pages.answer(hub, request, source, size, left)
+  return pages.answer(hub, source, size, left)
 end
 
 ---@type directmethods.HubRoute[]

@@ -1,9 +1,11 @@
 --- The registry: identities that are created, changed and removed. The data plane
 -- holds what it needs of each to let devices in; the store holds all of it.
 
+local change_sets = require "directmethods.hub.changes"
 local core = require "directmethods.core"
 local errors = require "directmethods.errors"
 local identity = require "directmethods.hub.identity"
+local locks = require "directmethods.hub.locks"
 
 local M = {}
 
@@ -53,6 +55,7 @@ function M.unavailable(err)
 end
 
 local ROOM = "The hub has no room for another identity."
+local TRIES = 5 -- of a change that others come before
 
 ---@class directmethods.Registry
 ---@field store directmethods.Store
@@ -65,24 +68,87 @@ function M.new(store, plane, dev_keys)
     store = store,
     plane = plane,
     dev_keys = dev_keys,
-    changes = ETAG_START + string.unpack("I3", core.random(3)),
+    locks = locks.new(),
+    reserved = 0, -- room of the data plane for identities that are being written
+    etags = ETAG_START + string.unpack("I3", core.random(3)),
     generation = 0,
   }, Registry)
 end
 
-local function not_found(self, device_id, module_id)
-  local missing = module_id and self.store:find(device_id) and "ModuleNotFound"
-    or "DeviceNotFound"
-  return nil, M.problem(missing)
+-- Reading ------------------------------------------------------------------------
+
+--- Identities with their twins, as of one moment. Waits.
+---@param ids { device_id: string, module_id: string? }[]
+---@return directmethods.Changes? found nothing will be changed by it
+---@return directmethods.RegistryProblem? problem the store has failed
+function Registry:read(ids)
+  local found, err = change_sets.read(self.store, ids)
+  if not found then return nil, M.unavailable(err) end
+  return found
 end
 
+--- One identity. Waits.
 ---@return directmethods.IdentityRecord? record
 ---@return directmethods.RegistryProblem? problem
 function Registry:get(device_id, module_id)
-  local record, err = self.store:find(device_id, module_id)
-  if record then return record end
-  if err then return nil, M.unavailable(err) end
-  return not_found(self, device_id, module_id)
+  local found, problem = self:read { { device_id = device_id, module_id = module_id } }
+  if not found then return nil, problem end
+  return M.find(found, device_id, module_id)
+end
+
+-- Changing -----------------------------------------------------------------------
+
+-- Room in the data plane, until the result is closed; nil: there is not so much.
+local function reserve(self, count)
+  if self.plane:room() - self.reserved < count then return nil end
+  self.reserved = self.reserved + count
+  return setmetatable({}, {
+    __close = function() self.reserved = self.reserved - count end,
+  })
+end
+
+-- Keep what was decided, then tell the data plane; nil, err.
+local function write(self, changes)
+  local results, err = self.store:write(changes.list)
+  if not results then return nil, err end
+  changes:tell(self.plane, results)
+  return true
+end
+
+local function names_of(ids)
+  local names, seen = {}, {}
+  for _, id in ipairs(ids) do
+    local name = change_sets.key(id.device_id, id.module_id)
+    if not seen[name] then names[#names + 1] = name end
+    seen[name] = true
+  end
+  return names
+end
+
+--- Change identities and twins. `decide(changes)` looks at them and makes changes;
+-- they are kept all or none. It may not wait, and is called again when somebody else
+-- was faster. Changes of the same identity run one after the other.
+---@param ids { device_id: string, module_id: string? }[] all that `decide` looks at
+---@param decide fun(changes: directmethods.Changes): any, directmethods.RegistryProblem?
+---@return any result of `decide`; nil: it made no changes
+---@return directmethods.RegistryProblem? problem its own, or the store's
+function Registry:change(ids, decide)
+  local _ <close> = self.locks:take(names_of(ids))
+  local err
+  for _ = 1, TRIES do
+    local changes, problem = self:read(ids)
+    if not changes then return nil, problem end
+    local result
+    result, problem = decide(changes)
+    if not changes.list[1] then return result, problem end
+    local room <close> = reserve(self, changes.added)
+    if not room then return nil, M.problem("TooManyDevices", ROOM) end
+    local done
+    done, err = write(self, changes)
+    if done then return result, problem end
+    if err.name ~= "Conflict" then break end
+  end
+  return nil, M.unavailable(err)
 end
 
 local function check_ids(device_id, module_id)
@@ -100,8 +166,8 @@ local function next_generation(self)
 end
 
 local function next_etag(self)
-  self.changes = self.changes + 1
-  return core.base64_encode(tostring(self.changes))
+  self.etags = self.etags + 1
+  return core.base64_encode(tostring(self.etags))
 end
 
 -- How the identity of a new record shows who it is.
@@ -139,12 +205,6 @@ local function merge(self, device_id, module_id, fields, old)
   }, fields, old)
 end
 
-local function tell_plane(self, record)
-  return self.plane:put_identity(record.device_id, record.module_id, record.auth,
-    record.primary_key or record.primary_thumbprint,
-    record.secondary_key or record.secondary_thumbprint, record.enabled)
-end
-
 --- Have the data plane let in who is in the store already.
 ---@param records directmethods.IdentityRecord[] a device before its modules
 ---@return boolean? adopted
@@ -152,48 +212,19 @@ end
 ---@return string? message
 function Registry:adopt(records)
   for _, record in ipairs(records) do
-    local ok, name, message = tell_plane(self, record)
+    local ok, name, message = change_sets.adopt(self.plane, record)
     if not ok then return nil, name, message end
   end
   return true
 end
 
--- Into the store first: what cannot be kept lets nobody in.
-local function put(self, record, old)
+-- Decisions ----------------------------------------------------------------------
+
+local function check_thumbprints(record)
   if record.auth == "selfSigned" and not record.primary_thumbprint
     and not record.secondary_thumbprint then
-    return nil, M.problem("ArgumentInvalid", "'x509Thumbprint' holds no thumbprint")
+    return M.problem("ArgumentInvalid", "'x509Thumbprint' holds no thumbprint")
   end
-  local kept, err = self.store:put(record)
-  if not kept then return nil, M.unavailable(err) end
-  local ok, name = tell_plane(self, record)
-  if ok then return record end
-  if old then
-    self.store:put(old)
-  else
-    self.store:remove(record.device_id, record.module_id)
-  end
-  if name ~= "LimitExceeded" then return nil, M.problem("ServerError") end
-  return nil, M.problem("TooManyDevices", ROOM)
-end
-
---- Create an identity; keys that are not given are made.
----@param device_id string
----@param module_id string? of a device that is there
----@param fields table what identity.read gives
----@return directmethods.IdentityRecord? record
----@return directmethods.RegistryProblem? problem
-function Registry:create(device_id, module_id, fields)
-  local wrong = check_ids(device_id, module_id)
-  if wrong then return nil, wrong end
-  local found, problem = self:get(device_id, module_id)
-  if found then
-    return nil, M.problem(module_id and "ModuleAlreadyExistsOnDevice"
-      or "DeviceAlreadyExists")
-  elseif problem.name ~= (module_id and "ModuleNotFound" or "DeviceNotFound") then
-    return nil, problem
-  end
-  return put(self, merge(self, device_id, module_id, fields, {}))
 end
 
 --- Does a value of If-Match ('*' or an etag, either also in double quotes, marked
@@ -206,60 +237,105 @@ function M.matches(condition, etag)
   return wanted == "*" or wanted == etag
 end
 
--- The present record, if the condition holds.
-local function get_if(self, device_id, module_id, condition)
-  local old, problem = self:get(device_id, module_id)
+--- The present record of an identity, for decisions.
+---@param changes directmethods.Changes
+---@return directmethods.IdentityRecord? record
+---@return directmethods.RegistryProblem? problem
+function M.find(changes, device_id, module_id)
+  local record = changes:find(device_id, module_id)
+  if record then return record end
+  local device = module_id and changes:find(device_id)
+  return nil, M.problem(device and "ModuleNotFound" or "DeviceNotFound")
+end
+
+-- The same, if the condition holds.
+local function find_if(changes, device_id, module_id, condition)
+  local old, problem = M.find(changes, device_id, module_id)
   if old and condition and not M.matches(condition, old.etag) then
     return nil, M.problem("PreconditionFailed")
   end
   return old, problem
 end
 
---- Change an identity: keys and status that are not given stay as they are.
+--- The decision to create an identity, for Registry:change; keys that are not given
+--- are made.
+---@param changes directmethods.Changes
+---@param device_id string
+---@param module_id string? of a device that is there
+---@param fields table what identity.read gives
+---@return directmethods.IdentityRecord? record
+---@return directmethods.RegistryProblem? problem
+function Registry:decide_create(changes, device_id, module_id, fields)
+  local wrong = check_ids(device_id, module_id)
+  if wrong then return nil, wrong end
+  if changes:find(device_id, module_id) then
+    return nil, M.problem(module_id and "ModuleAlreadyExistsOnDevice"
+      or "DeviceAlreadyExists")
+  elseif module_id and not changes:find(device_id) then
+    return nil, M.problem("DeviceNotFound")
+  end
+  local record = merge(self, device_id, module_id, fields, {})
+  wrong = check_thumbprints(record)
+  if wrong then return nil, wrong end
+  changes:insert(record)
+  return record
+end
+
+--- The decision to change one: keys and status that are not given stay as they are.
 ---@param condition string? value of If-Match; nil: whatever the etag
 ---@return directmethods.IdentityRecord? record
 ---@return directmethods.RegistryProblem? problem
-function Registry:update(device_id, module_id, fields, condition)
-  local old, problem = get_if(self, device_id, module_id, condition)
+function Registry:decide_update(changes, device_id, module_id, fields, condition)
+  local old, problem = find_if(changes, device_id, module_id, condition)
   if not old then return nil, problem end
-  return put(self, merge(self, device_id, module_id, fields, old), old)
+  local record = merge(self, device_id, module_id, fields, old)
+  problem = check_thumbprints(record)
+  if problem then return nil, problem end
+  changes:update(record)
+  return record
 end
 
---- Remove an identity; the modules of a device go with it.
+--- The decision to remove one; the modules of a device go with it.
 ---@param condition string? value of If-Match; nil: whatever the etag
 ---@return boolean? removed
 ---@return directmethods.RegistryProblem? problem
-function Registry:remove(device_id, module_id, condition)
-  local old, problem = get_if(self, device_id, module_id, condition)
+function Registry:decide_remove(changes, device_id, module_id, condition)
+  local old, problem = find_if(changes, device_id, module_id, condition)
   if not old then return nil, problem end
-  local kept, err = self.store:remove(device_id, module_id)
-  if not kept then return nil, M.unavailable(err) end
-  self.plane:remove_identity(device_id, module_id)
+  changes:remove(old)
   return true
 end
 
--- Have the data plane know of an identity what the store knows.
-local function restore(self, device_id, module_id)
-  local record = self.store:find(device_id, module_id)
-  if record then
-    tell_plane(self, record)
-  else
-    self.plane:remove_identity(device_id, module_id)
-  end
+-- A decision about one identity, carried out.
+local function change_one(self, decide, device_id, module_id, ...)
+  local more = table.pack(...)
+  return self:change({ { device_id = device_id, module_id = module_id } },
+    function(changes)
+      return decide(self, changes, device_id, module_id,
+        table.unpack(more, 1, more.n))
+    end)
 end
 
---- Call a function that changes many identities; what it changed is kept all or
--- none.
----@param ids { device_id: string, module_id: string? }[] what it may change
----@param fn fun()
----@return boolean? kept
+--- Create an identity: see decide_create. Waits, as the next two.
+---@return directmethods.IdentityRecord? record
 ---@return directmethods.RegistryProblem? problem
-function Registry:batch(ids, fn)
-  local kept, err = self.store:batch(fn)
-  if kept then return true end
-  for _, each in ipairs(ids) do restore(self, each.device_id, each.module_id) end
-  return nil, M.unavailable(err)
+function Registry:create(device_id, module_id, fields)
+  return change_one(self, self.decide_create, device_id, module_id, fields)
 end
+
+---@return directmethods.IdentityRecord? record
+---@return directmethods.RegistryProblem? problem
+function Registry:update(device_id, module_id, fields, condition)
+  return change_one(self, self.decide_update, device_id, module_id, fields, condition)
+end
+
+---@return boolean? removed
+---@return directmethods.RegistryProblem? problem
+function Registry:remove(device_id, module_id, condition)
+  return change_one(self, self.decide_remove, device_id, module_id, condition)
+end
+
+-- Documents ----------------------------------------------------------------------
 
 --- What documents tell of an identity.
 ---@param record directmethods.IdentityRecord

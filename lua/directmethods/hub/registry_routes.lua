@@ -1,6 +1,7 @@
 --- The HTTP routes of the registry. Answers: status, header lines, body; or nil and
 -- a problem.
 
+local background = require "directmethods.hub.background"
 local bulk = require "directmethods.hub.bulk"
 local errors = require "directmethods.errors"
 local identity = require "directmethods.hub.identity"
@@ -43,8 +44,11 @@ end
 
 local function shown_list(hub, records, err)
   if not records then return nil, registry.unavailable(err) end
-  local parts = {}
-  for i, record in ipairs(records) do parts[i] = hub.registry:document(record) end
+  local parts, deadline = {}, background.deadline()
+  for i, record in ipairs(records) do
+    parts[i] = hub.registry:document(record)
+    if os.clock() > deadline then deadline = hub.background:pause() end
+  end
   return 200, nil, "[" .. table.concat(parts, ",") .. "]"
 end
 

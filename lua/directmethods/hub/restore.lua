@@ -6,7 +6,6 @@ local core = require "directmethods.core"
 local errors = require "directmethods.errors"
 local identity = require "directmethods.hub.identity"
 local json = require "directmethods.json"
-local time = require "directmethods.time"
 
 local M = {}
 
@@ -152,7 +151,6 @@ function M.load(registry, store)
     if not page then return nil, err end
     local ok, name, message = registry:adopt(page)
     if not ok then return nil, no_room(store, name, message) end
-    if #page == PAGE then time.sleep(0) end
   until #page < PAGE
   return true
 end

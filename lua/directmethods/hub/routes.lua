@@ -12,12 +12,11 @@ local M = {}
 ---@field fields string   header lines
 ---@field body string
 ---@field query table<string, string> decoded
----@field answer fun(status: integer?, fields: any, body: string?)
 ---@field device_id string? and what else in {} the route's path names, decoded
 
 --- A path, with names in {} for segments, and what each verb does: the right that it
 -- asks for, and a function of hub and request which gives status, header lines and
--- body, or nil and a problem; or "later", and calls request.answer with them.
+-- body, or nil and a problem. It may wait.
 ---@class directmethods.HubRoute
 ---@field path string
 ---@field meter "registry"|"queries"|"jobs"|nil which of the tier's rates it counts in
@@ -119,9 +118,7 @@ local function answer_plain(plane, id, status, text, fields)
 end
 
 local function respond(hub, id, status, fields, body)
-  if status == "later" then
-    return
-  elseif status then
+  if status then
     hub.plane:answer(id, status, fields, body)
   else
     local problem = fields
@@ -168,7 +165,6 @@ function M.handle(ask)
   if verbs.meter and not hub.plane:meter(ask.id, verbs.meter) then return end
   request.method, request.fields, request.body = ask.method, ask.fields, ask.body
   request.query = M.read_query(ask.query)
-  function request.answer(...) respond(hub, ask.id, ...) end
   respond(hub, ask.id, run(hub, request))
 end
 

@@ -100,11 +100,10 @@ end
 function Selection:text(row)
   if self.project then return self.project(row) end
   local device_id, module_id = attributes.ids(row)
-  local record, err = self.store:find(device_id, module_id)
-  if not record then return nil, err end
-  local twin
-  twin, err = self.store:twin(device_id, module_id)
-  if err then return nil, err end
+  local found, err = self.store:pairs { { device_id = device_id, module_id = module_id } }
+  if not found then return nil, err end
+  local record, twin = found[1] and found[1].record, found[1] and found[1].twin
+  if not record then return nil end
   return documents.for_service(twin or documents.BLANK, self.registry:facts(record))
 end
 

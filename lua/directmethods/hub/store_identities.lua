@@ -1,210 +1,176 @@
---- The identities and twins of a store: see hub/store.lua.
+--- Reading identities and twins: see hub/store.lua. Everything here waits.
 
-local json = require "directmethods.json"
+local documents = require "directmethods.hub.twin_document"
+local rows = require "directmethods.hub.identity_rows"
 
 local M = {}
 
----@class directmethods.IdentityRecord
----@field device_id string
----@field module_id string?     nil: a device
----@field auth "sas"|"selfSigned"|"certificateAuthority"|"none"
----@field primary_key string?   base64; of auth sas alone, there always
----@field secondary_key string?
----@field primary_thumbprint string?  hexadecimal; of auth selfSigned, one or both
----@field secondary_thumbprint string?
----@field enabled boolean
----@field status_reason string?
----@field status_time string?   when the status last changed; nil: never
----@field etag string           another one after each change
----@field generation_id string  another one when an id is used again
----@field managed_by string?    of a module, whatever its maker says
-
----@class directmethods.Twin
----@field tags string              JSON object
----@field desired string           JSON object, without $version and $metadata
----@field reported string          likewise
----@field desired_metadata string  JSON object: when each member was changed
----@field reported_metadata string
----@field desired_version integer  from 1
----@field reported_version integer
----@field version integer          of the whole twin
----@field changes integer          of tags and desired properties: what the etag tells
-
-local IDENTITY = {
-  "device_id", "module_id", "auth", "primary_key", "secondary_key",
-  "primary_thumbprint", "secondary_thumbprint", "enabled", "status_reason",
-  "status_time", "etag", "generation_id", "managed_by",
-}
-local FREE_TEXTS = { "status_reason", "managed_by" } -- in the store as JSON
-local TWIN = {
-  "tags", "desired", "reported", "desired_metadata", "reported_metadata",
-  "desired_version", "reported_version", "version", "changes",
-}
-local COLUMN = {}
-for i, name in ipairs(IDENTITY) do COLUMN[name] = i end
-local IDENTITY_COLUMNS = table.concat(IDENTITY, ", ")
-local TWIN_COLUMNS = table.concat(TWIN, ", ")
-
--- A statement that puts a row in the place of the one with its ids.
-local function upsert(tbl, columns, count)
-  local changes = {}
-  for name in columns:gmatch("[%a_]+") do
-    changes[#changes + 1] = ("%s = excluded.%s"):format(name, name)
-  end
-  return ("INSERT INTO %s (%s) VALUES (%s) ON CONFLICT (device_id, module_id) "
-    .. "DO UPDATE SET %s"):format(tbl, columns, ("?, "):rep(count - 1) .. "?",
-    table.concat(changes, ", "))
-end
-
-local SELECT = "SELECT " .. IDENTITY_COLUMNS .. " FROM identities "
-local TWINS = "LEFT JOIN twins t USING (device_id, module_id)"
-local SQL = {
-  find = SELECT .. "WHERE device_id = ? AND module_id = ?",
-  devices = SELECT .. "WHERE module_id = '' AND device_id > ? "
-    .. "ORDER BY device_id LIMIT ?",
-  modules = SELECT .. "WHERE device_id = ? AND module_id > '' ORDER BY module_id",
-  identities = SELECT .. "WHERE (device_id, module_id) > (?, ?) "
-    .. "ORDER BY device_id, module_id LIMIT ?",
-  scan_devices = " WHERE i.module_id = '' AND i.device_id > ? "
-    .. "ORDER BY i.device_id LIMIT ?",
-  scan_modules = " WHERE i.module_id > '' AND (i.device_id, i.module_id) > (?, ?) "
-    .. "ORDER BY i.device_id, i.module_id LIMIT ?",
-  put = upsert("identities", IDENTITY_COLUMNS, #IDENTITY),
-  count = "SELECT total, enabled FROM counts",
-  twin = "SELECT " .. TWIN_COLUMNS
-    .. " FROM twins WHERE device_id = ? AND module_id = ?",
-  put_twin = upsert("twins", "device_id, module_id, " .. TWIN_COLUMNS, #TWIN + 2),
-}
+local FROM = " FROM identities i "
+local TWINS = "LEFT JOIN twins t ON t.device_id = i.device_id "
+  .. "AND t.module_id = i.module_id "
+local SELECT = "SELECT " .. rows.IDENTITY_COLUMNS .. FROM
+local SELECT_BOTH = ("SELECT %s, %s%s%s"):format(
+  rows.IDENTITY_COLUMNS, rows.TWIN_COLUMNS, FROM, TWINS)
+local ONE = "WHERE i.device_id = ? AND i.module_id = ?"
+local DEVICES = "WHERE i.module_id = '' AND i.device_id > ? "
+  .. "ORDER BY i.device_id LIMIT ?"
+local ALL = "WHERE (i.device_id, i.module_id) > (?, ?) "
+  .. "ORDER BY i.device_id, i.module_id LIMIT ?"
+local MODULES = "WHERE i.module_id > '' AND (i.device_id, i.module_id) > (?, ?) "
+  .. "ORDER BY i.device_id, i.module_id LIMIT ?"
+local OF_DEVICE = "WHERE i.device_id = ? AND i.module_id > '' ORDER BY i.module_id"
 
 ---@class directmethods.Store
 local Store = {}
 
-local function record_of(row)
-  local record = {}
-  for i, name in ipairs(IDENTITY) do record[name] = row[i] end
-  if record.module_id == "" then record.module_id = nil end
-  record.enabled = record.enabled == 1
-  for _, name in ipairs(FREE_TEXTS) do
-    record[name] = record[name] and json.decode(record[name])
-  end
-  return record
+-- Statement `sql` alone; its rows.
+local function read(self, sql, ...)
+  local results, err = self.db:read { { sql, table.pack(...) } }
+  if not results then return nil, err end
+  return results[1]
 end
 
-local function records_of(self, rows, why)
-  if not rows then return nil, self:failure(why) end
-  for i, row in ipairs(rows) do rows[i] = record_of(row) end
-  return rows
+local function records_of(self, found, err)
+  if not found then return nil, err end
+  local list = {}
+  for i, row in ipairs(found) do
+    local record, why = rows.record(row)
+    if not record then return nil, self:damaged(why) end
+    list[i] = record
+  end
+  return list
 end
 
 ---@param device_id string
 ---@param module_id string? nil: the device itself
----@return directmethods.IdentityRecord? record
+---@return directmethods.IdentityRecord? record nil without err: there is none
 ---@return directmethods.Error? err
 function Store:find(device_id, module_id)
-  local row, why = self.database:row(SQL.find, device_id, module_id or "")
-  if row then return record_of(row) end
-  return nil, why and self:failure(why)
+  local list, err = records_of(self, read(self, SELECT .. ONE, device_id,
+    module_id or ""))
+  return list and list[1], err
 end
 
----@param record directmethods.IdentityRecord
----@return boolean? kept
----@return directmethods.Error? err
-function Store:put(record)
-  local values = {}
-  for i, name in ipairs(IDENTITY) do values[i] = record[name] end
-  values[COLUMN.module_id] = record.module_id or ""
-  for _, name in ipairs(FREE_TEXTS) do
-    values[COLUMN[name]] = record[name] and json.encode(record[name])
-  end
-  return self:changed(self.database:run(SQL.put, table.unpack(values, 1, #IDENTITY)))
-end
-
----@return boolean? kept
----@return directmethods.Error? err
-function Store:remove(device_id, module_id)
-  local where, ids = " WHERE device_id = ?", { device_id, module_id }
-  if module_id then where = where .. " AND module_id = ?" end
-  return self:changed(self.database:transaction(function()
-    self.database:run("DELETE FROM twins" .. where, table.unpack(ids))
-    self.database:run("DELETE FROM identities" .. where, table.unpack(ids))
-  end))
-end
-
----@param after string? nil: from the first
+--- A page of devices, ordered by id.
+---@param after string? the id behind which it begins; nil: from the first
 ---@param limit integer
 ---@return directmethods.IdentityRecord[]? page
 ---@return directmethods.Error? err
 function Store:devices(after, limit)
-  return records_of(self, self.database:rows(SQL.devices, after or "", limit))
+  return records_of(self, read(self, SELECT .. DEVICES, after or "", limit))
 end
 
+--- All modules of a device, ordered by id.
 ---@param device_id string
 ---@return directmethods.IdentityRecord[]? modules
 ---@return directmethods.Error? err
 function Store:modules(device_id)
-  return records_of(self, self.database:rows(SQL.modules, device_id))
+  return records_of(self, read(self, SELECT .. OF_DEVICE, device_id))
 end
 
+--- The modules of devices whose ids stand between two, both included.
+---@param first string
+---@param last string
+---@return table<string, string[]>? modules device id -> ordered module ids
+---@return directmethods.Error? err
+function Store:module_ids(first, last)
+  local found, err = read(self, "SELECT device_id, module_id FROM identities "
+    .. "WHERE module_id > '' AND device_id >= ? AND device_id <= ? "
+    .. "ORDER BY device_id, module_id", first, last)
+  if not found then return nil, err end
+  local modules = {}
+  for _, row in ipairs(found) do
+    local list = modules[row[1]] or {}
+    modules[row[1]] = list
+    list[#list + 1] = row[2]
+  end
+  return modules
+end
+
+--- A page of devices and modules, a device before its modules.
 ---@param after directmethods.IdentityRecord? nil: from the first
 ---@param limit integer
 ---@return directmethods.IdentityRecord[]? page
 ---@return directmethods.Error? err
 function Store:identities(after, limit)
   after = after or {}
-  return records_of(self, self.database:rows(SQL.identities, after.device_id or "",
+  return records_of(self, read(self, SELECT .. ALL, after.device_id or "",
     after.module_id or "", limit))
 end
 
 ---@return integer? total devices, without modules
 ---@return integer|directmethods.Error enabled
 function Store:count()
-  local row, why = self.database:row(SQL.count)
-  if not row then return nil, self:failure(why or "its counts are missing") end
-  return row[1], row[2]
+  local found, err = read(self, "SELECT total, enabled FROM counts")
+  if not found then return nil, err end
+  if not found[1] then return nil, self:damaged "the store is damaged: no counts" end
+  return found[1][1], found[1][2]
 end
 
+--- The identity and twin of a row of all columns; nil, err: it is damaged.
+---@param row any[]
+---@return { record: directmethods.IdentityRecord, twin: directmethods.Twin? }? pair
+---@return directmethods.Error? err
+function Store:pair_of(row)
+  local record, why = rows.record(row)
+  if not record then return nil, self:damaged(why) end
+  local twin
+  twin, why = rows.twin(row, rows.TWIN_FIRST)
+  if why then return nil, self:damaged(why) end
+  return { record = record, twin = twin }
+end
+
+--- Identities with their twins, as of one moment.
+---@param ids { device_id: string, module_id: string? }[]
+---@return { record: directmethods.IdentityRecord, twin: directmethods.Twin? }[]|nil
+---  found in the order of the ids; false: there is none
+---@return directmethods.Error? err
+function Store:pairs(ids)
+  local list = {}
+  for i, id in ipairs(ids) do
+    list[i] = { SELECT_BOTH .. ONE, { id.device_id, id.module_id or "" } }
+  end
+  local results, err = self.db:read(list)
+  if not results then return nil, err end
+  local found = {}
+  for i, result in ipairs(results) do
+    local pair = false
+    if result[1] then
+      pair, err = self:pair_of(result[1])
+      if not pair then return nil, err end
+    end
+    found[i] = pair
+  end
+  return found
+end
+
+--- The twin of an identity; an empty one where nobody has changed it yet.
 ---@return directmethods.Twin? twin
 ---@return directmethods.Error? err
 function Store:twin(device_id, module_id)
-  local row, why = self.database:row(SQL.twin, device_id, module_id or "")
-  if not row then return nil, why and self:failure(why) end
-  local twin = {}
-  for i, name in ipairs(TWIN) do twin[name] = row[i] end
-  return twin
+  local found, err = self:pairs { { device_id = device_id, module_id = module_id } }
+  if not found then return nil, err end
+  return found[1] and found[1].twin or documents.BLANK
 end
 
----@param twin directmethods.Twin of an identity that is there
----@return boolean? kept
----@return directmethods.Error? err
-function Store:put_twin(device_id, module_id, twin)
-  local values = {}
-  for i, name in ipairs(TWIN) do values[i] = twin[name] end
-  return self:changed(self.database:run(SQL.put_twin, device_id, module_id or "",
-    table.unpack(values, 1, #TWIN)))
-end
-
---- The next devices, or modules: rows of columns, as many as are asked for, or fewer:
---- these were the last.
+--- Rows of a scan through all devices or all modules.
 ---@param modules boolean else devices
 ---@param columns string[] of identities, "i.device_id", and their twins, "t.tags": nil
 ---  where nobody has changed the twin
----@param after { device_id: string, module_id: string? }?
+---@param after { device_id: string, module_id: string? }? behind which it begins
 ---@param limit integer
 ---@return any[][]? rows
 ---@return directmethods.Error? err
 function Store:scan(modules, columns, after, limit)
-  local sql = ("SELECT %s FROM identities i %s"):format(table.concat(columns, ", "),
-    table.concat(columns):find("t.", 1, true) and TWINS or "")
-  local device_id, module_id = "", ""
-  if after then device_id, module_id = after.device_id, after.module_id or "" end
-  local rows, why
+  after = after or {}
+  local names = table.concat(columns, ", ")
+  local sql = ("SELECT %s%s%s"):format(names, FROM,
+    names:find("t.", 1, true) and TWINS or "")
   if modules then
-    rows, why = self.database:rows(sql .. SQL.scan_modules, device_id, module_id, limit)
-  else
-    rows, why = self.database:rows(sql .. SQL.scan_devices, device_id, limit)
+    return read(self, sql .. MODULES, after.device_id or "", after.module_id or "",
+      limit)
   end
-  if not rows then return nil, self:failure(why) end
-  return rows
+  return read(self, sql .. DEVICES, after.device_id or "", limit)
 end
 
 --- Add the methods of identities to the class of stores.

@@ -6,29 +6,28 @@ local json = require "directmethods.json"
 local registry = require "directmethods.hub.registry"
 local twins = require "directmethods.hub.twins"
 
-local function shown(hub, record)
-  local document, etag = twins.document(hub, record)
-  if not document then return nil, etag end
+local function shown(hub, record, twin)
+  local document, etag = twins.document(hub, record, twin)
   return 200, ('ETag: "%s"\r\n'):format(etag), document
 end
 
 local function get_twin(hub, request)
-  local record, problem = hub.registry:get(request.device_id, request.module_id)
+  local changes, problem = hub.registry:read { request }
+  if not changes then return nil, problem end
+  local record
+  record, problem = registry.find(changes, request.device_id, request.module_id)
   if not record then return nil, problem end
-  return shown(hub, record)
+  return shown(hub, record, changes:twin(request.device_id, request.module_id))
 end
 
 local function update(hub, request, whole)
   local sections, rule = twins.read(json.decode(request.body))
   if not sections then return nil, registry.problem("ArgumentInvalid", rule) end
-  local record, problem = hub.registry:get(request.device_id, request.module_id)
-  if not record then return nil, problem end
-  local changed
-  changed, problem = twins.update(hub, record, sections, {
+  local changed, problem = twins.update(hub, request, sections, {
     whole = whole, condition = errors.field(request.fields, "if-match"),
   })
   if not changed then return nil, problem end
-  return shown(hub, record)
+  return shown(hub, changed.record, changed.twin)
 end
 
 local function patch_twin(hub, request)

@@ -9,39 +9,43 @@ local registry = require "directmethods.hub.registry"
 
 local M = {}
 
--- A twin to be changed and put, or nil and a problem.
-local function twin_of(hub, record)
-  local twin, err = hub.store:twin(record.device_id, record.module_id)
-  if err then return nil, registry.unavailable(err) end
+local function copy_of(twin)
   local copy = {}
-  for name, value in pairs(twin or documents.BLANK) do copy[name] = value end
+  for name, value in pairs(twin) do copy[name] = value end
   return copy
-end
-
-local function keep(hub, record, twin)
-  twin.version = twin.version + 1
-  local kept, err = hub.store:put_twin(record.device_id, record.module_id, twin)
-  if not kept then return registry.unavailable(err) end
 end
 
 -- Devices ------------------------------------------------------------------
 
-local function get(hub, record)
-  local twin, problem = twin_of(hub, record)
-  if not twin then return problem.http_status, nil, "" end
-  return 200, nil, documents.for_device(twin)
+-- The status and body of a twin request that reads.
+local function get(hub, request)
+  local found, problem = hub.registry:read { request }
+  if not found then return problem.http_status, nil, "" end
+  if not found:find(request.device_id, request.module_id) then return 404, nil, "" end
+  return 200, nil, documents.for_device(
+    found:twin(request.device_id, request.module_id))
 end
 
-local function report(hub, record, payload)
-  local patch = json.decode(payload)
-  if not documents.is_object(patch) then return 400, nil, "" end
-  local twin, problem = twin_of(hub, record)
-  if not twin then return problem.http_status, nil, "" end
+-- The decision to change reported properties: the new twin, or nil and a status.
+local function decide_report(changes, request, patch)
+  local record = changes:find(request.device_id, request.module_id)
+  if not record then return nil, { http_status = 404 } end
+  local twin = copy_of(changes:twin(request.device_id, request.module_id))
   local wrong, too_large = documents.change(twin, "reported", patch,
     identity.time_text(core.time()))
-  if wrong then return too_large and 413 or 400, nil, "" end
-  problem = keep(hub, record, twin)
-  if problem then return problem.http_status, nil, "" end
+  if wrong then return nil, { http_status = too_large and 413 or 400 } end
+  twin.version = twin.version + 1
+  changes:put_twin(record, twin)
+  return twin
+end
+
+local function report(hub, request)
+  local patch = json.decode(request.payload)
+  if not documents.is_object(patch) then return 400, nil, "" end
+  local twin, problem = hub.registry:change({ request }, function(changes)
+    return decide_report(changes, request, patch)
+  end)
+  if not twin then return problem.http_status, nil, "" end
   return 204, twin.reported_version, ""
 end
 
@@ -51,13 +55,8 @@ end
 ---  payload: string }
 function M.handle(request)
   local hub = request.state
-  local record, err = hub.store:find(request.device_id, request.module_id)
-  local status, version, body = err and 503 or 404, nil, ""
-  if record and request.kind == "get" then
-    status, version, body = get(hub, record)
-  elseif record then
-    status, version, body = report(hub, record, request.payload)
-  end
+  local answer = request.kind == "get" and get or report
+  local status, version, body = answer(hub, request)
   hub.plane:twin_result(request.connection, status, request.rid, version, body)
 end
 
@@ -66,11 +65,10 @@ end
 --- The document of an identity's twin, and its etag.
 ---@param hub directmethods.HubState
 ---@param record directmethods.IdentityRecord
----@return string? json
----@return string|directmethods.RegistryProblem etag
-function M.document(hub, record)
-  local twin, problem = twin_of(hub, record)
-  if not twin then return nil, problem end
+---@param twin directmethods.Twin
+---@return string json
+---@return string etag
+function M.document(hub, record, twin)
   return documents.for_service(twin, hub.registry:facts(record)), documents.etag(twin)
 end
 
@@ -129,32 +127,45 @@ local function change(twin, patches, now)
   end
 end
 
---- Change tags and desired properties, and tell the device.
----@param hub directmethods.HubState
+--- The decision to change tags and desired properties, for Registry:change. The device
+--- is told once it is kept.
+---@param changes directmethods.Changes
 ---@param record directmethods.IdentityRecord
 ---@param sections table what M.read gives
 ---@param how { whole: boolean?, condition: string? } whole: they are all that is to
 ---  be left; condition: value of If-Match
----@return boolean? changed
+---@return directmethods.Twin? twin
 ---@return directmethods.RegistryProblem? problem
-function M.update(hub, record, sections, how)
-  local twin, problem = twin_of(hub, record)
-  if not twin then return nil, problem end
+function M.decide_update(changes, record, sections, how)
+  local twin = copy_of(changes:twin(record.device_id, record.module_id))
   if how.condition and not registry.matches(how.condition, documents.etag(twin)) then
     return nil, registry.problem("PreconditionFailed")
   end
   local before = twin.desired_version
   local patches = how.whole and replacements(twin, sections) or sections
-  problem = change(twin, patches, identity.time_text(core.time()))
+  local problem = change(twin, patches, identity.time_text(core.time()))
   if problem then return nil, problem end
-  twin.changes = twin.changes + 1
-  problem = keep(hub, record, twin)
-  if problem then return nil, problem end
-  if twin.desired_version > before then
-    hub.plane:twin_desired(record.device_id, record.module_id, twin.desired_version,
-      documents.notification(patches.desired, twin.desired_version))
-  end
-  return true
+  twin.changes, twin.version = twin.changes + 1, twin.version + 1
+  changes:put_twin(record, twin, twin.desired_version > before
+    and documents.notification(patches.desired, twin.desired_version) or nil)
+  return twin
+end
+
+--- Change tags and desired properties of one identity. Waits.
+---@param hub directmethods.HubState
+---@param id { device_id: string, module_id: string? }
+---@param sections table what M.read gives
+---@param how table as of decide_update
+---@return { record: directmethods.IdentityRecord, twin: directmethods.Twin }? changed
+---@return directmethods.RegistryProblem? problem
+function M.update(hub, id, sections, how)
+  return hub.registry:change({ id }, function(changes)
+    local record, problem = registry.find(changes, id.device_id, id.module_id)
+    if not record then return nil, problem end
+    local twin
+    twin, problem = M.decide_update(changes, record, sections, how)
+    return twin and { record = record, twin = twin }, problem
+  end)
 end
 
 return M

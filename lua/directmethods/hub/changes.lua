@@ -1,0 +1,169 @@
+--- Changes of identities and twins: what they were when a decision was made, the
+-- statements that the decision comes to, and what the data plane is told once they are
+-- kept. The list is written whole or not at all.
+
+local documents = require "directmethods.hub.twin_document"
+local rows = require "directmethods.hub.identity_rows"
+
+local M = {}
+
+---@class directmethods.Changes
+---@field added integer identities that are new: how much room the data plane needs
+local Changes = {}
+Changes.__index = Changes
+
+-- Whatever is in the ids: nobody has checked them yet.
+local function key(device_id, module_id)
+  if not module_id then return "device " .. device_id end
+  return ("module %d %s%s"):format(#device_id, device_id, module_id)
+end
+
+--- A text that names one identity and no other.
+M.key = key
+
+-- A module is looked at together with its device.
+local function with_devices(ids)
+  local all, seen = {}, {}
+  local function add(device_id, module_id)
+    local name = key(device_id, module_id)
+    if seen[name] then return end
+    seen[name] = true
+    all[#all + 1] = { device_id = device_id, module_id = module_id }
+  end
+  for _, id in ipairs(ids) do
+    add(id.device_id)
+    if id.module_id then add(id.device_id, id.module_id) end
+  end
+  return all
+end
+
+--- Read the identities that may be changed, with their twins. Waits.
+---@param store directmethods.Store
+---@param ids { device_id: string, module_id: string? }[]
+---@return directmethods.Changes? changes
+---@return directmethods.Error? err
+function M.read(store, ids)
+  local all = with_devices(ids)
+  local found, err = store:pairs(all)
+  if not found then return nil, err end
+  local known = {}
+  for i, id in ipairs(all) do
+    local pair = found[i]
+    known[key(id.device_id, id.module_id)] = pair
+      and { record = pair.record, twin = pair.twin } or false
+  end
+  return setmetatable({ known = known, list = {}, effects = {}, added = 0 }, Changes)
+end
+
+--- The identity, as it will be when all changes so far are kept.
+---@return directmethods.IdentityRecord?
+function Changes:find(device_id, module_id)
+  local each = self.known[key(device_id, module_id)]
+  return each and each.record or nil
+end
+
+--- Its twin likewise; an empty one where nobody has changed it yet.
+---@return directmethods.Twin
+function Changes:twin(device_id, module_id)
+  local each = self.known[key(device_id, module_id)]
+  return each and each.twin or documents.BLANK
+end
+
+local function add(self, statement)
+  self.list[#self.list + 1] = statement
+end
+
+local function add_effect(self, kind, record, ...)
+  self.effects[#self.effects + 1] = { kind, record, ... }
+end
+
+-- Statements of identities need the next version, once.
+local function change_identities(self)
+  if self.versioned then return end
+  self.versioned = true
+  table.insert(self.list, 1, rows.NEXT_VERSION)
+end
+
+---@param record directmethods.IdentityRecord of an identity that is not there
+function Changes:insert(record)
+  change_identities(self)
+  add(self, rows.insert(record))
+  self.known[key(record.device_id, record.module_id)] = { record = record }
+  self.added = self.added + 1
+  add_effect(self, "put", record)
+end
+
+---@param record directmethods.IdentityRecord takes the place of the one that was read
+function Changes:update(record)
+  change_identities(self)
+  local each = self.known[key(record.device_id, record.module_id)]
+  add(self, rows.update(record, each.record))
+  each.record = record
+  add_effect(self, "put", record)
+end
+
+---@param record directmethods.IdentityRecord that was read
+function Changes:remove(record)
+  change_identities(self)
+  for _, statement in ipairs(rows.remove(record)) do add(self, statement) end
+  self.known[key(record.device_id, record.module_id)] = false
+  for name, each in pairs(self.known) do
+    local is_module = each and not record.module_id and each.record.module_id
+    if is_module and each.record.device_id == record.device_id then
+      self.known[name] = false
+    end
+  end
+  add_effect(self, "remove", record)
+end
+
+--- Put another twin in the place of an identity's.
+---@param record directmethods.IdentityRecord
+---@param twin directmethods.Twin
+---@param notification string? what the device is told of its desired properties: JSON
+function Changes:put_twin(record, twin, notification)
+  local each = self.known[key(record.device_id, record.module_id)]
+  add(self, rows.put_twin(record, twin, each.twin))
+  each.twin = twin
+  if notification then
+    add_effect(self, "desired", record, twin.desired_version, notification)
+  end
+end
+
+local TELL = {}
+
+function TELL.put(plane, version, record)
+  return plane:put_identity(record.device_id, record.module_id, record.auth,
+    record.primary_key or record.primary_thumbprint,
+    record.secondary_key or record.secondary_thumbprint, record.enabled, version)
+end
+
+function TELL.remove(plane, version, record)
+  return plane:remove_identity(record.device_id, record.module_id, version)
+end
+
+function TELL.desired(plane, _, record, version, notification)
+  return plane:twin_desired(record.device_id, record.module_id, version, notification)
+end
+
+--- Tell the data plane what was kept, in the order of the changes. It ignores what is
+-- older than what it knows.
+---@param plane userdata
+---@param results directmethods.SqlResult[] what writing `list` gave
+function Changes:tell(plane, results)
+  local version = self.versioned and results[1][1][1]
+  for _, effect in ipairs(self.effects) do
+    TELL[effect[1]](plane, version, table.unpack(effect, 2))
+  end
+end
+
+--- Let the data plane know of an identity that is in the store.
+---@param plane userdata
+---@param record directmethods.IdentityRecord
+---@return boolean? done
+---@return string? name "LimitExceeded": there is no room
+---@return string? message
+function M.adopt(plane, record)
+  return TELL.put(plane, record.version, record)
+end
+
+return M
