@@ -138,24 +138,28 @@ describe("a power cut", function()
     end)
   end)
 
-  -- What the threads of a hub asked of the system, in order: { name, file, arguments
-  -- and result }. A call that strace shows in two parts counts when it has begun, a sync
-  -- when it is over.
+  -- A line of strace: the thread, and the call { name, file, arguments and result }, or
+  -- the end of a call that was shown in two parts.
+  local function read_line(line)
+    local thread, text = line:match("^(%d+) +(.*)$")
+    local ended = text:match("^<%.%.%. %w+ resumed>(.*)$")
+    return thread, ended, { text:match("^(%w+)%(%d+<(.-)>(.*)$") }
+  end
+
+  -- What the threads of a hub asked of the system, in order. A sync counts when it is
+  -- over, another call when it has begun.
   local function calls_of(path)
-    local list, begun = {}, {}
+    local list, syncs = {}, {}
     for line in io.lines(path) do
-      local thread, text = line:match("^(%d+) +(.*)$")
-      local resumed, rest = text:match("^<%.%.%. (%w+) resumed>(.*)$")
-      local call = resumed and begun[thread]
-        or { text:match("^(%w+)%(%d+<(.-)>(.*)$") }
-      if resumed and call then call[3] = rest end
-      local is_sync = call and call[1] and call[1]:find("sync$")
-      local unfinished = not resumed and text:find("<unfinished ...>", 1, true)
-      begun[thread] = unfinished and is_sync and call or nil
-      if call and call[1] and (is_sync and not unfinished or not is_sync and not resumed)
-      then
-        list[#list + 1] = call
+      local thread, ended, call = read_line(line)
+      local is_sync = call[1] and call[1]:find("sync$")
+      if ended and syncs[thread] then
+        call, syncs[thread] = syncs[thread], nil
+        call[3] = ended
+      elseif is_sync and call[3]:find("<unfinished ...>", 1, true) then
+        syncs[thread], call = call, {}
       end
+      if call[1] then list[#list + 1] = call end
     end
     return list
   end

@@ -269,8 +269,8 @@ describe("registry", function()
       local real = db.write
       function db.write(...) -- another hub on the same database
         db.write = real
-        assert(real(db, { { "UPDATE identities SET etag = 'other', version = version + 1 "
-          .. "WHERE device_id = 'd'" } }))
+        assert(real(db, { { "UPDATE identities SET etag = 'other', "
+          .. "version = version + 1 WHERE device_id = 'd'" } }))
         return real(...)
       end
       local reply = ask("PUT", "/devices/d", { deviceId = "d", status = "disabled" },
@@ -314,8 +314,12 @@ describe("registry", function()
       hits { "/twins/d", "/devices/d" }
       local reply = ask("PATCH", "/twins/d", { tags = { b = 1 } })
       refused(reply, 503, "ServiceUnavailable")
-      reply = ask("POST", "/devices/query", { query = "SELECT * FROM devices" })
-      refused(reply, 503, "ServiceUnavailable")
+      for _, text in ipairs { "SELECT * FROM devices",
+        "SELECT * FROM devices WHERE tags.a = 1", "SELECT tags.a FROM devices",
+        "SELECT tags.a, COUNT() AS n FROM devices GROUP BY tags.a" } do
+        reply = ask("POST", "/devices/query", { query = text })
+        refused(reply, 503, "ServiceUnavailable")
+      end
     end)
   end)
 

@@ -84,6 +84,11 @@ local function decoded(reader, text)
     reader.decoded, reader.bytes = {}, #text
   end
   value = json.decode(text)
+  if value == nil then
+    -- a condition cannot fail; who reads the rows asks for this
+    reader.failure = "the store is damaged: a twin cannot be read"
+    return {}
+  end
   reader.decoded[text] = value
   return value
 end
@@ -199,17 +204,24 @@ end
 --- How the attribute of a path is got from rows.
 ---@param plane userdata the C hub: it knows who is connected
 ---@param columns string[] of the rows
----@return directmethods.QueryAttribute
+---@return directmethods.QueryAttribute attribute
+---@return fun(): string? take_failure what was wrong with rows since it was last asked
 function M.reader(plane, columns)
   local reader = { plane = plane, places = {}, decoded = {}, bytes = 0 }
   for i, name in ipairs(columns) do reader.places[name:sub(3)] = i end
-  return function(path)
+  local function attribute(path)
     if path[1] == "properties" then return property(reader, path) end
     local field = FIELDS[path[1]]
     if not field then return function() end end
     local value = field.value
     return function(row) return query.member(value(reader, row), path, 2) end
   end
+  local function take_failure()
+    local failure = reader.failure
+    reader.failure = nil
+    return failure
+  end
+  return attribute, take_failure
 end
 
 --- The ids of a row.

@@ -26,6 +26,8 @@ function Grouping:next()
   local found, err = self.selection:next()
   if not found then return nil, err end
   for _, row in ipairs(found) do self.groups:add(row) end
+  err = self.selection:failure()
+  if err then return nil, err end
   if not self.selection.ended then return {} end
   self.ended = true
   return self.groups:list()

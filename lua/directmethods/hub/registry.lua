@@ -91,9 +91,12 @@ end
 ---@return directmethods.IdentityRecord? record
 ---@return directmethods.RegistryProblem? problem
 function Registry:get(device_id, module_id)
-  local found, problem = self:read { { device_id = device_id, module_id = module_id } }
-  if not found then return nil, problem end
-  return M.find(found, device_id, module_id)
+  local record, err = self.store:find(device_id, module_id)
+  if record then return record end
+  local device
+  if not err and module_id then device, err = self.store:find(device_id) end
+  if err then return nil, M.unavailable(err) end
+  return nil, M.problem(device and "ModuleNotFound" or "DeviceNotFound")
 end
 
 -- Changing -----------------------------------------------------------------------

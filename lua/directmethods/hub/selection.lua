@@ -43,13 +43,13 @@ function M.new(hub, plan, after)
     item_type = plan.items and "Raw" or "Twin",
     modules = plan.collection == "devices.modules",
     columns = columns,
-    attribute = attributes.reader(hub.plane, columns),
     limit = batch_of(plan, is_large),
     after = after,
     ended = false,
     batch = {},
     place = 0,
   }, Selection)
+  self.attribute, self.take_failure = attributes.reader(hub.plane, columns)
   self.predicate = query.predicate(plan, self.attribute)
   if plan.items and not plan.groups then
     self.project = rows.projection(plan, self.attribute)
@@ -77,15 +77,23 @@ local function look(self)
   return found
 end
 
+--- The error of rows that could not be read since this was last asked.
+---@return directmethods.Error?
+function Selection:failure()
+  local why = self.take_failure()
+  return why and self.store:damaged(why)
+end
+
 --- The selected ones among the next, maybe none of them: rows.
 ---@return any[][]? found
----@return directmethods.Error? err the store has failed; it may be asked again
+---@return directmethods.Error? err the store has failed
 function Selection:next()
   if self.place == #self.batch then
     local ok, err = read_batch(self)
     if not ok then return nil, err end
   end
-  local found = look(self)
+  local found, failed = look(self), self:failure()
+  if failed then return nil, failed end
   local last = self.batch[self.place]
   if last then
     local device_id, module_id = attributes.ids(last)
@@ -98,9 +106,14 @@ end
 -- What a page of a query (hub/pages.lua) needs of a source.
 
 function Selection:text(row)
-  if self.project then return self.project(row) end
+  if self.project then
+    local text = self.project(row)
+    local err = self:failure()
+    return not err and text or nil, err
+  end
   local device_id, module_id = attributes.ids(row)
-  local found, err = self.store:pairs { { device_id = device_id, module_id = module_id } }
+  local ids = { { device_id = device_id, module_id = module_id } }
+  local found, err = self.store:pairs(ids)
   if not found then return nil, err end
   local record, twin = found[1] and found[1].record, found[1] and found[1].twin
   if not record then return nil end

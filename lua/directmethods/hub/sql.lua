@@ -147,18 +147,25 @@ end
 ---@return directmethods.Error? err StorageFailed
 function M.open(path)
   task.current("sql.open")
-  local store, id, why = hub_core.store(core.loop, path, schema.APPLICATION)
-  local opened, name = store, id
-  if store then opened, name, why = finish(id) end
-  local self = store and setmetatable({
-    store = store,
-    name = path,
-    path = path ~= M.MEMORY and path or nil,
-    failing = false,
-  }, Sql)
-  if opened then opened, name, why = schema.prepare(self) end
+  local store, name, why = hub_core.store(core.loop, path, schema.APPLICATION)
+  local opened, self = nil, nil
+  if store then
+    self = setmetatable({
+      store = store,
+      name = path,
+      path = path ~= M.MEMORY and path or nil,
+      failing = false,
+    }, Sql)
+    -- also when the task is cancelled
+    local _ <close> = setmetatable({}, {
+      __close = function()
+        if not opened then self:close() end
+      end,
+    })
+    opened, name, why = finish(name)
+    if opened then opened, name, why = schema.prepare(self) end
+  end
   if opened then return self end
-  if self then self:close() end
   return nil, errors.new { name = name, message = ("store %s: %s"):format(path, why) }
 end
 
