@@ -83,11 +83,11 @@ need_build() {
 need_run() {
   need_commands "$LUA=lua5.4"
   need_modules cjson=lua-cjson openssl=lua-luaossl argparse=lua-argparse \
-    lpeg=lua-lpeg dbd.sqlite3=lua-dbi-sqlite3
+    lpeg=lua-lpeg
 }
 
 need_test() {
-  need_modules busted=lua-busted luv=lua-luv
+  need_modules busted=lua-busted luv=lua-luv dbd.sqlite3=lua-dbi-sqlite3
   # Node may come from elsewhere, with which Debian's npm conflicts
   need_commands node=nodejs npm=npm openssl=openssl ip=iproute2 \
     curl=curl strace=strace faketime=faketime

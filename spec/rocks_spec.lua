@@ -5,8 +5,6 @@ local ROCKS = { -- a module's first word -> the rock it comes with, README's nam
   cjson = { "lua-cjson", "lua-cjson" },
   lpeg = { "lpeg", "LPeg" },
   openssl = { "luaossl", "luaossl" },
-  DBI = { "luadbi-sqlite3", "LuaDBI" },
-  dbd = { "luadbi-sqlite3", "LuaDBI" },
 }
 
 local function read(path)

@@ -2,7 +2,6 @@
 ** Loop thread only.
 */
 #include "lua/l_hub.h"
-#include "lua/l_hub_store.h"
 #include "lua/l_store.h"
 
 DM_EXPORT int luaopen_directmethods_hub_core(lua_State *L);
@@ -11,7 +10,6 @@ int luaopen_directmethods_hub_core(lua_State *L) {
   lua_newtable(L);
   l_hub_open(L);
   l_hub_path_open(L);
-  l_hub_store_open(L);
   l_store_open(L);
   return 1;
 }

@@ -256,7 +256,7 @@ describe("registry", function()
       end
     end)
 
-    it("decides again when somebody else was faster, and gives up in the end", function()
+    it("decides again when another was faster, and gives up in the end", function()
       fail("write", "Conflict", 4)
       read(ask("PUT", "/devices/x", { deviceId = "x" }))
       fail("write", "Conflict", 5)

@@ -132,7 +132,7 @@ end
 -- they are kept all or none. It may not wait, and is called again when somebody else
 -- was faster. Changes of the same identity run one after the other.
 ---@param ids { device_id: string, module_id: string? }[] all that `decide` looks at
----@param decide fun(changes: directmethods.Changes): any, directmethods.RegistryProblem?
+---@param decide fun(changes): any, directmethods.RegistryProblem? of Changes
 ---@return any result of `decide`; nil: it made no changes
 ---@return directmethods.RegistryProblem? problem its own, or the store's
 function Registry:change(ids, decide)
