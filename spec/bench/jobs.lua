@@ -18,6 +18,7 @@ local ROUNDS = 10
 local ASKED = 6 -- times
 local AT_A_TIME = 256
 local MATCHES = 100
+local LIST = 256 -- identities that are registered by one list
 local PAUSE = 0.3 -- seconds, so that nothing is left of what was before
 
 -- The hub's process ------------------------------------------------------------
@@ -123,7 +124,7 @@ end
 
 -- Every hundredth part of so many has the tag.
 local function fill(hub, count)
-  local store, registry = hub.state.store, hub.state.registry
+  local registry = hub.state.registry
   local blank = require("directmethods.hub.twin_document").BLANK
   local function twin(tags)
     local copy = {}
@@ -132,12 +133,18 @@ local function fill(hub, count)
     return copy
   end
   local plain, marked = twin '{"site":"south","floor":3}', twin '{"site":"north"}'
-  assert(store:batch(function()
-    for i = 1, count do
-      assert(registry:create(id_of(i), nil, {}))
-      store:put_twin(id_of(i), nil, i % (count // MATCHES) == 0 and marked or plain)
-    end
-  end))
+  local function fill_list(first, last)
+    local ids = {}
+    for i = first, last do ids[#ids + 1] = { device_id = id_of(i) } end
+    assert(registry:change(ids, function(changes)
+      for i = first, last do
+        local record = assert(registry:decide_create(changes, id_of(i), nil, {}))
+        changes:put_twin(record, i % (count // MATCHES) == 0 and marked or plain)
+      end
+      return true
+    end))
+  end
+  for first = 1, count, LIST do fill_list(first, math.min(count, first + LIST - 1)) end
 end
 
 -- A hub with so many devices; in a file they are loaded from there.

@@ -5,6 +5,8 @@ local dm = require "directmethods"
 local fixture = require "spec.support.fixture"
 local mqtt = require "spec.support.mqtt"
 local rest = require "spec.support.rest"
+local job_store = require "directmethods.hub.jobs.job_store"
+local row_store = require "directmethods.hub.jobs.row_store"
 
 local read, refused = rest.read, rest.refused
 
@@ -806,8 +808,9 @@ describe("jobs", function()
     assert.same({}, read(ask("GET", "/jobs/v2/query")))
     assert.same({}, rows_of "job")
     dm.advance(86400)
-    assert.is_nil((hub.state.store:job("job")))
-    assert.same({}, hub.state.store:device_jobs(nil, 10))
+    local db = hub.state.store.db
+    assert.is_nil((job_store.find(db, "job")))
+    assert.same({}, row_store.page(db, nil, nil, 10))
     schedule "job"
     dm.advance(0.1)
     assert.equal(1, #rows_of "job")
@@ -895,9 +898,10 @@ describe("jobs", function()
         cloudToDeviceMethod = { methodName = "reboot", payload = name } })
     end
     dm.advance(120)
-    local first = table.concat(order, "", 1, 8)
-    local count = select(2, first:gsub("x", ""))
-    assert.is_true(count >= 3 and count <= 5, first)
+    -- the first calls may be those of the job that has selected its targets first
+    local both = table.concat(order, "", 5, 12)
+    local count = select(2, both:gsub("x", ""))
+    assert.is_true(count >= 3 and count <= 5, both)
     assert.equal(16, #order)
   end)
 

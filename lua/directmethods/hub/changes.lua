@@ -52,7 +52,7 @@ function M.read(store, ids)
     known[key(id.device_id, id.module_id)] = pair
       and { record = pair.record, twin = pair.twin } or false
   end
-  return setmetatable({ known = known, list = {}, effects = {}, added = 0 }, Changes)
+  return setmetatable({ known = known, list = {}, effects = {}, on_kept = {}, added = 0 }, Changes)
 end
 
 --- The identity, as it will be when all changes so far are kept.
@@ -129,6 +129,15 @@ function Changes:put_twin(record, twin, notification)
   end
 end
 
+--- Add a statement of the caller's own. `on_kept(result)` is called when the list was
+--- written.
+---@param statement directmethods.SqlStatement
+---@param on_kept fun(result: directmethods.SqlResult)?
+function Changes:add(statement, on_kept)
+  add(self, statement)
+  self.on_kept[statement] = on_kept
+end
+
 local TELL = {}
 
 function TELL.put(plane, version, record)
@@ -153,6 +162,10 @@ function Changes:tell(plane, results)
   local version = self.versioned and results[1][1][1]
   for _, effect in ipairs(self.effects) do
     TELL[effect[1]](plane, version, table.unpack(effect, 2))
+  end
+  for i, statement in ipairs(self.list) do
+    local on_kept = self.on_kept[statement]
+    if on_kept then on_kept(results[i]) end
   end
 end
 

@@ -1,24 +1,37 @@
 --- Jobs: one method, or one change of twins, for many identities, now or later. They
 -- outlive the hub when its store does: what runs is found in the store and goes on.
+--
+-- create, cancel, find, load and reset wait for the store; the events of the data plane
+-- only put ids into queues.
 
 local clock_set = require "directmethods.clock_set"
 local core = require "directmethods.core"
 local definition = require "directmethods.hub.jobs.definition"
-local retention = require "directmethods.hub.jobs.retention"
 local pumps = require "directmethods.hub.jobs.pump"
 local registry = require "directmethods.hub.registry"
-local runs = require "directmethods.hub.jobs.run"
+local retention = require "directmethods.hub.jobs.retention"
 local start = require "directmethods.hub.jobs.start"
+local job_store = require "directmethods.hub.jobs.job_store"
 local task = require "directmethods.task"
 
 local M = {}
 
+local PAGE = 16 -- jobs that are loaded at a time: each may hold 128 KB
+local TRIES = 5 -- of a decision that was outdated when it was to be kept
+local OWNER_BYTES = 12
+local DAMAGED = "The record of the job in the store is damaged."
+
 ---@class directmethods.Jobs
----@field runs directmethods.Run[] what runs
+---@field db directmethods.Sql
+---@field owner string what this hub is called in the rows that it has claimed
+---@field runs table<string, directmethods.Run> what runs, by the ids of the jobs
+---@field running integer how many
+---@field waiting table<string, directmethods.Job> what has not started
+---@field count integer jobs that are kept
 local Jobs = {}
 Jobs.__index = Jobs
 
---- The jobs of a hub that has `store`, `plane`, `registry` and `background`.
+--- The jobs of a hub that has `store`, `plane` and `registry`.
 ---@param hub directmethods.HubState
 ---@param config table of hub/config.lua
 ---@return directmethods.Jobs
@@ -26,9 +39,9 @@ function M.new(hub, config)
   local opts = config.jobs
   local jobs = setmetatable({
     hub = hub,
-    store = hub.store,
+    db = hub.store.db,
     plane = hub.plane,
-    background = hub.background,
+    owner = core.base64_encode(core.random(OWNER_BYTES)),
     contract = config.contract,
     options = {
       hold = opts.offline == "hold",
@@ -38,9 +51,10 @@ function M.new(hub, config)
       kept = opts.kept,
     },
     runs = {},
-    by_id = {},
-    waiting = {}, -- id -> job that has not started
-    count = 0, -- of all that are kept
+    running = 0,
+    waiting = {},
+    admitted = 0, -- jobs that are being kept and will be due
+    count = 0,
     timers = {},
   }, Jobs)
   jobs.pump = pumps.new(jobs)
@@ -78,26 +92,9 @@ end
 ---@return directmethods.Job?
 ---@return directmethods.Error? err
 function Jobs:find(id)
-  local job, err = self.store:job(id)
-  if not job or not retention.is_kept(self, job) then return nil, err end
+  local job, err = job_store.find(self.db, id)
+  if not job or not retention.is_kept(self, job.ended) then return nil, err end
   return job
-end
-
---- A run has ended: there is room for the next.
----@param run directmethods.Run
-function Jobs:ended(run)
-  self:forget_timer("expire " .. run.job.id)
-  self:forget_timer("retry " .. run.job.id)
-  self.by_id[run.job.id] = nil
-  for i, each in ipairs(self.runs) do
-    if each == run then
-      table.remove(self.runs, i)
-      break
-    end
-  end
-  if self.closed then return end
-  start.watch(self)
-  start.next(self)
 end
 
 -- For callers --------------------------------------------------------------------
@@ -107,7 +104,7 @@ local function room_for(self, due)
     return registry.problem("ThrottlingMaxActiveJobCountExceeded",
       "The hub keeps as many jobs as it may.")
   end
-  local now, active = self:now(), #self.runs
+  local now, active = self:now(), self.running + self.admitted
   for _, job in pairs(self.waiting) do
     if job.start <= now then active = active + 1 end
   end
@@ -117,15 +114,32 @@ end
 
 -- Is the id free? One that is only not yet removed is.
 local function check_id(self, id)
-  local old, err = self.store:job(id)
+  local old, err = job_store.find(self.db, id)
   if err then return registry.unavailable(err) end
   if not old then return nil end
-  if retention.is_kept(self, old) then return registry.problem("JobAlreadyExists") end
-  repeat
-    local left
-    left, err = retention.remove(self, id)
-    if err then return registry.unavailable(err) end
-  until not left
+  if retention.is_kept(self, old.ended) then
+    return registry.problem("JobAlreadyExists")
+  end
+  local done
+  done, err = retention.remove(self, id)
+  if not done then return registry.unavailable(err) end
+end
+
+-- Keep a new job. Its place among those that are counted is taken meanwhile.
+local function keep(self, job)
+  local is_due = job.start <= self:now() and 1 or 0
+  self.count, self.admitted = self.count + 1, self.admitted + is_due
+  local done, err
+  local _ <close> = setmetatable({}, {
+    __close = function()
+      self.admitted = self.admitted - is_due
+      if not done then self.count = self.count - 1 end
+    end,
+  })
+  done, err = self.db:write { job_store.insert(job) }
+  if done then return nil end
+  if err.name == "Conflict" then return registry.problem("JobAlreadyExists") end
+  return registry.unavailable(err)
 end
 
 --- Schedule a job.
@@ -139,17 +153,33 @@ function Jobs:create(id, body, version)
   local job, rule = definition.read(body, id,
     { contract = self.contract, version = version, now = now })
   if not job then return nil, registry.problem("ArgumentInvalid", rule) end
-  local problem = check_id(self, id) or room_for(self, job.start)
-  if problem then return nil, problem end
   job.id, job.status, job.created, job.selected = id, "queued", now, false
   job.total, job.pending, job.running, job.succeeded, job.failed = 0, 0, 0, 0, 0
-  local done, err = self.store:put_job(job)
-  if not done then return nil, registry.unavailable(err) end
-  self.count = self.count + 1
+  local problem = check_id(self, id) or room_for(self, job.start) or keep(self, job)
+  if problem then return nil, problem end
   self.waiting[id] = job
   start.next(self)
   retention.purge_later(self)
   return job
+end
+
+local function try_to_cancel(self, id)
+  local job, err = self:find(id)
+  if not job then return nil, err end
+  if job.ended or job.status ~= "queued" and job.status ~= "running" then
+    return job, registry.problem("JobRunPreconditionFailed",
+      "The job has ended: it cannot be cancelled.")
+  end
+  local done
+  done, err = self.db:write { job_store.cancel(id, job.status, self:now()) }
+  return done and job, err
+end
+
+-- What waits is forgotten, what runs is told.
+local function end_early(self, id)
+  self.waiting[id] = nil
+  if self.runs[id] then self.runs[id]:end_early("cancelled") end
+  start.next(self)
 end
 
 --- Cancel a job: what was not called is not called any more.
@@ -157,46 +187,54 @@ end
 ---@return directmethods.Job? job as it is now
 ---@return directmethods.RegistryProblem? problem
 function Jobs:cancel(id)
-  local job, err = self:find(id)
+  local job, err
+  for _ = 1, TRIES do
+    job, err = try_to_cancel(self, id)
+    if not err or err.name ~= "Conflict" then break end
+  end
+  if job and err then return nil, err end
   if err then return nil, registry.unavailable(err) end
   if not job then return nil, registry.problem("JobNotFound") end
-  if job.ended or job.status == "cancelled" then
-    return nil, registry.problem("JobRunPreconditionFailed",
-      "The job has ended: it cannot be cancelled.")
-  end
-  local run = self.by_id[id]
-  local draft = run and run:draft() or runs.copy(job)
-  draft.status = "cancelled"
-  if not run then draft.ended = self:now() end
-  local done
-  done, err = self.store:put_job(draft)
-  if not done then return nil, registry.unavailable(err) end
-  if run then
-    run.job = draft
-    run:end_early("cancelled")
-  else
-    self.waiting[id] = nil
-    start.next(self)
-  end
-  return self.store:job(id)
+  end_early(self, id)
+  job, err = job_store.find(self.db, id)
+  if err then return nil, registry.unavailable(err) end
+  return job, not job and registry.problem("JobNotFound") or nil
 end
 
 -- The hub's ---------------------------------------------------------------------
 
---- Go on with what the store holds. `pause` is called between pages.
----@param pause fun()
+-- A job that cannot be read fails alone.
+local function bury(self, id)
+  core.log("error", ("job %s: its record in the store is damaged"):format(id))
+  return self.db:write { job_store.bury(id, DAMAGED, self:now()) }
+end
+
+local function load_job(self, id, job)
+  if not job then return bury(self, id) end
+  if job.status == "queued" then
+    self.waiting[id] = job
+  else
+    start.begin(self, job)
+  end
+  return true
+end
+
+--- Go on with what the store holds.
 ---@return boolean? loaded
 ---@return directmethods.Error? err
-function Jobs:load(pause)
-  local done, err = retention.each(self, function(job)
-    self.count = self.count + 1
-    if job.status == "queued" then
-      self.waiting[job.id] = job
-    elseif not job.ended then
-      start.begin(self, job)
+function Jobs:load()
+  local err, page
+  self.count, err = job_store.count(self.db)
+  if not self.count then return nil, err end
+  repeat
+    page, err = job_store.unfinished(self.db, page and page[#page].id, PAGE)
+    if not page then return nil, err end
+    for _, each in ipairs(page) do
+      local done
+      done, err = load_job(self, each.id, each.job)
+      if not done then return nil, err end
     end
-  end, pause)
-  if not done then return nil, err end
+  until #page < PAGE
   clock_set.watch(self, start.next)
   start.next(self)
   if self.count > 0 then retention.purge_later(self, 0) end
@@ -209,7 +247,12 @@ function Jobs:invoked(...)
 end
 
 function Jobs:ready(device_id, module_id)
-  for _, run in ipairs(self.runs) do run:ready(device_id, module_id) end
+  for _, run in pairs(self.runs) do
+    if run.calling and not run.over then
+      run.queue:add { device_id = device_id, module_id = module_id }
+      self.pump:wake()
+    end
+  end
 end
 
 --- Call nothing any more.
@@ -220,25 +263,25 @@ end
 -- Nothing runs, nothing waits.
 local function drop(self)
   for name in pairs(self.timers) do self:forget_timer(name) end
-  for _, run in ipairs(self.runs) do run.dropped = true end
-  self.runs, self.by_id, self.waiting = {}, {}, {}
+  if self.purging then self.purging:cancel() end
+  self.purging, self.waiting = nil, {}
+  start.forget(self)
+  self.pump:forget()
 end
 
---- Forget all jobs, from the store too. What is called is called.
----@param pause fun()? called between parts
+--- Forget all jobs, from the store too. What is called is called. Waits.
 ---@return boolean? done
 ---@return directmethods.Error? err the store does not let go
-function Jobs:reset(pause)
+function Jobs:reset()
   drop(self)
-  self.pump:forget()
-  start.watch(self)
-  return retention.clear(self, pause)
+  self.plane:watch_ready(false)
+  return retention.clear(self)
 end
 
---- End; what was called is kept. Harmless the second time.
+--- End; what was called is kept. Waits for nothing. Harmless the second time.
 function Jobs:close()
   if self.closed then return end
-  self.pump:close()
+  for _, list in ipairs(self.pump:last_lists()) do self.db:queue(list) end
   self.closed = true
   drop(self)
 end

@@ -14,7 +14,6 @@ local routes = require "directmethods.hub.routes"
 local background = require "directmethods.hub.background"
 local stores = require "directmethods.hub.store"
 local task = require "directmethods.task"
-local time = require "directmethods.time"
 local twins = require "directmethods.hub.twins"
 local watchers = require "directmethods.hub.watchers"
 
@@ -192,7 +191,7 @@ local function prepare(state, config)
   if not ok then return nil, err end
   ok, err = restore.load(state.registry, state.store)
   if not ok then return nil, err end
-  ok, err = state.jobs:load(function() time.sleep(0) end)
+  ok, err = state.jobs:load()
   if not ok then return nil, err end
   ok, err = listen(state, config, tls)
   if not ok then return nil, err end

@@ -124,12 +124,15 @@ function Sql:read(list)
   return nil, failure(name, why)
 end
 
---- Queue a last list, if there is one, refuse new ones, wait for the commit in
--- progress and for those queued, without running the loop, and close. Who still waits
--- gets Closed. Harmless the second time.
----@param last directmethods.SqlStatement[]?
-function Sql:close(last)
-  if last then self.store:write(last) end
+--- Queue a list for which nobody waits: what is left to keep when a hub is closed.
+---@param list directmethods.SqlStatement[]
+function Sql:queue(list)
+  self.store:write(list)
+end
+
+--- Refuse new lists, wait for the commit in progress and for those queued, without
+-- running the loop, and close. Who still waits gets Closed. Harmless the second time.
+function Sql:close()
   for _, id in ipairs(self.store:close()) do
     task.finish(id, "failed", "Closed", "the store was closed")
   end

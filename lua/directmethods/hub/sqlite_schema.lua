@@ -78,41 +78,74 @@ M.steps = {
     "ALTER TABLE identities ADD COLUMN version INTEGER NOT NULL DEFAULT 1",
     "ALTER TABLE counts ADD COLUMN version INTEGER NOT NULL DEFAULT 1",
 
-    -- What changes in a job are columns; record keeps what it was made with: type,
-    -- condition, method, update, created, start, max_seconds. reason: as JSON. A record
-    -- that cannot be read stays as it is, and its job has failed.
-    "ALTER TABLE jobs ADD COLUMN status TEXT NOT NULL DEFAULT 'failed'",
-    "ALTER TABLE jobs ADD COLUMN reason TEXT",
-    "ALTER TABLE jobs ADD COLUMN ended INTEGER",
-    "ALTER TABLE jobs ADD COLUMN selected INTEGER NOT NULL DEFAULT 0",
-    "ALTER TABLE jobs ADD COLUMN total INTEGER NOT NULL DEFAULT 0",
-    "ALTER TABLE jobs ADD COLUMN pending INTEGER NOT NULL DEFAULT 0",
-    "ALTER TABLE jobs ADD COLUMN running INTEGER NOT NULL DEFAULT 0",
-    "ALTER TABLE jobs ADD COLUMN succeeded INTEGER NOT NULL DEFAULT 0",
-    "ALTER TABLE jobs ADD COLUMN failed INTEGER NOT NULL DEFAULT 0",
-    [[UPDATE jobs SET
-        status = coalesce(json_extract(record, '$.status'), 'failed'),
-        reason = record -> '$.reason',
-        ended = json_extract(record, '$.ended'),
-        selected = coalesce(json_extract(record, '$.selected'), 0),
-        total = coalesce(json_extract(record, '$.total'), 0),
-        pending = coalesce(json_extract(record, '$.pending'), 0),
-        running = coalesce(json_extract(record, '$.running'), 0),
-        succeeded = coalesce(json_extract(record, '$.succeeded'), 0),
-        failed = coalesce(json_extract(record, '$.failed'), 0),
-        record = json_remove(record, '$.status', '$.reason', '$.ended', '$.selected',
-          '$.total', '$.pending', '$.running', '$.succeeded', '$.failed')
-      WHERE json_valid(record)]],
+    -- Jobs and device jobs in columns. Free texts (condition, reason, error_text) are
+    -- kept as JSON. A record that cannot be read leads to a job that has failed and
+    -- cannot be read either; a device job like that has no state.
+    "ALTER TABLE jobs RENAME TO old_jobs",
+    [[CREATE TABLE jobs (
+        id TEXT PRIMARY KEY,
+        type TEXT NOT NULL,
+        status TEXT NOT NULL,
+        condition TEXT NOT NULL,
+        method TEXT,
+        update_twin TEXT,
+        created INTEGER NOT NULL,
+        start INTEGER NOT NULL,
+        ended INTEGER,
+        max_seconds INTEGER NOT NULL,
+        selected INTEGER NOT NULL,
+        reason TEXT,
+        total INTEGER NOT NULL,
+        pending INTEGER NOT NULL,
+        running INTEGER NOT NULL,
+        succeeded INTEGER NOT NULL,
+        failed INTEGER NOT NULL
+      ) WITHOUT ROWID]],
+    [[INSERT INTO jobs SELECT id, json_extract(record, '$.type'),
+        json_extract(record, '$.status'), record -> '$.condition',
+        json_extract(record, '$.method'), json_extract(record, '$.update'),
+        json_extract(record, '$.created'), json_extract(record, '$.start'),
+        json_extract(record, '$.ended'), json_extract(record, '$.max_seconds'),
+        json_extract(record, '$.selected'), record -> '$.reason',
+        json_extract(record, '$.total'), json_extract(record, '$.pending'),
+        json_extract(record, '$.running'), json_extract(record, '$.succeeded'),
+        json_extract(record, '$.failed')
+      FROM old_jobs WHERE json_valid(record) ON CONFLICT DO NOTHING]],
+    [[INSERT INTO jobs SELECT id, '', 'failed', '""', NULL, NULL, 0, 0, 0, 0, 1, NULL,
+        0, 0, 0, 0, 0
+      FROM old_jobs WHERE id NOT IN (SELECT id FROM jobs)]],
+    "DROP TABLE old_jobs",
 
+    "ALTER TABLE device_jobs RENAME TO old_device_jobs",
     -- state: pending, running, completed, failed or canceled. owner and lease (unix ms)
-    -- are of the hub that has claimed the row; '' and 0: nobody has.
-    "ALTER TABLE device_jobs ADD COLUMN state TEXT NOT NULL DEFAULT 'failed'",
-    "ALTER TABLE device_jobs ADD COLUMN owner TEXT NOT NULL DEFAULT ''",
-    "ALTER TABLE device_jobs ADD COLUMN lease INTEGER NOT NULL DEFAULT 0",
-    [[UPDATE device_jobs SET
-        state = coalesce(json_extract(record, '$.status'), 'failed'),
-        record = json_remove(record, '$.status')
-      WHERE json_valid(record)]],
+    -- are of the hub that has claimed the row; '' and 0: no hub has.
+    [[CREATE TABLE device_jobs (
+        job_id TEXT NOT NULL,
+        device_id TEXT NOT NULL,
+        module_id TEXT NOT NULL,
+        state TEXT NOT NULL,
+        owner TEXT NOT NULL DEFAULT '',
+        lease INTEGER NOT NULL DEFAULT 0,
+        started INTEGER,
+        ended INTEGER,
+        updated INTEGER NOT NULL,
+        answer_status INTEGER,
+        answer TEXT,
+        error_code TEXT,
+        error_text TEXT,
+        PRIMARY KEY (job_id, device_id, module_id)
+      )]],
+    [[INSERT INTO device_jobs SELECT job_id, device_id, module_id,
+        coalesce(json_extract(record, '$.status'), ''), '', 0,
+        json_extract(record, '$.started'), json_extract(record, '$.ended'),
+        coalesce(json_extract(record, '$.updated'), 0),
+        json_extract(record, '$.answer_status'), json_extract(record, '$.answer'),
+        json_extract(record, '$.error_code'), record -> '$.error_text'
+      FROM old_device_jobs WHERE json_valid(record)]],
+    [[INSERT INTO device_jobs (job_id, device_id, module_id, state, updated)
+      SELECT job_id, device_id, module_id, '', 0
+      FROM old_device_jobs WHERE NOT json_valid(record)]],
+    "DROP TABLE old_device_jobs",
     [[CREATE INDEX device_jobs_by_state
       ON device_jobs (job_id, state, device_id, module_id)]],
 

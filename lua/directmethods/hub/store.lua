@@ -61,11 +61,10 @@ function Store:put_setting(name, value)
   return done and true, err
 end
 
---- Keep a last list, if there is one, and close. Does not wait for the loop; harmless
--- the second time.
----@param last directmethods.SqlStatement[]?
-function Store:close(last)
-  self.db:close(last)
+--- Keep what is queued, and close. Does not wait for the loop; harmless the second
+-- time.
+function Store:close()
+  self.db:close()
 end
 
 --- Open the store in a file, or make it. A file that is damaged, of a newer version,

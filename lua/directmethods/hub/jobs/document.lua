@@ -81,14 +81,13 @@ local function error_object(row)
 end
 
 ---@param row directmethods.DeviceJob
----@param job directmethods.Job
 ---@return string json
-function M.device_job(row, job)
+function M.device_job(row)
   return object(table.pack(
     "deviceId", text(row.device_id),
     "moduleId", text(row.module_id),
     "jobId", text(row.job_id),
-    "jobType", text(job.type),
+    "jobType", text(row.job_type),
     "status", text(row.status),
     "startTimeUtc", text(row.started and time_text(row.started)),
     "endTimeUtc", text(row.ended and time_text(row.ended)),
@@ -119,14 +118,13 @@ end
 
 --- A device job as predicates see it.
 ---@param row directmethods.DeviceJob
----@param job directmethods.Job
 ---@return table
-function M.values(row, job)
+function M.values(row)
   return {
     deviceId = row.device_id,
     moduleId = row.module_id,
     jobId = row.job_id,
-    jobType = job.type,
+    jobType = row.job_type,
     status = row.status,
     startTimeUtc = row.started and time_text(row.started),
     endTimeUtc = row.ended and time_text(row.ended),

@@ -1,21 +1,34 @@
---- The calls of all running jobs: so many at a time, so many a second. Each turn of
--- the loop keeps what has ended and what is about to begin in one go, and calls
--- then: of what the store says "pending", the call was not made.
+--- The calls of all running jobs: so many at a time, so many a second. One task, the
+-- pump, keeps in one list what has ended and what is about to begin, and calls
+-- then: a device job that the store calls pending was not called.
+--
+-- The pump knows runs as data: their queues, whether they are over or have ended. It
+-- sets their signals, and they add themselves.
 
+local background = require "directmethods.hub.background"
+local batches = require "directmethods.hub.jobs.batch"
 local queues = require "directmethods.hub.jobs.queue"
-local run_module = require "directmethods.hub.jobs.run"
+local rates = require "directmethods.hub.jobs.rate"
+local reach = require "directmethods.hub.jobs.reach"
+local signals = require "directmethods.hub.signal"
 local task = require "directmethods.task"
-local turns = require "directmethods.hub.jobs.turn"
-local twins = require "directmethods.hub.twins"
+local time = require "directmethods.time"
+local updates = require "directmethods.hub.jobs.updates"
 
 local M = {}
 
--- Of a turn, unless its slice of time is over before.
-local TURN_MAX = 128 -- rows that begin, and that end
-local TURN_BYTES = 1024 * 1024 -- of answers that are kept
+local BATCH = 128 -- calls that begin, and that end, in one list
+local BATCH_BYTES = 1024 * 1024 -- of answers in one list
+local TRIES = 5 -- of a list that is in conflict
 local RETRY = 1 -- seconds, when the store has failed
+local NOT_ONLINE = 404103
 
 ---@class directmethods.Pump
+---@field runs directmethods.Run[] whose targets are called
+---@field free integer calls that may begin now
+---@field flights table<integer, directmethods.Flight> by the ids of their calls
+---@field results directmethods.Flight[] that have ended and are not kept yet
+---@field batch directmethods.Batch? that is being kept
 local Pump = {}
 Pump.__index = Pump
 
@@ -24,163 +37,140 @@ Pump.__index = Pump
 function M.new(jobs)
   return setmetatable({
     jobs = jobs,
+    runs = {},
     free = jobs.options.concurrency,
-    flights = {}, -- id of an invocation -> { run, row }
-    results = {}, -- flights that have ended
+    flights = {},
+    results = {},
+    updates = {}, -- tasks
+    signal = signals.new(),
     next_run = 1,
-    tokens = 0,
-    filled = jobs:now(),
+    rate = rates.new(jobs.options.rate, jobs:now()),
+    is_failing = false, -- the store, as a change of a twin has found
   }, Pump)
 end
 
---- Have a turn soon, or after so many seconds.
----@param seconds number?
-function Pump:wake(seconds)
-  if self.timer and (self.soon or seconds) or self.jobs.closed then return end
-  if self.timer then self.timer.cancel() end
-  self.soon = not seconds
-  self.timer = task.after(seconds or 0, function()
-    self.timer = nil
-    self:turn()
+-- Ends -----------------------------------------------------------------------
+
+-- A part of the results, in their order.
+local function take_ended(pump, batch)
+  local results, bytes, count = pump.results, 0, 0
+  while results[count + 1] and count < BATCH and bytes < BATCH_BYTES do
+    count = count + 1
+    bytes = bytes + #(results[count].payload or "")
+  end
+  table.move(results, 1, count, 1, batch.ended)
+  pump.results = table.move(results, count + 1, #results, 1, {})
+end
+
+-- A flight is over. A target that was given back is called when it comes again, or has
+-- come meanwhile.
+local function land(flight)
+  local run = flight.run
+  local flying, name = run.queue.flying, queues.key(flight.target)
+  local was_woken = flying[name] == "woken"
+  flying[name] = nil
+  if not flight.was_returned then return end
+  if run.over then
+    run.to_sweep = true
+    run.signal:set()
+  elseif was_woken then
+    run.queue:add(flight.target)
+  end
+end
+
+local function end_run(run)
+  run.ended = true
+  run.signal:set()
+end
+
+-- Beginnings -----------------------------------------------------------------
+
+-- A change of a twin has ended. One that the store has not kept is made again, unless
+-- the run is over.
+local function end_update(pump, update)
+  local run = update.run
+  pump.free = pump.free + 1
+  run.queue.flying[queues.key(update.target)] = nil
+  if update.is_last then
+    end_run(run)
+  elseif not update.is_done and run.over then
+    run.to_sweep = true
+    run.signal:set()
+  elseif not update.is_done then
+    run.queue:add(update.target)
+    pump.is_failing = true
+  end
+  pump.signal:set()
+end
+
+local function begin_update(pump, run, target)
+  local running
+  pump.free = pump.free - 1
+  running = updates.start(run, target, function(update)
+    if not pump.updates[running] then return end -- forgotten
+    pump.updates[running] = nil
+    end_update(pump, update)
   end)
+  pump.updates[running] = true
 end
 
--- Ends -------------------------------------------------------------------------
-
-local function take_ended(pump, turn)
-  local bytes = 0
-  while pump.results[1] do
-    local flight = table.remove(pump.results, 1)
-    bytes = bytes + #(flight.payload or "")
-    turn.ended[#turn.ended + 1] = flight
-    turn:end_flight(flight, pump.jobs.options.hold)
-    if #turn.ended == TURN_MAX or bytes >= TURN_BYTES or turn:is_over() then return end
-  end
-end
-
--- Beginnings -------------------------------------------------------------------
-
--- How many may begin by the rate; the clock fills what turns take.
-local function allowance(pump)
-  local rate = pump.jobs.options.rate
-  if not rate then return math.huge end
-  local now = pump.jobs:now()
-  pump.tokens = math.min(math.max(1, rate),
-    pump.tokens + (now - pump.filled) / 1000 * rate)
-  pump.filled = now
-  return math.floor(pump.tokens)
-end
-
-local function begin(turn, run, row)
-  local draft, copy = turn:draft(run), turn:row(row)
-  copy.status, copy.started = "running", turn.now
-  draft.pending, draft.running = draft.pending - 1, draft.running + 1
-  run.flying[queues.key(row.device_id, row.module_id)] = "flying"
-  turn.started[#turn.started + 1] = { run = run, row = copy }
-  if run.update then turn.updates = turn.updates + 1 end
-end
-
--- Begin at most `share` calls of a run; true: there may be more to begin.
-local function take_from(turn, run, share)
-  while share > 0 do
-    local row = run.queue:next()
-    if not row then return false end
-    local name = queues.key(row.device_id, row.module_id)
-    if row.status == "pending" and not run.flying[name] and run:can_be_called(row) then
-      begin(turn, run, row)
-      share = share - 1
+-- Begin at most `share` calls of a run; how many.
+local function take_from(pump, batch, run, share)
+  local count, hold = 0, pump.jobs.options.hold
+  while count < share do
+    local target = run.queue:take()
+    if not target then break end
+    if run.update then
+      run.queue.flying[queues.key(target)] = "flying"
+      begin_update(pump, run, target)
+      count = count + 1
+    elseif not hold or reach.can_be_called(pump.jobs, target) then
+      run.queue.flying[queues.key(target)] = "flying"
+      table.insert(batch.started, { run = run, target = target })
+      count = count + 1
     end
-    if turn:is_over() then return true end
   end
-  return true
+  return count
 end
 
--- Each job gets its share of what is free; who is first changes.
-local function take_begun(pump, turn)
-  local runs, more = pump.jobs.runs, false
-  local allowed = math.min(pump.free, allowance(pump), TURN_MAX)
-  local share = #runs > 0 and math.ceil(allowed / #runs) or 0
+-- Begin calls of a run, having read more targets when all that were read are taken. How
+-- many; nil: the store has failed.
+local function begin_some(pump, batch, run, share)
+  if share > 0 and not run.queue:fill(pump.jobs.db) then return nil end
+  if run.over or run.ended or pump.jobs.stopped then return 0 end
+  return take_from(pump, batch, run, share)
+end
+
+-- Each run gets its share of what is free; who is first changes. True: there may be
+-- more to begin; nil: the store has failed.
+local function take_begun(pump, batch)
+  local runs, more, failed = { table.unpack(pump.runs) }, false, false
+  local allowed = math.min(pump.free, pump.rate:allowed(pump.jobs:now()), BATCH)
+  local share = math.ceil(allowed / math.max(1, #runs))
   pump.next_run = pump.next_run % math.max(1, #runs) + 1
   for i = 1, #runs do
     local run = runs[(pump.next_run + i - 2) % #runs + 1]
-    local before = #turn.started
-    if run.calling and not pump.jobs.stopped then
-      more = take_from(turn, run, math.min(share, allowed)) or more
-    end
-    allowed = allowed - (#turn.started - before)
+    local count = begin_some(pump, batch, run, math.min(share, allowed))
+    failed = failed or not count
+    allowed = allowed - (count or 0)
+    pump.rate:take(count or 0)
+    more = more or not run.over and not pump.jobs.stopped and run.queue:has_more()
   end
-  if pump.jobs.options.rate then pump.tokens = pump.tokens - #turn.started end
+  if failed then return nil end
   return more
 end
 
--- Turns ------------------------------------------------------------------------
-
-local function run_update(pump, turn, flight)
-  local run, row = flight.run, flight.row
-  local draft = turn:draft(run)
-  local hub = pump.jobs.hub
-  local record, problem = hub.registry:get(row.device_id, row.module_id)
-  local done
-  if record then
-    done, problem = twins.update(hub, record, run.update,
-      { condition = run.update.condition })
-  end
-  draft.running = draft.running - 1
-  if done then
-    turn:end_row(row, "completed")
-    draft.succeeded = draft.succeeded + 1
-  else
-    turn:fail_row(draft, row, problem.name, problem.text)
-  end
-end
-
--- All or nothing; changes of twins with it.
-local function keep(pump, turn)
-  local store = pump.jobs.store
-  return store:batch(function()
-    for _, flight in ipairs(turn.started) do
-      if flight.run.update then run_update(pump, turn, flight) end
-    end
-    for _, draft in pairs(turn.drafts) do run_module.end_if_done(draft, turn.now) end
-    store:put_device_jobs(turn.rows)
-    for _, draft in pairs(turn.drafts) do store:put_job(draft) end
-  end)
-end
-
-local function key_of(flight)
-  return queues.key(flight.row.device_id, flight.row.module_id)
-end
-
-local function stop_timer(pump)
-  if pump.timer then pump.timer.cancel() end
-  pump.timer = nil
-end
-
--- As if the turn had not been; the next one comes later.
-local function undo(pump, turn)
-  table.move(pump.results, 1, #pump.results, #turn.ended + 1, turn.ended)
-  pump.results = turn.ended
-  for _, flight in ipairs(turn.started) do
-    flight.run.flying[key_of(flight)] = nil
-    flight.run.queue:put(flight.row)
-  end
-  stop_timer(pump)
-  pump:wake(RETRY)
-end
-
--- Who was given back, and has come in the meantime, is looked at again.
-local function land(flight)
-  local run, name = flight.run, key_of(flight)
-  local woken = run.flying[name] == "woken"
-  run.flying[name] = nil
-  if woken then run:ready(flight.row.device_id, flight.row.module_id) end
+-- A call was not made: its target may be called again.
+local function return_flight(pump, flight)
+  flight.undelivered = true
+  table.insert(pump.results, flight)
 end
 
 local function launch(pump, flight)
-  local run, row = flight.run, flight.row
-  if run.update then return land(flight) end
-  local call, hold = run.call, pump.jobs.options.hold
-  local id, code, name, text = pump.jobs.plane:invoke(row.device_id, row.module_id,
+  local run, target, jobs = flight.run, flight.target, pump.jobs
+  if run.over or jobs.stopped then return return_flight(pump, flight) end
+  local call, hold = run.call, jobs.options.hold
+  local id, code, name, text = jobs.plane:invoke(target.device_id, target.module_id,
     call.name, call.payload, call.response_seconds, hold and 0 or call.connect_seconds)
   if id then
     pump.free = pump.free - 1
@@ -188,28 +178,115 @@ local function launch(pump, flight)
     return
   end
   flight.code, flight.name, flight.text = code, name, text
+  if hold and code == NOT_ONLINE then return return_flight(pump, flight) end
   table.insert(pump.results, flight)
 end
 
---- Keep what has ended, begin what may begin.
-function Pump:turn()
-  local turn = turns.new(self.jobs:now())
-  take_ended(self, turn)
-  local more = take_begun(self, turn)
-  if turn.rows[1] then
-    if not keep(self, turn) then return undo(self, turn) end
-    for run, draft in pairs(turn.drafts) do run:kept(draft) end
-    for _, flight in ipairs(turn.ended) do land(flight) end
-    for _, flight in ipairs(turn.started) do launch(self, flight) end
+-- Turns ----------------------------------------------------------------------
+
+-- Drop what is outdated in a batch. False: the store has failed.
+local function drop_outdated(pump, batch)
+  local dropped = batch:check(pump.jobs.db)
+  for _, flight in ipairs(dropped or {}) do
+    flight.was_returned = false
+    land(flight)
   end
-  if self.results[1] then return self:wake() end
-  if more and self.free > 0 then
-    local rate = self.jobs.options.rate
-    return self:wake(rate and self.tokens < 1 and (1 - self.tokens) / rate or nil)
+  return dropped ~= nil
+end
+
+-- Keep a batch. The results of the store; false: all of it was outdated; nil: the store
+-- has failed.
+local function keep(pump, batch)
+  for _ = 1, TRIES do
+    local statements = batch:statements(pump.jobs)
+    batch.is_queued = true
+    local results, err = pump.jobs.db:write(statements)
+    if results then return results end
+    batch.is_queued = false
+    if err.name ~= "Conflict" or not drop_outdated(pump, batch) then return nil end
+    if batch:is_empty() then return false end
   end
 end
 
---- A call has ended.
+-- As if the batch had not been taken.
+local function undo(pump, batch)
+  table.move(pump.results, 1, #pump.results, #batch.ended + 1, batch.ended)
+  pump.results = batch.ended
+  for _, flight in ipairs(batch.started) do flight.run.queue:put_back(flight.target) end
+end
+
+local function finish_batch(pump, batch, results)
+  for _, flight in ipairs(batch.ended) do land(flight) end
+  for _, run in ipairs(batch:ended_runs(results)) do end_run(run) end
+  local deadline = background.deadline()
+  while batch.started[1] do
+    launch(pump, table.remove(batch.started))
+    if os.clock() > deadline then
+      deadline = pump.jobs.hub.background:pause()
+    end
+  end
+end
+
+-- Keep what has ended, begin what may begin. True: there may be more to begin; nil: the
+-- store has failed.
+local function turn(pump)
+  local batch = batches.new()
+  pump.batch = batch
+  take_ended(pump, batch)
+  local more, results = take_begun(pump, batch), false
+  if not batch:is_empty() then results = keep(pump, batch) end
+  if results then finish_batch(pump, batch, results) end
+  if results == nil then undo(pump, batch) end
+  pump.batch = nil
+  if results == nil or pump.is_failing then return nil end
+  return more
+end
+
+-- Wait until there is something to do.
+local function pause(pump, more)
+  if more == nil then
+    pump.is_failing = false
+    time.sleep(RETRY)
+  elseif pump.results[1] then
+    return
+  elseif not more or pump.free == 0 then
+    pump.signal:wait()
+  elseif pump.rate:wait() > 0 then
+    pump.signal:wait(pump.rate:wait())
+  end
+end
+
+local function work(pump)
+  while pump.runs[1] do pause(pump, turn(pump)) end
+  pump.task = nil
+end
+
+--- Call the targets of a run, as they can be called.
+---@param run directmethods.Run
+function Pump:add(run)
+  table.insert(self.runs, run)
+  self.signal:set()
+  if not self.task then self.task = task.start(work, {}, self) end
+end
+
+--- Call none of its targets any more; it has ended.
+---@param run directmethods.Run
+function Pump:remove(run)
+  for i, each in ipairs(self.runs) do
+    if each == run then
+      table.remove(self.runs, i)
+      break
+    end
+  end
+  self.signal:set()
+end
+
+--- Something has changed that the pump may wait for.
+function Pump:wake()
+  self.signal:set()
+end
+
+--- An event of the data plane: a call has ended.
 ---@param id integer
 ---@param status integer? the device's
 function Pump:invoked(id, status, ...)
@@ -223,24 +300,38 @@ function Pump:invoked(id, status, ...)
     flight.code, flight.name, flight.text = ...
   end
   table.insert(self.results, flight)
-  self:wake()
+  self.signal:set()
 end
 
---- Forget what is under way: nobody wants to know its end.
+--- Forget all runs and what is under way.
 function Pump:forget()
-  stop_timer(self)
+  if self.task then self.task:cancel() end
+  for running in pairs(self.updates) do running:cancel() end
+  self.task, self.batch, self.runs, self.updates = nil, nil, {}, {}
   self.flights, self.results = {}, {}
   self.free = self.jobs.options.concurrency
+  self.signal = signals.new()
 end
 
---- Keep what has ended, and begin nothing any more.
-function Pump:close()
-  stop_timer(self)
-  local turn
-  repeat
-    turn = turns.new(self.jobs:now())
-    take_ended(self, turn)
-  until not turn.rows[1] or not keep(self, turn)
+--- The lists that keep the calls which have ended and are not kept yet, for a hub that
+--- is closed.
+---@return directmethods.SqlStatement[][]
+function Pump:last_lists()
+  local batch, lists = self.batch, {}
+  local function add(last) lists[#lists + 1] = last:statements(self.jobs) end
+  if batch and not batch.is_queued then undo(self, batch) end
+  while self.results[1] do
+    local last = batches.new()
+    take_ended(self, last)
+    add(last)
+  end
+  if batch and batch.is_queued and batch.started[1] then
+    local uncalled = batches.new()
+    for _, flight in ipairs(batch.started) do flight.undelivered = true end
+    uncalled.ended = batch.started
+    add(uncalled)
+  end
+  return lists
 end
 
 return M

@@ -1,85 +1,133 @@
---- The rows of a run that are to be looked at: those of the store, one after the other,
--- and before them those that are to be looked at again.
+--- The targets of a run that may be called: those that the store names pending, page by
+-- page, and before them the devices that came. Events only put ids in here; the pump
+-- reads the store and takes.
+
+local row_store = require "directmethods.hub.jobs.row_store"
 
 local M = {}
 
----@class directmethods.RowQueue
----@field page directmethods.DeviceJob[]? the rows that are looked at
----@field is_stale boolean? one of them may have been called since they were read
+local PAGE = 256 -- targets that are read at a time
+local READY_MAX = 1024 -- devices that came; when more come, the store is read again
+local READY_CHECKED = 128 -- of which the store is asked at a time
+
+---@class directmethods.TargetQueue
+---@field job_id string
+---@field flying table<string, string> key -> "flying", or "woken": its device has come
+---  since its call began
 local Queue = {}
 Queue.__index = Queue
 
---- What rows are known by in a run.
-function M.key(device_id, module_id)
-  return module_id and device_id .. "/" .. module_id or device_id
+--- What a target is known by in a run. (Ids contain no slash.)
+---@param target directmethods.JobTarget
+---@return string
+function M.key(target)
+  return target.module_id and target.device_id .. "/" .. target.module_id
+    or target.device_id
 end
 
----@param run directmethods.Run
----@return directmethods.RowQueue
-function M.new(run)
-  return setmetatable({ run = run, first = 1, last = 0, queued = {} }, Queue)
+local key = M.key
+
+---@param job_id string
+---@return directmethods.TargetQueue
+function M.new(job_id)
+  return setmetatable({
+    job_id = job_id,
+    flying = {},
+    ready = {}, -- targets whose devices came, and in `queued` their keys
+    queued = {},
+    found = {}, -- targets that were pending when the store was read
+    first = 1, -- of `found`
+    after = nil, -- behind whom the next page begins
+    all_read = false,
+    again = false, -- read the store from its beginning once all is read
+  }, Queue)
 end
 
---- Is it to be looked at again?
----@param device_id string
----@param module_id string?
----@return boolean
-function Queue:has(device_id, module_id)
-  return self.queued[M.key(device_id, module_id)] ~= nil
-end
-
---- Look at a row again, at once or in so many seconds.
----@param row { job_id: string, device_id: string, module_id: string? }
----@param seconds number?
-function Queue:put(row, seconds)
-  local name = M.key(row.device_id, row.module_id)
-  if self.queued[name] then return end
-  self.queued[name] = true
-  self.last = self.last + 1
-  self[self.last] = row
-  self.run.jobs.pump:wake(seconds)
-end
-
-local function pop(self)
-  if self.first > self.last then return nil end
-  local row = self[self.first]
-  self[self.first] = nil
-  self.first = self.first + 1
-  self.queued[M.key(row.device_id, row.module_id)] = nil
-  self.is_stale = true
-  return row
-end
-
--- The next row of the store; nil: none, or it has failed.
-local function from_store(self)
-  if self.all_seen then return nil end
-  local place = self.place or 0
-  if not self.page or place == #self.page then
-    local page, more = self.run:rows_behind(self.page and self.page[#self.page]
-      or self.run:before_first())
-    if not page then
-      self.run.jobs.pump:wake(1)
-      return nil
-    end
-    self.page, self.is_last, place = page, not more, 0
-    self.is_stale = false
+--- A device has come: it may be called, if it is a target and still pending.
+---@param target directmethods.JobTarget
+function Queue:add(target)
+  local name = key(target)
+  if self.flying[name] then
+    self.flying[name] = "woken"
+  elseif #self.ready == READY_MAX then
+    self.again = true
+  elseif not self.queued[name] then
+    self.queued[name] = true
+    self.ready[#self.ready + 1] = target
   end
-  place = place + 1
-  self.place = place
-  self.all_seen = self.is_last and place >= #self.page
-  return self.page[place]
 end
 
---- The next row to be looked at, as it is in the store now: what was put here and
---- called since a page was read must not be called again.
----@return directmethods.DeviceJob? row nil: none now; {}: one that is not the job's
-function Queue:next()
-  local row = pop(self) or from_store(self)
-  if not row or not self.is_stale then return row end
-  local current, err = self.run.jobs.store:device_job(row.job_id, row.device_id,
-    row.module_id)
-  if err then return self:put(row, 1) end
-  return current or {}
+--- Is there something to take or to read?
+---@return boolean
+function Queue:has_more()
+  return self.found[self.first] ~= nil or self.ready[1] ~= nil or not self.all_read
+    or self.again
+end
+
+--- The next target that was pending when it was read and is not flying.
+---@return directmethods.FoundTarget? target nil: fill the queue first
+function Queue:take()
+  local found = self.found
+  while found[self.first] do
+    local target = found[self.first]
+    found[self.first] = nil
+    self.first = self.first + 1
+    if not self.flying[key(target)] then return target end
+  end
+end
+
+--- Look at a target again that was taken and not called.
+---@param target directmethods.FoundTarget
+function Queue:put_back(target)
+  self.flying[key(target)] = nil
+  if self.first == 1 then
+    table.insert(self.found, 1, target)
+  else
+    self.first = self.first - 1
+    self.found[self.first] = target
+  end
+end
+
+-- Those of the devices that came whose device jobs are pending.
+local function read_ready(self, db)
+  local list = {}
+  for i = 1, math.min(#self.ready, READY_CHECKED) do
+    list[i] = { job_id = self.job_id, target = self.ready[i] }
+  end
+  local states, err = row_store.states(db, list)
+  if not states then return err end
+  table.move(self.ready, #list + 1, #self.ready + #list, 1)
+  for i, each in ipairs(list) do
+    self.queued[key(each.target)] = nil
+    each.target.is_usable = true
+    if states[i] == "pending" then self.found[#self.found + 1] = each.target end
+  end
+end
+
+local function read_page(self, db)
+  if self.all_read then self.after, self.all_read, self.again = nil, false, false end
+  local page, err = row_store.in_state(db, self.job_id, "pending", self.after, PAGE)
+  if not page then return err end
+  self.found = page
+  self.after = page[#page]
+  self.all_read = #page < PAGE
+end
+
+--- Read more when all that was read is taken. Waits for the store.
+---@param db directmethods.Sql
+---@return boolean? done
+---@return directmethods.Error? err
+function Queue:fill(db)
+  if self.found[self.first] then return true end
+  self.found, self.first = {}, 1
+  local err
+  if self.ready[1] then
+    err = read_ready(self, db)
+  elseif not self.all_read or self.again then
+    err = read_page(self, db)
+  end
+  if err then return nil, err end
+  return true
 end
 
 return M

@@ -1,94 +1,75 @@
---- The jobs that a store keeps: found, listed, removed when their time is over.
+--- The jobs that a store keeps: listed, and removed when their time is over.
 
 local document = require "directmethods.hub.jobs.document"
+local persist = require "directmethods.hub.jobs.persist"
+local job_store = require "directmethods.hub.jobs.job_store"
+local task = require "directmethods.task"
 
 local M = {}
 
 local KEPT_MS = 30 * 86400 * 1000 -- how long a job is kept after its end
 local PURGE = 86400 -- seconds between two looks for jobs that are not kept any more
-local PAGE = 16 -- jobs, or rows that are removed, at a time: each may hold 128 KB
+local PAGE = 16 -- jobs that are read at a time: each may hold 128 KB
+local REMOVED = 256 -- device jobs that are removed at a time
 
---- Is it still to be shown?
+--- Is a job still to be shown that ended then (nil: it has not)?
 ---@param jobs directmethods.Jobs
----@param job directmethods.Job
+---@param ended integer? unix ms
 ---@return boolean
-function M.is_kept(jobs, job)
-  return not job.ended or jobs:now() - job.ended < KEPT_MS
+function M.is_kept(jobs, ended)
+  return not ended or jobs:now() - ended < KEPT_MS
 end
 
---- Remove a part of a job; true: something of it is left.
+--- Remove a job, in parts.
 ---@param jobs directmethods.Jobs
 ---@param id string
----@return boolean?
+---@return boolean? done
 ---@return directmethods.Error? err the store has failed
 function M.remove(jobs, id)
-  local done, left = jobs.store:remove_job(id, PAGE)
-  if not done then return nil, left end
-  if not left then jobs.count = jobs.count - 1 end
-  return left
+  repeat
+    local results, err = jobs.db:write { job_store.remove(id, REMOVED) }
+    if not results then return nil, err end
+    if results[2].changes == 1 then jobs.count = jobs.count - 1 end
+  until results[1].changes < REMOVED
+  return true
 end
 
-local purge
+-- Remove the jobs that are not kept any more.
+local function purge(jobs)
+  local last = jobs:now() - KEPT_MS
+  repeat
+    local ids = persist.read(job_store.removable, jobs.db, last, PAGE)
+    for _, id in ipairs(ids) do M.remove(jobs, id) end
+  until #ids < PAGE
+  jobs.purging = nil
+  if jobs.count > 0 then M.purge_later(jobs) end
+end
 
 --- Look for jobs that are not kept any more, now and then; unless that is done.
 ---@param jobs directmethods.Jobs
 ---@param seconds number? until the first time
 function M.purge_later(jobs, seconds)
-  if jobs.timers.purge then return end
-  jobs:later("purge", seconds or PURGE, function() purge(jobs) end)
-end
-
--- Remove the jobs that are not kept any more.
-function purge(jobs)
-  local after, page = nil, {}
-  jobs.background:add(function()
-    local job = table.remove(page, 1)
-    if job then
-      local left = not M.is_kept(jobs, job) and M.remove(jobs, job.id)
-      if left then table.insert(page, 1, job) end
-      return true
-    end
-    page = jobs.store:jobs(after, PAGE) or {}
-    after = page[#page] and page[#page].id
-    return after ~= nil
+  if jobs.timers.purge or jobs.purging then return end
+  jobs:later("purge", seconds or PURGE, function()
+    jobs.purging = task.start(purge, {}, jobs)
   end)
-  if jobs.count > 0 then M.purge_later(jobs) end
-end
-
---- Call fn with each job in the store. `pause` is called between pages.
----@param jobs directmethods.Jobs
----@param fn fun(job: directmethods.Job)
----@param pause fun()
----@return boolean? done
----@return directmethods.Error? err the store has failed
-function M.each(jobs, fn, pause)
-  local page, err
-  repeat
-    page, err = jobs.store:jobs(page and page[#page].id, PAGE)
-    if not page then return nil, err end
-    for _, job in ipairs(page) do fn(job) end
-    if #page == PAGE then pause() end
-  until #page < PAGE
-  return true
 end
 
 --- Remove all jobs.
 ---@param jobs directmethods.Jobs
----@param pause fun()? called between parts
 ---@return boolean? done
 ---@return directmethods.Error? err the store has failed
-function M.clear(jobs, pause)
-  while true do
-    local page, err = jobs.store:jobs(nil, 1)
-    if not page then return nil, err end
-    if not page[1] then return true end
-    local left
-    repeat
-      left, err = M.remove(jobs, page[1].id)
-      if err then return nil, err end
-      if pause then pause() end
-    until not left
-  end
+function M.clear(jobs)
+  repeat
+    local ids, err = job_store.removable(jobs.db, nil, PAGE)
+    if not ids then return nil, err end
+    for _, id in ipairs(ids) do
+      local done
+      done, err = M.remove(jobs, id)
+      if not done then return nil, err end
+    end
+  until #ids < PAGE
+  return true
 end
 
 --- The jobs of some type and status.
@@ -100,11 +81,11 @@ end
 function M.source(jobs, kind, status, after)
   local source = { item_type = "JobResponse", ended = false }
   local function fits(job)
-    return M.is_kept(jobs, job) and (not kind or job.type == kind)
+    return M.is_kept(jobs, job.ended) and (not kind or job.type == kind)
       and (not status or document.status(job, jobs:now()) == status)
   end
   function source.next()
-    local page, err = jobs.store:jobs(after, PAGE)
+    local page, err = job_store.page(jobs.db, after, PAGE)
     if not page then return nil, err end
     local found = {}
     for _, job in ipairs(page) do

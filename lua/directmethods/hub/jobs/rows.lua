@@ -1,8 +1,10 @@
 --- The device jobs that a query selects, page by page.
 
-local document = require "directmethods.hub.jobs.document"
 local background = require "directmethods.hub.background"
+local document = require "directmethods.hub.jobs.document"
 local query = require "directmethods.hub.query"
+local retention = require "directmethods.hub.jobs.retention"
+local row_store = require "directmethods.hub.jobs.row_store"
 
 local M = {}
 
@@ -18,55 +20,40 @@ Rows.__index = Rows
 ---@param position string[]? job, device, module: behind which it begins
 ---@return directmethods.Rows
 function M.new(hub, plan, position)
-  -- where the query is for one job, the rows of others need not be read
-  local job_id = query.required(plan, "jobId")
-  local after = job_id and { job_id = job_id, device_id = "" }
+  local after
   if position then
-    after = {
-      job_id = position[1], device_id = position[2],
-      module_id = position[3] ~= "" and position[3] or nil,
-    }
+    after = { job_id = position[1], device_id = position[2], module_id = position[3] }
   end
   return setmetatable({
-    hub = hub, predicate = query.predicate(plan, query.attribute), job_id = job_id,
-    after = after, jobs = {},
+    jobs = hub.jobs,
+    predicate = query.predicate(plan, query.attribute),
+    -- where the query is for one job, the rows of others need not be read
+    job_id = query.required(plan, "jobId"),
+    after = after,
   }, Rows)
 end
 
--- The job of a row; false: it is not kept any more.
-local function job_of(self, row)
-  local job = self.jobs[row.job_id]
-  if job == nil then
-    job = self.hub.jobs:find(row.job_id) or false
-    self.jobs = { [row.job_id] = job }
-  end
-  return job
-end
-
+-- Rows without a job belong to one that is being removed.
 local function is_match(self, row)
-  local job = job_of(self, row)
-  return job and self.predicate(document.values(row, job))
+  return row.job_type and retention.is_kept(self.jobs, row.job_ended)
+    and self.predicate(document.values(row))
 end
 
 function Rows:next()
-  local page, err = self.hub.store:device_jobs(self.after, PAGE)
+  local page, err = row_store.page(self.jobs.db, self.job_id, self.after, PAGE)
   if not page then return nil, err end
-  local found, stop = {}, background.deadline() -- answers may be large
+  local found, deadline = {}, background.deadline() -- answers may be large
   for _, row in ipairs(page) do
-    if self.job_id and row.job_id ~= self.job_id then
-      self.ended = true
-      return found
-    end
     if is_match(self, row) then found[#found + 1] = row end
     self.after = row
-    if os.clock() > stop then return found end
+    if os.clock() > deadline then return found end
   end
   self.ended = #page < PAGE
   return found
 end
 
 function Rows:text(row)
-  return document.device_job(row, job_of(self, row))
+  return document.device_job(row)
 end
 
 function Rows:position(row)

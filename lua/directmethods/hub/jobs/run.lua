@@ -1,252 +1,214 @@
---- A job that runs: its targets are selected, called as they can be, and swept when
--- its time is over or it is cancelled. What it has done stands in the store; what is
--- kept here can be found out again from there.
+--- A job that runs. A task of its own takes it from its start to its end: it selects
+-- the targets, has the pump call them, and ends those that are left when the time of
+-- the job is over or when it is cancelled. The pump writes what becomes of the targets,
+-- this task the rest. All of it is in the store, so that another hub can go on.
 
 local attributes = require "directmethods.hub.attributes"
+local core = require "directmethods.core"
 local definition = require "directmethods.hub.jobs.definition"
+local persist = require "directmethods.hub.jobs.persist"
 local query = require "directmethods.hub.query"
 local queues = require "directmethods.hub.jobs.queue"
 local selection = require "directmethods.hub.selection"
+local signals = require "directmethods.hub.signal"
+local job_store = require "directmethods.hub.jobs.job_store"
+local row_store = require "directmethods.hub.jobs.row_store"
 local sweep = require "directmethods.hub.jobs.sweep"
+local task = require "directmethods.task"
+local time = require "directmethods.time"
 
 local M = {}
 
-local PAGE = 16 -- rows that are read at a time: each may hold 128 KB
 local TARGETS = 100 -- that are kept at a time
+local RETRY = 1 -- seconds, when the store has failed
+local BROKEN = "The hub failed to run the job; its log says why."
 
 ---@class directmethods.Run
----@field job directmethods.Job as it is in the store
+---@field jobs directmethods.Jobs
+---@field job directmethods.Job as it was when the run began
 ---@field call directmethods.JobCall?
 ---@field update table?
----@field over "expired"|"cancelled"|nil no target is called any more
----@field calling boolean targets are known, and called
----@field queue directmethods.RowQueue
----@field dropped boolean? nobody wants to know of it any more
----@field flying table<string, string> key -> "flying", or "woken": it was seen to be
----  ready in the meantime
+---@field queue directmethods.TargetQueue
+---@field calling boolean its targets are known, and called
+---@field over "expired"|"cancelled"|"failed"|nil no target is called any more
+---@field to_sweep boolean and those that are left are to be ended
+---@field ended boolean nothing is left to be done
+---@field signal directmethods.Signal for its task: one of these has changed
 local Run = {}
 Run.__index = Run
 
-local key = queues.key
-
----@param jobs directmethods.Jobs
----@param job directmethods.Job
----@return directmethods.Run
-function M.new(jobs, job)
-  local run = setmetatable({
-    jobs = jobs,
-    job = job,
-    call = job.method and definition.call(job),
-    update = job.update and definition.update(job),
-    calling = false,
-    over = job.status == "cancelled" and "cancelled" or nil,
-    flying = {},
-  }, Run)
-  run.queue = queues.new(run)
-  return run
+--- No target is called from now on; calls under way end by themselves.
+---@param why "expired"|"cancelled"|"failed"
+function Run:end_early(why)
+  if self.over or self.ended then return end
+  self.over = why
+  self.to_sweep = true
+  self.signal:set()
 end
 
---- A copy of a job to be changed and kept.
----@param job directmethods.Job
----@return directmethods.Job
-function M.copy(job)
-  local copy = {}
-  for name, value in pairs(job) do copy[name] = value end
-  return copy
+-- Seconds until the time of the job is over.
+local function seconds_left(run)
+  return run.deadline - core.now()
 end
 
---- The same of this run's.
----@return directmethods.Job
-function Run:draft()
-  return M.copy(self.job)
+local function expire(run)
+  if seconds_left(run) <= 0 then run:end_early "expired" end
 end
 
---- Nothing is left to be done: the job has ended.
-function M.end_if_done(draft, now)
-  if draft.selected and draft.pending == 0 and draft.running == 0 then
-    if draft.status == "running" then draft.status = "completed" end
-    draft.ended = now
+-- A list was in conflict: the job was cancelled, or it is gone.
+local function look_again(run)
+  local status = persist.read(job_store.status, run.jobs.db, run.job.id)
+  if status == "cancelled" then
+    run:end_early "cancelled"
+  elseif status ~= "running" then
+    run.ended = true
   end
 end
 
---- Keep rows and a draft. False: the store has failed, nothing has changed.
----@param rows directmethods.DeviceJob[]
----@param draft directmethods.Job
----@return boolean
-function Run:keep(rows, draft)
-  M.end_if_done(draft, self.jobs:now())
-  local store = self.jobs.store
-  local kept = store:batch(function()
-    if rows[1] then store:put_device_jobs(rows) end
-    store:put_job(draft)
-  end)
-  if kept then self:kept(draft) end
-  return kept or false
-end
-
---- A draft was kept.
----@param draft directmethods.Job
-function Run:kept(draft)
-  self.job = draft
-  if draft.ended then self.jobs:ended(self) end
-end
-
---- Have `fn` called in a second: the store has failed.
----@param fn fun()
-function Run:retry(fn)
-  self.jobs:later("retry " .. self.job.id, 1, fn)
-end
-
---- Work in background: `step` returns true while there is more; nil: the store has
---- failed, and it is called again later.
----@param step fun(): boolean?
-function Run:work(step)
-  self.jobs.background:add(function()
-    if self.job.ended or self.dropped then return false end
-    local more = step()
-    if more == nil then self:retry(function() self:work(step) end) end
-    return more or false
-  end)
-end
-
---- The next rows of this job, and whether there are more behind them.
----@param after { job_id: string, device_id: string, module_id: string? }
----@return directmethods.DeviceJob[]? rows nil: the store has failed
----@return boolean? more
-function Run:rows_behind(after)
-  local page = self.jobs.store:device_jobs(after, PAGE)
-  if not page then return nil end
-  local count = #page
-  while page[count] and page[count].job_id ~= self.job.id do
-    page[count] = nil
-    count = count - 1
-  end
-  return page, count == PAGE
-end
-
---- The place before its first row.
-function Run:before_first()
-  return { job_id = self.job.id, device_id = "" }
-end
-
--- Targets --------------------------------------------------------------------
-
-local function new_row(self, target)
-  local device_id, module_id = attributes.ids(target)
-  return {
-    job_id = self.job.id,
-    device_id = device_id,
-    module_id = module_id,
-    status = "pending",
-    created = self.job.created,
-    updated = self.jobs:now(),
-  }
-end
-
--- Begin to call, or to end what is left.
-local function go_on(self)
-  if self.job.ended then return end
-  if self.over then return sweep.finish(self) end
-  self.calling = true
-  self.jobs.pump:wake()
-end
-
--- Rows are kept when there is a page of them. (Who is started again goes on behind the
--- last that was kept.)
-local function select_step(self, targets, rows)
-  if self.over == "cancelled" then return false end
-  if not targets.ended and #rows < TARGETS then
-    local found = targets:next()
-    if not found then return nil end
-    for _, each in ipairs(found) do rows[#rows + 1] = new_row(self, each) end
-    if not targets.ended and #rows < TARGETS then return true end
-  end
-  local draft = self:draft()
-  draft.total, draft.pending = draft.total + #rows, draft.pending + #rows
-  draft.selected = targets.ended
-  if not self:keep(rows, draft) then return nil end
-  for i = #rows, 1, -1 do rows[i] = nil end
-  if targets.ended then go_on(self) end
-  return not targets.ended
+local function write(run, list)
+  local results = persist.write(run.jobs.db, list)
+  if not results then look_again(run) end
+  return results
 end
 
 -- The job as a whole has failed.
-local function fail(self, reason)
-  local draft = self:draft()
-  draft.status, draft.reason, draft.ended = "failed", reason, self.jobs:now()
-  if self:keep({}, draft) then return end
-  self:retry(function() fail(self, reason) end)
+local function fail(run, reason)
+  if write(run, { job_store.fail(run.job.id, reason) }) then run:end_early "failed" end
 end
 
--- Select the targets behind the last one that is known.
-local function select(self, after)
-  local plan, wrong = query.read_condition(self.job.condition)
-  if not plan then return fail(self, wrong) end
-  local targets = selection.new(self.jobs.hub, plan, after)
-  local rows = {}
-  self:work(function() return select_step(self, targets, rows) end)
-end
+-- Selecting ------------------------------------------------------------------
 
--- Life -------------------------------------------------------------------------
-
---- Start, or go on where a hub before this one has ended.
-function Run:start()
-  local left = self.job.start + self.job.max_seconds * 1000 - self.jobs:now()
-  self.jobs:later("expire " .. self.job.id, math.max(0, left / 1000), function()
-    self:end_early("expired")
-  end)
-  if self.job.total == 0 and not self.job.selected and not self.over then
-    return select(self)
+-- The next targets, as many as are kept at a time; fewer: these were the last.
+local function next_targets(run, targets)
+  local list = {}
+  while #list < TARGETS and not targets.ended do
+    local found, err = targets:next()
+    for _, row in ipairs(found or {}) do
+      local device_id, module_id = attributes.ids(row)
+      list[#list + 1] = { device_id = device_id, module_id = module_id }
+    end
+    if err then time.sleep(RETRY) end
+    run.jobs.hub.background:pause()
   end
-  sweep.run(self, function(last)
-    if self.job.selected or self.over then return go_on(self) end
-    select(self, last.device_id ~= "" and last or nil)
-  end)
+  return list
 end
 
---- No target is called from now on; those under way end by themselves.
----@param why "expired"|"cancelled"
-function Run:end_early(why)
-  if self.over or self.job.ended then return end
-  self.over = why
-  local was_calling = self.calling
-  self.calling = false
-  if was_calling or why == "cancelled" then sweep.finish(self) end
-end
-
--- Calling ------------------------------------------------------------------------
-
---- Is it called at this moment?
----@param row directmethods.DeviceJob
----@return boolean
-function Run:is_flying(row)
-  return self.flying[key(row.device_id, row.module_id)] ~= nil
-end
-
---- Is it of use to call it now? A device that is not there, or disabled, fails.
----@param row directmethods.DeviceJob
----@return boolean
-function Run:can_be_called(row)
-  if self.update or not self.jobs.options.hold then return true end
-  local _, subscribed = self.jobs.plane:connected(row.device_id, row.module_id)
-  if subscribed then return true end
-  local store = self.jobs.store
-  local device = store:find(row.device_id)
-  local record = row.module_id and device and store:find(row.device_id, row.module_id)
-    or not row.module_id and device
-  return not record or not device.enabled
-end
-
---- A device has come: call it, if it is one of those that are waited for.
-function Run:ready(device_id, module_id)
-  local name = key(device_id, module_id)
-  if self.flying[name] then
-    self.flying[name] = "woken"
-  elseif self.calling and not self.queue:has(device_id, module_id) then
-    local ids = { job_id = self.job.id, device_id = device_id, module_id = module_id }
-    local row, err = self.jobs.store:device_job(ids.job_id, device_id, module_id)
-    if err or row and row.status == "pending" then self.queue:put(ids) end
+local function keep_targets(run, list, is_last)
+  local id, now = run.job.id, run.jobs:now()
+  local statements = {}
+  for i, target in ipairs(list) do
+    statements[i] = row_store.insert(id, target, now)
   end
+  statements[#statements + 1] = job_store.add_targets(id, #list, is_last)
+  statements[#statements + 1] = job_store.finish(id, now)
+  local results = write(run, statements)
+  if results and results[#results].changes == 1 then run.ended = true end
+  if not results and not run.over and not run.ended then
+    error("a target was there before it was selected", 0)
+  end
+end
+
+-- Select the targets, behind the last one that is known.
+local function select_targets(run)
+  local plan, wrong = query.read_condition(run.job.condition)
+  if not plan then return fail(run, wrong) end
+  local after = persist.read(row_store.last, run.jobs.db, run.job.id)
+  local targets = selection.new(run.jobs.hub, plan, after)
+  repeat
+    local list = next_targets(run, targets)
+    if run.over ~= "cancelled" then keep_targets(run, list, targets.ended) end
+  until targets.ended or run.ended or run.over == "cancelled"
+end
+
+-- Ending ---------------------------------------------------------------------
+
+local function end_job(run, first)
+  local id = run.job.id
+  local results = persist.write(run.jobs.db, { first, job_store.finish(id,
+    run.jobs:now()) })
+  if not results or results[2].changes == 1 then run.ended = true end
+end
+
+-- End what is not called any more, and the job when no call is under way. Counts that
+-- say otherwise are of a store that was damaged.
+local function finish(run)
+  run.to_sweep = false
+  sweep.finish(run)
+  if not run.ended then end_job(run, job_store.selected(run.job.id)) end
+  if run.ended or next(run.queue.flying) then return end
+  sweep.recover(run)
+  if not run.ended then end_job(run, job_store.recount(run.job.id)) end
+end
+
+-- The whole life ----------------------------------------------------------------
+
+-- False: it was cancelled before it began.
+local function begin(run)
+  local job = run.job
+  run.call = job.method and definition.call(job)
+  run.update = job.update and definition.update(job)
+  if job.status == "queued" then
+    return write(run, { job_store.start(job.id) }) ~= nil
+  end
+  sweep.recover(run)
+  return true
+end
+
+local function live(run)
+  if not begin(run) then return end
+  if not run.job.selected and not run.over then select_targets(run) end
+  run.calling = true
+  run.jobs.pump:add(run)
+  while not run.ended do
+    if not run.over then expire(run) end
+    if run.to_sweep then
+      finish(run)
+    else
+      run.signal:wait(not run.over and seconds_left(run) or nil)
+    end
+  end
+end
+
+-- Whatever goes wrong with a job, it alone fails.
+local function work(run)
+  local ok, trace = xpcall(live, debug.traceback, run)
+  if ok then return end
+  task.report("error", ("job %s cannot be run: %s"):format(run.job.id, trace))
+  fail(run, BROKEN)
+  while not run.ended do
+    finish(run)
+    if not run.ended then run.signal:wait() end
+  end
+end
+
+local HOOKS = {}
+
+function HOOKS.on_end(run)
+  run.on_end(run)
+end
+
+--- Start a job that is due, or go on with one that an earlier hub has started. `on_end`
+--- is called when the run has ended.
+---@param jobs directmethods.Jobs
+---@param job directmethods.Job
+---@param on_end fun(run: directmethods.Run)
+---@return directmethods.Run
+function M.start(jobs, job, on_end)
+  local was_over = job.status ~= "queued" and job.status ~= "running" and job.status
+  local run = setmetatable({
+    jobs = jobs,
+    job = job,
+    queue = queues.new(job.id),
+    calling = false,
+    over = was_over or nil,
+    to_sweep = was_over ~= false,
+    ended = false,
+    deadline = core.now() + job.max_seconds + (job.start - jobs:now()) / 1000,
+    signal = signals.new(),
+    on_end = on_end,
+  }, Run)
+  run.task = task.start(work, HOOKS, run)
+  return run
 end
 
 return M

@@ -4,10 +4,20 @@ local runs = require "directmethods.hub.jobs.run"
 
 local M = {}
 
---- Events of devices that come are for jobs that run.
----@param jobs directmethods.Jobs
-function M.watch(jobs)
-  jobs.plane:watch_ready(#jobs.runs > 0)
+-- Events of devices that come are for jobs that run.
+local function watch(jobs)
+  jobs.plane:watch_ready(jobs.running > 0)
+end
+
+-- A run has ended: there is room for the next.
+local function on_end(run)
+  local jobs = run.jobs
+  if jobs.runs[run.job.id] ~= run then return end -- forgotten
+  jobs.runs[run.job.id] = nil
+  jobs.running = jobs.running - 1
+  jobs.pump:remove(run)
+  watch(jobs)
+  M.next(jobs)
 end
 
 --- Begin a job, or go on with it.
@@ -15,11 +25,9 @@ end
 ---@param job directmethods.Job
 function M.begin(jobs, job)
   jobs.waiting[job.id] = nil
-  local run = runs.new(jobs, job)
-  table.insert(jobs.runs, run)
-  jobs.by_id[job.id] = run
-  M.watch(jobs)
-  run:start()
+  jobs.running = jobs.running + 1
+  watch(jobs)
+  jobs.runs[job.id] = runs.start(jobs, job, on_end)
 end
 
 -- The job that is to start next.
@@ -34,34 +42,27 @@ local function first_waiting(jobs)
   return first
 end
 
-local start_due
-
---- Start the next when it is due and there is room.
+--- Start those that are due, as far as there is room, and the next when it is due.
 ---@param jobs directmethods.Jobs
 function M.next(jobs)
+  if jobs.closed then return end
   local first = first_waiting(jobs)
-  if not first or jobs.stopped or #jobs.runs >= jobs.options.active then
+  while first and first.start <= jobs:now() and jobs.running < jobs.options.active
+    and not jobs.stopped do
+    M.begin(jobs, first)
+    first = first_waiting(jobs)
+  end
+  if not first or jobs.stopped or jobs.running >= jobs.options.active then
     return jobs:forget_timer("start")
   end
-  jobs:later("start", math.max(0, first.start - jobs:now()) / 1000, function()
-    start_due(jobs)
-  end)
+  jobs:later("start", (first.start - jobs:now()) / 1000, function() M.next(jobs) end)
 end
 
--- Start the first of those that are due, as far as there is room; the next turn has
--- the next.
-function start_due(jobs)
-  local first = first_waiting(jobs)
-  if not first or first.start > jobs:now() or jobs.stopped then
-    return M.next(jobs)
-  end
-  local job = runs.copy(first)
-  job.status = "running"
-  if not jobs.store:put_job(job) then
-    return jobs:later("start", 1, function() start_due(jobs) end)
-  end
-  M.begin(jobs, job)
-  M.next(jobs)
+--- Forget all runs; what they have called is called.
+---@param jobs directmethods.Jobs
+function M.forget(jobs)
+  for _, run in pairs(jobs.runs) do run.task:cancel() end
+  jobs.runs, jobs.running = {}, 0
 end
 
 return M

@@ -1,70 +1,72 @@
---- Going through all rows of a run: what is not to be called any more ends, and so
--- does what a hub before this one has called and not seen the end of.
+--- Going through the targets of a run: those that are not called any more end, and so
+-- do those that an earlier hub has called without seeing the end. Runs in the run's
+-- task.
+
+local counts = require "directmethods.hub.jobs.counts"
+local persist = require "directmethods.hub.jobs.persist"
+local queues = require "directmethods.hub.jobs.queue"
+local reach = require "directmethods.hub.jobs.reach"
+local job_store = require "directmethods.hub.jobs.job_store"
+local row_store = require "directmethods.hub.jobs.row_store"
 
 local M = {}
 
---- What IoT Hub says of a device that has not come.
-M.TOO_LATE = "Timed out waiting for device to connect."
-local NOT_REACHED = "The job's time was over before the device was called."
-local UNKNOWN = "The hub ended while the call was under way: whether the device has "
-  .. "run it is not known."
+local PAGE = 256 -- targets that are read, and ended, at a time
 
-local function ended_row(run, row, status, code, text)
-  local copy = {}
-  for name, value in pairs(row) do copy[name] = value end
-  copy.status, copy.error_code, copy.error_text = status, code, text
-  copy.ended = run.jobs:now()
-  copy.updated = copy.ended
-  return copy
-end
+local UNKNOWN = {
+  status = "failed",
+  code = "UnknownOutcome",
+  text = "The hub ended while the call was under way: whether the device has run it is "
+    .. "not known.",
+}
 
--- What a row that nobody is to call any more becomes.
-local function swept(run, row)
-  if run.over == "cancelled" then return ended_row(run, row, "canceled") end
-  if run:can_be_called(row) then
-    return ended_row(run, row, "failed", "Timeout", NOT_REACHED)
+-- End the targets of a page, and the job if nothing of it is left. False: one of the
+-- targets is in another state by now.
+local function end_page(run, state, page, how_of)
+  local jobs, id = run.jobs, run.job.id
+  local list, changes, now = {}, counts.new(), jobs:now()
+  for _, target in ipairs(page) do
+    local how = how_of(target)
+    if how then
+      list[#list + 1] = row_store.finish(id, target, state, how, now)
+      changes:move(state, how.status)
+    end
   end
-  return ended_row(run, row, "failed", "DeviceNotOnline", M.TOO_LATE)
+  if not list[1] then return true end
+  list[#list + 1] = job_store.add_counts(id, changes)
+  list[#list + 1] = job_store.finish(id, now)
+  local results = persist.write(jobs.db, list)
+  if results and results[#results].changes == 1 then run.ended = true end
+  return results ~= nil
 end
 
--- The row that takes the place of this one; nil: it stays.
-local function sweep_row(run, row, draft)
-  if row.status == "pending" and run.over then
-    draft.pending = draft.pending - 1
-    if run.over == "expired" then draft.failed = draft.failed + 1 end
-    return swept(run, row)
-  elseif row.status == "running" and not run:is_flying(row) then
-    draft.running, draft.failed = draft.running - 1, draft.failed + 1
-    return ended_row(run, row, "failed", "UnknownOutcome", UNKNOWN)
-  end
+-- End all targets in a state that `how_of` ends. A page that has changed since it was
+-- read is read again.
+local function each_page(run, state, how_of)
+  local after
+  repeat
+    local page = persist.read(row_store.in_state, run.jobs.db, run.job.id, state, after,
+      PAGE)
+    local done = end_page(run, state, page, how_of)
+    if done then after = page[#page] end
+  until done and #page < PAGE
 end
 
---- Go through all rows. `done` is called with the last of them behind it.
+--- End what stands in the store as called and is not under way here: an earlier hub has
+--- called it, and whether the device has run it is not known.
 ---@param run directmethods.Run
----@param done fun(last: { job_id: string, device_id: string, module_id: string? })
-function M.run(run, done)
-  local after = run:before_first()
-  run:work(function()
-    local page, more = run:rows_behind(after)
-    if not page then return nil end
-    local rows, draft = {}, run:draft()
-    for _, row in ipairs(page) do rows[#rows + 1] = sweep_row(run, row, draft) end
-    if rows[1] and not run:keep(rows, draft) then return nil end
-    after = page[#page] or after
-    if not more then done(after) end
-    return more
+function M.recover(run)
+  each_page(run, "running", function(target)
+    return not run.queue.flying[queues.key(target)] and UNKNOWN or nil
   end)
 end
 
---- End what was not called: its time is over, or it was cancelled.
+--- End what is not called any more, since the run is over. Calls under way stay.
 ---@param run directmethods.Run
 function M.finish(run)
-  M.run(run, function()
-    if run.job.ended then return end
-    local draft = run:draft()
-    draft.selected = true
-    if run:keep({}, draft) then return end
-    run:retry(function() M.finish(run) end)
+  each_page(run, "pending", function(target)
+    local is_away = not run.update and not reach.can_be_called(run.jobs, target)
+    return reach.end_uncalled(run, is_away)
   end)
 end
 

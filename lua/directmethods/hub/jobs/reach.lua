@@ -1,0 +1,31 @@
+--- Which targets there is a point in calling, and why one was not called.
+
+local M = {}
+
+--- What IoT Hub says of a device that has not come.
+M.TOO_LATE = "Timed out waiting for device to connect."
+local NOT_REACHED = "The job's time was over before the device was called."
+
+--- Is there a point in calling it now? A device that is removed or disabled is called,
+--- so that its device job fails; one that is only away is waited for.
+---@param jobs directmethods.Jobs
+---@param target directmethods.FoundTarget
+---@return boolean
+function M.can_be_called(jobs, target)
+  local _, is_subscribed = jobs.plane:connected(target.device_id, target.module_id)
+  return is_subscribed or not target.is_usable
+end
+
+--- How the device job of a target ends that is not called any more.
+---@param run directmethods.Run
+---@param is_away boolean its device is not there
+---@return directmethods.RowEnd
+function M.end_uncalled(run, is_away)
+  if run.over ~= "expired" then return { status = "canceled" } end
+  if is_away then
+    return { status = "failed", code = "DeviceNotOnline", text = M.TOO_LATE }
+  end
+  return { status = "failed", code = "Timeout", text = NOT_REACHED }
+end
+
+return M
