@@ -257,6 +257,9 @@ run-specs: $(SPEC_NEEDS) $(C_TESTS)
 	@touch $(B)/tested
 endif
 
+proof: $(SPEC_NEEDS) ## the long forms of specs, and one table of what came out
+	@$(RUN) spec/support/proof.lua
+
 asan: ## the tests under address and undefined behaviour sanitizers
 	@$(MAKE) MODE=asan test
 tsan: ## the tests under the thread sanitizer
@@ -521,6 +524,6 @@ help: ## this list
 	  sed -E 's/^([a-z-]+):.*## /\1\t/' | sort | \
 	  while IFS='	' read -r name text; do printf '%-14s %s\n' "$$name" "$$text"; done
 
-.PHONY: all test test-c run-specs asan tsan gc interop-deps demo bench deps \
+.PHONY: all test test-c run-specs proof asan tsan gc interop-deps demo bench deps \
   dev-deps test-deps check-deps check lint format-check format warnings musl coverage fuzz fuzz-check tidy \
   cppcheck luacheck layers symbols rocks-check rocks-write install uninstall rock clean help

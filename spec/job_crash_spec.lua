@@ -5,7 +5,7 @@ local dm = require "directmethods"
 local hub_process = require "spec.support.hub_process"
 local stores = require "spec.support.stores"
 
-local ROUNDS = 30
+local ROUNDS = tonumber(os.getenv("KILL_ROUNDS")) or 30
 local DEVICES = 1000
 local LONGEST = 0.25 -- seconds from the start to the kill
 local PATIENCE = 30 -- seconds for the jobs to end

@@ -2,14 +2,14 @@
 --- are killed, at random. Afterwards what the hub tells of its jobs is compared with
 --- what has happened to the devices.
 --
--- SEEDS=n takes so many seeds, SEED=n this one alone. The processes do not take their
--- turns alike twice: a seed that failed may have to be tried several times.
+-- MODEL_SEEDS=n takes so many seeds, MODEL_SEED=n this one alone. Processes do not take
+-- their turns alike twice: a seed that failed may have to be tried several times.
 
 local dm = require "directmethods"
 local worlds = require "spec.support.jobs_world"
 
-local ONE = tonumber(os.getenv("SEED"))
-local FIRST, LAST = ONE or 1, ONE or tonumber(os.getenv("SEEDS")) or 12
+local ONE = tonumber(os.getenv("MODEL_SEED"))
+local FIRST, LAST = ONE or 1, ONE or tonumber(os.getenv("MODEL_SEEDS")) or 12
 
 local FAULTS = {
   { stage = "request", action = "disconnect" },
@@ -202,7 +202,7 @@ end
 
 describe("jobs", function()
   for seed = FIRST, LAST do
-    it(("tell what has happened: SEED=%d"):format(seed), function()
+    it(("tell what has happened: MODEL_SEED=%d"):format(seed), function()
       local plan, jobs = plan_of(seed), {}
       local world <close> = worlds.new(plan, function()
         return pick { 0, 0, 0, 0.005, 0.02 }

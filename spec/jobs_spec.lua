@@ -45,43 +45,43 @@ describe("a date", function()
 end)
 
 describe("background work", function()
-  it("take turns, leave the loop free and end", function()
+  it("takes turns, leaves the loop free and ends", function()
     local work, order, turns = background.new(), {}, 0
+    local is_over = false
     local others = dm.spawn(function()
       repeat
         turns = turns + 1
         dm.sleep(0)
-      until work:count() == 0
+      until is_over
     end)
     local function busy(name, count)
-      return function()
-        local stop = os.clock() + 0.004
-        repeat until os.clock() > stop
-        order[#order + 1] = name
-        count = count - 1
-        return count > 0
-      end
+      return dm.spawn(function()
+        for _ = 1, count do
+          order[#order + 1] = name
+          work:pause()
+        end
+      end)
     end
-    work:add(busy("a", 20))
-    work:add(busy("b", 10))
-    assert.equal(2, work:count())
+    local a, b = busy("a", 20), busy("b", 10)
+    a:await(5)
+    b:await(5)
+    is_over = true
     others:await(5)
     assert.equal(("ab"):rep(10) .. ("a"):rep(10), table.concat(order))
-    assert.is_true(turns >= 4, turns)
+    assert.is_true(turns >= 10, turns)
     assert.is_nil(core.next_deadline())
   end)
 
-  it("call nothing when they are closed", function()
-    local work, called = background.new(), 0
-    work:add(function()
-      called = called + 1
-      work:close()
-      return true
+  it("resumes nobody when it is closed", function()
+    local work, resumed = background.new(), 0
+    local paused = dm.spawn(function()
+      work:pause()
+      resumed = resumed + 1
     end)
-    assert(dm.wait_until(function() return called == 1 end))
-    work:add(function() called = called + 1 end)
+    dm.spawn(work.close, work):await(5) -- in the same turn
     dm.advance(1)
-    assert.equal(1, called)
+    assert.equal(0, resumed)
+    paused:cancel()
   end)
 end)
 

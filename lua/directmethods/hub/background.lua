@@ -19,26 +19,7 @@ end
 
 ---@return directmethods.Background
 function M.new()
-  return setmetatable({ works = {}, pauses = {} }, Background)
-end
-
-local run
-
-local function run_later(self)
-  self.timer = task.after(0, function() run(self) end)
-end
-
--- The timer runs whatever a step does.
-function run(self)
-  run_later(self)
-  local deadline = M.deadline()
-  while self.works[1] and os.clock() < deadline do
-    local step = table.remove(self.works, 1)
-    if step() and not self.closed then table.insert(self.works, step) end
-  end
-  if self.works[1] or self.closed then return end
-  self.timer.cancel()
-  self.timer = nil
+  return setmetatable({ pauses = {} }, Background)
 end
 
 -- Let the first task that pauses go on; another one may in the next turn of the loop.
@@ -72,28 +53,11 @@ function Background:pause()
   return M.deadline()
 end
 
---- Have `step` called from the loop until it returns false. It must be quick, some
--- milliseconds at most, and may not wait.
----@param step fun(): boolean
-function Background:add(step)
-  if self.closed then return end
-  table.insert(self.works, step)
-  if not self.timer then run_later(self) end
-end
-
---- How many works there are.
----@return integer
-function Background:count()
-  return #self.works
-end
-
 --- End all; nothing is called any more.
 function Background:close()
   self.closed = true
-  self.works = {}
-  if self.timer then self.timer.cancel() end
   if self.resume_timer then self.resume_timer.cancel() end
-  self.timer, self.resume_timer = nil, nil
+  self.resume_timer = nil
 end
 
 return M
