@@ -115,7 +115,7 @@ describe("a request that meets a defect of the hub", function()
     lines = {}
     dm.log { level = "error", sink = function(_, line) lines[#lines + 1] = line end }
     local function fail() error "a defect of the hub" end
-    hub.state.store.pairs = fail
+    hub.state.store.pairs, hub.state.store.find = fail, fail
     hub.state.store.devices = fail
   end)
 

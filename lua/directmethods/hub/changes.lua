@@ -52,7 +52,8 @@ function M.read(store, ids)
     known[key(id.device_id, id.module_id)] = pair
       and { record = pair.record, twin = pair.twin } or false
   end
-  return setmetatable({ known = known, list = {}, effects = {}, on_kept = {}, added = 0 }, Changes)
+  return setmetatable(
+    { known = known, list = {}, effects = {}, on_kept = {}, added = 0 }, Changes)
 end
 
 --- The identity, as it will be when all changes so far are kept.
