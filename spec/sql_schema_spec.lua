@@ -73,45 +73,60 @@ describe("the schema of a store", function()
     return seen
   end
 
-  -- What the columns and the record of a migrated row say together.
-  local function merged(row, columns)
-    local record = assert(json.decode(row.record))
-    for column, name in pairs(columns) do
-      assert.is_nil(record[name], name .. " is still in the record")
-      record[name] = row[column]
+  -- Rows by what they are found by.
+  local function by_key(rows, ...)
+    local found = {}
+    for _, row in ipairs(rows) do
+      local key = {}
+      for i, name in ipairs { ... } do key[i] = row[name] end
+      found[table.concat(key, "/")] = row
+    end
+    return found
+  end
+
+  -- A migrated row as the record that it was.
+  local function record_of(row, free_texts, renamed)
+    local record = {}
+    for name, value in pairs(row) do record[renamed[name] or name] = value end
+    for _, name in ipairs(free_texts) do
+      record[name] = record[name] and json.decode(record[name])
     end
     return record
   end
 
-  local JOB = { status = "status", reason = "reason", ended = "ended", total = "total",
-    selected = "selected", pending = "pending", running = "running",
-    succeeded = "succeeded", failed = "failed" }
-
   local function check_jobs(before, after)
     assert.equal(#before, #after)
-    for i, old in ipairs(before) do
-      local new, expected = after[i], json.decode(old.record)
-      assert.equal(old.id, new.id)
+    after = by_key(after, "id")
+    for _, old in ipairs(before) do
+      local new, expected = after[old.id], json.decode(old.record)
       if expected then
-        local job = merged(new, JOB)
+        local job = record_of(new, { "condition", "reason" },
+          { update_twin = "update" })
         job.selected = job.selected == 1
-        job.reason = job.reason and json.decode(job.reason)
         assert.same(expected, job)
       else
-        assert.same({ old.record, "failed" }, { new.record, new.status })
+        assert.same({ "", "failed", 0 }, { new.type, new.status, new.ended })
       end
     end
   end
 
+  local KEY = { "job_id", "device_id", "module_id" }
+
   local function check_device_jobs(before, after)
     assert.equal(#before, #after)
-    for i, old in ipairs(before) do
-      local new, expected = after[i], json.decode(old.record)
+    after = by_key(after, table.unpack(KEY))
+    for _, old in ipairs(before) do
+      local key = table.concat({ old.job_id, old.device_id, old.module_id }, "/")
+      local new, expected = after[key], json.decode(old.record)
       assert.same({ "", 0 }, { new.owner, new.lease })
       if expected then
-        assert.same(expected, merged(new, { state = "status" }))
+        local row = record_of(new, { "error_text" }, { state = "status" })
+        row.owner, row.lease = nil, nil
+        row.created = expected.created -- its job's
+        expected.module_id = expected.module_id or ""
+        assert.same(expected, row)
       else
-        assert.same({ old.record, "failed" }, { new.record, new.state })
+        assert.equal("", new.state)
       end
     end
   end

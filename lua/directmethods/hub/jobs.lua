@@ -248,7 +248,7 @@ end
 
 function Jobs:ready(device_id, module_id)
   for _, run in pairs(self.runs) do
-    if run.calling and not run.over then
+    if run.call and run.calling and not run.over then
       run.queue:add { device_id = device_id, module_id = module_id }
       self.pump:wake()
     end

@@ -1,7 +1,6 @@
 --- The jobs that a store keeps: listed, and removed when their time is over.
 
 local document = require "directmethods.hub.jobs.document"
-local persist = require "directmethods.hub.jobs.persist"
 local job_store = require "directmethods.hub.jobs.job_store"
 local task = require "directmethods.task"
 
@@ -34,13 +33,23 @@ function M.remove(jobs, id)
   return true
 end
 
--- Remove the jobs that are not kept any more.
-local function purge(jobs)
-  local last = jobs:now() - KEPT_MS
+-- Remove the jobs that ended before a time (nil: all jobs).
+local function remove_all(jobs, time)
   repeat
-    local ids = persist.read(job_store.removable, jobs.db, last, PAGE)
-    for _, id in ipairs(ids) do M.remove(jobs, id) end
+    local ids, err = job_store.removable(jobs.db, time, PAGE)
+    if not ids then return nil, err end
+    for _, id in ipairs(ids) do
+      local done
+      done, err = M.remove(jobs, id)
+      if not done then return nil, err end
+    end
   until #ids < PAGE
+  return true
+end
+
+-- Remove the jobs that are not kept any more; where the store fails, the next time.
+local function purge(jobs)
+  remove_all(jobs, jobs:now() - KEPT_MS)
   jobs.purging = nil
   if jobs.count > 0 then M.purge_later(jobs) end
 end
@@ -60,16 +69,7 @@ end
 ---@return boolean? done
 ---@return directmethods.Error? err the store has failed
 function M.clear(jobs)
-  repeat
-    local ids, err = job_store.removable(jobs.db, nil, PAGE)
-    if not ids then return nil, err end
-    for _, id in ipairs(ids) do
-      local done
-      done, err = M.remove(jobs, id)
-      if not done then return nil, err end
-    end
-  until #ids < PAGE
-  return true
+  return remove_all(jobs)
 end
 
 --- The jobs of some type and status.

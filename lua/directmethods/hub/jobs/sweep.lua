@@ -40,8 +40,14 @@ local function end_page(run, state, page, how_of)
   return results ~= nil
 end
 
--- End all targets in a state that `how_of` ends. A page that has changed since it was
--- read is read again.
+-- A page was in conflict, and is read again; unless the job is gone.
+local function is_gone(run)
+  local status = persist.read(job_store.status, run.jobs.db, run.job.id)
+  if not status then run.ended = true end
+  return not status
+end
+
+-- End all targets in a state that `how_of` ends.
 local function each_page(run, state, how_of)
   local after
   repeat
@@ -49,7 +55,7 @@ local function each_page(run, state, how_of)
       PAGE)
     local done = end_page(run, state, page, how_of)
     if done then after = page[#page] end
-  until done and #page < PAGE
+  until done and #page < PAGE or not done and is_gone(run)
 end
 
 --- End what stands in the store as called and is not under way here: an earlier hub has
