@@ -218,8 +218,10 @@ describe("a condition", function()
         return open:rep(count) .. "true" .. close:rep(count)
       end
       assert(query.read_condition(nested((32 - inner) // levels)))
-      assert.matches("nested deeper than 32$", wrong(nested(33)))
+      assert.matches("failed: line 1, column %d+: nested deeper than 32$",
+        wrong(nested(33)))
     end
+    assert.matches("line 3, column 33: nested", wrong("\n\n" .. ("("):rep(40)))
     assert.is_string(wrong(("--("):rep(28) .. "1" .. (")"):rep(28) .. "=1"))
     assert.is_true(holds("deviceId != '" .. ("("):rep(4000) .. "'"))
     assert.is_true(holds("true /* " .. ("("):rep(4000) .. "*/"))

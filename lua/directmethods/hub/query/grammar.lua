@@ -187,8 +187,9 @@ local CONDITION = whole(Ct(
 -- Parsing ----------------------------------------------------------------------
 
 local function match(pattern, text)
-  if tokens.depth(text) > DEPTH_MAX then
-    return nil, ("nested deeper than %d"):format(DEPTH_MAX)
+  local place = tokens.too_deep(text, DEPTH_MAX)
+  if place then
+    return nil, ("%s: nested deeper than %d"):format(tokens.at(text, place), DEPTH_MAX)
   end
   local state = { place = 1, expected = {} }
   -- LPeg raises where its stack or its captures end

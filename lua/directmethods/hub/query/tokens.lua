@@ -5,7 +5,7 @@ local lpeg = require "lpeg"
 local M = {}
 
 local P, R, S = lpeg.P, lpeg.R, lpeg.S
-local C, Cs, Ct = lpeg.C, lpeg.Cs, lpeg.Ct
+local C, Cp, Cs, Ct = lpeg.C, lpeg.Cp, lpeg.Cs, lpeg.Ct
 
 -- Places -----------------------------------------------------------------------
 
@@ -152,11 +152,11 @@ local function quotation(mark)
   return up_to(mark, P "\\" * P(1) ^ -1 + (1 - S(mark .. "\\")), mark)
 end
 
--- What nests, and everything else as one token each.
+-- What nests, and everything else as one token each: places and tokens in turn.
 local TOKENS = Ct((S " \t\r\n" + P "--" * (1 - newline) ^ 0
   + up_to("/*", 1 - P "*/", "*/")
-  + C(quotation "'" + quotation '"' + up_to("[[", 1 - P "]]", "]]") + word_part ^ 1
-    + 1)) ^ 0)
+  + Cp() * C(quotation "'" + quotation '"' + up_to("[[", 1 - P "]]", "]]")
+    + word_part ^ 1 + 1)) ^ 0)
 
 local OPENS = { ["("] = true, ["["] = true }
 local CLOSES = { [")"] = true, ["]"] = true }
@@ -172,13 +172,16 @@ local function is_prefix(token, before)
   return token:upper() == "NOT" or token == "-" and not is_value(before)
 end
 
---- How deep a text nests: brackets, NOT and signs inside of each other. Whatever the
---- text is, a parser goes no deeper.
+--- Where a text nests deeper than `most`: brackets, NOT and signs inside of each other;
+--- nil: nowhere. Whatever else is in the text, a parser goes no deeper.
 ---@param text string
----@return integer
-function M.depth(text)
-  local depth, prefixes, deepest, outer, before = 0, 0, 0, {}, ""
-  for _, token in ipairs(TOKENS:match(text)) do
+---@param most integer
+---@return integer? place
+function M.too_deep(text, most)
+  local depth, prefixes, outer, before = 0, 0, {}, ""
+  local tokens = TOKENS:match(text)
+  for i = 1, #tokens, 2 do
+    local token = tokens[i + 1]
     if OPENS[token] then
       outer[#outer + 1] = depth
       depth, prefixes = depth + prefixes + 1, 0
@@ -188,10 +191,9 @@ function M.depth(text)
       if CLOSES[token] then depth = table.remove(outer) or 0 end
       prefixes = 0
     end
-    deepest = math.max(deepest, depth + prefixes)
+    if depth + prefixes > most then return tokens[i] end
     before = token
   end
-  return deepest
 end
 
 return M
