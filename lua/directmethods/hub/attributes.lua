@@ -9,7 +9,7 @@ local query = require "directmethods.hub.query"
 
 local M = {}
 
-local DECODED_MAX = 1024 * 1024 -- bytes of the texts whose values are remembered
+local DECODED_MAX = 64 * 1024 -- bytes of the texts whose values are remembered
 
 -- Columns ----------------------------------------------------------------------
 

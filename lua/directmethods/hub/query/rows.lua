@@ -120,7 +120,7 @@ end
 ---@class directmethods.QueryGroup
 ---@field key string
 ---@field values any[] of the attributes that make it
----@field states table[] of the items' aggregates
+---@field states table<integer, table> of the aggregates, by their places in a row
 
 ---@class directmethods.QueryGroups
 ---@field by_key table<string, directmethods.QueryGroup>
@@ -138,13 +138,20 @@ Groups.__index = Groups
 function M.groups(plan, attribute, after, most)
   local self = setmetatable({
     items = plan.items, most = most, after = after, by_key = {}, count = 0,
-    of_group = {}, of_item = {},
+    getters = {}, aggregates = {},
+    values = {}, -- of the document that is counted in
   }, Groups)
-  for i, path in ipairs(plan.groups) do self.of_group[i] = attribute(path) end
-  for i, item in ipairs(plan.items) do
-    self.of_item[i] = item.path and attribute(item.path) or function() end
+  for i, path in ipairs(plan.groups) do self.getters[i] = attribute(path) end
+  for place, item in ipairs(plan.items) do
+    if item.aggregate then
+      table.insert(self.aggregates, {
+        place = place,
+        add = AGGREGATES[item.aggregate].add,
+        get = item.path and attribute(item.path) or function() end,
+      })
+    end
   end
-  if not plan.groups[1] and not after then self:find({}) end -- one, be it of nothing
+  if not plan.groups[1] and not after then self:find() end -- one, be it of nothing
   return self
 end
 
@@ -167,17 +174,18 @@ local function prune(self)
   self.count, self.bound = self.most, list[self.most].key
 end
 
-local function new_group(self, key, values)
+local function new_group(self, key)
   local states = {}
-  for i, item in ipairs(self.items) do states[i] = item.aggregate and {} or false end
+  for _, each in ipairs(self.aggregates) do states[each.place] = {} end
+  local values = table.move(self.values, 1, #self.getters, 1, {})
   self.count = self.count + 1
   self.by_key[key] = { key = key, values = values, states = states }
   return self.by_key[key]
 end
 
--- The group of these values; nil: it is not of this page.
-function Groups:find(values)
-  local key = key_of(values, #self.of_group)
+-- The group of the values; nil: it is not of this page.
+function Groups:find()
+  local key = key_of(self.values, #self.getters)
   local group = self.by_key[key]
   if group then return group end
   if self.after and key <= self.after or self.bound and key > self.bound then
@@ -187,19 +195,16 @@ function Groups:find(values)
     prune(self)
     if key > self.bound then return nil end
   end
-  return new_group(self, key, values)
+  return new_group(self, key)
 end
 
 --- Count a document in.
 function Groups:add(document)
-  local values = {}
-  for i, get in ipairs(self.of_group) do values[i] = get(document) end
-  local group = self:find(values)
+  for i, get in ipairs(self.getters) do self.values[i] = get(document) end
+  local group = self:find()
   if not group then return end
-  for i, item in ipairs(self.items) do
-    if item.aggregate then
-      AGGREGATES[item.aggregate].add(group.states[i], self.of_item[i](document))
-    end
+  for _, each in ipairs(self.aggregates) do
+    each.add(group.states[each.place], each.get(document))
   end
 end
 
