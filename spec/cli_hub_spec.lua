@@ -127,6 +127,7 @@ describe("directmethods hub", function()
       assert.equal(137, result.status)
       assert.equal("", result.stderr)
       assert.equal(2, run({ "--" }).status)
+      assert.equal(2, run({ "--env", "sh", "--", "true" }).status)
     end)
 
     for _, signal in ipairs { "TERM", "INT" } do
@@ -154,6 +155,14 @@ describe("directmethods hub", function()
         table.unpack(cli.bare_words { "invoke", "lamp", "on", "--raw", "-q" }) }
       assert.equal(0, result.status, result.stderr)
       assert.equal('{"lit":true}\n', result.stdout)
+    end)
+
+    it("lets programs that take one file of certificates trust the hub", function()
+      local result = run { "-q", "--", "sh", "-c",
+        'curl -sS -o /dev/null -w "$0" "https://localhost:$HUB_HTTPS_PORT/x"',
+        "%{http_code}" }
+      assert.equal(0, result.status, result.stderr)
+      assert.equal("400", result.stdout)
     end)
 
     it("leaves the terminal to it", function()
@@ -329,6 +338,7 @@ describe("directmethods hub", function()
     it("prints what programs that read .env files take", function()
       local text = told("dotenv", 'cat "$1"')
       has(text, "\nIOTHUB_CA_FILE='/")
+      has(text, '\nIOTHUB_DEVICE_CONNECTION_STRING="HostName=localhost;DeviceId=it\'s;')
       assert.is_nil(text:find("export", 1, true))
       has(text, ("\nDIRECTMETHODS_READY_FILE='%s/ready'\n"):format(folder))
     end)

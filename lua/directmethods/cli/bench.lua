@@ -39,8 +39,8 @@ local function measure(args, service, payload)
   local bar = progress.new(args, "calls", count < math.huge and count or nil)
   local watcher = dm.spawn(function()
     while true do
-      dm.sleep(UPDATE)
       bar:update(numbers.done, numbers.failed)
+      dm.sleep(UPDATE)
     end
   end)
   local began = core.now()

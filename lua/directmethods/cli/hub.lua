@@ -261,6 +261,9 @@ function M.run(argv)
     run = function(args)
       if words and not words[1] then
         command.fail(command.USAGE, "a command must follow --")
+      elseif words and args.env then
+        command.fail(command.USAGE, "--env is not for use with a COMMAND, which gets "
+          .. "all variables anyway")
       end
       args.command = words
       return run(args)

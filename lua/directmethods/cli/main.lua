@@ -72,7 +72,9 @@ function M.run(argv)
     print("directmethods " .. require "directmethods.core".version)
     return 0
   elseif name == "help" and argv[2] then
-    return run_command(argv[2], { "--help" })
+    local words = table.move(argv, 3, #argv, 1, {})
+    words[#words + 1] = "--help"
+    return run_command(argv[2], words)
   elseif name == "help" or name == "--help" or name == "-h" then
     io.stdout:write(help())
     return 0

@@ -25,7 +25,7 @@ function M.new(args, what, total)
     total = total,
     terminal = terminal,
     began = core.now(),
-    next = core.now() + EACH[terminal and "terminal" or "pipe"],
+    next = core.now() + (terminal and 0 or EACH.pipe),
   }, Progress)
 end
 

@@ -45,7 +45,11 @@ local FORMATS = {
   powershell = function(name, value)
     return ("$env:%s = '%s'"):format(name, (value:gsub("'", "''")))
   end,
-  dotenv = function(name, value) return ("%s=%s"):format(name, quote(value)) end,
+  -- there is no quote inside of single quotes
+  dotenv = function(name, value)
+    if not value:find("'", 1, true) then return ("%s='%s'"):format(name, value) end
+    return ('%s="%s"'):format(name, (value:gsub('[\\"$`]', "\\%0")))
+  end,
 }
 
 --- The names of the formats.
