@@ -142,6 +142,7 @@ build = {
     ["directmethods.hub.admin_routes"] = "lua/directmethods/hub/admin_routes.lua",
     ["directmethods.hub.attributes"] = "lua/directmethods/hub/attributes.lua",
     ["directmethods.hub.background"] = "lua/directmethods/hub/background.lua",
+    ["directmethods.hub.body"] = "lua/directmethods/hub/body.lua",
     ["directmethods.hub.bulk"] = "lua/directmethods/hub/bulk.lua",
     ["directmethods.hub.canned"] = "lua/directmethods/hub/canned.lua",
     ["directmethods.hub.certificates"] = "lua/directmethods/hub/certificates.lua",

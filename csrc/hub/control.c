@@ -5,7 +5,8 @@
 #include "hub/meter.h"
 
 enum {
-  TWIN_TOPIC_MAX = 512, /* bytes of the topic of a twin's answer */
+  TWIN_TOPIC_MAX = 512,  /* bytes of the topic of a twin's answer */
+  TWIN_ERROR_MAX = 4096, /* bytes of its body when it is an error */
   UNAUTHORIZED = 401,
   FAILED = 500,      /* a defect of the hub */
   TOO_MANY = 429,    /* jobs or queries at a time */
@@ -27,15 +28,16 @@ void dm_control_hand_up(dm_exchange *x, const dm_http_request *r,
   h->events->on_http(h->context, x->handed, r, rights);
 }
 
-void dm_control_twin(const dm_session *s, bool reported, dm_span rid,
-                     dm_span payload) {
+void dm_control_twin(const dm_session *s, bool reported, dm_span topic,
+                     dm_span rid, dm_span payload) {
   dm_hub *h = s->hub;
   const dm_hub_twin twin = {.connection = s->id,
                             .device = dm_identity_device(s->identity),
                             .module = dm_identity_module(s->identity),
                             .reported = reported,
                             .rid = rid,
-                            .payload = payload};
+                            .payload = payload,
+                            .version = dm_topic_version(topic)};
   h->counted.twin_requests++;
   if (h->events != NULL) h->events->on_twin(h->context, &twin);
 }
@@ -99,6 +101,16 @@ bool dm_hub_twin_result(dm_hub *h, uint64_t connection, int status, dm_span rid,
     return false;
   dm_mqtt_publish p = {.topic = dm_buf_span(&topic), .payload = payload};
   return dm_mqtt_server_publish(s->server, s->connection, &p);
+}
+
+bool dm_hub_twin_refuse(dm_hub *h, uint64_t connection, dm_span rid, int code,
+                        dm_span text) {
+  char memory[TWIN_ERROR_MAX];
+  dm_buf body = dm_buf_fixed(memory, sizeof memory);
+  dm_error_mark mark = dm_hub_mark(h);
+  dm_error_write_device(&body, code, text, &mark);
+  return dm_hub_twin_result(h, connection, code / 1000, rid, -1,
+                            dm_buf_span(&body));
 }
 
 bool dm_hub_twin_desired(dm_hub *h, dm_span device, dm_span module,

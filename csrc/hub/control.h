@@ -14,8 +14,8 @@ void dm_control_hand_up(dm_exchange *x, const dm_http_request *r,
                         unsigned rights);
 
 /* A twin request of this session's device. */
-void dm_control_twin(const dm_session *s, bool reported, dm_span rid,
-                     dm_span payload);
+void dm_control_twin(const dm_session *s, bool reported, dm_span topic,
+                     dm_span rid, dm_span payload);
 
 /* Tell that this identity takes method calls now, if anybody watches: a job may
 ** have calls for it. */

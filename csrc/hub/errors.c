@@ -78,6 +78,12 @@ bool dm_error_write_m(dm_buf *out, const dm_error *e, dm_span text, int seconds,
          dm_buf_add_text(out, ",\"ExceptionMessage\":\"\"}");
 }
 
+bool dm_error_write_device(dm_buf *out, int code, dm_span text,
+                           const dm_error_mark *mark) {
+  const dm_error e = {.code = code, .info = DM_INFO_ABSENT};
+  return add_inner(out, &e, text, 0, mark);
+}
+
 bool dm_error_write_e(dm_buf *out, const char *name, dm_span text,
                       const dm_error_mark *mark) {
   char memory[INNER_MAX];

@@ -80,6 +80,11 @@ typedef struct dm_error_mark {
 bool dm_error_write_m(dm_buf *out, const dm_error *e, dm_span text, int seconds,
                       const dm_error_mark *mark);
 
+/* {"errorCode":400004,"trackingId":...,"message":...,"timestampUtc":...}: what
+** Format M wraps, as it is told to a device (docs/protocol.md 13.2). */
+bool dm_error_write_device(dm_buf *out, int code, dm_span text,
+                           const dm_error_mark *mark);
+
 /* {"Message":"ErrorCode:{name};{text}","ExceptionMessage":"Tracking ID:..."} */
 bool dm_error_write_e(dm_buf *out, const char *name, dm_span text,
                       const dm_error_mark *mark);

@@ -179,12 +179,6 @@ bool dm_exchange_answer(dm_exchange *x, int status, dm_span fields,
   return sent;
 }
 
-/* What tells one error from another of its kind. */
-static dm_error_mark mark_of(dm_hub *h) {
-  return (dm_error_mark){.random = {dm_hub_random(h), dm_hub_random(h)},
-                         .wall = dm_clock_wall(&h->loop->contract)};
-}
-
 static bool answer_error(dm_exchange *x, int status, const char *name,
                          const dm_buf *body) {
   char memory[FIELD_MAX];
@@ -200,7 +194,7 @@ bool dm_exchange_refuse_as(dm_exchange *x, int status, const char *name,
                            dm_span text) {
   char memory[ERROR_MAX];
   dm_buf body = dm_buf_fixed(memory, sizeof memory);
-  dm_error_mark mark = mark_of(x->hub);
+  dm_error_mark mark = dm_hub_mark(x->hub);
   dm_error_write_e(&body, name, text, &mark);
   return answer_error(x, status, name, &body);
 }
@@ -264,7 +258,7 @@ void dm_exchange_fail_call(dm_exchange *x, dm_error_id id, dm_span text,
                         .text = text.p != NULL ? text : dm_span_of(e->text)});
     return;
   }
-  dm_error_mark mark = mark_of(x->hub);
+  dm_error_mark mark = dm_hub_mark(x->hub);
   dm_error_write_m(&body, e, text, seconds, &mark);
   answer_error(x, e->code / 1000, e->name, &body);
 }
@@ -274,7 +268,7 @@ static void answer_rejection(dm_exchange *x, const dm_fault *f) {
   char memory[ERROR_MAX], field[FIELD_MAX];
   dm_buf body = dm_buf_fixed(memory, sizeof memory);
   dm_buf fields = dm_buf_fixed(field, sizeof field);
-  dm_error_mark mark = mark_of(x->hub);
+  dm_error_mark mark = dm_hub_mark(x->hub);
   const dm_error e = {.code = f->o.code, .info = DM_INFO_EMPTY};
   if (f->o.name.n > 0) {
     dm_buf_addf(&fields, "iothub-errorcode: %.*s\r\n", (int)f->o.name.n,

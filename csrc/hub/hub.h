@@ -67,6 +67,7 @@ typedef struct dm_hub_twin {
   dm_span device, module;
   bool reported; /* PATCH of reported properties; else GET */
   dm_span rid, payload;
+  dm_span version; /* a condition, not yet checked to be a number; p NULL */
 } dm_hub_twin;
 
 /* A method call of the control plane's own, for a job. */
@@ -202,6 +203,11 @@ bool dm_hub_meter(dm_hub *h, uint64_t request, dm_meter m);
 ** subscribed to answers. */
 bool dm_hub_twin_result(dm_hub *h, uint64_t connection, int status, dm_span rid,
                         int64_t version, dm_span payload);
+
+/* Refuse an on_twin with an error of this code (its status is code / 1000) and
+** a body that says why. */
+bool dm_hub_twin_refuse(dm_hub *h, uint64_t connection, dm_span rid, int code,
+                        dm_span text);
 
 /* Tell a device that its desired properties have changed. False: it is not
 ** connected, or has not subscribed to changes. */

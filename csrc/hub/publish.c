@@ -83,7 +83,7 @@ static void take_response(dm_session *s, const dm_topic_response *r,
 static void take_twin(dm_session *s, const dm_mqtt_publish *p, bool reported) {
   dm_span rid;
   if (dm_topic_rid(p->topic, &rid) && rid.n <= RID_MAX)
-    dm_control_twin(s, reported, rid, p->payload);
+    dm_control_twin(s, reported, p->topic, rid, p->payload);
   else
     s->hub->counted.twin_malformed++;
 }

@@ -11,6 +11,11 @@ uint64_t dm_hub_random(dm_hub *h) {
   return z ^ z >> 31;
 }
 
+dm_error_mark dm_hub_mark(dm_hub *h) {
+  return (dm_error_mark){.random = {dm_hub_random(h), dm_hub_random(h)},
+                         .wall = dm_clock_wall(&h->loop->contract)};
+}
+
 uint64_t dm_hub_nanoseconds(const dm_hub *h) {
   return uv_hrtime() + (uint64_t)h->loop->contract.offset * 1000000;
 }

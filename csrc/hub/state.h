@@ -155,6 +155,9 @@ struct dm_hub {
 /* A number that does not repeat; it can be guessed. */
 uint64_t dm_hub_random(dm_hub *h);
 
+/* What tells one error from another of its kind. */
+dm_error_mark dm_hub_mark(dm_hub *h);
+
 /* Milliseconds of the contract clock. */
 static inline int64_t dm_hub_now(const dm_hub *h) {
   return dm_clock_now(&h->loop->contract);

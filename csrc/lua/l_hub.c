@@ -252,6 +252,18 @@ static int l_hub_twin_result(lua_State *L) {
   return 1;
 }
 
+/* hub:twin_refuse(connection, rid, code, text) -> boolean */
+static int l_hub_twin_refuse(lua_State *L) {
+  dm_hub *h = l_hub_check(L);
+  uint64_t connection = (uint64_t)luaL_checkinteger(L, 2);
+  dm_span rid = dm_bind_span(L, 3);
+  lua_Integer code = luaL_checkinteger(L, 4);
+  luaL_argcheck(L, code >= 400000 && code <= 599999, 4, "code out of range");
+  lua_pushboolean(
+      L, dm_hub_twin_refuse(h, connection, rid, (int)code, dm_bind_span(L, 5)));
+  return 1;
+}
+
 /* hub:twin_desired(device, module|nil, version, payload) -> boolean */
 static int l_hub_twin_desired(lua_State *L) {
   dm_hub *h = l_hub_check(L);
@@ -353,6 +365,7 @@ static const luaL_Reg METHODS[] = {
     {"answer_error", l_hub_answer_error},
     {"meter", l_hub_meter},
     {"twin_result", l_hub_twin_result},
+    {"twin_refuse", l_hub_twin_refuse},
     {"twin_desired", l_hub_twin_desired},
     {"invoke", l_hub_invoke},
     {"watch_calls", l_hub_watch_calls},

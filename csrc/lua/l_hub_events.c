@@ -66,7 +66,8 @@ static void on_http(void *context, uint64_t request, const dm_http_request *r,
   deliver(context, "http", push_http, &data);
 }
 
-/* twin: connection, device, module or nil, kind, rid, payload */
+/* twin: connection, device, module or nil, kind, rid, payload, version or nil
+*/
 
 static int push_twin(void *lua, void *data) {
   lua_State *L = lua;
@@ -77,7 +78,8 @@ static int push_twin(void *lua, void *data) {
   lua_pushstring(L, t->reported ? "reported" : "get");
   dm_bind_push_span(L, t->rid);
   lua_pushlstring(L, t->payload.n ? t->payload.p : "", t->payload.n);
-  return 6;
+  dm_bind_push_span(L, t->version);
+  return 7;
 }
 
 static void on_twin(void *context, const dm_hub_twin *twin) {

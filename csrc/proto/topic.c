@@ -167,6 +167,17 @@ bool dm_topic_rid(dm_span topic, dm_span *rid) {
   return read_rid((dm_span){at + 1, topic.n - before}, rid);
 }
 
+dm_span dm_topic_version(dm_span topic) {
+  dm_span rest;
+  dm_text_cut(topic, '?', &rest);
+  while (rest.p != NULL) {
+    dm_span pair = dm_text_cut(rest, '&', &rest), value;
+    dm_span name = dm_text_cut(pair, '=', &value);
+    if (dm_span_is(name, "$version")) return value;
+  }
+  return (dm_span){NULL, 0};
+}
+
 bool dm_topic_write_twin_result(dm_buf *out, int status, dm_span rid,
                                 int64_t version) {
   size_t before = out->len;

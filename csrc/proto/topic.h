@@ -72,6 +72,10 @@ bool dm_topic_filter_takes(dm_span filter, dm_span method);
 /* $rid of a twin topic ("...?$rid=7"); false: none. */
 bool dm_topic_rid(dm_span topic, dm_span *rid);
 
+/* $version of such a topic ("...?$rid=7&$version=3"), not yet checked to be a
+** number; p NULL: none. */
+dm_span dm_topic_version(dm_span topic);
+
 /* $iothub/twin/res/{status}/?$rid={rid}[&$version={version}]; none if < 0 */
 bool dm_topic_write_twin_result(dm_buf *out, int status, dm_span rid,
                                 int64_t version);

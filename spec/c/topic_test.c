@@ -208,6 +208,12 @@ static void test_twin_topics(void) {
   CHECK_SPAN(rid, "7");
   CHECK(!dm_topic_rid(DM_SPAN("$iothub/twin/GET/?$rid="), &rid));
   CHECK(!dm_topic_rid(DM_SPAN("$iothub/twin/GET/"), &rid));
+  CHECK(dm_span_is(dm_topic_version(DM_SPAN("a/?$rid=7&$version=3")), "3"));
+  CHECK(dm_span_is(dm_topic_version(DM_SPAN("a/?$version=3&$rid=7")), "3"));
+  CHECK(dm_span_is(dm_topic_version(DM_SPAN("a/?$rid=7&$version=")), ""));
+  CHECK(dm_topic_version(DM_SPAN("a/?$rid=7&version=3")).p == NULL);
+  CHECK(dm_topic_version(DM_SPAN("a/$version=3")).p == NULL);
+  CHECK(dm_topic_version((dm_span){NULL, 0}).p == NULL);
   CHECK(!dm_topic_rid((dm_span){NULL, 0}, &rid));
   CHECK(dm_topic_write_twin_result(&out, 204, DM_SPAN("7"), 12));
   CHECK_SPAN(dm_buf_span(&out), "$iothub/twin/res/204/?$rid=7&$version=12");

@@ -670,7 +670,7 @@ describe("jobs", function()
       ["'updateTwin' is required"] = { type = "scheduleUpdateTwin" },
       ["'updateTwin' must have tags or desired properties"] =
         { type = "scheduleUpdateTwin", updateTwin = { etag = "*" } },
-      ["'tags': names hold no '.', '$', blanks and control characters"] =
+      ["'tags.a.b': a name must not contain '.', '$', blanks and control characters"] =
         { type = "scheduleUpdateTwin", updateTwin = { tags = { ["a.b"] = 1 } } },
     } do
       assert.equal(why, refused(put("a", fields), 400, "ArgumentInvalid"))

@@ -1,6 +1,7 @@
 --- Many identities in one request: each entry says what is to be done with it. What
 -- can be done is done, and the rest told; the store keeps it all or none.
 
+local body = require "directmethods.hub.body"
 local documents = require "directmethods.hub.twin_document"
 local identity = require "directmethods.hub.identity"
 local json = require "directmethods.json"
@@ -134,12 +135,13 @@ end
 
 --- Do what a request asks for.
 ---@param hub directmethods.HubState
----@param body string a JSON array
+---@param text string a JSON array
 ---@return integer? status 200; 400: some entries could not be done
 ---@return directmethods.RegistryProblem|nil problem
 ---@return string? json isSuccessful, errors, warnings
-function M.run(hub, body)
-  local list = json.decode(body)
+function M.run(hub, text)
+  local list, unreadable = body.read(text)
+  if unreadable then return nil, unreadable end
   if type(list) ~= "table" or documents.is_object(list) then
     return nil, invalid("the body must be a JSON array")
   elseif #list > ENTRIES_MAX then

@@ -63,8 +63,9 @@ function EVENTS.http(state, id, method, path, query, fields, body, rights)
   })
 end
 
-function EVENTS.twin(state, connection, device_id, module_id, kind, rid, payload)
-  state.requests:add(connection, {
+function EVENTS.twin(state, connection, device_id, module_id, kind, rid, payload,
+    version)
+  local request = {
     state = state,
     connection = connection,
     device_id = device_id,
@@ -72,9 +73,11 @@ function EVENTS.twin(state, connection, device_id, module_id, kind, rid, payload
     kind = kind,
     rid = rid,
     payload = payload,
+    version = version,
     run = twins.handle,
-    fail = function() state.plane:twin_result(connection, 500, rid, nil, "") end,
-  })
+  }
+  function request.fail() twins.fail(request) end
+  state.requests:add(connection, request)
 end
 
 function EVENTS.call(state, record)

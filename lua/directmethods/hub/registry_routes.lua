@@ -2,10 +2,10 @@
 -- a problem.
 
 local background = require "directmethods.hub.background"
+local body = require "directmethods.hub.body"
 local bulk = require "directmethods.hub.bulk"
 local errors = require "directmethods.errors"
 local identity = require "directmethods.hub.identity"
-local json = require "directmethods.json"
 local registry = require "directmethods.hub.registry"
 
 local LIST_MAX = 1000
@@ -22,7 +22,9 @@ end
 
 local function put_identity(hub, request)
   local device_id, module_id = request.device_id, request.module_id
-  local fields, rule = identity.read(json.decode(request.body), device_id, module_id)
+  local document, wrong = body.read(request.body)
+  if wrong then return nil, wrong end
+  local fields, rule = identity.read(document, device_id, module_id)
   if not fields then return nil, registry.problem("ArgumentInvalid", rule) end
   local condition = errors.field(request.fields, "if-match")
   local record, problem

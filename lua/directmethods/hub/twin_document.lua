@@ -6,9 +6,10 @@ local json = require "directmethods.json"
 
 local M = {}
 
-local DEPTH_MAX = 10 -- objects inside of objects
+local DEPTH_MAX = 10 -- objects inside of a section's object
 local NAME_MAX = 1024 -- bytes
 local TEXT_MAX = 4096 -- bytes of a text
+local INTEGER_MIN, INTEGER_MAX = -(1 << 52), (1 << 52) - 1
 local TAGS_MAX = 8192 -- bytes of the tags as JSON
 local PROPERTIES_MAX = 32768 -- bytes of the desired or the reported properties
 local NEVER = '{"$lastUpdated":"0001-01-01T00:00:00Z"}'
@@ -32,34 +33,81 @@ function M.is_object(value)
   return type(value) == "table" and getmetatable(value) == nil and value[1] == nil
 end
 
--- Rules --------------------------------------------------------------------
+-- Rules (docs/protocol.md 13.2) ----------------------------------------------
+
+local PLACES = {
+  tags = "tags", desired = "properties.desired", reported = "properties.reported",
+}
+local SHOWN_MAX = 128 -- bytes of a place that an error names
+
+-- "properties.reported.a[2].b", as text that fits into an error.
+local function place_of(section, path)
+  local parts = { PLACES[section] }
+  for _, name in ipairs(path) do
+    parts[#parts + 1] = type(name) == "number" and ("[%d]"):format(name - 1)
+      or "." .. name
+  end
+  local text = table.concat(parts)
+  if #text <= SHOWN_MAX then return text end
+  local stop = utf8.offset(text, 0, SHOWN_MAX) - 1
+  return text:sub(1, stop) .. "..."
+end
 
 local function wrong_name(name)
   if name == "" or #name > NAME_MAX then
-    return ("names have 1 to %d bytes"):format(NAME_MAX)
+    return ("a name must have 1 to %d bytes"):format(NAME_MAX)
   elseif name:find("[%c .$]") or name:find("\xC2[\x80-\x9F]") then
-    return "names hold no '.', '$', blanks and control characters"
+    return "a name must not contain '.', '$', blanks and control characters"
   end
 end
 
---- The rule that a patch breaks, or nil.
----@param value any
----@param depth integer? of its place
----@return string?
-function M.wrong_value(value, depth)
-  depth = depth or 1
+local function wrong_scalar(value, how)
   if type(value) == "string" and #value > TEXT_MAX then
-    return ("texts have at most %d bytes"):format(TEXT_MAX)
-  elseif type(value) ~= "table" then
-    return nil
-  elseif depth > DEPTH_MAX then
-    return ("values are nested at most %d deep"):format(DEPTH_MAX)
+    return ("a text must have at most %d bytes"):format(TEXT_MAX)
+  elseif math.type(value) == "integer"
+    and (value < INTEGER_MIN or value > INTEGER_MAX) then
+    return ("a whole number must be from %d to %d"):format(INTEGER_MIN, INTEGER_MAX)
+  elseif value == json.null and how.in_array then
+    return "null must not be inside an array"
+  elseif value == json.null and how.whole then
+    return "null must not be in a twin that replaces the whole one"
+  end
+end
+
+local wrong_value
+
+-- The rule that a member breaks; `path` is left at its place then.
+local function wrong_member(name, value, path, depth, how)
+  path[#path + 1] = name
+  local wrong = type(name) == "string" and wrong_name(name)
+    or wrong_value(value, path, depth, how)
+  if not wrong then path[#path] = nil end
+  return wrong
+end
+
+function wrong_value(value, path, depth, how)
+  if type(value) ~= "table" then return wrong_scalar(value, how) end
+  if depth > DEPTH_MAX then
+    return ("objects must be nested at most %d deep"):format(DEPTH_MAX)
+  end
+  if not M.is_object(value) then
+    how = { whole = how.whole, in_array = true }
   end
   for name, inner in pairs(value) do
-    local wrong = type(name) == "string" and wrong_name(name)
-      or M.wrong_value(inner, depth + 1)
+    local wrong = wrong_member(name, inner, path, depth + 1, how)
     if wrong then return wrong end
   end
+end
+
+--- The rule that a section of a twin breaks, with the place where; or nil.
+---@param section "tags"|"desired"|"reported"
+---@param value any
+---@param whole boolean? it replaces what is there, so null removes nothing
+---@return string?
+function M.wrong(section, value, whole)
+  local path = {}
+  local wrong = wrong_value(value, path, 0, { whole = whole })
+  return wrong and ("'%s': %s"):format(place_of(section, path), wrong)
 end
 
 -- Changes ------------------------------------------------------------------
@@ -126,11 +174,12 @@ local LIMITS = {
 ---@return string? rule that it broke
 ---@return boolean? too_large
 function M.change(twin, section, patch, now)
-  local wrong = M.wrong_value(patch)
+  local wrong = M.wrong(section, patch)
   if wrong then return wrong end
   local text = json.encode(merged(json.decode(twin[section]), patch))
   if #text > LIMITS[section] then
-    return ("%s have at most %d bytes"):format(section, LIMITS[section]), true
+    return ("'%s' must have at most %d bytes"):format(PLACES[section],
+      LIMITS[section]), true
   end
   twin[section] = text
   if section == "tags" then return nil end

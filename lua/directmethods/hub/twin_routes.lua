@@ -1,8 +1,8 @@
 --- The HTTP routes of twins. Answers: status, header lines, body; or nil and a
 -- problem.
 
+local body = require "directmethods.hub.body"
 local errors = require "directmethods.errors"
-local json = require "directmethods.json"
 local registry = require "directmethods.hub.registry"
 local twins = require "directmethods.hub.twins"
 
@@ -21,9 +21,12 @@ local function get_twin(hub, request)
 end
 
 local function update(hub, request, whole)
-  local sections, rule = twins.read(json.decode(request.body))
+  local document, problem = body.read(request.body)
+  if problem then return nil, problem end
+  local sections, rule = twins.read(document)
   if not sections then return nil, registry.problem("ArgumentInvalid", rule) end
-  local changed, problem = twins.update(hub, request, sections, {
+  local changed
+  changed, problem = twins.update(hub, request, sections, {
     whole = whole, condition = errors.field(request.fields, "if-match"),
   })
   if not changed then return nil, problem end

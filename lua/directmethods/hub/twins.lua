@@ -15,49 +15,83 @@ local function copy_of(twin)
   return copy
 end
 
--- Devices ------------------------------------------------------------------
-
--- The status and body of a twin request that reads.
-local function get(hub, request)
-  local found, problem = hub.registry:read { request }
-  if not found then return problem.http_status, nil, "" end
-  if not found:find(request.device_id, request.module_id) then return 404, nil, "" end
-  return 200, nil, documents.for_device(
-    found:twin(request.device_id, request.module_id))
+local function problem_of(wrong, too_large)
+  return registry.problem(too_large and "MessageTooLarge" or "ArgumentInvalid", wrong)
 end
 
--- The decision to change reported properties: the new twin, or nil and a status.
+-- Devices ------------------------------------------------------------------
+
+-- What a twin request that reads is answered with; nil and a problem.
+local function get(hub, request)
+  local found, problem = hub.registry:read { request }
+  if not found then return nil, problem end
+  local device_id, module_id = request.device_id, request.module_id
+  local record
+  record, problem = registry.find(found, device_id, module_id)
+  if not record then return nil, problem end
+  return { status = 200, body = documents.for_device(found:twin(device_id, module_id)) }
+end
+
+-- Is the condition of a report ($version) of this twin?
+local function check_version(text, twin)
+  if not text then return nil end
+  if not text:find("^%d+$") then
+    return registry.problem("ArgumentInvalid", "'$version' must be a whole number")
+  elseif math.tointeger(tonumber(text)) ~= twin.reported_version then
+    return registry.problem("PreconditionFailed",
+      ("'$version' is not the version of the reported properties, which is %d"):format(
+        twin.reported_version))
+  end
+end
+
+-- The decision to change reported properties: the new twin.
 local function decide_report(changes, request, patch)
-  local record = changes:find(request.device_id, request.module_id)
-  if not record then return nil, { http_status = 404 } end
+  local record, problem = registry.find(changes, request.device_id, request.module_id)
+  if not record then return nil, problem end
   local twin = copy_of(changes:twin(request.device_id, request.module_id))
+  problem = check_version(request.version, twin)
+  if problem then return nil, problem end
   local wrong, too_large = documents.change(twin, "reported", patch,
     identity.time_text(core.time()))
-  if wrong then return nil, { http_status = too_large and 413 or 400 } end
+  if wrong then return nil, problem_of(wrong, too_large) end
   twin.version = twin.version + 1
   changes:put_twin(record, twin)
   return twin
 end
 
 local function report(hub, request)
-  local patch = json.decode(request.payload)
-  if not documents.is_object(patch) then return 400, nil, "" end
+  local patch, err = json.decode(request.payload)
+  if not documents.is_object(patch) then
+    return nil, registry.problem("ArgumentInvalid",
+      err and err.message or "'properties.reported' must be a JSON object")
+  end
   local twin, problem = hub.registry:change({ request }, function(changes)
     return decide_report(changes, request, patch)
   end)
-  if not twin then return problem.http_status, nil, "" end
-  return 204, twin.reported_version, ""
+  if not twin then return nil, problem end
+  return { status = 204, version = twin.reported_version, body = "" }
+end
+
+local function refuse(request, problem)
+  request.state.plane:twin_refuse(request.connection, request.rid, problem.code,
+    problem.text)
 end
 
 --- Answer the twin request of a device. A task of its own runs this.
 ---@param request { state: directmethods.HubState, connection: integer,
 ---  device_id: string, module_id: string?, kind: "get"|"reported", rid: string,
----  payload: string }
+---  payload: string, version: string? }
 function M.handle(request)
   local hub = request.state
-  local answer = request.kind == "get" and get or report
-  local status, version, body = answer(hub, request)
-  hub.plane:twin_result(request.connection, status, request.rid, version, body)
+  local answer, problem = (request.kind == "get" and get or report)(hub, request)
+  if not answer then return refuse(request, problem) end
+  hub.plane:twin_result(request.connection, answer.status, request.rid, answer.version,
+    answer.body)
+end
+
+--- Answer a twin request that raised.
+function M.fail(request)
+  refuse(request, registry.problem "ServerError")
 end
 
 -- The service --------------------------------------------------------------
@@ -72,27 +106,31 @@ function M.document(hub, record, twin)
   return documents.for_service(twin, hub.registry:facts(record)), documents.etag(twin)
 end
 
--- A member that is an object, or nil; raises the rule that it breaks.
-local function object_member(document, name)
+-- A member that is an object, null or absent; raises the rule that it breaks.
+local function object_member(document, name, place)
   local value = document[name]
-  if value == nil or value == json.null then return nil end
-  if not documents.is_object(value) then
-    error({ rule = ("'%s' must be a JSON object"):format(name) }, 0)
+  if value == nil or value == json.null or documents.is_object(value) then
+    return value
   end
-  return value
+  error({ rule = ("'%s' must be a JSON object"):format(place or name) }, 0)
+end
+
+local function present(value)
+  if value ~= json.null then return value end
 end
 
 local function read_members(document)
-  local desired = object_member(object_member(document, "properties") or {}, "desired")
-  if desired then
-    -- who sends back what he got sends these too; they are the hub's own
+  local properties = present(object_member(document, "properties")) or {}
+  local desired = object_member(properties, "desired", "properties.desired")
+  if documents.is_object(desired) then
+    -- a caller that sends a whole twin back sends these too; they are the hub's own
     desired["$version"], desired["$metadata"] = nil, nil
   end
-  return { tags = object_member(document, "tags"), desired = desired }
+  return { tags = present(object_member(document, "tags")), desired = desired }
 end
 
---- The sections that a document has: `tags` and `desired`, each nil when it is
--- absent; nil and the rule that it breaks.
+--- The sections that a document has: `tags` and `desired`, each nil when it is absent;
+-- `desired` is json.null where it is to be removed. Nil and the rule that it breaks.
 ---@param document any decoded
 ---@return { tags: table?, desired: table? }? sections
 ---@return string? rule
@@ -106,23 +144,34 @@ function M.read(document)
   return nil, result.rule
 end
 
--- What the sections of a whole twin change.
-local function replacements(twin, sections)
+-- The patches that make the sections of a twin what they are to be.
+local function patches_of(twin, sections, whole)
   local patches = {}
   for _, name in ipairs { "tags", "desired" } do
-    patches[name] = documents.replacement(json.decode(twin[name]), sections[name] or {})
+    local section = sections[name]
+    if whole or section == json.null then
+      patches[name] = documents.replacement(json.decode(twin[name]),
+        present(section) or {})
+    else
+      patches[name] = section
+    end
   end
   return patches
+end
+
+-- What replaces a whole twin has no null.
+local function check_whole(sections)
+  for _, name in ipairs { "tags", "desired" } do
+    local wrong = documents.wrong(name, present(sections[name]) or {}, true)
+    if wrong then return problem_of(wrong) end
+  end
 end
 
 local function change(twin, patches, now)
   for _, name in ipairs { "tags", "desired" } do
     if patches[name] and next(patches[name]) then
       local wrong, too_large = documents.change(twin, name, patches[name], now)
-      if wrong then
-        return registry.problem(too_large and "MessageTooLarge" or "ArgumentInvalid",
-          wrong)
-      end
+      if wrong then return problem_of(wrong, too_large) end
     end
   end
 end
@@ -142,8 +191,10 @@ function M.decide_update(changes, record, sections, how)
     return nil, registry.problem("PreconditionFailed")
   end
   local before = twin.desired_version
-  local patches = how.whole and replacements(twin, sections) or sections
-  local problem = change(twin, patches, identity.time_text(core.time()))
+  local problem = how.whole and check_whole(sections)
+  if problem then return nil, problem end
+  local patches = patches_of(twin, sections, how.whole)
+  problem = change(twin, patches, identity.time_text(core.time()))
   if problem then return nil, problem end
   twin.changes, twin.version = twin.changes + 1, twin.version + 1
   changes:put_twin(record, twin, twin.desired_version > before

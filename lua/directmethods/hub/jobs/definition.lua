@@ -97,23 +97,24 @@ end
 
 -- Changes of twins -------------------------------------------------------------
 
-local function check_names(section, name)
-  local wrong = section and documents.wrong_value(section)
-  if wrong then refuse("'%s': %s", name, wrong) end
+local function check_section(section, name)
+  local wrong = section and documents.wrong(name, section)
+  if wrong then refuse("%s", wrong) end
 end
 
 local function read_update(text)
   if #text > UPDATE_MAX then
     refuse("'updateTwin' must not exceed %d bytes.", UPDATE_MAX)
   end
-  local document = json.decode(text)
-  local sections = twins.read(document)
-  if not sections then refuse("'updateTwin' must be a JSON object like a twin") end
+  local document, err = json.decode(text)
+  if err then refuse("'updateTwin': %s", err.message) end
+  local sections, rule = twins.read(document)
+  if not sections then refuse("'updateTwin': %s", rule) end
   if not sections.tags and not sections.desired then
     refuse("'updateTwin' must have tags or desired properties")
   end
-  check_names(sections.tags, "tags")
-  check_names(sections.desired, "desired")
+  check_section(sections.tags, "tags")
+  check_section(sections.desired, "desired")
   local etag = document.etag
   if type(etag) == "string" and etag ~= "*" then sections.condition = etag end
   return sections
