@@ -115,6 +115,9 @@ dm_code dm_paho_setup_fill(dm_paho *c, const dm_mqtt_options *o, dm_err *e);
 /* Take the address that was found, so that paho looks nothing up under its
 ** lock; TLS, WebSocket and proxies need the name and look it up once more. */
 bool dm_paho_setup_address(dm_paho *c, const dm_address *found);
+/* The proxy without its scheme, as paho wants it for a plain connection; NULL:
+** none. Borrowed from the setup. */
+const char *dm_paho_plain_proxy(const dm_paho_setup *s);
 bool dm_paho_proxy_host(const char *proxy, char *host, size_t room);
 void dm_paho_setup_clear(dm_paho_setup *s);
 

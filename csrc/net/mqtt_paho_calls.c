@@ -163,7 +163,8 @@ static int connect_now(dm_paho *c) {
   o.connectTimeout = s->timeout_s;
   o.username = s->username;
   o.password = s->password;
-  o.httpProxy = o.httpsProxy = s->proxy;
+  o.httpProxy = dm_paho_plain_proxy(s);
+  o.httpsProxy = s->proxy;
   o.ssl = s->tls ? &tls : NULL;
   o.context = c;
   o.onSuccess = on_connect;

@@ -42,18 +42,30 @@ static bool copy(char **to, const char *text) {
   return *to != NULL;
 }
 
-/* "http://" is our word for what the proxy speaks; paho's differs with TLS. */
-static const char *without_scheme(const char *proxy) {
-  const char *start = proxy ? strstr(proxy, "://") : NULL;
-  return start ? start + 3 : proxy;
+/* "http://" is our word for what the proxy speaks. paho skips "http://" in the
+** option for plain connections and "https://" in the one for TLS, and since
+** 1.3.13 it refuses a proxy for TLS that has no scheme. */
+#define SCHEME "https://"
+
+static bool copy_proxy(char **to, const char *proxy) {
+  if (proxy == NULL) return true;
+  const char *start = strstr(proxy, "://");
+  start = start ? start + 3 : proxy;
+  size_t size = sizeof SCHEME + strlen(start);
+  *to = malloc(size);
+  if (*to) snprintf(*to, size, SCHEME "%s", start);
+  return *to != NULL;
+}
+
+const char *dm_paho_plain_proxy(const dm_paho_setup *s) {
+  return s->proxy ? s->proxy + strlen(SCHEME) : NULL;
 }
 
 static bool setup_texts(dm_paho_setup *s, const dm_mqtt_options *o) {
   return copy(&s->client_id, o->client_id) && copy(&s->username, o->username) &&
          copy(&s->password, o->password) &&
          copy(&s->key_password, o->key_password) &&
-         copy(&s->ca_pem, o->ca_pem) &&
-         copy(&s->proxy, without_scheme(o->proxy));
+         copy(&s->ca_pem, o->ca_pem) && copy_proxy(&s->proxy, o->proxy);
 }
 
 static dm_code setup_tls(dm_paho_setup *s, const dm_mqtt_options *o,
