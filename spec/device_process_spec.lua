@@ -2,21 +2,13 @@
 
 local dm = require "directmethods"
 local core = require "directmethods.core"
-local fixture = require "spec.support.fixture"
+local growth = require "spec.support.growth"
 
 local LUA = os.getenv("LUA") or arg[-1]
 local MODE = os.getenv("MODE") or "release"
 local SANITIZED = MODE ~= "release" -- its allocator keeps what was freed
 local CYCLES = 1000
 local WARM_UP = 300 -- until the allocator has found its places
-
--- A line of /proc/self/status, in kilobytes or as a number.
-local function status(name)
-  for line in io.lines("/proc/self/status") do
-    local value = line:match("^" .. name .. ":%s+(%d+)")
-    if value then return math.tointeger(tonumber(value)) end
-  end
-end
 
 local function open_files()
   return (select(3, core.descriptors()))
@@ -26,34 +18,9 @@ local function ids_in_use()
   return (core.ids())
 end
 
-local function registry_size()
-  local n = 0
-  for _ in pairs(debug.getregistry()) do n = n + 1 end
-  return n
-end
-
 describe("devices that come and go", function()
   it("leave no memory, file or thread behind", function()
-    local hub = fixture.hub()
-    hub:add_device("dev1")
-    local function cycle()
-      local device = hub:device("dev1", { m = function() return 200 end })
-      assert(device:connect(10))
-      device:close()
-      assert(device:closed(10))
-    end
-    local function facts()
-      collectgarbage()
-      collectgarbage()
-      return { files = open_files(), threads = status("Threads"),
-        kilobytes = status("VmRSS"), lua = collectgarbage("count"),
-        handles = core.handles(), ids = ids_in_use(), registry = registry_size() }
-    end
-    for _ = 1, WARM_UP do cycle() end
-    local before = facts()
-    for _ = 1, CYCLES do cycle() end
-    assert(dm.wait_until(function() return open_files() <= before.files end))
-    local after = facts()
+    local before, after = growth.measure("spec.support.device_cycles", WARM_UP, CYCLES)
     for _, name in ipairs { "files", "threads", "handles", "ids", "registry" } do
       assert.equal(before[name], after[name], name)
     end
@@ -61,7 +28,6 @@ describe("devices that come and go", function()
     if not SANITIZED then
       assert.is_true(after.kilobytes - before.kilobytes < 1024, "resident memory")
     end
-    fixture.finish(hub)
   end)
 
   it("leave nothing when they never got anywhere", function()

@@ -6,16 +6,16 @@ local fake_hub = require "spec.support.fake_hub"
 local fixture = require "spec.support.fixture"
 local mqtt = require "spec.support.mqtt"
 local proxy = require "spec.support.proxy"
+local states = require "spec.support.states"
 local wire = require "spec.support.wire"
+
+local reaches = states.reaches
 
 local QUICK = { min = 0.01, max = 0.05 }
 
-local function reaches(device, state, patience)
-  return wire.turn_until(function() return device.state == state end, patience)
-end
-
 local function connect(device)
-  return proxy.await(dm.spawn(device.connect, device, 10))
+  assert(proxy.await(dm.spawn(device.connect, device, 10)))
+  assert(reaches(device, "online"))
 end
 
 for _, way in ipairs {
@@ -31,7 +31,8 @@ for _, way in ipairs {
       options = options or {}
       options.engine = way.engine
       options.port, options.reconnect = line.port, options.reconnect or QUICK
-      device = hub:device("dev1", { who = function() return 200, "here" end }, options)
+      device = states.watch(hub:device("dev1",
+        { who = function() return 200, "here" end }, options))
       return device
     end
 
@@ -58,8 +59,7 @@ for _, way in ipairs {
       line:refuse()
       make()
       local connecting = dm.spawn(device.connect, device, 10)
-      assert.is_true(reaches(device, "backoff"))
-      local why = device:stats().why
+      local why = assert(reaches(device, "backoff"))
       local part = way.engine and "connect to localhost:%d+: TCP: connection refused"
         or "connect to localhost:%d+: refused, not reachable"
       assert.is_truthy(why:find(part), why)
@@ -73,12 +73,12 @@ for _, way in ipairs {
       it(("answers again when it was cut off, %s session"):format(
         clean and "without a" or "with its"), function()
         make { clean_session = clean }
-        assert(connect(device))
+        connect(device)
         for round = 1, 3 do
           line:cut()
-          assert.is_true(reaches(device, "backoff"))
-          assert.is_truthy(device:stats().why:find("was lost", 1, true))
-          assert.is_true(reaches(device, "online"))
+          local why = assert(reaches(device, "backoff"))
+          assert.is_truthy(why:find("was lost", 1, true), why)
+          assert(reaches(device, "online"))
           assert.equal("here", answers())
           assert.equal(round, device:stats().reconnects)
         end
@@ -86,8 +86,8 @@ for _, way in ipairs {
     end
 
     it("is not stopped by a peer that never answers", function()
-      make { open_timeout = 0.3 }
-      assert(connect(device))
+      make { open_timeout = 1 }
+      connect(device)
       line:stall()
       local before = line.accepted
       device:reconnect() -- its DISCONNECT does not arrive either
@@ -95,38 +95,38 @@ for _, way in ipairs {
         return line.accepted > before + 2 and device.state == "backoff"
       end, 10))
       local why = device:stats().why
-      assert.is_truthy(why:find("within 0.3 s (is the network slow, or", 1, true), why)
+      assert.is_truthy(why:find("within 1 s (is the network slow, or", 1, true), why)
       line:cut()
       line:flow()
-      assert.is_true(reaches(device, "online"))
+      assert(reaches(device, "online"))
       assert.equal("here", answers())
     end)
 
     if not tls then
       it("notices a half-open connection by keep-alive", function()
         make { keepalive = 1 }
-        assert(connect(device))
+        connect(device)
         line:stall()
-        assert.is_true(reaches(device, "backoff", 10))
-        assert.is_truthy(device:stats().why:find("was lost", 1, true))
+        local why = assert(reaches(device, "backoff", 10))
+        assert.is_truthy(why:find("was lost", 1, true), why)
         line:cut()
         line:flow()
-        assert.is_true(reaches(device, "online", 20))
+        assert(reaches(device, "online", 20))
         assert.equal("here", answers())
       end)
     end
 
     it("survives damaged bytes", function()
       make { open_timeout = 1 }
-      assert(connect(device))
+      connect(device)
       for _, place in ipairs { 1, 2, 4, 5, 6 } do -- CONNACK, or the server's hello
         line:corrupt(place)
         line:cut()
-        assert.is_true(reaches(device, "backoff"))
+        assert(reaches(device, "backoff"))
         assert.is_true(wire.turn_until(function() return line.accepted > place end))
       end
       line:corrupt(nil)
-      assert.is_true(reaches(device, "online", 10))
+      assert(reaches(device, "online", 10))
       assert.equal("here", answers())
     end)
   end)
@@ -136,8 +136,9 @@ describe("a device whose hub has another certificate", function()
   it("says so, tries on and comes back when the right one is there", function()
     local hub, other = fixture.hub { tls = true }, fixture.hub { tls = true }
     local line = proxy.new(hub:ports().mqtt)
-    local device = hub:device("dev1", nil, { port = line.port, reconnect = QUICK })
-    assert(connect(device))
+    local device = states.watch(hub:device("dev1", nil,
+      { port = line.port, reconnect = QUICK }))
+    connect(device)
     line.target_port = other:ports().mqtt
     line:cut()
     assert.is_true(wire.turn_until(function()
@@ -147,7 +148,7 @@ describe("a device whose hub has another certificate", function()
     assert.is_truthy(why:find("TLS handshake: certificate verify failed", 1, true), why)
     assert.is_truthy(why:find("(are the clock, the host name and the CA", 1, true))
     line.target_port = hub:ports().mqtt
-    assert.is_true(reaches(device, "online"))
+    assert(reaches(device, "online"))
     device:close()
     line:close()
     assert.is_true(device:closed(10))
@@ -162,10 +163,10 @@ for _, engine in ipairs { "paho", "uv" } do
 
     before_each(function()
       hub = fake_hub.new()
-      device = dm.device {
+      device = states.watch(dm.device {
         host_name = "127.0.0.1", device_id = "dev1", key = fake_hub.KEY, tls = false,
         port = hub:port(), reconnect = QUICK, engine = engine,
-      }
+      })
     end)
 
     after_each(function()
@@ -180,7 +181,7 @@ for _, engine in ipairs { "paho", "uv" } do
       local peer = hub:device()
       assert.equal(device, proxy.await(connecting))
       peer.wire:close()
-      assert.is_true(wire.turn_until(function() return device.state ~= "online" end))
+      assert(reaches(device, "backoff"))
     end
 
     local WORDS = {
@@ -198,13 +199,12 @@ for _, engine in ipairs { "paho", "uv" } do
           local w = hub:accept()
           assert.equal(1, mqtt.read(w).type)
           w:send(string.char(0x20, 2, 0, code))
-          assert.is_true(reaches(device, "backoff"))
-          local why = device:stats().why
+          local why = assert(reaches(device, "backoff"))
           local part = ("%s (CONNACK %d) (%s"):format(words, code, HINTS[code])
           assert.is_truthy(why:find(part, 1, true), why)
         end
         hub:device()
-        assert.is_true(reaches(device, "online"))
+        assert(reaches(device, "online"))
       end)
     end
 
@@ -215,24 +215,24 @@ for _, engine in ipairs { "paho", "uv" } do
       w:send("\x20\x02\0\0")
       local subscribe = mqtt.read(w)
       w:send("\x90\x03" .. subscribe.body:sub(1, 2) .. "\x80")
-      assert.is_true(reaches(device, "backoff"))
-      assert.is_truthy(device:stats().why:find("SUBACK 0x80", 1, true))
+      local why = assert(reaches(device, "backoff"))
+      assert.is_truthy(why:find("SUBACK 0x80", 1, true), why)
       hub:device()
-      assert.is_true(reaches(device, "online"))
+      assert(reaches(device, "online"))
     end)
 
     it("tries on when the connection is closed before or after CONNACK", function()
       be_online_once()
       hub:accept():close()
-      assert.is_true(reaches(device, "backoff"))
+      assert(reaches(device, "backoff"))
       local w = hub:accept()
       assert.equal(1, mqtt.read(w).type)
       w:send("\x20\x02\0\0")
       assert.equal(8, mqtt.read(w).type)
       w:close()
-      assert.is_true(reaches(device, "backoff"))
+      assert(reaches(device, "backoff"))
       hub:device()
-      assert.is_true(reaches(device, "online"))
+      assert(reaches(device, "online"))
     end)
 
     it("subscribes anew whether or not the hub kept its session", function()
@@ -240,26 +240,27 @@ for _, engine in ipairs { "paho", "uv" } do
       local peer = hub:device(true)
       assert.equal("$iothub/methods/POST/#",
         string.unpack(">s2", peer.subscribe.body, 3))
-      assert.is_true(reaches(device, "online"))
+      assert(reaches(device, "online"))
       peer.wire:close()
-      assert.is_true(wire.turn_until(function() return device.state ~= "online" end))
+      assert(reaches(device, "backoff"))
       peer = hub:device(false)
       assert.equal("$iothub/methods/POST/#",
         string.unpack(">s2", peer.subscribe.body, 3))
-      assert.is_true(reaches(device, "online"))
+      assert(reaches(device, "online"))
     end)
 
     it("probes with SUBSCRIBE, and connects anew when it gets no SUBACK", function()
       device:close()
       assert.is_true(device:closed(10))
-      device = dm.device {
+      device = states.watch(dm.device {
         host_name = "127.0.0.1", device_id = "dev1", key = fake_hub.KEY, tls = false,
         port = hub:port(), reconnect = { min = 60, jitter = 0 }, probe = 60,
         engine = engine,
-      }
+      })
       local connecting = dm.spawn(device.connect, device, 10)
       local peer = hub:device()
       assert.equal(device, proxy.await(connecting))
+      assert(reaches(device, "online"))
       dm.advance(60)
       local again = assert(peer:read())
       assert.equal(8, again.type)
@@ -275,7 +276,7 @@ for _, engine in ipairs { "paho", "uv" } do
       assert.is_truthy(why:find("did not acknowledge the subscription", 1, true), why)
       device:reconnect()
       hub:device()
-      assert.is_true(reaches(device, "online"))
+      assert(reaches(device, "online"))
     end)
   end)
 end

@@ -378,14 +378,14 @@ describe("a fault", function()
     end)
 
     it("delays a CONNACK", function()
-      hub:fault { device = "raw", stage = "connect", action = "delay", delay = 5 }
+      hub:fault { device = "raw", stage = "connect", action = "delay", delay = 500 }
       assert(hub:add_device "raw")
       local wire = wires.connect(hub:ports().mqtt)
       wire:send(mqtt.connect(fixture.connect_fields(hub, "raw")))
       assert(wires.turn_until(function() return hub:counters().faults == 1 end))
-      dm.advance(4.9)
+      dm.advance(490)
       assert.is_true(wire:stays_quiet())
-      dm.advance(0.1)
+      dm.advance(10)
       assert.equal("\x20\x02\x00\x00", wire:read(4))
       wire:close()
     end)
@@ -693,13 +693,13 @@ describe("a fault", function()
       it("closes the connection: " .. kind, function()
         ask("AzIoTHub_FaultOperationType=" .. kind
           .. "&AzIoTHub_FaultOperationCloseReason=byebye"
-          .. "&AzIoTHub_FaultOperationDelayInSecs=5")
+          .. "&AzIoTHub_FaultOperationDelayInSecs=500")
         assert(wires.turn_until(function()
           return hub:counters().fault_messages == 1
         end))
-        dm.advance(4.9)
+        dm.advance(490)
         assert.is_true(raw.wire:stays_quiet())
-        dm.advance(0.1)
+        dm.advance(10)
         assert.is_true(raw.wire:wait_closed())
         assert.equal("byebye",
           hub:messages()[1].properties.AzIoTHub_FaultOperationCloseReason)

@@ -169,19 +169,38 @@ describe("an answer", function()
     ends(waiting, device, rid)
   end)
 
+  -- The device answers before the time-out, together with it, or after it. Where the
+  -- loop finds both at once, libuv decides which comes first.
+  local RACES = {
+    function(answer, time_out)
+      answer()
+      dm.loop.step(0)
+      time_out()
+    end,
+    function(answer, time_out)
+      answer()
+      time_out()
+    end,
+    function(answer, time_out)
+      time_out()
+      dm.loop.step(0)
+      answer()
+    end,
+  }
+
   it("33 that races the time-out ends the call once", function()
     local reply_wire = wire.connect(hub:ports().https)
-    local won = 0
-    for round = 1, 40 do
+    local won, rounds = 0, 42
+    for round = 1, rounds do
       pair:send {
         wire = reply_wire, body = callers.body('"responseTimeoutInSeconds":5'),
       }
       local _, rid = device:request()
       core.move(4.5)
-      device.wire.socket:write(mqtt.publish(RES .. "200/?$rid=" .. rid, "1"))
-      uv.run("nowait")
-      if round % 2 == 0 then dm.loop.step(0) end
-      core.move(0.5)
+      RACES[round % #RACES + 1](function()
+        device.wire.socket:write(mqtt.publish(RES .. "200/?$rid=" .. rid, "1"))
+        uv.run("nowait")
+      end, function() core.move(0.5) end)
       local reply = assert(http.read(reply_wire))
       if reply.status == 200 then
         won = won + 1
@@ -189,11 +208,11 @@ describe("an answer", function()
         assert.equal(504101, fixture.error_m(reply).errorCode)
       end
     end
-    assert.is_true(won > 0 and won < 40, won)
+    assert.is_true(won > 0 and won < rounds, won)
     assert.is_true(reply_wire:stays_quiet())
-    counts("response_unknown_rid", 40 - won)
+    counts("response_unknown_rid", rounds - won)
     counts("responses", won)
-    assert.equal(40 - won, hub:counters().calls_timed_out)
+    assert.equal(rounds - won, hub:counters().calls_timed_out)
     reply_wire:close()
     alive(device)
   end)

@@ -106,9 +106,9 @@ describe("the body of a call", function()
       body = body('"connectTimeoutInSeconds":300'),
     }
     assert.is_true(wire:stays_quiet())
-    dm.advance(299.5)
+    dm.advance(290)
     assert.is_true(wire:stays_quiet())
-    dm.advance(0.5)
+    dm.advance(10)
     callers.is_error(http.read(wire), 404103, "DeviceNotOnline", nil,
       { timeout = "00:05:00" })
     wire:close()

@@ -1,4 +1,4 @@
---- A folder for one test, removed with what is in it when it is closed.
+--- A folder for one purpose, removed with what is in it when it is closed.
 
 local lfs = require "lfs"
 local uv = require "luv"
@@ -32,8 +32,9 @@ function Folder:__close()
 end
 
 --- An empty folder; its field `path` names it.
-function M.new()
-  local parent = os.getenv("TMPDIR") or "/tmp"
+---@param parent string? where it is; default: where temporary files go
+function M.new(parent)
+  parent = parent or os.getenv("TMPDIR") or "/tmp"
   local path = assert(uv.fs_mkdtemp(parent .. "/directmethods-XXXXXX"))
   return setmetatable({ path = path }, Folder)
 end

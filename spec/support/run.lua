@@ -14,6 +14,7 @@
 package.path = "./?.lua;" .. package.path
 
 local cjson = require "cjson"
+local folders = require "spec.support.folder"
 local judge = require "spec.support.judge"
 local junit = require "spec.support.junit"
 local lfs = require "lfs"
@@ -21,8 +22,8 @@ local pool = require "spec.support.pool"
 local uv = require "luv"
 
 local MODE = os.getenv("MODE") or "release"
-local FOLDER = ("build/%s/spec"):format(MODE) -- output and events of each file
-local TIMES = FOLDER .. "/times.json" -- seconds that each file took when it last ran
+local BUILD = "build/" .. MODE
+local TIMES = BUILD .. "/times.json" -- seconds that each file took when it last ran
 local LIMIT = tonumber(os.getenv("SPEC_LIMIT")) or MODE == "release" and 120 or 300
 local WIDTH = tonumber(os.getenv("JOBS")) or #uv.cpu_info()
 local JUNIT = os.getenv("JUNIT")
@@ -75,16 +76,7 @@ local function runs_alone(path)
   return file ~= nil and file:read("a"):find("\n%-%- alone: %S") ~= nil
 end
 
-local function make_folders(path)
-  local so_far = ""
-  for name in path:gmatch("[^/]+") do
-    so_far = so_far .. name .. "/"
-    lfs.mkdir(so_far)
-  end
-end
-
-local function spec_job(path, options)
-  local base = FOLDER .. "/" .. path:gsub("%.lua$", ""):gsub("[^%w]", "_")
+local function spec_job(path, options, base)
   local events = base .. ".events"
   return {
     name = path, is_spec = true, events = events, log = base .. ".log",
@@ -93,9 +85,8 @@ local function spec_job(path, options)
   }
 end
 
-local function program_job(path)
-  local log = FOLDER .. "/" .. path:gsub("[^%w]", "_") .. ".log"
-  return { name = path, log = log, limit = LIMIT, argv = { path } }
+local function program_job(path, base)
+  return { name = path, log = base .. ".log", limit = LIMIT, argv = { path } }
 end
 
 -- In which order --------------------------------------------------------------------
@@ -190,7 +181,6 @@ local function put_in_order(jobs, times)
 end
 
 local function run_jobs(jobs)
-  make_folders(FOLDER)
   local times = read_times()
   put_in_order(jobs, times)
   pool.run(jobs, { width = WIDTH, on_end = finish })
@@ -200,9 +190,11 @@ end
 
 local function main()
   local specs, programs, options, wanted = parse(arg)
+  local folder <close> = folders.new(BUILD) -- for output and events of each file
   local jobs = {}
-  for _, path in ipairs(programs) do jobs[#jobs + 1] = program_job(path) end
-  for _, path in ipairs(specs) do jobs[#jobs + 1] = spec_job(path, options) end
+  local function base() return ("%s/%d"):format(folder.path, #jobs) end
+  for _, path in ipairs(programs) do jobs[#jobs + 1] = program_job(path, base()) end
+  for _, path in ipairs(specs) do jobs[#jobs + 1] = spec_job(path, options, base()) end
   if #jobs == 1 and #specs == 1 then jobs[1].log = nil end -- shown as it comes
   run_jobs(jobs)
   if wanted and #specs == 0 then
