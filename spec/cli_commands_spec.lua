@@ -32,6 +32,15 @@ local function json(result)
   return assert(dm.json.decode(result.stdout), result.stderr)
 end
 
+-- Is a device subscribed? To be waited for.
+local function subscribed(id)
+  return function()
+    for _, device in ipairs(hub:devices()) do
+      if device.device_id == id then return device.subscribed end
+    end
+  end
+end
+
 -- A device of this process that answers `m`.
 local function online(id)
   local device = assert(hub:device(id, { m = function() return 200, id end },
@@ -146,14 +155,6 @@ describe("directmethods device", function()
 end)
 
 describe("directmethods device run", function()
-  local function subscribed(id)
-    return function()
-      for _, device in ipairs(hub:devices()) do
-        if device.device_id == id then return device.subscribed end
-      end
-    end
-  end
-
   it("is a device without code", function()
     local service <close> = hub:service()
     local process <close> = cli.start({ "device", "run", "away", "--answer",
@@ -315,6 +316,20 @@ describe("directmethods advance", function()
   end)
 end)
 
+describe("after the hub's clock was moved by hours", function()
+  it("commands still log in", function()
+    local process <close> = cli.start({ "device", "run", "away", "--answer", "on" },
+      { variables = { DIRECTMETHODS_READY_FILE = ready } })
+    assert(dm.wait_until(subscribed "away", 20))
+    assert.equal(0, run("advance", "20000").status)
+    local result = run("invoke", "away", "on")
+    assert.equal(0, result.status, result.stderr)
+    assert.is_true(subscribed "away"())
+    process:kill "sigterm"
+    assert.equal(0, process:ended().status)
+  end)
+end)
+
 describe("directmethods job", function()
   it("starts, waits for, shows and cancels", function()
     local device <close> = online "worker"
@@ -404,7 +419,7 @@ describe("directmethods fleet", function()
         reply = service:invoke(id, "where")
         return reply or process.task:ended()
       end, 20))
-      assert(reply, function() return process:ended().stderr end)
+      if not reply then error(process:ended().stderr) end
       assert.equal("[1]", reply.body)
     end
     process:kill "sigterm"

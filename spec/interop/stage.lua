@@ -8,8 +8,10 @@ local M = {}
 local FOLDER = "spec/interop"
 local PATIENCE = 60 -- seconds for one program of Node
 
+--- Run a command where 443 and 8883 are free: dm.exec's result.
 -- As root a network namespace is enough; else a user namespace gives the right.
-local function in_namespace(command)
+---@param command string[]
+function M.in_namespace(command)
   local words = { "unshare", "--net" }
   if dm.exec({ "id", "-u" }).stdout ~= "0\n" then
     table.insert(words, "--user")
@@ -28,7 +30,7 @@ end
 ---@param script string
 function M.play(script)
   local interpreter = os.getenv("LUA") or arg[-1]
-  local result = assert(in_namespace { interpreter, FOLDER .. "/" .. script })
+  local result = assert(M.in_namespace { interpreter, FOLDER .. "/" .. script })
   if result.stderr ~= "" or result.status ~= 0 then
     error(("%s ended with %d: %s"):format(script, result.status, result.stderr), 0)
   end

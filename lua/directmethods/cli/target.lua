@@ -13,6 +13,7 @@ local M = {}
 
 local POLICY = "iothubowner" -- of a ready file
 local API_VERSION = "2021-04-12"
+local LONG = 365 * 86400 -- seconds that tokens for a local hub are good for
 local ANY = { ["0.0.0.0"] = "127.0.0.1", ["::"] = "::1" }
 
 local NO_HUB = "which hub? Give --connection-string or --ready-file, or set "
@@ -176,6 +177,12 @@ function M.device(args, name)
   return target:device_options(target:device_string(name)), name
 end
 
+-- A local hub's clock may be moved by `directmethods advance`, this process's is not:
+-- tokens of an hour would look expired there.
+function Target:token_ttl()
+  return (self.ready_file or self.admin_token) and LONG or nil
+end
+
 --- A service client of the hub.
 ---@param opts table? more options of dm.service
 ---@return directmethods.Service
@@ -186,6 +193,7 @@ function Target:service(opts)
     connect_host = self.host,
     tls = self.tls,
     api_version = API_VERSION,
+    token_ttl = self:token_ttl(),
   }
   for name, value in pairs(opts or {}) do all[name] = value end
   return command.try(require "directmethods.service".service, all)
@@ -201,6 +209,7 @@ function Target:device_options(connection_string)
     port = self.ports.mqtt,
     tls = self.tls,
     api_version = API_VERSION,
+    token_ttl = self:token_ttl(),
     gateway_host_name = elsewhere and self.host or nil,
   }
 end

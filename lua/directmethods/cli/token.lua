@@ -19,7 +19,7 @@ local function run(args)
   local fields = assert(core.connstr(text))
   if not fields.key then command.fail(command.LOCAL, args.name .. " has no key") end
   local token, _, why = core.sas_sign(resource_of(fields), fields.key,
-    os.time() + args.ttl, fields.key_name)
+    os.time() + (args.ttl or target:token_ttl() or TTL), fields.key_name)
   if not token then command.fail(command.LOCAL, why) end
   command.write(token, "\n")
 end
@@ -34,8 +34,9 @@ return command.define {
   },
   options = function(parser)
     parser:argument("name", "A policy's name goes before a device's."):argname("NAME")
-    parser:option("--ttl", "Seconds it is good for; default: 3600."):argname("S")
-      :default(tostring(TTL)):convert(command.whole("--ttl", 1, TTL_MAX))
+    parser:option("--ttl", "Seconds it is good for; default: 3600, at a local hub a "
+      .. "year, since its clock may be moved."):argname("S")
+      :convert(command.whole("--ttl", 1, TTL_MAX))
     targets.options(parser)
   end,
   run = run,
