@@ -91,6 +91,20 @@ describe("a query", function()
     end
   end)
 
+  it("H02 reaches versions and times of properties", function()
+    open(2)
+    read(rest.ask(hub, "PATCH", "/twins/d2",
+      { properties = { desired = { x = { y = 1 } } } }))
+    for _, condition in ipairs {
+      "properties.desired.$version = 2", "properties.desired.x.y = 1", "version > 1",
+      "properties.desired.$metadata.x.y.$lastUpdated > '2020'",
+      "IS_OBJECT(properties.desired.x)", "NOT properties.desired.$version = 1",
+    } do
+      local found = rows("SELECT * FROM devices WHERE " .. condition)
+      assert.equal("d2", ids(found), condition)
+    end
+  end)
+
   it("H03 takes a name that is a keyword in [[ ]] alone", function()
     open(2, function(i) return { group = { name = "g" .. i } } end)
     assert.equal("d2",
@@ -166,6 +180,16 @@ describe("a query", function()
       local _, sizes = paged(text, 2)
       assert.same(expected, sizes, text)
     end
+  end)
+
+  it("H09 gives no more jobs of devices than TOP says", function()
+    open(5)
+    read(rest.ask(hub, "PUT", "/jobs/v2/j", { type = "scheduleUpdateTwin",
+      updateTwin = { tags = { n = 1 } }, queryCondition = "*" }))
+    dm.advance(1)
+    local list, sizes = paged("SELECT TOP 3 * FROM devices.jobs WHERE jobId = 'j'", 2)
+    assert.same({ 2, 1 }, sizes)
+    assert.equal("d1 d2 d3", ids(list))
   end)
 
   it("H10 tells what its rows are", function()
