@@ -1,6 +1,6 @@
---- Jobs against a model: devices that come and go, faults, cancelled jobs and hubs that
---- are killed, at random. Afterwards what the hub tells of its jobs is compared with
---- what has happened to the devices.
+--- Jobs against a model: devices that come, go, are removed and disabled, faults,
+--- cancelled jobs and hubs that are killed, at random. Afterwards what the hub tells of
+--- its jobs is compared with what has happened to the devices.
 --
 -- MODEL_SEEDS=n takes so many seeds, MODEL_SEED=n this one alone. Processes do not take
 -- their turns alike twice: a seed that failed may have to be tried several times.
@@ -39,6 +39,7 @@ local function plan_of(seed)
     jobs = math.random(3),
     kills = pick { 0, 0, 1, 2 },
     cancels = pick { 0, 0, 1 },
+    removals = pick { 0, 0, 2 },
   }
   for i = 1, math.random(5, 60) do plan.devices[i] = ("d%02d"):format(i) end
   for _ = 1, pick { 0, 0, 1, 2 } do
@@ -107,7 +108,8 @@ local function check_row(world, job, row, twin)
     row.status, row.err and row.err.name or "")
   local done = row.status == "completed"
   if job.is_update then
-    assert.equal(done, twin.tags[job.id] == true, what)
+    assert(twin or world.gone[row.device_id], what)
+    assert(not twin or done == (twin.tags[job.id] == true), what)
   elseif done then
     assert(count == 1 and row.reply.payload == row.device_id, what)
   end
@@ -125,7 +127,7 @@ local function check_job(world, job, twins, changes)
     local id = row.device_id
     seen[row.status] = seen[row.status] + 1
     check_row(world, job, row, twins[id])
-    if job.is_update and row.status == "completed" then
+    if job.is_update and row.status == "completed" and twins[id] then
       changes[id] = changes[id] + 1
     end
   end
@@ -148,7 +150,10 @@ local function live(world, plan, jobs)
     if #jobs == 0 or #jobs < plan.jobs and math.random(5) == 1 then
       schedule(world, jobs, #jobs + 1)
     end
-    for _ = 1, math.random(0, 4) do world:reconnect(math.random(#plan.devices)) end
+    for _ = 1, math.random(0, 4) do world:reconnect(math.random(#world.ids)) end
+    if one_in(plan.removals, plan.steps) then
+      world:take_away(math.random(#world.ids))
+    end
     if one_in(plan.cancels, plan.steps) then
       world.service.jobs:cancel(pick(jobs).id)
     end
@@ -171,7 +176,7 @@ end
 
 -- Until all jobs are over. A device whose call was refused as if it were not there is
 -- called when it comes again.
-local function finish(world, plan, jobs)
+local function finish(world, jobs)
   local stop = dm.now() + worlds.PATIENCE
   while not all_over(world, jobs) do
     if dm.now() > stop then
@@ -179,7 +184,7 @@ local function finish(world, plan, jobs)
       error("the jobs do not end")
     end
     dm.sleep(0.1)
-    for i = 1, #plan.devices do world:reconnect(i) end
+    for i = 1, #world.ids do world:reconnect(i) end
   end
 end
 
@@ -209,7 +214,7 @@ describe("jobs", function()
       end)
       local before = twins_of(world)
       live(world, plan, jobs)
-      finish(world, plan, jobs)
+      finish(world, jobs)
       check(world, jobs, before)
     end)
   end

@@ -115,6 +115,34 @@ describe("jobs", function()
     assert.equal(1, calls)
   end)
 
+  it("fail a device at once that is removed or disabled meanwhile", function()
+    open()
+    for _, name in ipairs { "a", "b", "c", "c/m", "d" } do hub:add_device(name) end
+    local devices = assert(service.jobs:schedule { method = "m", query = "*" })
+    local modules = assert(service.jobs:schedule { method = "m",
+      query = "FROM devices.modules WHERE moduleId = 'm'" })
+    dm.advance(1)
+    assert.same({ 4, 1 }, { devices:status().pending, modules:status().pending })
+    local owner <close> = hub:service("iothubowner")
+    assert(owner.registry:delete("a"))
+    dm.advance(0.1)
+    assert.equal(3, devices:status().pending)
+    assert(owner.registry:update("b", { status = "disabled" }))
+    dm.advance(0.1)
+    assert.equal(2, devices:status().pending)
+    assert(owner.registry:delete("c"))
+    dm.advance(0.1)
+    assert.same({ 1, "completed" },
+      { devices:status().pending, modules:status().status })
+    local codes = {}
+    for row in devices:results() do
+      local outcome = row.err and row.err.name or row.status
+      codes[#codes + 1] = row.device_id .. ":" .. outcome
+    end
+    assert.equal("a:DeviceNotFound b:DeviceNotFound c:DeviceNotFound d:pending",
+      table.concat(codes, " "))
+  end)
+
   local DEEP = ("--("):rep(28) .. "1" .. (")"):rep(28) .. "=1"
 
   describe("in a store", function()

@@ -2,7 +2,7 @@
 --
 --     jobs_hub.lua PLAN READY
 --
--- PLAN is a JSON file: the options of dm.hub, ids of devices, rules for faults. The
+-- PLAN is a JSON file: the options of dm.hub, ids of new devices, rules for faults. The
 -- file READY appears when the hub serves: its process id, ports, connection strings.
 
 local dm = require "directmethods"
@@ -20,7 +20,7 @@ for _, rule in ipairs(plan.faults) do assert(hub:fault(rule)) end
 stores.write(arg[2] .. ".new", dm.json.encode {
   pid = uv.os_getpid(),
   ports = hub:ports(),
-  service = hub:connection_string("service"),
+  owner = hub:connection_string("iothubowner"),
   devices = strings,
 })
 assert(os.rename(arg[2] .. ".new", arg[2]))

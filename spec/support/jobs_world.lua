@@ -28,6 +28,7 @@ function World:start()
   self.facts = assert(dm.json.decode(stores.read(ready)))
   self.plan.hub.mqtt_port = self.facts.ports.mqtt
   self.plan.hub.https_port = self.facts.ports.https
+  self.plan.devices = dm.json.array() -- the store has them
 end
 
 --- Kill the hub, and start another on its store and its ports.
@@ -61,6 +62,18 @@ function World:called(job_id, device_id)
   return self.calls[job_id][device_id] or 0
 end
 
+--- A device is removed or disabled; whether it is, is not known when the hub is killed
+--- meanwhile.
+function World:take_away(i)
+  local id = self.ids[i]
+  self.gone[id] = true
+  if math.random(2) == 1 then
+    self.service.registry:delete(id)
+  else
+    self.service.registry:update(id, { status = "disabled" })
+  end
+end
+
 --- A device leaves and comes back.
 function World:reconnect(i)
   local device = self.fleet:device(i)
@@ -85,13 +98,14 @@ end
 function M.new(plan, pause)
   local self = setmetatable({
     folder = stores.folder(), plan = plan, pause = pause, calls = {}, kills = 0,
+    ids = plan.devices, gone = {},
   }, World)
   plan.hub.store = self.folder .. "/hub.db"
   plan.hub.tls, plan.hub.dev_keys = false, true
   self:start()
   start_fleet(self)
   self.service = dm.service {
-    connection_string = self.facts.service, port = self.facts.ports.https, tls = false,
+    connection_string = self.facts.owner, port = self.facts.ports.https, tls = false,
   }
   return self
 end

@@ -9,6 +9,7 @@ local M = {}
 
 ---@class directmethods.Changes
 ---@field added integer identities that are new: how much room the data plane needs
+---@field has_unusable boolean? one is disabled or removed
 local Changes = {}
 Changes.__index = Changes
 
@@ -100,6 +101,7 @@ function Changes:update(record)
   local each = self.known[key(record.device_id, record.module_id)]
   add(self, rows.update(record, each.record))
   each.record = record
+  self.has_unusable = self.has_unusable or not record.enabled
   add_effect(self, "put", record)
 end
 
@@ -114,6 +116,7 @@ function Changes:remove(record)
       self.known[name] = false
     end
   end
+  self.has_unusable = true
   add_effect(self, "remove", record)
 end
 

@@ -246,13 +246,23 @@ function Jobs:invoked(...)
   self.pump:invoked(...)
 end
 
-function Jobs:ready(device_id, module_id)
+-- Call fn(queue) for each run that may wait for devices.
+local function each_queue(self, fn)
   for _, run in pairs(self.runs) do
-    if run.call and run.calling and not run.over then
-      run.queue:add { device_id = device_id, module_id = module_id }
-      self.pump:wake()
-    end
+    if run.call and run.calling and not run.over then fn(run.queue) end
   end
+  self.pump:wake()
+end
+
+function Jobs:ready(device_id, module_id)
+  each_queue(self, function(queue)
+    queue:add { device_id = device_id, module_id = module_id }
+  end)
+end
+
+--- Identities were disabled or removed: jobs wait for them no longer.
+function Jobs:look_again()
+  each_queue(self, function(queue) queue:read_again() end)
 end
 
 --- Call nothing any more.

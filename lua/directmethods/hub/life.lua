@@ -144,6 +144,7 @@ local function make(plane, config, store)
     waiting = {},
   }
   state.jobs = jobs.new(state, config)
+  state.registry.on_unusable = function() state.jobs:look_again() end
   task.objects[plane:id()] = function(event, ...)
     EVENTS[event](state, ...)
   end

@@ -59,6 +59,7 @@ local TRIES = 5 -- of a change that others come before
 
 ---@class directmethods.Registry
 ---@field store directmethods.Store
+---@field on_unusable fun()? called when identities were disabled or removed
 local Registry = {}
 Registry.__index = Registry
 
@@ -115,6 +116,7 @@ local function write(self, changes)
   local results, err = self.store:write(changes.list)
   if not results then return nil, err end
   changes:tell(self.plane, results)
+  if changes.has_unusable and self.on_unusable then self.on_unusable() end
   return true
 end
 

@@ -57,6 +57,11 @@ function Queue:add(target)
   end
 end
 
+--- Read all pending targets again: what was found of some is outdated.
+function Queue:read_again()
+  self.again = true
+end
+
 --- Is there something to take or to read?
 ---@return boolean
 function Queue:has_more()
