@@ -6,7 +6,7 @@ local fixture = require "spec.support.fixture"
 local task = require "directmethods.task"
 local uv = require "luv"
 
-local SECONDS = 1.5
+local SECONDS, STEPS = 1.5, 501 -- at least
 local SEED = tonumber(os.getenv("FUZZ_SEED")) or 20261122
 local PARALLEL = 50 -- calls that may wait at a time
 local OBJECTS = 12 -- alive at a time, beside hubs
@@ -195,13 +195,12 @@ describe("80 random calls", function()
     connection_string = hub:connection_string("dev1")
     objects, running, requests = { hub }, {}, {}
     local stop, steps = uv.hrtime() + SECONDS * 1e9, 0
-    while uv.hrtime() < stop do
+    while uv.hrtime() < stop or steps < STEPS do
       step()
       steps = steps + 1
     end
     finish()
     dm.log { level = "warn" }
     assert.same({}, found)
-    assert.is_true(steps > 500, steps)
   end)
 end)

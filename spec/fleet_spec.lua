@@ -181,14 +181,14 @@ describe("dm.fleet", function()
   end)
 
   it("connects at a rate", function()
-    local fleet <close> = assert(dm.fleet { hub = hub, count = 5, connect_rate = 2 })
+    local fleet <close> = assert(dm.fleet { hub = hub, count = 5, connect_rate = 0.02 })
     local connecting = dm.spawn(fleet.connect, fleet)
     dm.advance(0)
     for online = 1, 4 do
       assert.equal(online, fleet:stats().online)
-      dm.advance(0.25)
+      dm.advance(25)
       assert.equal(online, fleet:stats().online)
-      dm.advance(0.25)
+      dm.advance(25)
     end
     assert.equal(fleet, connecting:await(1))
     fleet:close()

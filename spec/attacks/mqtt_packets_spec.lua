@@ -156,10 +156,12 @@ describe("an MQTT packet, attack", function()
     local lines = {}
     siege = sieges.start()
     dm.log { level = "info", sink = function(_, line) table.insert(lines, line) end }
+    local began = dm.now()
     for _ = 1, 20 do siege:closes(mqtt.PINGREQ .. "\0\0") end
+    local most = dm.now() - began + 1 -- the first is logged at once
     dm.advance(0)
     dm.log { level = "warn" }
-    assert.is_true(#lines >= 1 and #lines <= 3, #lines)
+    assert.is_true(#lines >= 1 and #lines <= most, #lines)
     assert.equal("hub: connection closed: 'dev1': MQTT packet: reserved type",
       lines[1])
     assert.equal(20 - #lines, siege.hub:counters().log_suppressed)

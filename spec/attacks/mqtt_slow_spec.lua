@@ -83,7 +83,7 @@ describe("a slow MQTT client, attack", function()
   end)
 
   it("20 and 73 fails the calls of a device that falls silent", function()
-    start { limits = { keepalive_cap = 0.3 } }
+    start { limits = { keepalive_cap = 1 } }
     siege.witness:send(mqtt.PINGREQ)
     assert.equal(mqtt.PINGRESP, siege.witness.wire:read(2))
     local device = siege:device { keepalive = 0 }
@@ -94,7 +94,7 @@ describe("a slow MQTT client, attack", function()
       keep.wire.bytes = ""
       keep.wire.socket:try_write(mqtt.PINGREQ)
       return device.wire.closed
-    end, 2))
+    end, 20))
     keep:send(mqtt.publish("devices/witness/messages/events/", "x",
       { qos = 1, packet_id = 0x7777 }))
     assert.truthy(keep.wire:read_to("\x40\x02\x77\x77"))

@@ -132,13 +132,15 @@ describe("a line of the log", function()
 
   it("75 is one a second for what a hub refuses, the rest is counted", function()
     local hub = fixture.hub()
+    local began = dm.now()
     for _ = 1, 50 do tokens.call_status(hub, "Bearer x") end
+    local most = dm.now() - began + 1 -- the first is logged at once
     drain()
     local refused = 0
     for _, line in ipairs(lines) do
       if line:find("request refused", 1, true) then refused = refused + 1 end
     end
-    assert.is_true(refused >= 1 and refused <= 3, refused)
+    assert.is_true(refused >= 1 and refused <= most, refused)
     assert.equal(50 - refused, hub:counters().log_suppressed)
     fixture.finish(hub)
   end)

@@ -114,7 +114,7 @@ describe("an MQTT session", function()
   end
 
   it("C16 waits anew after any packet, and not longer than the cap", function()
-    local CAP = 0.2
+    local CAP = 0.6
     local device, is_open, sent, longest
     repeat -- until this machine was fast enough
       if hub then finish() end
@@ -123,7 +123,7 @@ describe("an MQTT session", function()
       is_open, sent, longest = keep_busy(device, 2 * CAP)
     until is_open or longest < CAP
     assert.is_true(is_open)
-    is_closed_within(device, sent, CAP, 0.9)
+    is_closed_within(device, sent, CAP, 2)
   end)
 
   it("C17 takes keep-alive 0 for the cap", function()

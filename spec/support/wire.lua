@@ -156,6 +156,12 @@ function Wire:stays_quiet(turns)
   return true
 end
 
+--- Nothing comes before the contract clock says `deadline` (as dm.now() does). That
+-- clock goes on by itself, so that a slow machine may get there while we look.
+function Wire:quiet_until(deadline)
+  return self:stays_quiet() or dm.now() >= deadline
+end
+
 --- Close our side without ceremony.
 function Wire:close()
   if not self.socket:is_closing() then self.socket:close() end
