@@ -637,10 +637,9 @@ describe("a hub's store", function()
   end)
 
   describe("with many identities", function()
-    -- the limits are for the library as it is used
+    -- sanitizers need more memory; how long this takes is measured by spec/bench
     local RELEASE = os.getenv("MODE") == "release"
     local MANY = RELEASE and 100000 or 5000
-    local SECONDS, SLICE = 2, 0.05 -- to load them; that the loop is held at a time
     local BYTES = 300 -- of an identity in the data plane
 
     local LIST = 500 -- identities that are written at a time
@@ -670,22 +669,15 @@ describe("a hub's store", function()
 
     it("is loaded in pages, and the loop goes on between them", function()
       fill(MANY)
-      -- time of this process alone: others do not count
-      local turns, longest, last = 0, 0, os.clock()
+      local turns = 0
       local beat = dm.spawn(function()
         while true do
           turns = turns + 1
-          longest = math.max(longest, os.clock() - last)
-          last = os.clock()
           dm.sleep(0)
         end
       end)
-      local began = os.clock()
       local hub = open()
-      local seconds = os.clock() - began
       assert.is_true(turns >= MANY // 200, turns .. " turns")
-      assert.is_true(longest < SLICE or not RELEASE, longest .. " s")
-      assert.is_true(seconds < SECONDS or not RELEASE, seconds .. " s in all")
       beat:cancel()
       has(body(hub, "/statistics/devices"), '"totalDeviceCount":' .. MANY)
       for _, id in ipairs { "device-1", "device-" .. MANY, "device-7/m1",
