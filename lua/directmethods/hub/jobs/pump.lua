@@ -18,6 +18,7 @@ local updates = require "directmethods.hub.jobs.updates"
 local M = {}
 
 local BATCH = 128 -- calls that begin, and that end, in one list
+local UPDATES = 32 -- changes of twins at a time: all may go on in one turn of the loop
 local BATCH_BYTES = 1024 * 1024 -- of answers in one list
 local TRIES = 5 -- of a list that is in conflict
 local RETRY = 1 -- seconds, when the store has failed
@@ -42,6 +43,7 @@ function M.new(jobs)
     flights = {},
     results = {},
     updates = {}, -- tasks
+    updating = 0, -- how many
     signal = signals.new(),
     next_run = 1,
     rate = rates.new(jobs.options.rate, jobs:now()),
@@ -89,7 +91,7 @@ end
 -- the run is over.
 local function end_update(pump, update)
   local run = update.run
-  pump.free = pump.free + 1
+  pump.free, pump.updating = pump.free + 1, pump.updating - 1
   run.queue.flying[queues.key(update.target)] = nil
   if update.is_last then
     end_run(run)
@@ -105,7 +107,7 @@ end
 
 local function begin_update(pump, run, target)
   local running
-  pump.free = pump.free - 1
+  pump.free, pump.updating = pump.free - 1, pump.updating + 1
   running = updates.start(run, target, function(update)
     if not pump.updates[running] then return end -- forgotten
     pump.updates[running] = nil
@@ -138,7 +140,14 @@ end
 local function begin_some(pump, batch, run, share)
   if share > 0 and not run.queue:fill(pump.jobs.db) then return nil end
   if run.over or run.ended or pump.jobs.stopped then return 0 end
+  if run.update then share = math.min(share, UPDATES - pump.updating) end
   return take_from(pump, batch, run, share)
+end
+
+-- Can more of its calls begin at once?
+local function has_more(pump, run)
+  if run.over or pump.jobs.stopped then return false end
+  return run.queue:has_more() and not (run.update and pump.updating == UPDATES)
 end
 
 -- Each run gets its share of what is free; who is first changes. True: there may be
@@ -154,7 +163,7 @@ local function take_begun(pump, batch)
     failed = failed or not count
     allowed = allowed - (count or 0)
     pump.rate:take(count or 0)
-    more = more or not run.over and not pump.jobs.stopped and run.queue:has_more()
+    more = more or has_more(pump, run)
   end
   if failed then return nil end
   return more
@@ -309,7 +318,7 @@ function Pump:forget()
   for running in pairs(self.updates) do running:cancel() end
   self.task, self.batch, self.runs, self.updates = nil, nil, {}, {}
   self.flights, self.results = {}, {}
-  self.free = self.jobs.options.concurrency
+  self.free, self.updating = self.jobs.options.concurrency, 0
   self.signal = signals.new()
 end
 
