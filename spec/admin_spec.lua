@@ -87,7 +87,9 @@ describe("the admin listener", function()
     for _, host in ipairs { "127.0.0.1:80", "localhost", "LOCALHOST:1", "[::1]:8" } do
       assert.equal(200, (ask("GET", "/healthz", { host = host })), host)
     end
-    for _, host in ipairs { "evil.example", "127.0.0.1.evil.example", "x" } do
+    for _, host in ipairs { "evil.example", "127.0.0.1.evil.example", "x",
+      "[::1].evil.com", "[::1]evil.com:80", "[::1", "localhost:evil.com",
+      "127.0.0.1:80.evil.com", "localhost:80:80" } do
       assert.equal(403, (ask("GET", "/healthz", { host = host })), host)
     end
   end)

@@ -303,6 +303,21 @@ local function annotation_of_field(path, name)
   return text:sub(ends, text:find("\n---@", ends, true))
 end
 
+-- Comments cite what a reader of the repository has.
+describe("a file that the sources cite", function()
+  it("is in the repository", function()
+    local sources = list("find csrc lua spec build-aux -name node_modules -prune -o "
+      .. "-name '*.[ch]' -print -o -name '*.lua' -print -o -name '*.js' -print")
+    for _, path in ipairs(sources) do
+      for cited in read(path):gmatch("%f[%w./_-]([%w./_-]+%.md)%f[^%w]") do
+        local beside = path:match("^.*/") .. cited
+        assert(exists(cited) or cited == "README.md" and exists(beside),
+          ("%s cites %s"):format(path, cited))
+      end
+    end
+  end)
+end)
+
 describe("a default", function()
   local device, SIMPLE = nil, {
     "api_version", "keepalive", "token_ttl", "open_timeout", "max_concurrent",

@@ -1,4 +1,4 @@
---- The query language alone: protocol.md sections 7 and 13.4, F04-F09 and H.
+--- The query language alone: docs/protocol.md 7 and 13.4, F04-F09 and H.
 
 local dm = require "directmethods"
 local query = require "directmethods.hub.query"

@@ -18,20 +18,26 @@ bool dm_hub_admin_token(dm_hub *h, dm_span token) {
   return dm_secret_copy(&h->admin_token, token);
 }
 
-/* Host without its port. */
-static dm_span host_name(dm_span host) {
-  dm_span port;
-  if (host.n > 0 && host.p[0] == '[') {
-    const char *end = memchr(host.p, ']', host.n);
-    return end ? (dm_span){host.p, (size_t)(end - host.p) + 1} : host;
+/* Is it ":1234", or nothing? */
+static bool is_port(dm_span s) {
+  if (s.n == 0) return true;
+  if (s.p[0] != ':') return false;
+  for (size_t i = 1; i < s.n; i++) {
+    if (s.p[i] < '0' || s.p[i] > '9') return false;
   }
-  return dm_text_cut(host, ':', &port);
+  return true;
 }
 
 static bool is_this_machine(dm_span host) {
-  dm_span name = host_name(host);
-  return dm_span_is(name, "127.0.0.1") || dm_span_is(name, "[::1]") ||
-         dm_span_equal_nocase(name, DM_SPAN("localhost"));
+  static const char *const names[] = {"127.0.0.1", "[::1]", "localhost"};
+  for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+    dm_span name = dm_span_of(names[i]);
+    if (host.n >= name.n &&
+        dm_span_equal_nocase((dm_span){host.p, name.n}, name) &&
+        is_port((dm_span){host.p + name.n, host.n - name.n}))
+      return true;
+  }
+  return false;
 }
 
 static bool is_bearer(const dm_hub *h, dm_span authorization) {

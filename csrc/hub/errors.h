@@ -1,6 +1,6 @@
 /* errors.h -- every error of the hub, with IoT Hub's code, name and text, in
-** Format M for method calls and in Format E for everything else (protocol.md
-** section 2). Pure: the caller brings ids and time.
+** Format M for method calls and in Format E for everything else
+** (docs/protocol.md 2). Pure: the caller brings ids and time.
 */
 #ifndef DM_HUB_ERRORS_H
 #define DM_HUB_ERRORS_H

@@ -1,5 +1,5 @@
 /* invoke.h -- the body of a method call: its fields are checked in the order of
-** protocol.md 2.2, and the payload is sliced out, never decoded.
+** docs/protocol.md 2.2, and the payload is sliced out, never decoded.
 ** Loop thread only.
 */
 #ifndef DM_HUB_INVOKE_H

@@ -43,8 +43,7 @@ typedef struct dm_mqtt_events { /* static */
   void (*on_subscribed)(void *owner, int granted); /* granted 0, 1, 2 or 0x80 */
   void (*on_unsubscribed)(void *owner); /* nothing comes by it any more */
   void (*on_message)(void *owner, dm_span topic, dm_span payload);
-  /* A message over the bound: only its topic was kept (design.md 2, Threads).
-   */
+  /* A message over the bound: only its topic was kept. */
   void (*on_overflow)(void *owner, dm_span topic);
   void (*on_dropped)(void *owner, uint64_t n); /* not even that, n more times */
   void (*on_lost)(void *owner, const dm_err *why); /* connection lost */

@@ -1,8 +1,8 @@
 /* mqtt_server.h -- MQTT 3.1.1 connections on a listener: framing, keep-alive,
 ** CONNECT deadline, sizes. Loop thread only. Knows nothing of IoT Hub: what a
 ** client may do is the handler's business. A connection is named by an id.
-** Everything the standard forbids closes the connection here (attacks.md A),
-** and so does QoS 2.
+** Everything the standard forbids closes the connection here
+** (spec/attacks/README.md 1 to 17), and so does QoS 2.
 **
 ** A server may also, or alone, have guests: MQTT over WebSocket, on connections
 ** that an HTTP server has accepted.

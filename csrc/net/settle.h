@@ -1,14 +1,13 @@
 /* settle.h -- the count of what this process still waits for in real I/O, so
-** that dm.advance moves the clock only when nothing is on its way (design.md,
-** Time). Loop thread only.
+** that dm.advance moves the clock only when nothing is on its way
+** (docs/architecture.md, Time). Loop thread only.
 **
 ** An operation opens a token and says how many steps of it are outstanding.
-*Both
-** ends of a connection may be in this process: the other end finds the token by
-** the text that its peer sent along (the Request-Id of an HTTP request, the
-** DeviceClientType of an MQTT user name), parks it while the wait is one on the
-** contract clock, and takes it up again. A token of another process is not
-** found, and nothing is changed.
+** Both ends of a connection may be in this process: the other end finds the
+** token by the text that its peer sent along (the Request-Id of an HTTP
+** request, the DeviceClientType of an MQTT user name), parks it while the wait
+** is one on the contract clock, and takes it up again. A token of another
+** process is not found, and nothing is changed.
 **
 **   service sends a request        open, set 1
 **   hub of this process parks it   set 0    hub answers it   set 1

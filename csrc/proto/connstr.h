@@ -1,5 +1,5 @@
 /* connstr.h -- connection strings of devices, modules and services. Pure.
-** HostName=h;DeviceId=d;SharedAccessKey=k        (protocol.md 4.7)
+** HostName=h;DeviceId=d;SharedAccessKey=k        (docs/protocol.md 4.7)
 */
 #ifndef DM_PROTO_CONNSTR_H
 #define DM_PROTO_CONNSTR_H

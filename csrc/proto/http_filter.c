@@ -230,3 +230,53 @@ int dm_http_filter_head(dm_span block, const dm_http_limits *limits,
     out->field_count++;
   }
 }
+
+/* Chunk extensions */
+
+static dm_span skip_blanks(dm_span s) {
+  size_t n = 0;
+  while (n < s.n && is_blank(s.p[n]))
+    n++;
+  return from(s, n);
+}
+
+/* May this byte stand in a quoted string, as it is or behind a backslash? */
+static bool quoted_allowed(char c) {
+  unsigned char u = (unsigned char)c;
+  return c == '\t' || (u >= 0x20 && u != 0x7f);
+}
+
+/* The bytes of the quoted string that s begins with; 0: it is none. */
+static size_t quoted_length(dm_span s) {
+  if (s.n == 0 || s.p[0] != '"') return 0;
+  for (size_t i = 1; i < s.n; i++) {
+    if (s.p[i] == '"') return i + 1;
+    if (s.p[i] == '\\') i++;
+    if (i == s.n || !quoted_allowed(s.p[i])) return 0;
+  }
+  return 0;
+}
+
+/* Cut "; name" or "; name = value" from the front. */
+static bool cut_extension(dm_span *s) {
+  dm_span rest = skip_blanks(*s);
+  if (rest.n == 0 || rest.p[0] != ';') return false;
+  rest = skip_blanks(from(rest, 1));
+  size_t n = token_length(rest, rest.n);
+  if (n == 0) return false;
+  *s = from(rest, n);
+  rest = skip_blanks(*s);
+  if (rest.n == 0 || rest.p[0] != '=') return true;
+  rest = skip_blanks(from(rest, 1));
+  n = token_length(rest, rest.n);
+  if (n == 0) n = quoted_length(rest);
+  *s = from(rest, n);
+  return n > 0;
+}
+
+bool dm_http_filter_extensions(dm_span s) {
+  while (s.n > 0) {
+    if (!cut_extension(&s)) return false;
+  }
+  return true;
+}

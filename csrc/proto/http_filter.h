@@ -37,6 +37,10 @@ int dm_http_filter_head(dm_span block, const dm_http_limits *limits,
 /* Cut "name: value" (without its CR LF). False: no field as it has to be. */
 bool dm_http_filter_field(dm_span line, dm_http_field *out);
 
+/* Are these the extensions of a chunk, as they stand behind its size (without
+** CR LF)? RFC 9112 7.1.1; n 0: there are none. */
+bool dm_http_filter_extensions(dm_span s);
+
 #pragma GCC visibility pop
 
 #endif

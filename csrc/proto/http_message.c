@@ -220,16 +220,6 @@ static int hex_digit(char c) {
   return -1;
 }
 
-/* An extension is passed over, but has to be text. */
-static bool extension_allowed(dm_span s) {
-  if (s.n == 0) return true;
-  for (size_t i = 0; i < s.n; i++) {
-    unsigned char c = (unsigned char)s.p[i];
-    if ((c < 0x20 && c != '\t') || c == 0x7f) return false;
-  }
-  return s.p[0] == ';';
-}
-
 /* Lines of a chunked body come without their CR LF. */
 static dm_http_state chunk_size(dm_http_reader *r, dm_span line) {
   uint64_t size = 0;
@@ -243,7 +233,8 @@ static dm_http_state chunk_size(dm_http_reader *r, dm_span line) {
   r->excess += line.n;
   if (r->excess > EXTENSIONS)
     return refuse(r, 400, "chunk extensions too long");
-  if (!extension_allowed(line)) return refuse(r, 400, "chunk size malformed");
+  if (!dm_http_filter_extensions(line))
+    return refuse(r, 400, "chunk size malformed");
   if (size > r->limits.body - r->body.len)
     return refuse(r, 413, "body too large");
   memcpy(r->text + n, "\r\n", 2); /* without the extensions */

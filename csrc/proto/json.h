@@ -28,7 +28,7 @@ typedef enum dm_json_kind {
   DM_JSON_OBJECT
 } dm_json_kind;
 
-/* What a text contains that a codec of doubles may get wrong (design.md 5). */
+/* What a text contains that a codec of doubles may get wrong. */
 typedef struct dm_json_facts {
   bool integers_over_53_bits; /* an integer literal beyond +-2^53 */
   bool integers_over_64_bits; /* beyond int64: no exact Lua value */

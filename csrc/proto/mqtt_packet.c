@@ -124,6 +124,17 @@ static bool text_allowed(dm_span s) {
   return dm_text_utf8(s);
 }
 
+/* Is there a control character, U+0001..U+001F or U+007F..U+009F? */
+static bool has_control(dm_span s) {
+  for (size_t i = 0; i < s.n; i++) {
+    unsigned char c = (unsigned char)s.p[i];
+    if (c < 0x20 || c == 0x7f) return true;
+    if (c == 0xc2 && i + 1 < s.n && (unsigned char)s.p[i + 1] < 0xa0)
+      return true;
+  }
+  return false;
+}
+
 static bool take_text(dm_span *in, dm_span *out) {
   return take_bytes(in, out) && text_allowed(*out);
 }
@@ -133,8 +144,10 @@ static bool topic_allowed(dm_span topic) {
          memchr(topic.p, '+', topic.n) == NULL;
 }
 
-/* '+' is a whole level and '#' the whole last one [MQTT-4.7.1-2, -3]. */
+/* '+' is a whole level and '#' the whole last one [MQTT-4.7.1-2, -3]. Control
+** characters, which the standard lets a receiver refuse, are refused. */
 static bool filter_allowed(dm_span filter) {
+  if (has_control(filter)) return false;
   for (size_t i = 0; i < filter.n; i++) {
     char c = filter.p[i];
     if (c != '#' && c != '+') continue;

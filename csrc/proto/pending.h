@@ -4,8 +4,9 @@
 ** A call waits first for its device, without a $rid, and then for the device's
 ** answer. An answer is looked up by connection and $rid together, so that no
 ** device can answer another device's call. A $rid is a lower-case hex counter
-** per connection (protocol.md 3.6). The caller owns the calls; the table itself
-** has one array and one heap, which grow up to 'limit' calls and are kept.
+** per connection (docs/protocol.md 3.6). The caller owns the calls; the table
+** itself has one array and one heap, which grow up to 'limit' calls and are
+** kept.
 */
 #ifndef DM_PROTO_PENDING_H
 #define DM_PROTO_PENDING_H

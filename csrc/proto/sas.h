@@ -1,5 +1,6 @@
-/* sas.h -- shared access signatures: sign, parse, verify (protocol.md 4). Pure:
-** the caller brings the time. The key and the token never reach a message.
+/* sas.h -- shared access signatures: sign, parse, verify (docs/protocol.md 4).
+** Pure: the caller brings the time. The key and the token never reach a
+** message.
 */
 #ifndef DM_PROTO_SAS_H
 #define DM_PROTO_SAS_H

@@ -41,7 +41,7 @@ bool dm_text_base64_encode(dm_buf *out, const void *bytes, size_t n);
 /* A JSON string with its quotes; s must be valid UTF-8. */
 bool dm_text_json_string(dm_buf *out, dm_span s);
 
-/* A device or module id of protocol.md section 5: 1..128 characters of
+/* A device or module id of docs/protocol.md 5: 1..128 characters of
 ** A-Z a-z 0-9 - . + % _ # * ? ! ( ) , = @ $ ' : ; */
 bool dm_text_identity(dm_span s);
 

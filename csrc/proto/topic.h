@@ -1,5 +1,6 @@
 /* topic.h -- the topics of IoT Hub: build, parse, classify. Pure.
-** Protocol strings of MQTT stand here and nowhere else (protocol.md 3.5).
+** Protocol strings of MQTT stand here and nowhere else (docs/protocol.md
+** 3.5).
 ** "No match" is an answer, so that receivers can chain.
 */
 #ifndef DM_PROTO_TOPIC_H
@@ -32,7 +33,8 @@ typedef struct dm_topic_response {
 
 typedef enum dm_topic_match {
   DM_TOPIC_NO,  /* another kind of topic */
-  DM_TOPIC_BAD, /* this kind, malformed (attacks.md 34): drop and count */
+  DM_TOPIC_BAD, /* this kind, malformed (spec/attacks/README.md 34): drop and
+                ** count */
   DM_TOPIC_YES
 } dm_topic_match;
 
@@ -83,14 +85,14 @@ bool dm_topic_write_twin_result(dm_buf *out, int status, dm_span rid,
 /* $iothub/twin/PATCH/properties/desired/?$version={version} */
 bool dm_topic_write_twin_desired(dm_buf *out, int64_t version);
 
-/* The MQTT user name of protocol.md 3.2. */
+/* The MQTT user name of docs/protocol.md 3.2. */
 typedef struct dm_username {
   dm_span host, device, module; /* module: p NULL for a device */
   dm_span api_version; /* p NULL: none was given; else its first value */
   dm_span client_type; /* DeviceClientType, still encoded; p NULL: none */
 } dm_username;
 
-/* False: not of the grammar (the accept and reject tables of protocol.md 3.2;
+/* False: not of the grammar (the tables of docs/protocol.md 3.2;
 ** "host/device", "host/device/" and "host/device/module/" are accepted without
 ** api-version, C35), or an id that is none. */
 bool dm_username_parse(dm_span text, dm_username *out);

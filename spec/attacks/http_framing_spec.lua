@@ -125,8 +125,17 @@ describe("the framing of requests", function()
     refused(400, chunks("0\r\nX-T: 1\n\r\n"))
   end)
 
+  it("51 takes no extension but names, with a token or a quoted string", function()
+    for _, rest in ipairs { ";", ";;", "; a b", ";a=\"", ";\x80", ";a;", ";=b", ";a=",
+      ";a=b c", ";a=\"b\"c", ";a=\"\\\"", ";a=\"\\", ";a,b", ";a ", "a;b",
+      ",a" } do
+      refused(400, chunks("5" .. rest .. "\r\n12345\r\n0\r\n\r\n"))
+    end
+  end)
+
   it("51 takes a body in chunks with extensions and trailers", function()
-    local text = chunks("A;a=b;c=\"d\"\r\n" .. BODY:sub(1, 10) .. "\r\n"
+    local text = chunks("A;a=b;c=\"d;\\\"\" ; e = f\t;g\r\n"
+      .. BODY:sub(1, 10) .. "\r\n"
       .. ("%x"):format(#BODY - 10) .. "\r\n" .. BODY:sub(11) .. "\r\n"
       .. "000\r\nX-Trailer: Content-Length: 3\r\n\r\n")
     local wire = wires.connect(pair.hub:ports().https)

@@ -107,6 +107,10 @@ describe("an MQTT packet, attack", function()
       siege:closes_new(siege:hello { client_id = bad })
       siege:closes_new(siege:hello { username = bad })
     end
+    for _, control in ipairs { "\1", "\n", "\x1f", "\x7f", "\xc2\x80", "\xc2\x9f" } do
+      siege:closes(mqtt.subscribe { { METHODS, 0 }, { "a" .. control, 0 } })
+      siege:closes(mqtt.unsubscribe { METHODS, "a/" .. control .. "/b" })
+    end
     siege:closes(mqtt.subscribe { { "a#", 0 } })
     siege:closes(mqtt.subscribe { { "#/a", 0 } })
     siege:closes(mqtt.subscribe { { "a+/b", 0 } })

@@ -18,7 +18,7 @@ static void test_versions(void) {
   CHECK_SPAN(dm_span_of(name_of("2019-01-0")), "2017"); /* no date */
 }
 
-/* protocol.md 2.2: the limits of both. */
+/* docs/protocol.md 2.2: the limits of both. */
 static void test_numbers(void) {
   const dm_contract *old = dm_contract_named(DM_SPAN("2017"));
   const dm_contract *now = dm_contract_named(DM_SPAN("2019"));

@@ -75,6 +75,7 @@ static void test_chunked(void) {
   READS(TE "A\r\n0123456789\r\n0\r\nX-Check: 1\r\nY: 2\r\n\r\n",
         GOT "[0123456789]\n");
   READS(TE "2\r\n\r\n\r\n0\r\n\r\n", GOT "[\r\n]\n");
+  READS(TE "1 ; a\t= b ;c\r\nx\r\n0;d=\"\\\"\x80\"\r\n\r\n", GOT "[x]\n");
   READS(TE "1;a=\"\t;\"\r\nx\r\n0\r\nContent-Length: 9\r\n\r\n", GOT "[x]\n");
   READS(POST "Transfer-Encoding: Chunked\r\n\r\n0\r\n\r\n",
         "HEADERS POST / 1.1 keep <Host=h> <Transfer-Encoding=Chunked> []\n");
@@ -88,7 +89,17 @@ static void test_chunks_refused(void) {
   READS(TE "0x1\r\n", GONE);
   READS(TE " 1\r\n", GONE);
   READS(TE "1 \r\n", GONE);
-  READS(TE "1 ;a\r\n", GONE);
+  READS(TE "1;\r\n", GONE);
+  READS(TE "1;;\r\n", GONE);
+  READS(TE "1;a;\r\n", GONE);
+  READS(TE "1; a b\r\n", GONE);
+  READS(TE "1;a \r\n", GONE);
+  READS(TE "1;a=\r\n", GONE);
+  READS(TE "1;a=\"\r\n", GONE);
+  READS(TE "1;a=\"\\\"\r\n", GONE);
+  READS(TE "1;a=\"b\"c\r\n", GONE);
+  READS(TE "1;a=\"\x7f\"\r\n", GONE);
+  READS(TE "1;\x80\r\n", GONE);
   READS(TE "1;a\rb\r\n", GONE);
   READS(TE "1;a\0b\r\n", GONE);
   READS(TE "1\n", GONE);

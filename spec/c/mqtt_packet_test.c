@@ -295,18 +295,24 @@ static void test_unsubscribe(void) {
 }
 
 static void test_filters_refused(void) {
-  CHECK(refused(BYTES("\x80\6\0\1\0\1t\0")));   /* flags */
-  CHECK(refused(BYTES("\xa0\5\0\1\0\1t")));     /* flags */
-  CHECK(refused(BYTES("\x82\2\0\1")));          /* no filter */
-  CHECK(refused(BYTES("\xa2\2\0\1")));          /* no filter */
-  CHECK(refused(BYTES("\x82\1\0")));            /* no packet id */
-  CHECK(refused(BYTES("\x82\6\0\0\0\1t\0")));   /* packet id 0 */
-  CHECK(refused(BYTES("\x82\6\0\1\0\1t\3")));   /* QoS 3 */
-  CHECK(refused(BYTES("\x82\6\0\1\0\1t\x81"))); /* reserved bits */
-  CHECK(refused(BYTES("\x82\5\0\1\0\1t")));     /* no QoS */
-  CHECK(refused(BYTES("\x82\5\0\1\0\0\0")));    /* empty filter */
-  CHECK(refused(BYTES("\x82\7\0\1\0\2t\0\0"))); /* U+0000 */
-  CHECK(refused(BYTES("\x82\7\0\1\0\2t+\0")));  /* '+' beside something */
+  CHECK(refused(BYTES("\x82\6\0\1\0\1\1\0")));      /* U+0001 */
+  CHECK(refused(BYTES("\x82\6\0\1\0\1\x1f\0")));    /* U+001F */
+  CHECK(refused(BYTES("\x82\6\0\1\0\1\x7f\0")));    /* U+007F */
+  CHECK(refused(BYTES("\xa2\6\0\1\0\2\xc2\x80")));  /* U+0080 */
+  CHECK(refused(BYTES("\xa2\6\0\1\0\2\xc2\x9f")));  /* U+009F */
+  CHECK(!refused(BYTES("\xa2\6\0\1\0\2\xc2\xa0"))); /* U+00A0 */
+  CHECK(refused(BYTES("\x80\6\0\1\0\1t\0")));       /* flags */
+  CHECK(refused(BYTES("\xa0\5\0\1\0\1t")));         /* flags */
+  CHECK(refused(BYTES("\x82\2\0\1")));              /* no filter */
+  CHECK(refused(BYTES("\xa2\2\0\1")));              /* no filter */
+  CHECK(refused(BYTES("\x82\1\0")));                /* no packet id */
+  CHECK(refused(BYTES("\x82\6\0\0\0\1t\0")));       /* packet id 0 */
+  CHECK(refused(BYTES("\x82\6\0\1\0\1t\3")));       /* QoS 3 */
+  CHECK(refused(BYTES("\x82\6\0\1\0\1t\x81")));     /* reserved bits */
+  CHECK(refused(BYTES("\x82\5\0\1\0\1t")));         /* no QoS */
+  CHECK(refused(BYTES("\x82\5\0\1\0\0\0")));        /* empty filter */
+  CHECK(refused(BYTES("\x82\7\0\1\0\2t\0\0")));     /* U+0000 */
+  CHECK(refused(BYTES("\x82\7\0\1\0\2t+\0")));      /* '+' beside something */
   CHECK(refused(BYTES("\x82\7\0\1\0\2+t\0")));
   CHECK(refused(BYTES("\x82\x08\0\1\0\3#/a\0")));      /* '#' not the last */
   CHECK(refused(BYTES("\x82\x0a\0\1\0\1t\0\0\5t\0"))); /* past the end */

@@ -1,4 +1,4 @@
---- IoT Hub's query language (protocol.md sections 7 and 13.4): texts are read into
+--- IoT Hub's query language (docs/protocol.md 7 and 13.4): texts are read into
 -- plans, and plans are run over documents, one after the other. Pure: where documents
 -- come from and how their attributes are got is the caller's.
 --
@@ -17,7 +17,7 @@ local tokens = require "directmethods.hub.query.tokens"
 
 local M = {}
 
-local LENGTH_MAX = 8192 -- characters (protocol.md 7)
+local LENGTH_MAX = 8192 -- characters (docs/protocol.md 7)
 
 local function failed(text)
   return nil, "SQL query parse failed: " .. text

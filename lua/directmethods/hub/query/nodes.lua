@@ -2,7 +2,7 @@
 -- for a document is made of its tree (hub/query/grammar.lua).
 --
 -- nil is undefined, json.null is null. Comparing with undefined, with another type
--- or with an object is undefined (protocol.md section 7). Nothing here raises,
+-- or with an object is undefined (docs/protocol.md 7). Nothing here raises,
 -- whatever a document holds.
 
 local functions = require "directmethods.hub.query.functions"
