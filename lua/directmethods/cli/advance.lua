@@ -15,12 +15,12 @@ end
 
 return command.define {
   name = "advance",
-  summary = "Move the clock of a local hub forward. Time-outs, tokens and jobs of the "
-    .. "hub follow; other processes keep their own clocks, so start the hub with "
+  summary = "Move the clock of a local hub forward. Its time-outs, tokens and jobs "
+    .. "follow. Other processes keep their clocks, so start the hub with "
     .. "--lasting-tokens.",
   examples = { "directmethods advance 300" },
   options = function(parser)
-    parser:argument("seconds", "How far."):argname("SECONDS")
+    parser:argument("seconds", "Seconds to move the clock forward."):argname("SECONDS")
       :convert(command.number("SECONDS", 0, SECONDS_MAX))
     targets.options(parser)
   end,

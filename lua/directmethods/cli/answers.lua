@@ -24,10 +24,11 @@ end
 
 --- Add the options.
 function M.options(parser)
-  parser:option("--answer", "What a method answers; may be repeated. STATUS: "
-    .. "(200) and PAYLOAD (JSON) may be left out."):argname("METHOD=STATUS:PAYLOAD")
+  parser:option("--answer", "What a method answers; may be repeated. The default "
+    .. "STATUS is 200; without PAYLOAD (JSON) the answer is empty.")
+    :argname("METHOD=STATUS:PAYLOAD")
     :count("*"):convert(read)
-  parser:option("--delay", "Seconds before each answer; default: 0."):argname("S")
+  parser:option("--delay", "Seconds that each answer takes; default: 0."):argname("S")
     :default("0"):convert(command.number("--delay", 0, 1e6))
 end
 

@@ -96,19 +96,19 @@ end
 
 return command.define {
   name = "bench",
-  summary = "Call a method over and over, and show rate and percentiles (seconds). "
-    .. "The exit status is 1 when a call failed.",
+  summary = "Call a method repeatedly and print the rate and percentiles (in "
+    .. "seconds). The exit status is 1 if a call failed.",
   examples = { "directmethods bench dev1 ping --for 10 --parallel 16" },
   options = function(parser)
     parser:argument("device", "DEVICE, or DEVICE/MODULE."):argname("DEVICE")
     parser:argument("method", "Name of the method."):argname("METHOD")
     parser:argument("payload", payloads.HELP):argname("PAYLOAD"):args("?")
-    parser:option("--count", "So many calls; default: 1000, or as many as --for "
-      .. "allows.")
+    parser:option("--count", "Number of calls; default: 1000, or no limit with "
+      .. "--for.")
       :argname("N"):convert(command.whole("--count", 1, 1000000000))
-    parser:option("--for", "Seconds."):argname("S"):target("duration")
+    parser:option("--for", "Call for S seconds."):argname("S"):target("duration")
       :convert(command.number("--for", 0.1, 86400))
-    parser:option("--parallel", "Calls under way at a time; default: 1."):argname("N")
+    parser:option("--parallel", "At most N calls at a time; default: 1."):argname("N")
       :default("1"):convert(command.whole("--parallel", 1, 10000))
     targets.options(parser)
   end,

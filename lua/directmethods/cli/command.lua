@@ -203,10 +203,10 @@ function M.parser(spec)
   local parser = argparse("directmethods " .. spec.name, spec.summary, epilog)
   parser:add_help(false):help_max_width(80)
   if spec.options then spec.options(parser) end
-  parser:flag("--json", "JSON on a terminal, too.")
-  parser:flag("-v --verbose", "Log more on stderr; twice: all."):count("0-2")
+  parser:flag("--json", "Print JSON on a terminal, too.")
+  parser:flag("-v --verbose", "Write more log to stderr; twice: all."):count("0-2")
     :target("verbose")
-  parser:flag("-q --quiet", "No lines for people on stderr.")
+  parser:flag("-q --quiet", "Write no messages for people to stderr.")
   parser:flag("-h --help", "Show this text.")
   return parser
 end

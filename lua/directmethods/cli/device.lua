@@ -12,7 +12,7 @@ local function with_id(more)
 end
 
 local function keys_flag(parser)
-  parser:flag("--show-keys", "With the connection string, which holds a key.")
+  parser:flag("--show-keys", "Print the connection string, which contains a key.")
 end
 
 -- An identity as it is shown: without keys, unless they are asked for.
@@ -86,17 +86,18 @@ local function list(args)
   if not json then command.write(command.columns(rows), "\n") end
 end
 
-return command.group("device", "Devices of a hub, and to be one.", {
+return command.group("device", "Run a device; list, add, get and remove the "
+  .. "devices of a hub.", {
   require "directmethods.cli.device_run",
   {
     name = "device list",
-    summary = "Show the registered devices; as JSON a line each.",
+    summary = "Print the registered devices; as JSON, a line for each.",
     examples = {
       "directmethods device list",
       "directmethods device list --json | jq .device_id",
     },
     options = function(parser)
-      parser:option("--top", "At most so many."):argname("N")
+      parser:option("--top", "Print at most N devices."):argname("N")
         :convert(command.whole("--top", 1, 1000000))
       targets.options(parser)
     end,
@@ -110,17 +111,17 @@ return command.group("device", "Devices of a hub, and to be one.", {
       "directmethods device add dev2 --key-file dev2.key --show-keys",
     },
     options = with_id(function(parser)
-      parser:option("--key-file", "Holds the primary key, base64; default: a random "
-        .. "one.")
+      parser:option("--key-file", "File with the primary key, base64; default: a "
+        .. "random key.")
         :argname("FILE")
-      parser:flag("--disabled", "It may not connect.")
+      parser:flag("--disabled", "The device may not connect.")
       keys_flag(parser)
     end),
     run = add,
   },
   {
     name = "device get",
-    summary = "Show a device or module.",
+    summary = "Print a device or module.",
     examples = { "directmethods device get dev1 --show-keys" },
     options = with_id(keys_flag),
     run = get,

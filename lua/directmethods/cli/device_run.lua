@@ -66,20 +66,22 @@ end
 
 return {
   name = "device run",
-  summary = "Be a device until SIGINT or SIGTERM: one whose handlers a Lua script "
-    .. "returns, or one without code, by --answer.",
+  summary = "Run a device until SIGINT or SIGTERM. A Lua script returns its "
+    .. "handlers, or --answer says what its methods answer.",
   examples = {
     [[directmethods device run dev1 --answer on='200:{"lit":true}' --delay 0.5]],
     "directmethods device run fan.lua --id fan",
   },
   options = function(parser)
-    parser:argument("what", "A script when it ends in .lua and is there, else DEVICE "
-      .. "or DEVICE/MODULE."):argname("SCRIPT|DEVICE")
-    parser:option("--id", "Of the device that a script is; default: that of "
-      .. "IOTHUB_DEVICE_CONNECTION_STRING, or the only one of the ready file.")
+    parser:argument("what", "A Lua script, if it ends in .lua and exists; "
+      .. "otherwise DEVICE or DEVICE/MODULE."):argname("SCRIPT|DEVICE")
+    parser:option("--id", "Id of the device that a script runs; default: the "
+      .. "device of IOTHUB_DEVICE_CONNECTION_STRING, or the only one in the ready "
+      .. "file.")
       :argname("ID")
     answers.options(parser)
-    parser:option("--timeout", "Seconds to get online at first; default: 30.")
+    parser:option("--timeout", "Seconds within which the device must be online; "
+      .. "default: 30.")
       :argname("S"):default("30"):convert(command.number("--timeout", 0.1, 86400))
     targets.options(parser)
   end,

@@ -27,8 +27,8 @@ end
 
 return command.define {
   name = "env",
-  summary = "Print the environment variables of a hub that runs already, for a shell "
-    .. "or a .env file. They hold keys.",
+  summary = "Print the environment variables of a hub that is running, for a shell "
+    .. "or a .env file. They contain keys.",
   examples = {
     [[eval "$(directmethods env --ready-file hub.json)"]],
     "directmethods env fish --ready-file hub.json | source",
@@ -36,8 +36,8 @@ return command.define {
   options = function(parser)
     parser:argument("format", "sh, fish, powershell or dotenv; default: sh.")
       :argname("FORMAT"):args("?"):choices(variables.FORMATS)
-    parser:option("--device", "Whose connection string devices get; default: the only "
-      .. "one of the ready file."):argname("ID")
+    parser:option("--device", "Device whose connection string is printed; default: "
+      .. "the only one in the ready file."):argname("ID")
     targets.options(parser)
   end,
   run = run,

@@ -11,14 +11,14 @@ local HELP = {
   device = "Only this device; default: all.",
   module = "Only this module.",
   method = "Only this method; default: all.",
-  body = "Of a rejection: instead of the hub's error document.",
-  delay = "Seconds before it acts.",
-  status = "Of a rejection: the HTTP status.",
-  code = "Of a rejection: IoT Hub's code; at connect the CONNACK's.",
-  times = "Act at most so often.",
-  after = "Let so many events pass first.",
-  probability = "Act on this part of the events, 0 to 1.",
-  seed = "Of the choice by --probability.",
+  body = "With reject: body instead of the hub's error document.",
+  delay = "Seconds before the rule acts.",
+  status = "With reject: the HTTP status.",
+  code = "With reject: IoT Hub's code; at stage connect the CONNACK's.",
+  times = "Act at most N times.",
+  after = "Ignore the first N events.",
+  probability = "Act on this part of the events, from 0 to 1.",
+  seed = "Seed of the random choice by --probability.",
 }
 
 local function add_options(parser)
@@ -58,10 +58,11 @@ local function clear(args)
     args.id and admin.path("/faults/", args.id) or "/faults")
 end
 
-return command.group("fault", "Fault injection at a local hub (docs/hub.md).", {
+return command.group("fault", "Inject faults at a local hub (docs/hub.md).", {
   {
     name = "fault add",
-    summary = "Add a rule: have the hub drop, delay, duplicate, disconnect or reject.",
+    summary = "Add a rule: the hub drops, delays, duplicates, disconnects or "
+      .. "rejects.",
     examples = {
       "directmethods fault add response drop --device dev1 --times 1",
       "directmethods fault add http reject --code 429001 --probability 0.1",
@@ -71,7 +72,7 @@ return command.group("fault", "Fault injection at a local hub (docs/hub.md).", {
   },
   {
     name = "fault list",
-    summary = "Show the rules that were added here or by the admin listener.",
+    summary = "Print the rules, and how often each has acted.",
     examples = { "directmethods fault list --json" },
     options = targets.options,
     run = list,
@@ -81,7 +82,8 @@ return command.group("fault", "Fault injection at a local hub (docs/hub.md).", {
     summary = "Remove one rule, or all.",
     examples = { "directmethods fault clear", "directmethods fault clear 3" },
     options = function(parser)
-      parser:argument("id", "Of the rule; default: all rules."):argname("ID"):args("?")
+      parser:argument("id", "Id of the rule; default: all rules.")
+        :argname("ID"):args("?")
       targets.options(parser)
     end,
     run = clear,

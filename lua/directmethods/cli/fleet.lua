@@ -87,23 +87,25 @@ end
 
 return command.define {
   name = "fleet",
-  summary = "Be many devices, until SIGINT or SIGTERM. Those that the hub does not "
-    .. "know are registered, and stay.",
+  summary = "Run many devices until SIGINT or SIGTERM. Devices that the hub does "
+    .. "not know are registered, and not removed at the end.",
   examples = {
     "directmethods fleet 1000 --answer ping=200 --connect-rate 100",
     [[directmethods fleet 50 --id 'truck-%03d' --answer 'where={"lat":1}' --for 60]],
   },
   options = function(parser)
-    parser:argument("count", "How many devices."):argname("COUNT")
+    parser:argument("count", "Number of devices."):argname("COUNT")
       :convert(command.whole("COUNT", 1, 100000))
-    parser:option("--id", "Of device number i, with a place for it; default: dev-%04d.")
+    parser:option("--id", "Format of the ids, with a place for the number; "
+      .. "default: dev-%04d.")
       :argname("FORMAT"):default("dev-%04d"):convert(id_format)
     answers.options(parser)
-    parser:option("--connect-rate", "Devices a second that start to connect.")
+    parser:option("--connect-rate", "Connect at most N devices a second.")
       :argname("N"):convert(command.number("--connect-rate", 0.01, 1000000))
-    parser:option("--timeout", "Seconds to get online; default: as long as it takes.")
+    parser:option("--timeout", "Seconds within which all must be online; default: "
+      .. "no limit.")
       :argname("S"):convert(command.number("--timeout", 0.1, 86400))
-    parser:option("--for", "Seconds, then it ends."):argname("S"):target("duration")
+    parser:option("--for", "End after S seconds."):argname("S"):target("duration")
       :convert(command.number("--for", 0.1, 1e9))
     targets.options(parser)
   end,

@@ -231,8 +231,9 @@ end
 
 M.spec = {
   name = "hub",
-  summary = "Run a local Azure IoT Hub for direct methods until SIGINT or SIGTERM; or, "
-    .. "with `-- COMMAND`, until that command has ended, whose exit status it takes.",
+  summary = "Run a local Azure IoT Hub for direct methods until SIGINT or SIGTERM. "
+    .. "With `-- COMMAND`, run the command and stop when it has ended, with its "
+    .. "exit status.",
   examples = {
     "directmethods hub --device dev1 --ready-file hub.json",
     "directmethods hub --device dev1 -- node app.js",

@@ -36,49 +36,57 @@ local function add_listeners(parser)
     :argname("PORT"):convert(command.whole("--https-port", 0, 65535))
   parser:option("--hostname", "HostName of the connection strings; default: "
     .. "localhost."):argname("NAME")
-  parser:option("--alias", "Further name that clients may use; may be repeated.")
+  parser:option("--alias", "Another host name that clients may use; may be "
+    .. "repeated.")
     :count("*"):argname("NAME")
   parser:flag("--plain", "Plain TCP instead of TLS.")
   parser:flag("--insecure", "Allow --plain beyond loopback.")
-  parser:option("--cert", "Certificate of the server, PEM; default: one of its own.")
+  parser:option("--cert", "The server's certificate, PEM; default: the hub makes "
+    .. "one.")
     :argname("FILE")
-  parser:option("--key", "Private key of --cert, PEM."):argname("FILE")
-  parser:option("--ca", "What clients of --cert trust, PEM."):argname("FILE")
-  parser:option("--ca-dir", "Keep the hub's own authority in this folder, so that it "
-    .. "stays the same; made if it is not there."):argname("FOLDER")
-  parser:option("--x509-ca", "Authority of the certificates that devices show, PEM.")
+  parser:option("--key", "The private key of --cert, PEM."):argname("FILE")
+  parser:option("--ca", "The authority that clients trust with --cert, PEM.")
     :argname("FILE")
-  parser:option("--admin-port", "Port of the control listener; 0: any free one; "
-    .. "default: none, with a COMMAND any free one.")
+  parser:option("--ca-dir", "Keep the hub's CA in this folder, so that it is the "
+    .. "same at each start. The folder is created if it does not exist.")
+    :argname("FOLDER")
+  parser:option("--x509-ca", "The authority that signs the certificates of "
+    .. "devices, PEM.")
+    :argname("FILE")
+  parser:option("--admin-port", "Port of the admin listener; 0: any free one; "
+    .. "default: off, or any free one with a COMMAND.")
     :argname("PORT"):convert(command.whole("--admin-port", 0, 65535))
-  parser:option("--admin-token-file", "What callers of the control listener must show; "
-    .. "default: a random one."):argname("FILE")
+  parser:option("--admin-token-file", "File with the token of the admin listener; "
+    .. "default: a random token."):argname("FILE")
 end
 
 local function add_identities(parser)
-  parser:option("--device", "Register a device, or a module as DEVICE/MODULE; may be "
-    .. "repeated. Other users can see a KEY that stands here; --config hides it.")
+  parser:option("--device", "Register a device, or a module as DEVICE/MODULE; may "
+    .. "be repeated. Other users can see a KEY in an argument: use --config to "
+    .. "hide it.")
     :count("*"):argname("ID[=KEY]"):convert(device)
-  parser:option("--policy", "Primary key of a policy; may be repeated.")
+  parser:option("--policy", "Set the primary key of a policy; may be repeated.")
     :count("*"):argname("NAME=KEY"):convert(policy)
-  parser:flag("--dev-keys", "The published keys instead of random ones.")
-  parser:option("--store", "Keep devices, twins, policies and the CA in this file; "
-    .. "made if it is not there."):argname("FILE")
-  parser:option("--config", "Options, policies, devices, canned answers and faults, as "
-    .. "JSON; options of the command line go before it."):argname("FILE")
+  parser:flag("--dev-keys", "Use the published keys instead of random ones.")
+  parser:option("--store", "Keep devices, twins, policies and the CA in this file. "
+    .. "It is created if it does not exist."):argname("FILE")
+  parser:option("--config", "Read options, policies, devices, canned answers and "
+    .. "faults from a JSON file. Options on the command line replace those in the "
+    .. "file."):argname("FILE")
 end
 
 local function add_rules(parser)
-  parser:option("--contract", "Of one api-version for all: 2017 or 2019.")
+  parser:option("--contract", "Use the contract of 2017 or 2019 for every "
+    .. "api-version.")
     :argname("YEAR")
-  parser:option("--tier", "Throttles and daily quota of F1, S1, S2 or S3; default: "
-    .. "none."):argname("TIER")
-  parser:option("--units", "Units of --tier; default: 1."):argname("N")
+  parser:option("--tier", "Apply the throttles and daily quota of F1, S1, S2 or "
+    .. "S3; default: none."):argname("TIER")
+  parser:option("--units", "Number of units of --tier; default: 1."):argname("N")
     :convert(command.whole("--units", 0, 200))
-  parser:option("--failed-logins", "Of an address within a minute, after which it is "
-    .. "refused for a minute; 0: no end.")
+  parser:option("--failed-logins", "Refuse an address for a minute after so many "
+    .. "failed log-ins within a minute; 0: never.")
     :argname("N"):convert(command.whole("--failed-logins", 0, 1000000))
-  parser:flag("--retry-after", "429 and 503 come with a Retry-After.")
+  parser:flag("--retry-after", "Send Retry-After with 429 and 503.")
   parser:flag("--lasting-tokens", "Tokens do not expire.")
   for _, option in ipairs(NESTED) do
     for _, name in ipairs(configs.names_in(option)) do
@@ -89,13 +97,15 @@ local function add_rules(parser)
 end
 
 local function add_output(parser)
-  parser:option("--ready-file", "Written as JSON when the hub serves, removed when it "
-    .. "ends."):argname("FILE")
-  parser:option("--env", "Print environment variables instead of text: for sh, fish, "
-    .. "powershell or dotenv."):args("?"):argname("FORMAT"):choices(variables.FORMATS)
-  parser:option("--trace", "Add a line of JSON for each call to a file, without "
-    .. "payloads."):argname("FILE")
-  parser:option("--log-file", "Log to a file instead of stderr."):argname("FILE")
+  parser:option("--ready-file", "Write ports, CA and connection strings to this "
+    .. "file, as JSON, when the hub is ready. It is removed when the hub ends.")
+    :argname("FILE")
+  parser:option("--env", "Print environment variables for sh, fish, powershell or "
+    .. "dotenv instead of text."):args("?"):argname("FORMAT"):choices(variables.FORMATS)
+  parser:option("--trace", "Append a line of JSON for each call to this file, "
+    .. "without payloads."):argname("FILE")
+  parser:option("--log-file", "Write the log to this file instead of stderr.")
+    :argname("FILE")
   parser:option("--log-level", "debug, info, warn, error or off; default: warn.")
     :argname("LEVEL"):choices { "debug", "info", "warn", "error", "off" }
   parser:option("--log-format", "text or json; default: text."):argname("FORMAT")

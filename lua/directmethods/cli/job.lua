@@ -74,26 +74,32 @@ end
 local function start_options(parser)
   parser:option("--method", "Call this method."):argname("METHOD")
   parser:option("--payload", payloads.HELP):argname("PAYLOAD")
-  parser:option("--twin", "Or change the twins: JSON with tags, properties; or @FILE.")
+  parser:option("--twin", "Or change the twins: JSON with tags or properties, or "
+    .. "@FILE.")
     :argname("JSON")
-  parser:option("--query", "Of the devices this condition selects; '*': of all.")
+  parser:option("--query", "Select devices by a condition; '*' selects all.")
     :argname("CONDITION")
-  parser:option("--device", "Or of this one; may be repeated."):argname("ID"):count("*")
-  parser:option("--id", "Of the job; default: a random one."):argname("ID")
-  parser:option("--delay", "Start in so many seconds."):argname("S")
+  parser:option("--device", "Or select this device; may be repeated.")
+    :argname("ID"):count("*")
+  parser:option("--id", "Id of the job; default: a random one."):argname("ID")
+  parser:option("--delay", "Start after S seconds."):argname("S")
     :convert(command.number("--delay", 0, 1e9))
-  parser:option("--max-execution", "Seconds after which a device that was away fails.")
+  parser:option("--max-execution", "Seconds after which a device that is still "
+    .. "offline has failed.")
     :argname("S"):convert(command.whole("--max-execution", 1, 2147483647))
-  parser:option("--response-timeout", "Seconds that each device has to answer.")
+  parser:option("--response-timeout", "Seconds within which each device must "
+    .. "answer.")
     :argname("S"):convert(command.whole("--response-timeout", 5, 300))
-  parser:option("--connect-timeout", "Seconds that the hub waits for each device.")
+  parser:option("--connect-timeout", "Seconds that the hub waits for each device "
+    .. "to connect.")
     :argname("S"):convert(command.whole("--connect-timeout", 0, 300))
-  parser:flag("--wait", "Until it is over; the exit status is 1 when a device failed.")
+  parser:flag("--wait", "Wait until the job is over. The exit status is 1 if a "
+    .. "device failed.")
   targets.options(parser)
 end
 
 local function with_id(parser)
-  parser:argument("id", "Of the job."):argname("JOB")
+  parser:argument("id", "Id of the job."):argname("JOB")
   targets.options(parser)
 end
 
@@ -129,10 +135,10 @@ local function results(args)
   return failed and command.NO or command.OK
 end
 
-return command.group("job", "One method, or one change of twins, for many devices.", {
+return command.group("job", "Call a method of many devices, or change their twins.", {
   {
     name = "job start",
-    summary = "Start a job, now or later, also for devices that are away.",
+    summary = "Start a job, now or later, also for devices that are offline.",
     examples = {
       [[directmethods job start --method reboot --query "tags.site = 'north'" --wait]],
       "directmethods job start --device dev1 --device dev2 --method ping",
@@ -143,22 +149,22 @@ return command.group("job", "One method, or one change of twins, for many device
   },
   {
     name = "job status",
-    summary = "Show how a job is.",
+    summary = "Print the status of a job.",
     examples = { "directmethods job status job-1" },
     options = with_id,
     run = status,
   },
   {
     name = "job cancel",
-    summary = "Cancel a job: devices that were not called yet are not called any more.",
+    summary = "Cancel a job: it calls no more devices.",
     examples = { "directmethods job cancel job-1" },
     options = with_id,
     run = cancel,
   },
   {
     name = "job results",
-    summary = "Show what became of each device; as JSON a line each. The exit status "
-      .. "is 1 when one has failed.",
+    summary = "Print the result of each device; as JSON, a line for each. The exit "
+      .. "status is 1 if a device failed.",
     examples = { "directmethods job results job-1" },
     options = with_id,
     run = results,

@@ -5,19 +5,19 @@ local M = {}
 
 --- Names and what they do, in the order of the list.
 M.COMMANDS = {
-  { "demo", "show it all at work, in a second" },
-  { "hub", "run a local hub, alone or around another command" },
+  { "demo", "show a hub, a device and calls" },
+  { "hub", "run a local hub, alone or with another command" },
   { "invoke", "call a method of a device" },
-  { "device", "be a device; list, add, get, remove devices" },
-  { "ping", "say whether a device takes calls" },
+  { "device", "run a device; list, add, get, remove devices" },
+  { "ping", "check whether a device takes calls" },
   { "job", "call a method of many devices, or change their twins" },
-  { "fleet", "be many devices" },
+  { "fleet", "run many devices" },
   { "bench", "measure calls" },
-  { "fault", "have a local hub do wrong" },
-  { "advance", "move a local hub's clock" },
-  { "token", "print a token of a policy or device" },
-  { "env", "print a hub's environment variables" },
-  { "explain", "say what an error means and what helps" },
+  { "fault", "inject faults at a local hub" },
+  { "advance", "move the clock of a local hub" },
+  { "token", "print a SAS token of a policy or device" },
+  { "env", "print the environment variables of a hub" },
+  { "explain", "explain an error, and what helps" },
 }
 
 local USAGE_ERROR = 2 -- exit status
@@ -38,8 +38,8 @@ local function help()
   for _, line in ipairs {
     "",
     "`directmethods COMMAND --help` shows the options of a command, and an example.",
-    "Exit status: 0 it went well (a device answered below 400), 1 it did not, 2 wrong",
-    "arguments, 3 the hub refused, 4 something on this side failed.",
+    "Exit status: 0 success, 1 the device answered 400 or more, 2 wrong arguments,",
+    "3 the hub refused, 4 an error on this side.",
   } do lines[#lines + 1] = line end
   return table.concat(lines, "\n") .. "\n"
 end

@@ -5,7 +5,7 @@ local json = require "directmethods.json"
 
 local M = {}
 
-M.HELP = "JSON, @FILE, or - for stdin; without it the method gets none."
+M.HELP = "JSON, @FILE, or - for stdin; default: no payload."
 
 --- The payload of an argument, to be passed on as it is.
 ---@param text string? nil: none

@@ -36,8 +36,9 @@ end
 
 return command.define {
   name = "ping",
-  summary = "Say whether a device is connected and subscribed to methods: exit status "
-    .. "0, else 1. It calls no method. Azure's registry only knows who is connected.",
+  summary = "Check whether a device is connected and subscribed to methods: exit "
+    .. "status 0, otherwise 1. No method is called. Azure tells only whether it is "
+    .. "connected.",
   examples = { "directmethods ping dev1 && directmethods invoke dev1 reboot" },
   options = function(parser)
     parser:argument("device", "DEVICE, or DEVICE/MODULE."):argname("DEVICE")

@@ -34,17 +34,19 @@ Target.__index = Target
 
 --- Add the options that say which hub.
 function M.options(parser)
-  parser:option("--connection-string", "Of the hub, or @FILE that holds it; default: "
-    .. "IOTHUB_CONNECTION_STRING."):argname("STRING")
-  parser:option("--ready-file", "What a local hub has written by its option of this "
-    .. "name; default: DIRECTMETHODS_READY_FILE."):argname("FILE")
-  parser:option("--ca", "What to trust for --connection-string, PEM; default: the "
+  parser:option("--connection-string", "Connection string of the hub, or @FILE "
+    .. "with it; default: IOTHUB_CONNECTION_STRING."):argname("STRING")
+  parser:option("--ready-file", "File that `directmethods hub --ready-file` wrote; "
+    .. "default: DIRECTMETHODS_READY_FILE."):argname("FILE")
+  parser:option("--ca", "CA to trust with --connection-string, PEM; default: the "
     .. "system's."):argname("FILE")
-  parser:option("--https-port", "For --connection-string; default: 443.")
+  parser:option("--https-port", "HTTPS port to use with --connection-string; "
+    .. "default: 443.")
     :argname("PORT"):convert(command.whole("--https-port", 1, 65535))
-  parser:option("--mqtt-port", "For --connection-string; default: 8883.")
+  parser:option("--mqtt-port", "MQTT port to use with --connection-string; "
+    .. "default: 8883.")
     :argname("PORT"):convert(command.whole("--mqtt-port", 1, 65535))
-  parser:flag("--plain", "Plain TCP instead of TLS, for --connection-string.")
+  parser:flag("--plain", "Use plain TCP with --connection-string instead of TLS.")
 end
 
 local function variable(name)

@@ -26,16 +26,16 @@ end
 
 return command.define {
   name = "token",
-  summary = "Print a SAS token of a policy, or of a device (DEVICE or DEVICE/MODULE), "
-    .. "for curl and other tools.",
+  summary = "Print a SAS token for a policy or a device (DEVICE or DEVICE/MODULE), "
+    .. "for use with curl and other tools.",
   examples = {
     [[curl -H "Authorization: $(directmethods token iothubowner)" ...]],
     "directmethods token dev1 --ttl 86400",
   },
   options = function(parser)
-    parser:argument("name", "A policy's name goes before a device's."):argname("NAME")
-    parser:option("--ttl", "Seconds it is good for; default: 3600, at a local hub a "
-      .. "year, since its clock may be moved."):argname("S")
+    parser:argument("name", "Name of a policy, or else of a device."):argname("NAME")
+    parser:option("--ttl", "Seconds until it expires; default: 3600, or a year for "
+      .. "a local hub, whose clock can be moved."):argname("S")
       :convert(command.whole("--ttl", 1, TTL_MAX))
     targets.options(parser)
   end,
