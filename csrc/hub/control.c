@@ -8,10 +8,12 @@ enum {
   TWIN_TOPIC_MAX = 512,  /* bytes of the topic of a twin's answer */
   TWIN_ERROR_MAX = 4096, /* bytes of its body when it is an error */
   UNAUTHORIZED = 401,
-  FAILED = 500,      /* a defect of the hub */
-  TOO_MANY = 429,    /* jobs or queries at a time */
-  UNAVAILABLE = 503, /* the store has failed */
-  COME_BACK_S = 5    /* Retry-After with these two */
+  FAILED = 500,           /* a defect of the hub */
+  TOO_MANY = 429,         /* jobs or queries at a time */
+  UNAVAILABLE = 503,      /* the store has failed */
+  COME_BACK_S = 5,        /* Retry-After with these two */
+  TWINS = 16,             /* twin requests of a connection that wait */
+  TWIN_BYTES = 256 * 1024 /* and their bytes: no more is read behind them */
 };
 
 /* Up */
@@ -28,8 +30,24 @@ void dm_control_hand_up(dm_exchange *x, const dm_http_request *r,
   h->events->on_http(h->context, x->handed, r, rights);
 }
 
-void dm_control_twin(const dm_session *s, bool reported, dm_span topic,
-                     dm_span rid, dm_span payload) {
+/* Its packets wait while too many of its twin requests do. */
+static void balance(dm_session *s) {
+  bool full = s->twins >= TWINS || s->twin_bytes >= TWIN_BYTES;
+  if (full == s->paused) return;
+  s->paused = full;
+  if (full)
+    dm_mqtt_server_pause(s->server, s->connection);
+  else
+    dm_mqtt_server_resume(s->server, s->connection);
+}
+
+static void twin_answered(dm_session *s) {
+  if (s->twins > 0 && --s->twins == 0) s->twin_bytes = 0;
+  balance(s);
+}
+
+void dm_control_twin(dm_session *s, bool reported, dm_span topic, dm_span rid,
+                     dm_span payload) {
   dm_hub *h = s->hub;
   const dm_hub_twin twin = {.connection = s->id,
                             .device = dm_identity_device(s->identity),
@@ -39,7 +57,11 @@ void dm_control_twin(const dm_session *s, bool reported, dm_span topic,
                             .payload = payload,
                             .version = dm_topic_version(topic)};
   h->counted.twin_requests++;
-  if (h->events != NULL) h->events->on_twin(h->context, &twin);
+  if (h->events == NULL) return;
+  s->twins++;
+  s->twin_bytes += (uint32_t)(topic.n + payload.n);
+  balance(s);
+  h->events->on_twin(h->context, &twin);
 }
 
 void dm_control_ready(const dm_identity *i) {
@@ -91,10 +113,11 @@ bool dm_hub_meter(dm_hub *h, uint64_t request, dm_meter m) {
 
 bool dm_hub_twin_result(dm_hub *h, uint64_t connection, int status, dm_span rid,
                         int64_t version, dm_span payload) {
-  const dm_session *s = dm_ids_get(&h->sessions, connection);
+  dm_session *s = dm_ids_get(&h->sessions, connection);
   char memory[TWIN_TOPIC_MAX];
   dm_buf topic = dm_buf_fixed(memory, sizeof memory);
   if (status == FAILED) h->counted.internal_errors++;
+  if (s != NULL) twin_answered(s);
   if (s == NULL || s->identity == NULL ||
       !dm_filters_have(&s->identity->filters, DM_TOPIC_TWIN_RESULT) ||
       !dm_topic_write_twin_result(&topic, status, rid, version))

@@ -13,9 +13,10 @@
 void dm_control_hand_up(dm_exchange *x, const dm_http_request *r,
                         unsigned rights);
 
-/* A twin request of this session's device. */
-void dm_control_twin(const dm_session *s, bool reported, dm_span topic,
-                     dm_span rid, dm_span payload);
+/* A twin request of this session's device. When 16 of them wait for their
+** answer, or 256 KB, its packets wait too. */
+void dm_control_twin(dm_session *s, bool reported, dm_span topic, dm_span rid,
+                     dm_span payload);
 
 /* Tell that this identity takes method calls now, if anybody watches: a job may
 ** have calls for it. */

@@ -96,10 +96,14 @@ struct dm_session {
   const dm_contract *contract; /* for what the device sends */
   uint32_t rid;                /* the last $rid */
   bool clean;
-  uint64_t settle; /* the device's token; 0: of another process */
-  dm_list sent;    /* calls that wait for an answer */
-  dm_timer expiry; /* of its token, on the contract clock */
-  bool doomed;     /* its device has asked for a fault that closes it */
+  uint64_t settle;     /* the device's token; 0: of another process */
+  dm_list sent;        /* calls that wait for an answer */
+  dm_timer expiry;     /* of its token, on the contract clock */
+  bool doomed;         /* its device has asked for a fault that closes it */
+  bool paused;         /* too many twin requests wait: its packets do too */
+  uint8_t twins;       /* twin requests that wait for their answer */
+  uint32_t twin_bytes; /* of them, and of those answered since there were none
+                       */
 };
 
 typedef struct dm_hub_listener {

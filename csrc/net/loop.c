@@ -33,7 +33,23 @@ static void before_poll(uv_prepare_t *prepare) {
 }
 
 static void after_poll(uv_check_t *check) {
-  flush(DM_OWNER(check, dm_loop, after_poll));
+  dm_loop *loop = DM_OWNER(check, dm_loop, after_poll);
+  loop->turns++;
+  flush(loop);
+}
+
+/* Who asks for a turn meanwhile gets the one after this. */
+static void on_next_turn(uv_idle_t *idle) {
+  dm_loop *loop = DM_OWNER(idle, dm_loop, next_turn);
+  dm_list now;
+  dm_list_init(&now);
+  dm_list_move(&now, &loop->later);
+  uv_idle_stop(idle);
+  while (!dm_list_empty(&now)) {
+    dm_later *l = DM_OWNER(now.next, dm_later, node);
+    dm_list_remove(&l->node);
+    l->on_turn(l);
+  }
 }
 
 /* Being inactive is what tells that the time has passed. */
@@ -45,6 +61,7 @@ static int open_handles(dm_loop *loop) {
   int rc = uv_timer_init(&loop->uv, &loop->limit);
   if (rc == 0) rc = uv_prepare_init(&loop->uv, &loop->before_poll);
   if (rc == 0) rc = uv_check_init(&loop->uv, &loop->after_poll);
+  if (rc == 0) rc = uv_idle_init(&loop->uv, &loop->next_turn);
   if (rc == 0) rc = dm_clock_init(&loop->contract, &loop->uv);
   if (rc == 0) rc = dm_clock_init(&loop->io, &loop->uv);
   if (rc == 0) rc = dm_mailbox_init(&loop->mailbox, &loop->uv);
@@ -74,6 +91,7 @@ dm_loop *dm_loop_new(dm_err *e) {
   loop->size = sizeof *loop;
   loop->log.level = DM_LOG_OFF;
   dm_list_init(&loop->flushers);
+  dm_list_init(&loop->later);
   dm_list_init(&loop->processes);
   dm_ids_init(&loop->ids, IDS_MAX);
   dm_settle_init(&loop->settle, tag);
@@ -109,6 +127,7 @@ void dm_loop_free(dm_loop *loop) {
   uv_close((uv_handle_t *)&loop->limit, NULL);
   uv_close((uv_handle_t *)&loop->before_poll, NULL);
   uv_close((uv_handle_t *)&loop->after_poll, NULL);
+  uv_close((uv_handle_t *)&loop->next_turn, NULL);
   dm_clock_close(&loop->contract);
   dm_clock_close(&loop->io);
   dm_mailbox_close(&loop->mailbox);
@@ -172,4 +191,9 @@ bool dm_loop_settle(dm_loop *loop, int64_t cap_ms) {
 
 void dm_loop_flush_later(dm_loop *loop, dm_flusher *f) {
   if (f->node.next == &f->node) dm_list_append(&loop->flushers, &f->node);
+}
+
+void dm_loop_next_turn(dm_loop *loop, dm_later *l) {
+  if (l->node.next == &l->node) dm_list_append(&loop->later, &l->node);
+  uv_idle_start(&loop->next_turn, on_next_turn);
 }

@@ -21,7 +21,7 @@
 
 #pragma GCC visibility push(hidden)
 
-enum { DM_LOOP_LAYOUT = 1, DM_LOOP_READ = 65536, DM_LOOP_CLOSE_MS = 5000 };
+enum { DM_LOOP_LAYOUT = 2, DM_LOOP_READ = 65536, DM_LOOP_CLOSE_MS = 5000 };
 
 typedef struct dm_loop dm_loop;
 
@@ -44,17 +44,27 @@ typedef struct dm_flusher {
   void (*on_flush)(struct dm_flusher *f);
 } dm_flusher;
 
+/* Somebody who has more to do than one turn of the loop has room for. Embedded
+** in its owner; zero-initialise with dm_list_init(&node). */
+typedef struct dm_later {
+  dm_list node;
+  void (*on_turn)(struct dm_later *l);
+} dm_later;
+
 struct dm_loop {
   uint32_t layout, size; /* DM_LOOP_LAYOUT, sizeof(dm_loop) */
   uv_loop_t uv;
   uv_prepare_t before_poll;
   uv_check_t after_poll;
-  uv_timer_t limit; /* bounds one dm_loop_step */
+  uv_idle_t next_turn; /* active while somebody waits for the next turn */
+  uv_timer_t limit;    /* bounds one dm_loop_step */
   dm_clock contract, io;
   dm_mailbox mailbox;
   dm_settle settle;
   dm_log log;
   dm_list flushers; /* those with something to flush */
+  dm_list later;    /* dm_later: who goes on in the next turn */
+  uint64_t turns;   /* how often the loop has polled */
   dm_ids ids;       /* names of operations and objects, for events */
   void (*deliver)(dm_loop *loop,
                   const dm_event *event); /* set by the binding */
@@ -92,6 +102,10 @@ bool dm_loop_settle(dm_loop *loop, int64_t cap_ms);
 
 /* Have f->on_flush called before the loop waits; once per call of this. */
 void dm_loop_flush_later(dm_loop *loop, dm_flusher *f);
+
+/* Have l->on_turn called in the next turn of the loop, after the others have
+** had theirs; once per call of this. To give it up, remove the node. */
+void dm_loop_next_turn(dm_loop *loop, dm_later *l);
 
 #pragma GCC visibility pop
 

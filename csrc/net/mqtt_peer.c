@@ -34,6 +34,7 @@ dm_buf *dm_mqtt_peer_output(dm_mqtt_peer *c) {
 }
 
 bool dm_mqtt_peer_written(dm_mqtt_peer *c, bool complete) {
+  if (c->leaving) return true; /* it hears nothing more */
   bool sent =
       c->websocket && complete
           ? dm_websocket_send(c->websocket, dm_buf_span(&c->server->packet))

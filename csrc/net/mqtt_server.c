@@ -9,18 +9,6 @@ enum {
   REST_EXTRA = 4 * DM_LOOP_READ
 }; /* may come on top of part of a packet */
 
-static void on_flush(dm_flusher *f) {
-  dm_mqtt_server *s = DM_OWNER(f, dm_mqtt_server, flusher);
-  dm_list now;
-  dm_list_init(&now);
-  dm_list_move(&now, &s->ready);
-  while (!dm_list_empty(&now)) {
-    dm_mqtt_peer *c = DM_OWNER(now.next, dm_mqtt_peer, ready);
-    dm_list_remove(&c->ready);
-    dm_mqtt_peer_go_on(c);
-  }
-}
-
 /* What the stream tells. */
 
 static void on_open(void *owner) {
@@ -38,6 +26,8 @@ static void on_frames(void *owner, dm_span bytes) {
   if (c->state == DM_MQTT_CLOSING) return;
   dm_code code = dm_websocket_read(c->websocket, bytes, on_data, c, &e);
   if (code == DM_OK || c->state == DM_MQTT_CLOSING) return;
+  c->leaving = code == DM_CLOSED && dm_mqtt_peer_waits(c);
+  if (c->leaving) return;
   dm_mqtt_peer_end(c, code == DM_CLOSED ? NULL : &e);
 }
 
@@ -46,7 +36,6 @@ static void finish(dm_mqtt_server *s) {
   if (s->open || s->guests > 0) return;
   void (*on_closed)(void *) = s->on_closed;
   void *owner = s->o.context;
-  dm_list_remove(&s->flusher.node);
   dm_ids_clear(&s->peers);
   dm_buf_clear(&s->packet);
   free(s);
@@ -58,7 +47,7 @@ static void on_close(void *owner, const dm_err *why) {
   dm_mqtt_server *s = c->server;
   dm_ids_remove(&s->peers, c->id);
   dm_clock_stop(&s->loop->io, &c->timer);
-  dm_list_remove(&c->ready);
+  dm_list_remove(&c->later.node);
   dm_buf_clear(&c->rest);
   dm_websocket_free(c->websocket);
   s->o.handler->on_gone(s->o.context, c->id, c->user, why);
@@ -72,6 +61,10 @@ static void on_guest_close(void *owner, const dm_err *why) {
   finish(s);
 }
 
+static void on_turn(dm_later *later) {
+  dm_mqtt_peer_go_on(DM_OWNER(later, dm_mqtt_peer, later));
+}
+
 static dm_mqtt_peer *peer_new(dm_mqtt_server *s) {
   dm_mqtt_peer *c = calloc(1, sizeof *c);
   uint64_t id = c ? dm_ids_add(&s->peers, c) : 0;
@@ -81,7 +74,8 @@ static dm_mqtt_peer *peer_new(dm_mqtt_server *s) {
   }
   c->server = s;
   c->id = id;
-  dm_list_init(&c->ready);
+  c->later.on_turn = on_turn;
+  dm_list_init(&c->later.node);
   dm_buf_init(&c->rest, s->o.packet_size + REST_EXTRA);
   return c;
 }
@@ -131,10 +125,7 @@ bool dm_mqtt_server_accept(dm_mqtt_server *s, uint64_t connection, void *user,
   c->user = user; /* on_gone brings it back whatever happens now */
   if (!dm_mqtt_peer_written(c, dm_mqtt_write_connack(out, ack))) return false;
   dm_mqtt_peer_accepted(c);
-  if (c->rest.len > 0 && !c->taking) {
-    dm_list_append(&s->ready, &c->ready);
-    dm_loop_flush_later(s->loop, &s->flusher);
-  }
+  if (c->rest.len > 0 && !c->taking) dm_loop_next_turn(s->loop, &c->later);
   return c->state == DM_MQTT_ACCEPTED;
 }
 
@@ -178,6 +169,20 @@ bool dm_mqtt_server_unsuback(dm_mqtt_server *s, uint64_t connection,
   if (!c) return false;
   dm_buf *out = dm_mqtt_peer_output(c);
   return dm_mqtt_peer_written(c, dm_mqtt_write_ack(out, DM_MQTT_UNSUBACK, id));
+}
+
+void dm_mqtt_server_pause(dm_mqtt_server *s, uint64_t connection) {
+  dm_mqtt_peer *c = accepted(s, connection);
+  if (!c) return;
+  c->pauses++;
+  dm_stream_hold(c->stream);
+}
+
+void dm_mqtt_server_resume(dm_mqtt_server *s, uint64_t connection) {
+  dm_mqtt_peer *c = accepted(s, connection);
+  if (!c || c->pauses == 0 || --c->pauses > 0) return;
+  c->last = dm_clock_now(&s->loop->io);
+  dm_loop_next_turn(s->loop, &c->later);
 }
 
 void dm_mqtt_server_drop(dm_mqtt_server *s, uint64_t connection) {
@@ -226,9 +231,6 @@ dm_mqtt_server *dm_mqtt_server_new(dm_loop *loop,
   s->loop = loop;
   s->o = *o;
   s->open = true;
-  s->flusher.on_flush = on_flush;
-  dm_list_init(&s->flusher.node);
-  dm_list_init(&s->ready);
   dm_ids_init(&s->peers, (uint32_t)o->connections);
   dm_buf_init(&s->packet, o->stream.output);
   if (start_listening(s, e)) return s;

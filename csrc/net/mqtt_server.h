@@ -4,6 +4,8 @@
 ** Everything the standard forbids closes the connection here
 ** (spec/attacks/README.md 1 to 17), and so does QoS 2.
 **
+** Connections take turns: of each, 16 packets are taken in a turn of the loop.
+**
 ** A server may also, or alone, have guests: MQTT over WebSocket, on connections
 ** that an HTTP server has accepted.
 */
@@ -93,6 +95,13 @@ bool dm_mqtt_server_suback(dm_mqtt_server *s, uint64_t connection,
                            dm_mqtt_suback ack);
 bool dm_mqtt_server_unsuback(dm_mqtt_server *s, uint64_t connection,
                              uint16_t id);
+
+/* Take no more packets of an accepted connection, until as many resumes as
+** pauses came: what was received waits, the socket is not read, and the
+** keep-alive stands still. Packets that wait are taken from the next turn of
+** the loop on. */
+void dm_mqtt_server_pause(dm_mqtt_server *s, uint64_t connection);
+void dm_mqtt_server_resume(dm_mqtt_server *s, uint64_t connection);
 
 /* Close without a word (MQTT 3.1.1 has none); on_gone follows from the loop,
 ** and no other event of this connection comes before it. */

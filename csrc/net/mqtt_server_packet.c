@@ -2,13 +2,17 @@
 ** keep-alive. Loop thread only.
 **
 ** Whole packets are read where they were received; only a part of a packet, or
-** what waits behind a CONNECT, is copied. One timer a connection: the CONNECT
-** deadline first, then the keep-alive, which is checked when it is due and is
-** not restarted by packets.
+** what waits for the handler or its turn, is copied. One timer a connection:
+** the CONNECT deadline first, then the keep-alive, which is checked when it is
+** due and is not restarted by packets.
 */
 #include "net/mqtt_server_state.h"
 
-enum { FIRST_BYTE = DM_MQTT_CONNECT << 4, SECOND_MS = 1000 };
+enum {
+  FIRST_BYTE = DM_MQTT_CONNECT << 4,
+  SECOND_MS = 1000,
+  PACKETS = 16 /* of a connection in a turn: others want theirs */
+};
 
 static void fail(dm_mqtt_peer *c, dm_code code, const char *why) {
   dm_err e;
@@ -24,8 +28,14 @@ static void start_timer(dm_mqtt_peer *c, int64_t deadline) {
   }
 }
 
+/* The client is not silent while we do not listen. */
+static void excuse(dm_mqtt_peer *c) {
+  if (dm_mqtt_peer_waits(c)) c->last = dm_clock_now(&c->server->loop->io);
+}
+
 static void on_due(dm_timer *timer) {
   dm_mqtt_peer *c = DM_OWNER(timer, dm_mqtt_peer, timer);
+  excuse(c);
   if (c->state == DM_MQTT_NEW) {
     fail(c, DM_TIMEOUT, "no CONNECT in time");
   } else if (c->state == DM_MQTT_DECIDING) {
@@ -153,19 +163,49 @@ static dm_code cut(const dm_mqtt_peer *c, dm_span bytes, dm_mqtt_frame *f,
   return dm_mqtt_cut(bytes, o->connect_size, f, e);
 }
 
+/* Turns. */
+
+static bool has_turn(dm_mqtt_peer *c) {
+  const dm_loop *loop = c->server->loop;
+  if (c->turn != loop->turns) c->taken = 0;
+  c->turn = loop->turns;
+  return c->taken < PACKETS;
+}
+
+bool dm_mqtt_peer_waits(const dm_mqtt_peer *c) {
+  return c->pauses > 0 || !dm_list_empty(&c->later.node);
+}
+
+static bool may_take(dm_mqtt_peer *c) {
+  bool listens = c->state == DM_MQTT_NEW || c->state == DM_MQTT_ACCEPTED;
+  return listens && c->pauses == 0 && !c->server->closed && has_turn(c);
+}
+
+/* Read on, or hold what the client sends until packets that wait are taken. */
+static void read_on(dm_mqtt_peer *c) {
+  if (c->state != DM_MQTT_ACCEPTED) return;
+  if (c->pauses == 0 && c->rest.len > 0 && !has_turn(c))
+    dm_loop_next_turn(c->server->loop, &c->later);
+  if (dm_mqtt_peer_waits(c))
+    dm_stream_hold(c->stream);
+  else if (c->leaving)
+    dm_mqtt_peer_end(c, NULL);
+  else
+    dm_stream_resume(c->stream);
+}
+
 /* Take whole packets; how many bytes that was. */
 static size_t take_packets(dm_mqtt_peer *c, dm_span bytes) {
   size_t at = 0;
   c->taking = true;
-  while (at < bytes.n &&
-         (c->state == DM_MQTT_NEW || c->state == DM_MQTT_ACCEPTED) &&
-         !c->server->closed) {
+  while (at < bytes.n && may_take(c)) {
     dm_err e;
     dm_mqtt_frame f = {0};
     dm_code code = cut(c, (dm_span){bytes.p + at, bytes.n - at}, &f, &e);
     if (code == DM_OK && f.size == 0) break;
     if (code == DM_OK) {
       at += f.size;
+      c->taken++;
       code = c->state == DM_MQTT_NEW ? take_connect(c, &f, &e)
                                      : take_packet(c, &f, &e);
     }
@@ -188,7 +228,7 @@ static void keep(dm_mqtt_peer *c, dm_span bytes) {
 void dm_mqtt_peer_go_on(dm_mqtt_peer *c) {
   dm_buf_drop(&c->rest, take_packets(c, dm_buf_span(&c->rest)));
   if (c->rest.len == 0 || c->state == DM_MQTT_CLOSING) dm_buf_clear(&c->rest);
-  dm_stream_resume(c->stream);
+  read_on(c);
 }
 
 void dm_mqtt_peer_take(dm_mqtt_peer *c, dm_span bytes) {
@@ -199,8 +239,9 @@ void dm_mqtt_peer_take(dm_mqtt_peer *c, dm_span bytes) {
     return;
   }
   size_t used = take_packets(c, bytes);
-  if (used == bytes.n || c->state == DM_MQTT_CLOSING) return;
-  keep(c, (dm_span){bytes.p + used, bytes.n - used});
+  if (c->state == DM_MQTT_CLOSING) return;
+  if (used < bytes.n) keep(c, (dm_span){bytes.p + used, bytes.n - used});
+  read_on(c);
 }
 
 void dm_mqtt_peer_await(dm_mqtt_peer *c) {

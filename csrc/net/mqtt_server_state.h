@@ -27,12 +27,10 @@ struct dm_mqtt_server {
   dm_mqtt_server_options o;
   void (*on_closed)(void *context);
   dm_ids peers;
-  int guests;         /* peers whose streams another listener has */
-  bool closed;        /* dm_mqtt_server_close was called */
-  bool open;          /* the listener, or what stands for it, is not gone yet */
-  uv_idle_t end;      /* without a listener; as the listener's */
-  dm_flusher flusher; /* peers accepted with packets behind their CONNECT */
-  dm_list ready;
+  int guests;    /* peers whose streams another listener has */
+  bool closed;   /* dm_mqtt_server_close was called */
+  bool open;     /* the listener, or what stands for it, is not gone yet */
+  uv_idle_t end; /* without a listener; as the listener's */
   dm_buf packet; /* for a WebSocket: the one being written */
 };
 
@@ -45,10 +43,13 @@ typedef struct dm_mqtt_peer {
   int64_t last;            /* I/O time of the last whole packet */
   int64_t silence;         /* ms allowed between packets */
   dm_timer timer;
-  dm_list ready; /* in the server's */
-  dm_buf rest;   /* part of a packet, or what waits */
-  uint8_t state;
-  bool taking; /* inside take_packets */
+  dm_later later; /* when packets wait for the next turn */
+  uint64_t turn;  /* of the loop, in which 'taken' packets were taken */
+  dm_buf rest;    /* part of a packet, or what waits */
+  uint8_t state, taken;
+  uint8_t pauses; /* dm_mqtt_server_pause without its resume */
+  bool taking;    /* inside take_packets */
+  bool leaving;   /* its WebSocket is closed; what it sent before is taken */
 } dm_mqtt_peer;
 
 /* mqtt_peer.c */
@@ -68,6 +69,8 @@ void dm_mqtt_peer_end(dm_mqtt_peer *c, const dm_err *why);
 void dm_mqtt_peer_await(dm_mqtt_peer *c); /* the CONNECT deadline */
 void dm_mqtt_peer_take(dm_mqtt_peer *c, dm_span bytes);
 void dm_mqtt_peer_go_on(dm_mqtt_peer *c); /* take what was kept */
+bool dm_mqtt_peer_waits(
+    const dm_mqtt_peer *c); /* are packets kept for later? */
 /* It may send packets from now on. */
 void dm_mqtt_peer_accepted(dm_mqtt_peer *c);
 

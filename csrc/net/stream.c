@@ -41,7 +41,9 @@ struct dm_stream {
   int drained;         /* bytes thrown away after dm_stream_close */
   uint8_t state;
   bool paused, blocked, peer_ended, said_goodbye, await_drain;
-  bool leaving; /* at the end of the turn the owner hears that it is over */
+  bool held;      /* paused, and the peer's end has to wait */
+  bool held_back; /* the peer's end does */
+  bool leaving;   /* at the end of the turn the owner hears that it is over */
 };
 
 /* What goes to the socket. */
@@ -106,7 +108,8 @@ static void on_ready(uv_poll_t *poll, int status, int events);
 static void watch(dm_stream *s) {
   if (s->state == CLOSED) return;
   int events = s->blocked ? UV_WRITABLE : 0;
-  if (!s->peer_ended) events |= s->paused ? UV_DISCONNECT : UV_READABLE;
+  if (!s->peer_ended && !s->held)
+    events |= s->paused ? UV_DISCONNECT : UV_READABLE;
   if (events == s->watched) return;
   s->watched = events;
   if (events) {
@@ -207,6 +210,8 @@ void dm_stream_flush(dm_list *dirty) {
 /* Receiving. */
 
 static void peer_ended(dm_stream *s) {
+  s->held_back = s->held;
+  if (s->held) return;
   s->peer_ended = true;
   if (s->state == OPEN && (s->blocked || s->out.len > 0)) {
     s->state = DRAINING; /* it may still read what was answered */
@@ -244,6 +249,7 @@ static void take_records(dm_stream *s) {
       s->events->on_data(s->owner, (dm_span){plain, n});
     } else if (r == DM_TLS_ENDED) {
       peer_ended(s);
+      return;
     } else {
       send_wire(s);
       stream_end(s, &e);
@@ -369,9 +375,16 @@ void dm_stream_pause(dm_stream *s) {
   watch(s);
 }
 
+void dm_stream_hold(dm_stream *s) {
+  if (s->state > OPEN) return;
+  s->held = true;
+  dm_stream_pause(s);
+}
+
 void dm_stream_resume(dm_stream *s) {
   if (!s->paused) return;
-  s->paused = false;
+  s->paused = s->held = false;
+  if (s->held_back && s->state != CLOSED) peer_ended(s);
   watch(s);
 }
 

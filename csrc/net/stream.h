@@ -76,6 +76,9 @@ void dm_stream_await_drain(dm_stream *s); /* until nothing is queued */
 
 /* No reading until resumed; that the peer goes away is still noticed. */
 void dm_stream_pause(dm_stream *s);
+/* The same, but that the peer goes away is noticed after resuming: what it has
+** sent before is not lost. */
+void dm_stream_hold(dm_stream *s);
 void dm_stream_resume(dm_stream *s);
 
 /* Take no more from either side; close when what is queued has gone out and the
