@@ -70,9 +70,12 @@ static bool read_seconds(dm_span value, const char *name, int least,
   int64_t n = 0;
   *out = absent;
   if (is_null(value)) return true;
-  if (!dm_json_int64(value, &n) || n < least || n > greatest) {
-    snprintf(why, WHY_MAX, "%s must be within [%d; %d].", name, least,
-             greatest);
+  bool whole = dm_json_int64_text(value, &n);
+  if (!whole || n < least || n > greatest) {
+    bool is_text = dm_json_kind_of(value) == DM_JSON_STRING;
+    snprintf(why, WHY_MAX, "%s must be within [%d; %d].%s", name, least,
+             greatest,
+             is_text && !whole ? " Its text is no whole number." : "");
     return false;
   }
   *out = (int)n;

@@ -268,6 +268,41 @@ static int l_json_members(lua_State *L) {
   return count + 1;
 }
 
+/* json_parts(text) -> values, names or nil | nothing | nil, name, message
+** What an array or an object holds: the JSON texts of its values; the names of
+** an object's members, decoded. Nothing: the JSON is neither. */
+static int l_json_parts(lua_State *L) {
+  dm_err e;
+  dm_span text = dm_bind_span(L, 1), place, name, value;
+  if (dm_json_check(text, DM_JSON_DEPTH_MAX, &place, NULL, &e) != DM_OK)
+    return dm_bind_fail(L, &e);
+  dm_json_kind kind = dm_json_kind_of(place);
+  if (kind != DM_JSON_OBJECT && kind != DM_JSON_ARRAY) return 0;
+  lua_settop(L, 1);
+  lua_newtable(L); /* 2: values */
+  if (kind == DM_JSON_OBJECT)
+    lua_newtable(L); /* 3: names */
+  else
+    lua_pushnil(L);
+  for (lua_Integer i = 1; dm_json_next(&place, &name, &value); i++) {
+    dm_bind_push_span(L, value);
+    lua_rawseti(L, 2, i);
+    if (kind != DM_JSON_OBJECT) continue;
+    push_escaped(L, name);
+    lua_rawseti(L, 3, i);
+  }
+  return 2;
+}
+
+/* json_integer(text) -> integer | nil: the JSON text is no integer of 64 bits,
+** and no string that holds one */
+static int l_json_integer(lua_State *L) {
+  int64_t value;
+  if (!dm_json_int64_text(dm_bind_span(L, 1), &value)) return 0;
+  lua_pushinteger(L, value);
+  return 1;
+}
+
 /* Raw texts: a userdata that holds its depth, the text is its uservalue */
 
 /* json_raw(text) -> userdata | nil, name, message */
@@ -295,7 +330,9 @@ static int raw_tostring(lua_State *L) {
 static const luaL_Reg FUNCTIONS[] = {
     {"json_decode", l_json_decode},
     {"json_encode", dm_json_encode},
+    {"json_integer", l_json_integer},
     {"json_members", l_json_members},
+    {"json_parts", l_json_parts},
     {"json_raw", l_json_raw},
     {NULL, NULL},
 };

@@ -74,6 +74,9 @@ bool dm_json_string(struct dm_buf *out, dm_span string);
 /* An integer literal without fraction or exponent, within int64. */
 bool dm_json_int64(dm_span number, int64_t *out);
 
+/* The same, or a string that holds one: az and others send seconds so. */
+bool dm_json_int64_text(dm_span value, int64_t *out);
+
 #pragma GCC visibility pop
 
 #endif

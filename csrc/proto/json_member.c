@@ -183,6 +183,12 @@ bool dm_json_int64(dm_span number, int64_t *out) {
   return dm_text_int64(number, INT64_MIN, INT64_MAX, out);
 }
 
+bool dm_json_int64_text(dm_span value, int64_t *out) {
+  if (value.n == 0 || *value.p != '"') return dm_json_int64(value, out);
+  cursor c = inside(value);
+  return dm_json_int64((dm_span){c.p, (size_t)(c.end - c.p)}, out);
+}
+
 /* Is the string text 'string' the plain 'name'? */
 static bool name_is(dm_span string, const char *name) {
   cursor c = inside(string);

@@ -383,6 +383,12 @@ static void test_integers(void) {
   CHECK(!dm_json_int64(DM_SPAN("1e2"), &v));
   CHECK(!dm_json_int64(DM_SPAN("\"1\""), &v));
   CHECK(!dm_json_int64(DM_SPAN("null"), &v));
+  CHECK(dm_json_int64_text(DM_SPAN("\"30\""), &v) && v == 30);
+  CHECK(dm_json_int64_text(DM_SPAN("-5"), &v) && v == -5);
+  CHECK(!dm_json_int64_text(DM_SPAN("\"\""), &v));
+  CHECK(!dm_json_int64_text(DM_SPAN("\"3 0\""), &v));
+  CHECK(!dm_json_int64_text(DM_SPAN("\"30.0\""), &v));
+  CHECK(!dm_json_int64_text(DM_SPAN("\"\\u0033\""), &v));
 }
 
 /* Nothing reads past the end, not even the walk over what was not checked. */
@@ -390,10 +396,12 @@ static void feed(dm_span prefix) {
   dm_json_member m = {.name = "methodName"};
   dm_json_facts facts;
   dm_span name, value, place = prefix;
+  int64_t integer;
   char memory[256];
   dm_buf out = dm_buf_fixed(memory, sizeof memory);
   dm_json_check(prefix, DM_JSON_DEPTH, &value, &facts, NULL);
   dm_json_members(prefix, &m, 1, NULL);
+  dm_json_int64_text(prefix, &integer);
   dm_json_string(&out, prefix);
   dm_json_kind_of(prefix);
   while (dm_json_next(&place, &name, &value))

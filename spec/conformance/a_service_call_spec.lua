@@ -184,13 +184,19 @@ describe("the body of a call", function()
       connectTimeoutInSeconds = "[0; 300].",
     }
     for name, range in pairs(rules) do
-      for _, value in ipairs { '"30"', "30.5", "30.0", "3e1", "1e9", "1e308", "true",
-        "{}", "[30]", "1000000000", "9223372036854775838", "4294967326" } do
+      for _, value in ipairs { '"30.0"', '"x"', '""', "30.5", "30.0", "3e1", "1e9",
+        "1e308", "true", "{}", "[30]", "1000000000", "9223372036854775838",
+        "4294967326" } do
+        local rule = name .. " must be within " .. range
+        if value:find('^"') then rule = rule .. " Its text is no whole number." end
         callers.is_argument_error(
-          pair:refused { body = body(('"%s":%s'):format(name, value)) },
-          name .. " must be within " .. range)
+          pair:refused { body = body(('"%s":%s'):format(name, value)) }, rule)
       end
     end
+  end)
+
+  it("A27 takes time-outs that are texts of a number", function()
+    pair:runs_out_after(7, { body = body('"responseTimeoutInSeconds":"7"') })
   end)
 
   it("A27 refuses a name that is no string", function()
@@ -258,7 +264,7 @@ describe("the contract of 2017", function()
   end)
 
   it("A34 refuses a responseTimeout out of range", function()
-    for _, value in ipairs { 0, 3601, -1, '"5"' } do
+    for _, value in ipairs { 0, 3601, -1, '"0"' } do
       callers.is_argument_error(
         pair:refused(old('"responseTimeoutInSeconds":' .. value)),
         "responseTimeoutInSeconds must be within [1; 3600].")

@@ -646,8 +646,6 @@ describe("jobs", function()
     end
     for why, fields in pairs {
       ["'jobId' must be the one in the path"] = { jobId = "b" },
-      ["'type' must be scheduleDeviceMethod or scheduleUpdateTwin"] =
-        { type = "export" },
       ["'type' must be a string"] = { type = dm.null },
       ["'queryCondition' must be a string"] = { queryCondition = dm.null },
       ["'startTime' must be a time of ISO 8601"] = { startTime = "tomorrow" },

@@ -12,6 +12,17 @@ local M = {}
 
 local ENTRIES_MAX = 100
 
+local function shape_of_entry()
+  local members = identity.members()
+  for name, shape in pairs(twins.members()) do members[name] = shape end
+  for _, name in ipairs { "id", "importMode", "eTag", "twinETag" } do
+    members[name] = true
+  end
+  return { any_case = true, members = members }
+end
+
+local SHAPE = { items = shape_of_entry() }
+
 -- Functions of registry, changes and entry: the record, true when there is none any
 -- more, or nil and a problem.
 local MODES = {}
@@ -57,7 +68,7 @@ local function read_mode(entry, document)
   end
   if conditional == 1 then
     local of_twin = base == "updatetwin"
-    entry.condition = text_member(document, of_twin and "twinETag" or "eTag", "etag")
+    entry.condition = text_member(document, of_twin and "twinETag" or "eTag", "eTag")
     if not entry.condition then
       return registry.problem("ArgumentInvalid", "'eTag' is required by the importMode")
     end
@@ -140,7 +151,7 @@ end
 ---@return directmethods.RegistryProblem|nil problem
 ---@return string? json isSuccessful, errors, warnings
 function M.run(hub, text)
-  local list, unreadable = body.read(text)
+  local list, unreadable = body.read(text, SHAPE)
   if unreadable then return nil, unreadable end
   if type(list) ~= "table" or documents.is_object(list) then
     return nil, invalid("the body must be a JSON array")

@@ -56,6 +56,33 @@ end
 
 -- Reading ------------------------------------------------------------------
 
+local function any_case(members)
+  return { any_case = true, members = members }
+end
+
+--- The members of a registry document, as of hub/body.lua. POST /devices has more.
+---@return table<string, true|directmethods.BodyShape>
+function M.members()
+  return {
+    deviceId = true,
+    moduleId = true,
+    status = true,
+    statusReason = true,
+    managedBy = true,
+    capabilities = any_case { iotEdge = true },
+    authentication = any_case {
+      type = true,
+      symmetricKey = any_case { primaryKey = true, secondaryKey = true },
+      x509Thumbprint = any_case {
+        primaryThumbprint = true, secondaryThumbprint = true,
+      },
+    },
+  }
+end
+
+---@type directmethods.BodyShape
+M.SHAPE = any_case(M.members())
+
 -- The member `name`, checked to be of a type; nil: absent, null or an empty text.
 local function member(document, name, kind)
   local value = document[name]
@@ -86,14 +113,15 @@ end
 ---@type string[]
 M.AUTHENTICATIONS = { "sas", "selfSigned", "certificateAuthority", "none" }
 
-local IS_AUTHENTICATION = {}
-for _, name in ipairs(M.AUTHENTICATIONS) do IS_AUTHENTICATION[name] = true end
+local AUTHENTICATION = {} -- by its name in lower case
+for _, name in ipairs(M.AUTHENTICATIONS) do AUTHENTICATION[name:lower()] = name end
 
 -- A type that is not told follows from what is there.
 local function read_type(authentication, has_keys, has_thumbprints)
-  local auth = member(authentication, "type", "string")
+  local told = member(authentication, "type", "string")
     or (has_thumbprints and "selfSigned" or "sas")
-  if not IS_AUTHENTICATION[auth] then
+  local auth = AUTHENTICATION[told:lower()]
+  if not auth then
     refuse("'type' must be one of: " .. table.concat(M.AUTHENTICATIONS, ", "))
   elseif auth ~= "selfSigned" and has_thumbprints then
     refuse("'x509Thumbprint' is for the authentication type selfSigned")

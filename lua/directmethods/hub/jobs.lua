@@ -150,9 +150,9 @@ end
 ---@return directmethods.RegistryProblem? problem
 function Jobs:create(id, body, version)
   local now = self:now()
-  local job, rule = definition.read(body, id,
+  local job, rule, name = definition.read(body, id,
     { contract = self.contract, version = version, now = now })
-  if not job then return nil, registry.problem("ArgumentInvalid", rule) end
+  if not job then return nil, registry.problem(name, rule) end
   job.id, job.status, job.created, job.selected = id, "queued", now, false
   job.total, job.pending, job.running, job.succeeded, job.failed = 0, 0, 0, 0, 0
   local problem = check_id(self, id) or room_for(self, job.start) or keep(self, job)

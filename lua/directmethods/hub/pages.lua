@@ -1,6 +1,7 @@
 --- Answers in pages: what a source finds, until a page is full or all was looked at.
 -- The loop goes on in between.
 
+local body = require "directmethods.hub.body"
 local core = require "directmethods.core"
 local errors = require "directmethods.errors"
 local json = require "directmethods.json"
@@ -111,33 +112,20 @@ function M.answer(hub, source, size, left)
   return 200, fields_of(source, page, goes_on), "[" .. table.concat(page, ",") .. "]"
 end
 
--- The name that the member has in a body, in whatever case, as .NET takes it.
-local function find_query(document)
-  local found
-  for name in pairs(document) do
-    if type(name) == "string" and name:lower() == "query" then
-      if found then return nil, "the member 'query' stands twice" end
-      found = name
-    end
-  end
-  return found
-end
+local QUERY = { any_case = true, members = { query = true } }
 
 --- The text of a query in a request's body, or nil and a problem.
 ---@param request directmethods.HubRequest
 ---@return string?
 ---@return directmethods.RegistryProblem?
 function M.query_text(request)
-  local document, err = json.decode(request.body)
-  if err then return nil, invalid(err.message) end
-  local name, wrong = find_query(type(document) == "table" and document or {})
-  if wrong then return nil, invalid(wrong) end
-  if not name or type(document[name]) ~= "string" then
+  local document, problem = body.read(request.body, QUERY)
+  if problem then return nil, problem end
+  local text = type(document) == "table" and document.query
+  if type(text) ~= "string" then
     return nil, invalid("the body must be a JSON object with a 'query', a string")
   end
-  local ok, _, message = core.json_members(request.body, name)
-  if not ok then return nil, invalid(message) end
-  return document[name]
+  return text
 end
 
 return M

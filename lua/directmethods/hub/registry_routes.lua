@@ -22,7 +22,7 @@ end
 
 local function put_identity(hub, request)
   local device_id, module_id = request.device_id, request.module_id
-  local document, wrong = body.read(request.body)
+  local document, wrong = body.read(request.body, identity.SHAPE)
   if wrong then return nil, wrong end
   local fields, rule = identity.read(document, device_id, module_id)
   if not fields then return nil, registry.problem("ArgumentInvalid", rule) end

@@ -21,7 +21,7 @@ local function get_twin(hub, request)
 end
 
 local function update(hub, request, whole)
-  local document, problem = body.read(request.body)
+  local document, problem = body.read(request.body, twins.SHAPE)
   if problem then return nil, problem end
   local sections, rule = twins.read(document)
   if not sections then return nil, registry.problem("ArgumentInvalid", rule) end

@@ -96,6 +96,16 @@ end
 
 -- The service --------------------------------------------------------------
 
+--- The members that the service may set, as of hub/body.lua. Their names are read as
+-- they are.
+---@return table<string, true|directmethods.BodyShape>
+function M.members()
+  return { tags = true, properties = { members = { desired = true } } }
+end
+
+---@type directmethods.BodyShape
+M.SHAPE = { members = M.members() }
+
 --- The document of an identity's twin, and its etag.
 ---@param hub directmethods.HubState
 ---@param record directmethods.IdentityRecord

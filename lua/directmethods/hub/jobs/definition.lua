@@ -1,5 +1,6 @@
 --- What PUT /jobs/v2/{id} asks for: its body checked.
 
+local body = require "directmethods.hub.body"
 local core = require "directmethods.core"
 local date = require "directmethods.date"
 local documents = require "directmethods.hub.twin_document"
@@ -9,6 +10,8 @@ local twins = require "directmethods.hub.twins"
 
 local M = {}
 
+local INVALID = "ArgumentInvalid"
+
 local EXECUTION_SECONDS = 3600 -- without maxExecutionTimeInSeconds
 local EXECUTION_SECONDS_MAX = 2147483647
 local CONDITION_MAX = 8192 -- characters
@@ -16,6 +19,13 @@ local UPDATE_MAX = 65536 -- bytes of a change of twins
 
 local function refuse(rule, ...)
   error({ rule = rule:format(...) }, 0)
+end
+
+-- The texts of an object's members, by name.
+local function members_of(text, shape, place)
+  local texts, rule = body.members(text, shape, place)
+  if not texts then refuse("%s", rule) end
+  return texts
 end
 
 local function is_null(text)
@@ -29,19 +39,20 @@ local function string_of(text, name)
   return value
 end
 
-local function integer_of(text)
-  return text:find("^%-?%d+$") and math.tointeger(tonumber(text))
+-- Seconds within bounds, as a number or as a text of one.
+local function within(text, name, least, greatest)
+  local value = core.json_integer(text)
+  if value and value >= least and value <= greatest then return value end
+  local is_text = not value and text:find('^"')
+  refuse("%s must be within [%d; %d].%s", name, least, greatest,
+    is_text and " Its text is no whole number." or "")
 end
 
 -- Calls ----------------------------------------------------------------------
 
 local function seconds_of(text, name, least, greatest, absent)
   if is_null(text) then return absent end
-  local value = integer_of(text)
-  if not value or value < least or value > greatest then
-    refuse("%s must be within [%d; %d].", name, least, greatest)
-  end
-  return value
+  return within(text, name, least, greatest)
 end
 
 local function name_of(text)
@@ -63,17 +74,25 @@ local STORED = {
 ---@field response_seconds integer
 ---@field connect_seconds integer
 
+local CALL = {
+  any_case = true,
+  members = {
+    methodName = true, payload = true, responseTimeoutInSeconds = true,
+    connectTimeoutInSeconds = true,
+  },
+}
+
 local function read_call(text, contract)
-  local ok, name, response, connect, payload = core.json_members(text, "methodName",
-    "responseTimeoutInSeconds", "connectTimeoutInSeconds", "payload")
-  if not ok then refuse("'cloudToDeviceMethod' must be a JSON object") end
+  local member = members_of(text, CALL, "cloudToDeviceMethod")
+  local payload = member.payload
   local call = {
-    name = name_of(name),
+    name = name_of(member.methodName),
     payload = payload,
-    response_seconds = seconds_of(response, "responseTimeoutInSeconds",
-      contract.response_min, contract.response_max, contract.response_default),
-    connect_seconds = seconds_of(connect, "connectTimeoutInSeconds", 0,
-      contract.connect_max, 0),
+    response_seconds = seconds_of(member.responseTimeoutInSeconds,
+      "responseTimeoutInSeconds", contract.response_min, contract.response_max,
+      contract.response_default),
+    connect_seconds = seconds_of(member.connectTimeoutInSeconds,
+      "connectTimeoutInSeconds", 0, contract.connect_max, 0),
   }
   if payload and #payload > contract.payload then
     refuse("'payload' size must not exceed %d bytes.", contract.payload)
@@ -102,12 +121,15 @@ local function check_section(section, name)
   if wrong then refuse("%s", wrong) end
 end
 
+local UPDATE = { members = twins.members() }
+UPDATE.members.etag = true
+
 local function read_update(text)
   if #text > UPDATE_MAX then
     refuse("'updateTwin' must not exceed %d bytes.", UPDATE_MAX)
   end
-  local document, err = json.decode(text)
-  if err then refuse("'updateTwin': %s", err.message) end
+  local document, problem = body.read(text, UPDATE)
+  if problem then refuse("'updateTwin': %s", problem.text) end
   local sections, rule = twins.read(document)
   if not sections then refuse("'updateTwin': %s", rule) end
   if not sections.tags and not sections.desired then
@@ -129,10 +151,18 @@ end
 
 -- Jobs -------------------------------------------------------------------------
 
+local TYPES = {} -- by their names in lower case
+for _, name in ipairs { "scheduleDeviceMethod", "scheduleUpdateTwin" } do
+  TYPES[name:lower()] = name
+end
+
 local function type_of(text)
-  local name = string_of(text, "type")
-  if name == "scheduleDeviceMethod" or name == "scheduleUpdateTwin" then return name end
-  refuse("'type' must be scheduleDeviceMethod or scheduleUpdateTwin")
+  local kind = TYPES[string_of(text, "type"):lower()]
+  if kind then return kind end
+  error({
+    rule = "'type' must be scheduleDeviceMethod or scheduleUpdateTwin",
+    name = "GenericBadRequest",
+  }, 0)
 end
 
 local function condition_of(text)
@@ -153,31 +183,34 @@ end
 
 local function execution_of(text)
   if not text then return EXECUTION_SECONDS end
-  local value = integer_of(text)
-  if not value or value < 1 or value > EXECUTION_SECONDS_MAX then
-    refuse("maxExecutionTimeInSeconds must be within [1; %d].", EXECUTION_SECONDS_MAX)
-  end
-  return value
+  return within(text, "maxExecutionTimeInSeconds", 1, EXECUTION_SECONDS_MAX)
 end
 
-local function read(body, id, contract, now)
-  local ok, job_id, kind, method, update, condition, start, execution =
-    core.json_members(body, "jobId", "type", "cloudToDeviceMethod", "updateTwin",
-      "queryCondition", "startTime", "maxExecutionTimeInSeconds")
-  if not ok then refuse("the body must be a JSON object") end
-  if job_id and string_of(job_id, "jobId") ~= id then
+local JOB = {
+  any_case = true,
+  members = {
+    jobId = true, type = true, cloudToDeviceMethod = true, updateTwin = true,
+    queryCondition = true, startTime = true, maxExecutionTimeInSeconds = true,
+  },
+}
+
+local function read(text, id, contract, now)
+  local member = members_of(text, JOB)
+  if member.jobId and string_of(member.jobId, "jobId") ~= id then
     refuse("'jobId' must be the one in the path")
   end
   local fields = {
-    type = type_of(kind),
-    condition = condition_of(condition),
-    start = start_of(start, now),
-    max_seconds = execution_of(execution),
+    type = type_of(member.type),
+    condition = condition_of(member.queryCondition),
+    start = start_of(member.startTime, now),
+    max_seconds = execution_of(member.maxExecutionTimeInSeconds),
   }
   if fields.type == "scheduleDeviceMethod" then
+    local method = member.cloudToDeviceMethod
     if is_null(method) then refuse("'cloudToDeviceMethod' is required") end
     fields.method = call_text(read_call(method, contract))
   else
+    local update = member.updateTwin
     if is_null(update) then refuse("'updateTwin' is required") end
     read_update(update)
     fields.update = update
@@ -186,22 +219,23 @@ local function read(body, id, contract, now)
 end
 
 --- What a body asks for: type, condition, start, max_seconds, and method or update;
--- nil and the rule that it breaks.
----@param body string
+-- nil, the rule that it breaks, and the name of the error.
+---@param text string
 ---@param id string in the path
 ---@param how { contract: string?, version: string?, now: integer } the hub's contract
 ---  for all, the request's api-version, unix ms
 ---@return table? fields of directmethods.Job
 ---@return string? rule
-function M.read(body, id, how)
+---@return string? name "ArgumentInvalid" or "GenericBadRequest"
+function M.read(text, id, how)
   local wrong = options.rules.identity(id)
-  if wrong then return nil, "the job id " .. wrong end
-  if id == "query" then return nil, "the job id must not be 'query'" end
-  local ok, result = pcall(read, body, id, core.contract(how.version, how.contract),
+  if wrong then return nil, "the job id " .. wrong, INVALID end
+  if id == "query" then return nil, "the job id must not be 'query'", INVALID end
+  local ok, result = pcall(read, text, id, core.contract(how.version, how.contract),
     how.now)
   if ok then return result end
   if type(result) ~= "table" then error(result, 0) end
-  return nil, result.rule
+  return nil, result.rule, result.name or INVALID
 end
 
 return M

@@ -1,0 +1,180 @@
+-- Checklist J: requests as clients send them, and what is wrong with their bodies.
+
+local fixture = require "spec.support.fixture"
+local rest = require "spec.support.rest"
+
+local read, refused = rest.read, rest.refused
+
+describe("a request", function()
+  local hub
+
+  before_each(function()
+    hub = fixture.hub()
+    assert(hub:add_device "dev1")
+  end)
+
+  after_each(function() fixture.finish(hub) end)
+
+  local function ask(...) return rest.ask(hub, ...) end
+
+  -- It is refused for its argument, and the reason names this.
+  local function names(part, ...)
+    local why = refused(ask(...), 400, "ArgumentInvalid")
+    assert.truthy(why:find(part, 1, true), why)
+  end
+
+  -- Bodies ------------------------------------------------------------------
+
+  describe("with a member that stands twice", function()
+    it("J01 is refused: identities", function()
+      local authentication = '{"deviceId":"x","authentication":'
+      for member, text in pairs {
+        deviceId = '{"deviceId":"x","deviceId":"x"}',
+        status = '{"deviceId":"x","status":"enabled","status":"disabled"}',
+        statusReason = '{"deviceId":"x","statusReason":"a","statusReason":"b"}',
+        capabilities = '{"deviceId":"x","capabilities":{},"capabilities":{}}',
+        ["capabilities.iotEdge"] =
+          '{"deviceId":"x","capabilities":{"iotEdge":false,"iotEdge":false}}',
+        authentication = authentication .. '{},"authentication":{}}',
+        ["authentication.type"] = authentication .. '{"type":"sas","type":"sas"}}',
+        ["authentication.symmetricKey.primaryKey"] = authentication
+          .. '{"symmetricKey":{"primaryKey":null,"primaryKey":null}}}',
+        ["authentication.x509Thumbprint.secondaryThumbprint"] = authentication
+          .. '{"x509Thumbprint":{"secondaryThumbprint":"","secondaryThumbprint":""}}}',
+      } do
+        names(("'%s' stands twice"):format(member), "PUT", "/devices/x", text)
+      end
+      names("'managedBy' stands twice", "PUT", "/devices/dev1/modules/m",
+        '{"deviceId":"dev1","moduleId":"m","managedBy":"a","managedBy":"b"}')
+      assert.equal(1, #hub:devices())
+    end)
+
+    it("J01 is refused: twins", function()
+      for member, text in pairs {
+        tags = '{"tags":{"a":1},"tags":{"b":1}}',
+        properties = '{"properties":{},"properties":{"desired":{"a":1}}}',
+        ["properties.desired"] = '{"properties":{"desired":{"a":1},"desired":{}}}',
+      } do
+        for _, verb in ipairs { "PATCH", "PUT" } do
+          names(("'%s' stands twice"):format(member), verb, "/twins/dev1", text)
+        end
+      end
+      assert.equal(1, read(ask("GET", "/twins/dev1")).version)
+    end)
+
+    it("J01 is refused: entries of a bulk request", function()
+      for member, text in pairs {
+        id = '"id":"y"',
+        importMode = '"importMode":"create","importMode":"delete"',
+        eTag = '"eTag":"a","etag":"b"',
+        tags = '"tags":{},"tags":{"a":1}',
+        ["authentication.type"] = '"authentication":{"type":"sas","Type":"none"}',
+        ["properties.desired"] = '"properties":{"desired":{},"desired":{}}',
+      } do
+        names(("'[1].%s' stands twice"):format(member), "POST", "/devices",
+          ('[{"id":"z"},{"id":"x",%s}]'):format(text))
+      end
+      assert.equal(1, #hub:devices())
+    end)
+
+    it("J01 is refused: jobs and queries", function()
+      local job = '{"type":"scheduleDeviceMethod","queryCondition":"*",'
+        .. '"cloudToDeviceMethod":{"methodName":"m"%s}%s}'
+      names("'queryCondition' stands twice", "PUT", "/jobs/v2/j",
+        job:format("", ',"queryCondition":"*"'))
+      names("'cloudToDeviceMethod.payload' stands twice", "PUT", "/jobs/v2/j",
+        job:format(',"payload":1,"payload":2', ""))
+      names("'tags' stands twice", "PUT", "/jobs/v2/j",
+        '{"type":"scheduleUpdateTwin","queryCondition":"*",'
+        .. '"updateTwin":{"tags":{},"tags":{"a":1}}}')
+      names("'query' stands twice", "POST", "/devices/query",
+        '{"query":"SELECT * FROM devices","query":"SELECT * FROM devices"}')
+    end)
+
+    it("J01 is taken where nobody reads the member", function()
+      read(ask("PUT", "/devices/x", '{"deviceId":"x","etag":"a","etag":"b","q":1}'))
+      read(ask("PATCH", "/twins/dev1", '{"etag":1,"etag":2,"tags":{"a":1,"a":2}}'))
+      assert.equal(2, read(ask("GET", "/twins/dev1")).tags.a)
+    end)
+  end)
+
+  it("J02 has names of members in any case, but for twins", function()
+    local device = read(ask("PUT", "/devices/x", '{"DeviceId":"x","STATUS":"Disabled",'
+      .. '"Authentication":{"Type":"SelfSigned","X509Thumbprint":{"primarythumbprint":"'
+      .. ("A"):rep(40) .. '"}}}'))
+    local authentication = device.authentication
+    assert.same({ "disabled", "selfSigned", ("A"):rep(40) }, { device.status,
+      authentication.type, authentication.x509Thumbprint.primaryThumbprint })
+    read(ask("POST", "/devices", '[{"Id":"y","ImportMode":"Create","Tags":{"Aa":1}}]'))
+    assert.equal(1, read(ask("GET", "/twins/y")).tags.Aa)
+    read(ask("PUT", "/jobs/v2/j", '{"Type":"ScheduleDeviceMethod","QueryCondition":"*",'
+      .. '"CloudToDeviceMethod":{"MethodName":"m","ResponseTimeoutInSeconds":5}}'))
+    assert.equal("scheduleDeviceMethod", read(ask("GET", "/jobs/v2/j")).type)
+    assert.equal(3, #read(ask("POST", "/devices/query",
+      '{"Query":"SELECT * FROM devices"}')))
+    read(ask("PATCH", "/twins/dev1",
+      '{"Tags":{"a":1},"Properties":{"desired":{"a":1}}}'))
+    local twin = read(ask("GET", "/twins/dev1"))
+    assert.same({ {}, nil }, { twin.tags, twin.properties.desired.a })
+  end)
+
+  it("J03 with one member in two cases is refused", function()
+    names("'query' stands twice", "POST", "/devices/query",
+      '{"query":"SELECT * FROM devices","Query":"SELECT * FROM devices"}')
+    names("'status' stands twice", "PUT", "/devices/x",
+      '{"deviceId":"x","status":"enabled","Status":"disabled"}')
+    names("'type' stands twice", "PUT", "/jobs/v2/j",
+      '{"type":"scheduleUpdateTwin","TYPE":"scheduleDeviceMethod"}')
+    names("'[0].id' stands twice", "POST", "/devices", '[{"id":"x","ID":"y"}]')
+  end)
+
+  it("J04 for a job of an unknown type is a generic bad request", function()
+    for _, kind in ipairs { "scheduleDirectMethod", "export", "" } do
+      refused(ask("PUT", "/jobs/v2/j", { type = kind, queryCondition = "*" }), 400,
+        "GenericBadRequest")
+    end
+    names("'type'", "PUT", "/jobs/v2/j", { type = 1, queryCondition = "*" })
+  end)
+
+  it("J05 may have seconds as text, also in a job", function()
+    local function put(id, response, max)
+      return ask("PUT", "/jobs/v2/" .. id, {
+        type = "scheduleDeviceMethod", queryCondition = "*",
+        cloudToDeviceMethod = { methodName = "m", responseTimeoutInSeconds = response },
+        maxExecutionTimeInSeconds = max,
+      })
+    end
+    read(put("j", "30", "120"))
+    local job = read(ask("GET", "/jobs/v2/j"))
+    assert.same({ 30, 120 }, { job.cloudToDeviceMethod.responseTimeoutInSeconds,
+      job.maxExecutionTimeInSeconds })
+    for text, part in pairs { x = "no whole number", ["5.0"] = "no whole number",
+      [""] = "no whole number", ["0"] = "must be within" } do
+      for _, reply in ipairs { put("k", text, 10), put("k", 30, text) } do
+        local why = refused(reply, 400, "ArgumentInvalid")
+        assert.truthy(why:find(part, 1, true), why)
+      end
+    end
+  end)
+
+  it("J06 says what is wrong with a body that cannot be read", function()
+    local deep = ("["):rep(70) .. ("]"):rep(70)
+    local paths = { { "PUT", "/devices/x", '{"deviceId":"x","statusReason":%s}' },
+      { "POST", "/devices", '[{"id":"x","tags":{"a":%s}}]' },
+      { "PATCH", "/twins/dev1", '{"properties":{"desired":{"a":%s}}}' },
+      { "PUT", "/jobs/v2/j",
+        '{"type":"scheduleUpdateTwin","queryCondition":"*","updateTwin":{"tags":%s}}' },
+      { "POST", "/devices/query", '{"query":%s}' } }
+    for _, each in ipairs(paths) do
+      local verb, path, text = table.unpack(each)
+      names("nested deeper than 64", verb, path, text:format(deep))
+      names("outside of 64 bits", verb, path, text:format "18446744073709551616")
+      names("outside of 64 bits", verb, path, text:format "1e400")
+      names("at byte", verb, path, text:format "")
+      names("at byte 0", verb, path, "")
+    end
+    names("'[0].tags'", "POST", "/devices", '[{"id":"x","tags":{"a":1e400}}]')
+    names("'properties.desired'", "PATCH", "/twins/dev1",
+      '{"properties":{"desired":{"a":1e400}}}')
+  end)
+end)
