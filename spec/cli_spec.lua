@@ -150,6 +150,20 @@ describe("directmethods hub", function()
         .. "choose another by --https-port")
     end)
 
+    it("says what to install when the hub is missing", function()
+      local module = "directmethods.cli.demo"
+      local loaded = package.loaded[module]
+      finally(function()
+        package.loaded[module], package.preload[module] = loaded, nil
+      end)
+      package.loaded[module] = nil
+      package.preload[module] = function()
+        error("module 'directmethods.hub' not found:", 0)
+      end
+      assert.equal(4, main.run { "demo" })
+      has(written, "directmethods demo: the hub is not installed")
+    end)
+
     it("says what to install when argparse is missing", function()
       local loaded = package.loaded.argparse
       finally(function()

@@ -1,5 +1,5 @@
---- How a hub in a process of its own says that it serves: what it tells, as text for
--- people and as a file for programs.
+--- What `directmethods hub` tells when it is ready: text for people, and the ready file
+-- for programs.
 
 local configs = require "directmethods.hub.config"
 local files = require "directmethods.cli.files"
@@ -11,18 +11,17 @@ local POLICY = "iothubowner" -- the one that unmodified SDKs are given
 
 --- Everything that a client needs.
 ---@param hub directmethods.Hub
----@param opts { host: string, tls: boolean, ca_file: string? }
----@param devices string[] those to be named
+---@param opts { pid: integer, host: string, tls: boolean, ca_file: string? }
+---@param devices string[] ids
 ---@return table
 function M.facts(hub, opts, devices)
-  local pid, folder = files.process()
   local facts = {
-    pid = pid,
+    pid = opts.pid,
     host = opts.host,
     hostname = hub.hostname,
     ports = hub:ports(),
     tls = opts.tls,
-    ca_file = opts.ca_file and files.absolute(opts.ca_file, folder),
+    ca_file = opts.ca_file,
     connection_strings = {},
     devices = {},
     admin_token = hub:admin_token(),

@@ -3,6 +3,8 @@
 local command = require "directmethods.cli.command"
 local dm = require "directmethods"
 
+require "directmethods.hub" -- may not be installed
+
 local HANDLERS = {
   reboot = function(request)
     return 201, { rebooted = true, why = request.payload.why }

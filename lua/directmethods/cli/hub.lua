@@ -1,5 +1,5 @@
---- `directmethods hub`: a local hub in a process of its own, until a signal comes; or
--- around another command, until that has ended.
+--- `directmethods hub`: runs a local hub until a signal comes, or while another command
+-- runs.
 
 local announce = require "directmethods.cli.announce"
 local ca_folder = require "directmethods.cli.ca_folder"
@@ -67,14 +67,15 @@ local function add_device(hub, device)
     logs.word(device.id), ok and tostring(err) or translate(done)))
 end
 
--- All that the hub is to have, at its start and after a reset.
+-- Add the devices and faults of the command line and of the file: at the start, and
+-- again after a reset.
 local function populate(hub, args, file)
   for _, device in ipairs(args.device) do add_device(hub, device) end
   file:add_devices(hub)
   file:add_faults(hub)
 end
 
--- The options of dm.hub; and what its clients must trust, where --ca-dir keeps it.
+-- The options of dm.hub, and the CA file of --ca-dir.
 local function options_of(args, file, given)
   local opts = hub_options.complete(given, file, args.command ~= nil)
   if not args.ca_dir or opts.tls == false then return opts, nil end
@@ -87,7 +88,7 @@ local function options_of(args, file, given)
   return opts, ca_file
 end
 
--- The hub alone.
+-- Start the hub. A wrong option stands on the command line or in the file.
 local function listen(args, file)
   local given = hub_options.given(args)
   local opts, ca_file = options_of(args, file, given)
@@ -105,7 +106,7 @@ end
 
 -- Serving --------------------------------------------------------------------
 
--- Tell of calls as the arguments say.
+-- Write each call to the log and to the trace.
 local function watch(hub, args, log, trace)
   if args.quiet and not trace then return end
   hub:on("call", function(call)
@@ -124,8 +125,8 @@ local function banner(args, facts, devices, ready_file)
   command.write(announce.text(facts, devices, ready_file))
 end
 
--- What a client trusts that is told of one file alone: the system's authorities, and
--- this hub's.
+-- A file with the system's authorities and the hub's CA, for programs that read only
+-- one file. Nil: the hub has no CA of its own.
 local function bundle_of(facts)
   if not facts.ca_file then return nil end
   local parts = {}
@@ -164,7 +165,7 @@ local function run_command(args, facts, devices, ready_file)
   return child:wait()
 end
 
--- The names of devices, the command line's first.
+-- The ids of all devices; those of the command line come first.
 local function names_of(args, file)
   local names, seen = {}, {}
   local function add(id)
@@ -176,7 +177,7 @@ local function names_of(args, file)
   return names
 end
 
--- The ready file, if there is to be one, until its variable is closed.
+-- Write the ready file, if one is wanted. Closing the result removes it.
 local function leave_ready_file(path, facts)
   if path then announce.write(path, facts) end
   return setmetatable({}, {
@@ -184,14 +185,17 @@ local function leave_ready_file(path, facts)
   })
 end
 
--- Say that the hub serves, and do so until the end.
+-- Say that the hub serves, and wait for the end; the exit status.
 local function serve(hub, opts, ca_file, args, devices, log)
+  local pid, folder = files.process()
   local facts = announce.facts(hub, {
-    host = opts.host or "127.0.0.1", tls = opts.tls ~= false, ca_file = ca_file,
+    pid = pid,
+    host = opts.host or "127.0.0.1",
+    tls = opts.tls ~= false,
+    ca_file = ca_file and files.absolute(ca_file, folder),
   }, devices)
-  if facts.ca_file then files.publish(facts.ca_file) end
-  local ready_file = args.ready_file
-    and files.absolute(args.ready_file, select(2, files.process()))
+  if ca_file then files.publish(ca_file) end
+  local ready_file = args.ready_file and files.absolute(args.ready_file, folder)
   if not args.command then banner(args, facts, devices, ready_file) end
   local _ <close> = leave_ready_file(ready_file, facts)
   if args.command then return run_command(args, facts, devices, ready_file) end

@@ -1,5 +1,5 @@
---- The file of `directmethods hub --config`: JSON with the hub's options, keys of
--- policies, devices and rules for faults. What is wrong in it is named with its line.
+--- The file of `directmethods hub --config`: JSON with options, keys of policies,
+-- devices and rules for faults. An error message has the line of what is wrong.
 
 local command = require "directmethods.cli.command"
 local json = require "directmethods.json"
@@ -16,7 +16,7 @@ local SPEC = {
   faults = { "table", default = {} },
 }
 
--- Members of a device that make no identity.
+-- Members of a device that are no options of hub:add_device.
 local OTHERS = { id = true, tags = true, desired = true, methods = true }
 
 ---@class directmethods.HubFile
@@ -28,7 +28,7 @@ local OTHERS = { id = true, tags = true, desired = true, methods = true }
 local File = {}
 File.__index = File
 
--- The steps that a message names, as in "option 'limits.calls' must be ...".
+-- The path of what a message names, as in "option 'limits.calls' must be ...".
 local function steps_of(message, path)
   local steps = table.move(path, 1, #path, 1, {})
   local named = message:match "handler '([^']+)'"
@@ -115,7 +115,7 @@ local function split(device)
   return own, identity
 end
 
--- Have a device with canned answers online.
+-- Connect a device with canned answers; after a reset it is the same client.
 function File:connect(hub, i, own)
   local path = { "devices", i, "methods" }
   local client = self.clients[i]

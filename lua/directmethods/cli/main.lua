@@ -20,7 +20,7 @@ M.COMMANDS = {
   { "explain", "explain an error, and what helps" },
 }
 
-local USAGE_ERROR = 2 -- exit status
+local USAGE_ERROR, LOCAL_ERROR = 2, 4 -- exit statuses
 
 local function help()
   local lines = {
@@ -58,8 +58,15 @@ local function is_command(name)
 end
 
 local function run_command(name, argv)
-  if is_command(name) then return require("directmethods.cli." .. name).run(argv) end
-  return refuse(("there is no command or option '%s'"):format(name))
+  if not is_command(name) then
+    return refuse(("there is no command or option '%s'"):format(name))
+  end
+  local ok, command = pcall(require, "directmethods.cli." .. name)
+  if ok then return command.run(argv) end
+  if not command:find("module 'directmethods.hub", 1, true) then error(command, 0) end
+  io.stderr:write("directmethods ", name, ": the hub is not installed (LuaRocks: "
+    .. "directmethods-hub)\n")
+  return LOCAL_ERROR
 end
 
 --- Run a command.
