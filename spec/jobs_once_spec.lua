@@ -235,6 +235,37 @@ describe("jobs", function()
       end)
     end
 
+    it("M fail alone when the call that they would make is no call", function()
+      assert(service.jobs:schedule { id = "bad", method = "m", query = "*",
+        delay = 50 })
+      good_job "good"
+      damage "UPDATE jobs SET method = '{}' WHERE id = 'bad'"
+      dm.log { level = "off" }
+      reopen()
+      check_good_job "good"
+      dm.log { level = "warn" }
+      assert.equal("failed", service.jobs:get("bad"):status().status)
+    end)
+
+    it("M end when their targets cannot be read", function()
+      local function schedule(id)
+        return assert(service.jobs:schedule { id = id, method = "m",
+          query = "tags.n = 1", max_execution = 10 })
+      end
+      assert(service.twins:patch("a", { tags = { n = 1 } }))
+      damage "UPDATE twins SET tags = '{'"
+      local expired, cancelled = schedule "expired", schedule "cancelled"
+      dm.advance(5)
+      assert.equal("running", expired:status().status)
+      assert.equal("cancelled", assert(cancelled:cancel()).status)
+      dm.advance(2)
+      assert.is_truthy(cancelled:status().ended)
+      dm.advance(10)
+      local status = expired:status()
+      assert.same({ "failed", 0 }, { status.status, status.total })
+      assert.matches("the store is damaged", status.reason)
+    end)
+
     it("M answer 503 for a damaged device job, in and at the end of a page", function()
       for i = 1, 40 do hub:add_device(("d%02d"):format(i)) end
       local job = assert(service.jobs:schedule { id = "j",

@@ -111,8 +111,8 @@ M.steps = {
         json_extract(record, '$.running'), json_extract(record, '$.succeeded'),
         json_extract(record, '$.failed')
       FROM old_jobs WHERE json_valid(record) ON CONFLICT DO NOTHING]],
-    [[INSERT INTO jobs SELECT id, '', 'failed', '""', NULL, NULL, 0, 0, 0, 0, 1, NULL,
-        0, 0, 0, 0, 0
+    [[INSERT INTO jobs SELECT id, '', 'failed', '""', NULL, NULL, 0, 0, NULL, 0, 1,
+        NULL, 0, 0, 0, 0, 0
       FROM old_jobs WHERE id NOT IN (SELECT id FROM jobs)]],
     "DROP TABLE old_jobs",
 

@@ -170,7 +170,7 @@ end
 --- It has failed as a whole. It ends when its device jobs have ended.
 function M.fail(id, reason)
   return { "UPDATE jobs SET status = 'failed', reason = ?, selected = 1 "
-    .. "WHERE id = ? AND status = 'running' AND ended IS NULL",
+    .. "WHERE id = ? AND status IN ('queued', 'running') AND ended IS NULL",
     { json.encode(reason), id }, expect = 1 }
 end
 

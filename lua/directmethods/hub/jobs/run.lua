@@ -21,6 +21,7 @@ local M = {}
 
 local TARGETS = 100 -- that are kept at a time
 local RETRY = 1 -- seconds, when the store has failed
+local UNREADABLE = "The devices could not be read: %s."
 local BROKEN = "The hub failed to run the job; its log says why."
 
 ---@class directmethods.Run
@@ -78,16 +79,23 @@ end
 
 -- Selecting ------------------------------------------------------------------
 
--- The next targets, as many as are kept at a time; fewer: these were the last.
+-- Targets cannot be read: the job fails when its time is over, too.
+local function wait_for_targets(run, err)
+  if seconds_left(run) <= 0 then fail(run, UNREADABLE:format(err.message)) end
+  time.sleep(RETRY)
+end
+
+-- The next targets, as many as are kept at a time; fewer: these were the last, or the
+-- run is over.
 local function next_targets(run, targets)
   local list = {}
-  while #list < TARGETS and not targets.ended do
+  while #list < TARGETS and not targets.ended and not run.over do
     local found, err = targets:next()
     for _, row in ipairs(found or {}) do
       local device_id, module_id = attributes.ids(row)
       list[#list + 1] = { device_id = device_id, module_id = module_id }
     end
-    if err then time.sleep(RETRY) end
+    if err then wait_for_targets(run, err) end
     run.jobs.hub.background:pause()
   end
   return list
@@ -116,8 +124,8 @@ local function select_targets(run)
   local targets = selection.new(run.jobs.hub, plan, after)
   repeat
     local list = next_targets(run, targets)
-    if run.over ~= "cancelled" then keep_targets(run, list, targets.ended) end
-  until targets.ended or run.ended or run.over == "cancelled"
+    if not run.over then keep_targets(run, list, targets.ended) end
+  until targets.ended or run.ended or run.over
 end
 
 -- Ending ---------------------------------------------------------------------
