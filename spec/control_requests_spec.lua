@@ -4,6 +4,7 @@ local dm = require "directmethods"
 local fixture = require "spec.support.fixture"
 local http = require "spec.support.http"
 local mqtt = require "spec.support.mqtt"
+local registry = require "directmethods.hub.registry"
 local requests = require "directmethods.hub.requests"
 
 describe("the queue of requests", function()
@@ -168,4 +169,54 @@ describe("a request that meets a defect of the hub", function()
     assert.equal(500, reply.status)
     is_told()
   end)
+end)
+
+describe("the text of a refusal", function()
+  local hub, device, token
+
+  -- What the hub answers is what it could not know before: any text.
+  local TEXTS = {
+    short = { "'é' is wrong", "'é' is wrong" },
+    ["too long"] = { ("é"):rep(5000), ("é"):rep(1024) },
+    ["cut in a character"] = { "x" .. ("é"):rep(5000), "x" .. ("é"):rep(1023) },
+    ["of bytes to be escaped"] = { ("\1"):rep(9000), ("\1"):rep(2048) },
+    ["not UTF-8"] = { "a\xff\xc3 b", "a?? b" },
+  }
+
+  before_each(function()
+    hub = fixture.hub()
+    hub:add_device("dev1")
+    token = fixture.service_token(hub, "iothubowner")
+    device = fixture.device(hub, "dev1")
+    device:subscribe(0, "$iothub/twin/res/#")
+  end)
+
+  after_each(function() fixture.finish(hub, device) end)
+
+  for name, case in pairs(TEXTS) do
+    local text, shown = table.unpack(case)
+
+    it("is JSON in the registry's format: " .. name, function()
+      function hub.state.registry.get()
+        return nil, registry.problem("ArgumentInvalid", text)
+      end
+      local reply = http.exchange(hub:ports().https, {
+        method = "GET",
+        target = "/devices/dev1?api-version=2021-04-12",
+        headers = { "Authorization: " .. token },
+      })
+      assert.equal(400, reply.status)
+      local _, told = fixture.error_e(reply)
+      assert.equal(shown, told)
+    end)
+
+    it("is JSON to a device: " .. name, function()
+      function hub.state.registry.change()
+        return nil, registry.problem("ArgumentInvalid", text)
+      end
+      device:send(mqtt.publish("$iothub/twin/PATCH/properties/reported/?$rid=1", "{}"))
+      local document = assert(dm.json.decode(device:read().payload))
+      assert.equal(shown, document.message)
+    end)
+  end
 end)

@@ -5,8 +5,7 @@
 #include "hub/meter.h"
 
 enum {
-  TWIN_TOPIC_MAX = 512,  /* bytes of the topic of a twin's answer */
-  TWIN_ERROR_MAX = 4096, /* bytes of its body when it is an error */
+  TWIN_TOPIC_MAX = 512, /* bytes of the topic of a twin's answer */
   UNAUTHORIZED = 401,
   FAILED = 500,           /* a defect of the hub */
   TOO_MANY = 429,         /* jobs or queries at a time */
@@ -128,7 +127,7 @@ bool dm_hub_twin_result(dm_hub *h, uint64_t connection, int status, dm_span rid,
 
 bool dm_hub_twin_refuse(dm_hub *h, uint64_t connection, dm_span rid, int code,
                         dm_span text) {
-  char memory[TWIN_ERROR_MAX];
+  char memory[DM_ERROR_MAX];
   dm_buf body = dm_buf_fixed(memory, sizeof memory);
   dm_error_mark mark = dm_hub_mark(h);
   dm_error_write_device(&body, code, text, &mark);

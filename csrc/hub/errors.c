@@ -5,7 +5,10 @@
 
 #include "proto/text.h"
 
-enum { INNER_MAX = 2048 }; /* bytes of Format M's inner document, of a text */
+enum {
+  TEXT_MAX = 2048, /* bytes of an error's text; the rest is cut off */
+  INNER_MAX = 6 * TEXT_MAX + 512, /* Format M's inner document: all escaped */
+};
 
 static const dm_error ERRORS[] = {
 #define X(id, code, name, info, text) {name, text, code, DM_INFO_##info},
@@ -57,12 +60,29 @@ static bool add_info(dm_buf *out, dm_error_info info, int seconds) {
                      seconds / 3600, seconds / 60 % 60, seconds % 60);
 }
 
+/* As much of a text as an error has room for. A text that is not UTF-8 would
+** not be JSON, so its bytes that are not ASCII become '?'. */
+static dm_span shown(char memory[TEXT_MAX], dm_span text) {
+  bool is_utf8 = dm_text_utf8(text);
+  size_t n = text.n < TEXT_MAX ? text.n : TEXT_MAX;
+  if (is_utf8) {
+    while (n < text.n && ((unsigned char)text.p[n] & 0xc0) == 0x80)
+      n--;
+    return (dm_span){text.p, n};
+  }
+  for (size_t i = 0; i < n; i++)
+    memory[i] = (unsigned char)text.p[i] < 0x80 ? text.p[i] : '?';
+  return (dm_span){memory, n};
+}
+
 static bool add_inner(dm_buf *out, const dm_error *e, dm_span text, int seconds,
                       const dm_error_mark *mark) {
+  char memory[TEXT_MAX];
   return dm_buf_addf(out, "{\"errorCode\":%d,\"trackingId\":\"", e->code) &&
          add_tracking_id(out, mark) &&
          dm_buf_add_text(out, "\",\"message\":") &&
-         dm_text_json_string(out, text) && add_info(out, e->info, seconds) &&
+         dm_text_json_string(out, shown(memory, text)) &&
+         add_info(out, e->info, seconds) &&
          dm_buf_add_text(out, ",\"timestampUtc\":\"") &&
          add_timestamp(out, mark) && dm_buf_add_text(out, "\"}");
 }
@@ -86,10 +106,10 @@ bool dm_error_write_device(dm_buf *out, int code, dm_span text,
 
 bool dm_error_write_e(dm_buf *out, const char *name, dm_span text,
                       const dm_error_mark *mark) {
-  char memory[INNER_MAX];
+  char memory[INNER_MAX], kept[TEXT_MAX];
   dm_buf message = dm_buf_fixed(memory, sizeof memory);
   return dm_buf_addf(&message, "ErrorCode:%s;", name) &&
-         dm_buf_add_span(&message, text) &&
+         dm_buf_add_span(&message, shown(kept, text)) &&
          dm_buf_add_text(out, "{\"Message\":") &&
          dm_text_json_string(out, dm_buf_span(&message)) &&
          dm_buf_add_text(out, ",\"ExceptionMessage\":\"Tracking ID:") &&

@@ -13,6 +13,8 @@
 
 #pragma GCC visibility push(hidden)
 
+enum { DM_ERROR_MAX = 16384 }; /* room for every error's body */
+
 /* What stands as "info" in Format M. */
 typedef enum dm_error_info {
   DM_INFO_ABSENT,
@@ -74,6 +76,9 @@ typedef struct dm_error_mark {
   uint64_t random[2]; /* of the tracking id */
   int64_t wall;       /* unix milliseconds */
 } dm_error_mark;
+
+/* Of a text, its first 2,048 bytes are told. In a text that is not UTF-8, '?'
+** stands for each byte that is not ASCII. */
 
 /* {"Message":"{\"errorCode\":...}","ExceptionMessage":""}; 'text' p NULL: the
 ** error's own; 'seconds' for DM_INFO_TIMEOUT. */

@@ -6,7 +6,6 @@
 enum {
   FREE_MAX = 1024,      /* exchanges kept for reuse */
   KEPT_PAYLOAD = 16384, /* a larger buffer is not kept with them */
-  ERROR_MAX = 8192,     /* bytes of an error's body */
   FIELD_MAX = 128,      /* bytes of a header line with its name */
   FIELDS_MAX = 2048,    /* bytes of an answer's header lines, at least */
   ENVELOPE_MAX = 48     /* bytes before the payload of a device's answer */
@@ -192,7 +191,7 @@ static bool answer_error(dm_exchange *x, int status, const char *name,
 
 bool dm_exchange_refuse_as(dm_exchange *x, int status, const char *name,
                            dm_span text) {
-  char memory[ERROR_MAX];
+  char memory[DM_ERROR_MAX];
   dm_buf body = dm_buf_fixed(memory, sizeof memory);
   dm_error_mark mark = dm_hub_mark(x->hub);
   dm_error_write_e(&body, name, text, &mark);
@@ -249,7 +248,7 @@ void dm_exchange_answer_call(dm_exchange *x, int32_t status, dm_span value) {
 void dm_exchange_fail_call(dm_exchange *x, dm_error_id id, dm_span text,
                            int seconds) {
   const dm_error *e = dm_error_of(id);
-  char memory[ERROR_MAX];
+  char memory[DM_ERROR_MAX];
   dm_buf body = dm_buf_fixed(memory, sizeof memory);
   if (!dm_exchange_is_http(x)) {
     tell_invoked(x, (dm_hub_result){
@@ -265,7 +264,7 @@ void dm_exchange_fail_call(dm_exchange *x, dm_error_id id, dm_span text,
 
 /* The body that the rule gives, or Format M with its code and text. */
 static void answer_rejection(dm_exchange *x, const dm_fault *f) {
-  char memory[ERROR_MAX], field[FIELD_MAX];
+  char memory[DM_ERROR_MAX], field[FIELD_MAX];
   dm_buf body = dm_buf_fixed(memory, sizeof memory);
   dm_buf fields = dm_buf_fixed(field, sizeof field);
   dm_error_mark mark = dm_hub_mark(x->hub);
