@@ -16,6 +16,7 @@ dependencies = {
   "lua ~> 5.4",
   "lua-cjson",
   "argparse",
+  "lpeg",
 }
 -- libcurl is left to the compiler: its header's folder differs between machines
 external_dependencies = {
