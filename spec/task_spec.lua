@@ -142,6 +142,20 @@ describe("task", function()
     has("dm.timeout: function", names(function() dm.timeout(1) end))
   end)
 
+  it("lets the loop go on between tasks that take long", function()
+    local order = {}
+    for i = 1, 20 do
+      dm.spawn(function()
+        local began = os.clock()
+        while os.clock() - began < 0.002 do end
+        order[#order + 1] = i
+      end)
+    end
+    task.after(0, function() order[#order + 1] = "loop" end)
+    assert(dm.wait_until(function() return #order == 21 end, 5))
+    assert.not_equal("loop", order[21])
+  end)
+
   describe("coroutines", function()
     -- The coroutine of a task that does `fn`.
     local function coroutine_of(fn)
