@@ -108,6 +108,35 @@ local function anchors_of(path)
   return anchors
 end
 
+-- The words of a command line, as a shell reads them.
+local function words_of(line)
+  line = line:gsub(" [|>#&] ?.*$", ""):gsub(" &&.*$", "")
+  local result = assert(dm.exec { "sh", "-c",
+    'directmethods() { printf "%s\\n" "$@"; }; ' .. line })
+  local words = {}
+  for word in result.stdout:gmatch("[^\n]+") do words[#words + 1] = word end
+  return words
+end
+
+-- What is wrong with the words of a command; nil: nothing.
+local function wrong_words(words)
+  local name, first = words[1], 2
+  if name == "explain" then return nil end
+  local ok, module = pcall(require, "directmethods.cli." .. name)
+  if not ok then return "there is no such command" end
+  local spec = module.spec
+  for _, each in ipairs(module.specs or {}) do
+    if each.name == name .. " " .. words[2] then spec, first = each, 3 end
+  end
+  local own = {}
+  for i = first, #words do
+    if words[i] == "--" then break end
+    own[#own + 1] = words[i]
+  end
+  local parsed, why = cli.parser(spec):pparse(own)
+  return not parsed and why or nil
+end
+
 describe("the documents", function()
   it("link to files that are there", function()
     for _, path in ipairs(DOCUMENTS) do
@@ -164,6 +193,32 @@ describe("the documents", function()
     for option in text:gmatch("%f[-]%-%-%l[%l%d-]*") do
       assert(known[option], option .. " is no option")
     end
+  end)
+
+  it("have command lines that the command line takes, and so has its help", function()
+    local lines = {}
+    for _, path in ipairs(DOCUMENTS) do
+      for _, block in ipairs(blocks_of(path)) do
+        if block.lang == "sh" then
+          table.move(block.lines, 1, #block.lines, #lines + 1, lines)
+        end
+      end
+    end
+    for _, entry in ipairs(require "directmethods.cli.main".COMMANDS) do
+      local module = require("directmethods.cli." .. entry[1])
+      for _, each in ipairs(module.specs or { module.spec }) do
+        table.move(each.examples, 1, #each.examples, #lines + 1, lines)
+      end
+    end
+    local count = 0
+    for _, line in ipairs(lines) do
+      if line:find("^directmethods ") then
+        count = count + 1
+        local problem = wrong_words(words_of(line))
+        assert(not problem, ("%s: %s"):format(line, problem))
+      end
+    end
+    assert(count > 40)
   end)
 
   it("say of no id that it holds without a spec of its name", function()

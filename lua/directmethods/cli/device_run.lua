@@ -56,6 +56,7 @@ local function run(args)
   options.handlers = tell(args, name, handlers)
   local device <close> = command.try(dm.device, options)
   device:on("state", function(new, _, why)
+    if new == "connecting" then return end
     local reason = why and ": " .. tostring(why) or ""
     command.note(args, ("%s %s%s"):format(name, new, reason))
   end)
