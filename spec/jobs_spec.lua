@@ -179,6 +179,36 @@ describe("jobs", function()
       close()
     end)
 
+    it("give back what was to be called when the hub is closed", function()
+      open { store = path }
+      local called = 0
+      local function count()
+        called = called + 1
+        return 200
+      end
+      for _, id in ipairs { "a", "b" } do connect(id, count) end
+      local id = assert(service.jobs:schedule { method = "m", query = "*" }).id
+      local write, db = hub.state.store.db.write, hub.state.store.db
+      local closed = false
+      db.write = function(self, list)
+        local results, err = write(self, list)
+        for _, statement in ipairs(list) do -- the claims are kept, nobody is called yet
+          if statement[1]:find("state = 'running'", 1, true) then
+            hub:close()
+            closed = true
+          end
+        end
+        return results, err
+      end
+      assert(dm.wait_until(function() return closed end))
+      assert.equal(0, called)
+      reopen()
+      for _, device in ipairs { "a", "b" } do connect(device, count) end
+      dm.advance(1)
+      assert.equal("a:completed b:completed", states(service.jobs:get(id)))
+      assert.equal(2, called)
+    end)
+
     it("go on where the hub ended", function()
       open { store = path }
       for _, id in ipairs { "a", "b", "c" } do hub:add_device(id) end

@@ -24,12 +24,14 @@ local M = {}
 ---@class directmethods.Batch
 ---@field started directmethods.Flight[] calls that are about to begin
 ---@field ended directmethods.Flight[] calls that have ended
+---@field is_queued boolean? the store has its list
+---@field launched integer how many of `started` were called since
 local Batch = {}
 Batch.__index = Batch
 
 ---@return directmethods.Batch
 function M.new()
-  return setmetatable({ started = {}, ended = {} }, Batch)
+  return setmetatable({ started = {}, ended = {}, launched = 0 }, Batch)
 end
 
 ---@return boolean

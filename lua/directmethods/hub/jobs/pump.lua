@@ -18,8 +18,8 @@ local updates = require "directmethods.hub.jobs.updates"
 local M = {}
 
 local BATCH = 128 -- calls that begin, and that end, in one list
-local UPDATES = 32 -- changes of twins at a time: all may go on in one turn of the loop
 local BATCH_BYTES = 1024 * 1024 -- of answers in one list
+local UPDATES = 32 -- changes of twins at a time: all may go on in one turn of the loop
 local TRIES = 5 -- of a list that is in conflict
 local RETRY = 1 -- seconds, when the store has failed
 local NOT_ONLINE = 404103
@@ -228,8 +228,9 @@ local function finish_batch(pump, batch, results)
   for _, flight in ipairs(batch.ended) do land(flight) end
   for _, run in ipairs(batch:ended_runs(results)) do end_run(run) end
   local deadline = background.deadline()
-  while batch.started[1] do
-    launch(pump, table.remove(batch.started))
+  for i, flight in ipairs(batch.started) do
+    batch.launched = i
+    launch(pump, flight)
     if os.clock() > deadline then
       deadline = pump.jobs.hub.background:pause()
     end
@@ -334,10 +335,10 @@ function Pump:last_lists()
     take_ended(self, last)
     add(last)
   end
-  if batch and batch.is_queued and batch.started[1] then
+  if batch and batch.is_queued and batch.started[batch.launched + 1] then
     local uncalled = batches.new()
-    for _, flight in ipairs(batch.started) do flight.undelivered = true end
-    uncalled.ended = batch.started
+    table.move(batch.started, batch.launched + 1, #batch.started, 1, uncalled.ended)
+    for _, flight in ipairs(uncalled.ended) do flight.undelivered = true end
     add(uncalled)
   end
   return lists
