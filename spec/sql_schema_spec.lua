@@ -147,6 +147,7 @@ describe("the schema of a store", function()
     assert.equal(released, after.version)
     assert.same(with_version(before.identities), after.identities)
     assert.same(with_version(before.counts), after.counts)
+    for _, twin in ipairs(before.twins) do twin.model_id = "" end
     assert.same(before.twins, after.twins)
     assert.same(before.settings, after.settings)
     check_jobs(before.jobs, after.jobs)

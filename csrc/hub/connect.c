@@ -5,16 +5,18 @@
 */
 #include "hub/connect.h"
 
-#include "hub/dispatch.h"
 #include "hub/hold.h"
+#include "hub/keep.h"
 #include "hub/meter.h"
 #include "hub/session.h"
+#include "hub/telemetry.h"
 #include "proto/text.h"
 
 enum {
-  NOT_AUTHORIZED = 5,    /* CONNACK */
-  UNAVAILABLE = 3,       /* CONNACK */
-  CLIENT_TYPE_MAX = 1024 /* bytes of a decoded DeviceClientType */
+  NOT_AUTHORIZED = 5,     /* CONNACK */
+  UNAVAILABLE = 3,        /* CONNACK */
+  CLIENT_TYPE_MAX = 1024, /* bytes of a decoded DeviceClientType */
+  MODEL_ID_MAX = 2048     /* bytes of a decoded model id */
 };
 
 /* What is known of a device that connects. */
@@ -22,6 +24,8 @@ typedef struct newcomer {
   dm_username name;
   dm_identity *identity;
   dm_grant grant;
+  char memory[MODEL_ID_MAX];
+  dm_span model_id; /* decoded, in 'memory'; n 0: none */
 } newcomer;
 
 static void refuse(dm_hub_listener *l, uint64_t connection, int code,
@@ -67,6 +71,15 @@ static bool authorise(dm_hub_listener *l, uint64_t connection,
                              &out->grant);
 }
 
+/* False: it is no text. */
+static bool read_model_id(newcomer *n) {
+  dm_buf text = dm_buf_fixed(n->memory, sizeof n->memory);
+  if (n->name.model_id.p == NULL) return true;
+  if (!dm_text_percent_decode(&text, n->name.model_id)) return false;
+  n->model_id = dm_buf_span(&text);
+  return dm_text_utf8(n->model_id);
+}
+
 /* NULL: it may connect; else why not. */
 static const char *check(dm_hub_listener *l, uint64_t connection,
                          const dm_mqtt_connect *c, newcomer *out) {
@@ -76,6 +89,8 @@ static const char *check(dm_hub_listener *l, uint64_t connection,
     return "the client id is not the identity in the user name";
   if (!dm_authority_is_host(&l->hub->authority, out->name.host))
     return "the host in the user name is not this hub";
+  if (!read_model_id(out))
+    return "the model id is not a text of at most 2048 bytes";
   return authorise(l, connection, c, out) ? NULL : out->grant.why;
 }
 
@@ -125,41 +140,38 @@ static uint64_t token_of(const dm_hub *h, dm_span client_type) {
 }
 
 /* The identity belongs to this connection from now on; an older connection is
-** closed. Is there a stored session? */
+** closed. Was there a stored session? */
 static bool take_over(dm_session *s, const newcomer *n) {
   dm_identity *i = n->identity;
   if (i->session != NULL) {
     s->hub->counted.taken_over++;
     dm_session_close(i->session, DM_ERROR_TAKEN_OVER);
   }
+  bool was_stored = i->stored;
   if (s->clean) dm_session_forget(i);
-  bool present = i->stored;
   i->stored = !s->clean;
   i->signer = n->grant.signer;
   i->session = s;
   i->changed = i->active = dm_clock_wall(&s->hub->loop->contract);
   s->identity = i;
-  return present;
+  return was_stored;
 }
 
 static void admit(dm_hub_listener *l, uint64_t connection,
                   const dm_mqtt_connect *c, const newcomer *n) {
   dm_hub *h = l->hub;
   dm_session *s = dm_session_new(l, connection, n->grant.expiry);
-  if (s == NULL) {
+  if (s == NULL || !dm_telemetry_set_will(s, c)) {
+    if (s != NULL) dm_session_end(s);
     refuse(l, connection, UNAVAILABLE, n->name.device, "out of memory");
     return;
   }
   s->clean = c->clean_session;
   s->contract = dm_hub_contract_of(h, n->name.api_version);
-  bool present = take_over(s, n);
+  bool was_stored = take_over(s, n);
   s->settle = token_of(h, n->name.client_type);
   if (s->settle != 0) dm_settle_attach(&h->loop->settle, s->settle, true);
-  h->counted.connects++;
-  if (dm_mqtt_server_accept(l->mqtt, connection, s, present))
-    dm_dispatch_waiting(n->identity);
-  else
-    dm_session_detach(s, DM_ERROR_DISCONNECTED);
+  dm_keep_connect(s, was_stored, n->model_id);
 }
 
 /* Fault injection */
@@ -224,8 +236,8 @@ static void on_due(dm_timer *timer) {
 /* False: no memory. */
 static bool delay(dm_hub_listener *l, uint64_t connection,
                   const dm_mqtt_connect *c, const dm_verdict *v) {
-  size_t bytes =
-      c->client_id.n + c->will_topic.n + c->username.n + c->password.n;
+  size_t bytes = c->client_id.n + c->will_topic.n + c->will_message.n +
+                 c->username.n + c->password.n;
   held_connect *held = dm_hold_new(l->hub, sizeof *held + bytes);
   if (held == NULL) return false;
   char *at = held->bytes;
@@ -235,7 +247,7 @@ static bool delay(dm_hub_listener *l, uint64_t connection,
   held->connect = *c;
   held->connect.client_id = dm_hold_copy(&at, c->client_id);
   held->connect.will_topic = dm_hold_copy(&at, c->will_topic);
-  held->connect.will_message = (dm_span){NULL, 0};
+  held->connect.will_message = dm_hold_copy(&at, c->will_message);
   held->connect.username = dm_hold_copy(&at, c->username);
   held->connect.password = dm_hold_copy(&at, c->password);
   if (!dm_hold_start(&held->hold, v->delay, on_due)) return false;
@@ -315,4 +327,9 @@ void dm_connect_on_gone(void *context, uint64_t connection, void *user,
                why->text);
   }
   if (s != NULL) dm_session_end(s);
+}
+
+void dm_connect_on_disconnect(void *context, void *user) {
+  (void)context;
+  dm_telemetry_drop_will(user);
 }

@@ -12,6 +12,7 @@
 void dm_connect_on_connect(void *context, uint64_t connection,
                            const dm_mqtt_connect *c);
 void dm_connect_on_refused(void *context, const char *why);
+void dm_connect_on_disconnect(void *context, void *user);
 void dm_connect_on_gone(void *context, uint64_t connection, void *user,
                         const dm_err *why);
 

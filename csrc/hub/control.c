@@ -63,6 +63,18 @@ void dm_control_twin(dm_session *s, bool reported, dm_span topic, dm_span rid,
   h->events->on_twin(h->context, &twin);
 }
 
+void dm_control_session(dm_session *s, dm_span model_id) {
+  dm_hub *h = s->hub;
+  const dm_identity *i = s->identity;
+  const dm_hub_session session = {.connection = s->id,
+                                  .device = dm_identity_device(i),
+                                  .module = dm_identity_module(i),
+                                  .stored = !s->clean,
+                                  .filters = &i->filters,
+                                  .model_id = model_id};
+  if (h->events != NULL) h->events->on_session(h->context, &session);
+}
+
 void dm_control_ready(const dm_identity *i) {
   const dm_hub *h = i->session != NULL ? i->session->hub : NULL;
   if (h == NULL || !h->watching_ready || h->events == NULL) return;

@@ -18,6 +18,10 @@ void dm_control_hand_up(dm_exchange *x, const dm_http_request *r,
 void dm_control_twin(dm_session *s, bool reported, dm_span topic, dm_span rid,
                      dm_span payload);
 
+/* Have the control plane keep this session as it is now, and the model id of
+** its device (n 0: none was given); dm_hub_session_kept answers. */
+void dm_control_session(dm_session *s, dm_span model_id);
+
 /* Tell that this identity takes method calls now, if anybody watches: a job may
 ** have calls for it. */
 void dm_control_ready(const dm_identity *i);

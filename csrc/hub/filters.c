@@ -56,6 +56,12 @@ void dm_filters_clear(dm_filters *f) {
   f->count = 0;
 }
 
+void dm_filters_each(const dm_filters *f,
+                     void (*each)(void *context, dm_span text), void *context) {
+  for (const dm_filter *i = f->first; i != NULL; i = i->next)
+    each(context, text_of(i));
+}
+
 bool dm_filters_have(const dm_filters *f, dm_topic_kind kind) {
   const dm_filter *filter = f->first;
   while (filter != NULL && filter->kind != kind)

@@ -25,6 +25,10 @@ bool dm_filters_add(dm_filters *f, dm_span text, dm_topic_kind kind, int limit);
 void dm_filters_remove(dm_filters *f, dm_span text); /* unknown: nothing */
 void dm_filters_clear(dm_filters *f);
 
+/* Call 'each' with the text of every filter. */
+void dm_filters_each(const dm_filters *f,
+                     void (*each)(void *context, dm_span text), void *context);
+
 /* Is there a filter of this kind? */
 bool dm_filters_have(const dm_filters *f, dm_topic_kind kind);
 

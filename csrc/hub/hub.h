@@ -70,6 +70,15 @@ typedef struct dm_hub_twin {
   dm_span version; /* a condition, not yet checked to be a number; p NULL */
 } dm_hub_twin;
 
+/* A session that must be kept before its device goes on. */
+typedef struct dm_hub_session {
+  uint64_t connection; /* to go on with dm_hub_session_kept */
+  dm_span device, module;
+  bool stored;                      /* false: nothing is to be left of it */
+  const struct dm_filters *filters; /* the subscriptions; see filters.h */
+  dm_span model_id;                 /* n 0: the CONNECT named none */
+} dm_hub_session;
+
 /* A method call of the control plane's own, for a job. */
 typedef struct dm_hub_invocation {
   dm_span device, module; /* module: p NULL for a device */
@@ -96,6 +105,8 @@ typedef struct dm_hub_events { /* static */
   void (*on_http)(void *context, uint64_t request, const dm_http_request *r,
                   unsigned rights);
   void (*on_twin)(void *context, const dm_hub_twin *twin);
+  /* The device waits for dm_hub_session_kept. */
+  void (*on_session)(void *context, const dm_hub_session *session);
   /* With dm_hub_watch_calls: a call has ended. Spans live within the event. */
   void (*on_call)(void *context, const dm_hub_call *call);
   void (*on_invoked)(void *context, const dm_hub_result *result);
@@ -203,6 +214,15 @@ bool dm_hub_meter(dm_hub *h, uint64_t request, dm_meter m);
 ** subscribed to answers. */
 bool dm_hub_twin_result(dm_hub *h, uint64_t connection, int status, dm_span rid,
                         int64_t version, dm_span payload);
+
+/* Answer an on_session: it is on the disk, or cannot be kept. False: the device
+** is gone. */
+bool dm_hub_session_kept(dm_hub *h, uint64_t connection, bool kept);
+
+/* Let an identity that is offline have a stored session, with this filter (p
+** NULL: with none). False: it is not there, or the filter is not allowed. */
+bool dm_hub_restore_session(dm_hub *h, dm_span device, dm_span module,
+                            dm_span filter);
 
 /* Refuse an on_twin with an error of this code (its status is code / 1000) and
 ** a body that says why. */

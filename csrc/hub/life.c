@@ -100,6 +100,7 @@ static const dm_mqtt_handler DEVICES = {
     .on_publish = dm_publish_on_publish,
     .on_subscribe = dm_publish_on_subscribe,
     .on_unsubscribe = dm_publish_on_unsubscribe,
+    .on_disconnect = dm_connect_on_disconnect,
     .on_puback = dm_publish_on_puback,
     .on_refused = dm_connect_on_refused,
     .on_gone = dm_connect_on_gone,

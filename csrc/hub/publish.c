@@ -3,10 +3,11 @@
 
 #include "hub/call.h"
 #include "hub/control.h"
-#include "hub/dispatch.h"
 #include "hub/fault_message.h"
 #include "hub/inject.h"
+#include "hub/keep.h"
 #include "hub/session.h"
+#include "hub/telemetry.h"
 
 enum {
   RID_MAX = 256,    /* bytes of a $rid of a twin request */
@@ -38,6 +39,7 @@ void dm_publish_on_subscribe(void *context, void *user,
   size_t n = 0;
   (void)context;
   if (s->identity == NULL) return;
+  int before = s->identity->filters.count;
   while (dm_mqtt_next_filter(filters, &filter, &qos)) {
     if (n == CODES_MAX || n == (size_t)s->hub->limits.packet_filters) {
       s->hub->counted.subscribe_flood++;
@@ -46,9 +48,8 @@ void dm_publish_on_subscribe(void *context, void *user,
     }
     codes[n++] = (char)subscribe(s, filter, qos);
   }
-  dm_mqtt_suback ack = {filters->packet_id, {codes, n}};
-  if (dm_mqtt_server_suback(s->server, s->connection, ack))
-    dm_dispatch_waiting(s->identity);
+  const dm_mqtt_suback ack = {filters->packet_id, {codes, n}};
+  dm_keep_ack(s, &ack, s->identity->filters.count != before);
 }
 
 void dm_publish_on_unsubscribe(void *context, void *user,
@@ -58,9 +59,11 @@ void dm_publish_on_unsubscribe(void *context, void *user,
   uint8_t qos;
   (void)context;
   if (s->identity == NULL) return;
+  int before = s->identity->filters.count;
   while (dm_mqtt_next_filter(filters, &filter, &qos))
     dm_filters_remove(&s->identity->filters, filter);
-  dm_mqtt_server_unsuback(s->server, s->connection, filters->packet_id);
+  const dm_mqtt_suback ack = {filters->packet_id, {NULL, 0}};
+  dm_keep_ack(s, &ack, s->identity->filters.count != before);
 }
 
 /* Messages */
@@ -89,19 +92,8 @@ static void take_twin(dm_session *s, const dm_mqtt_publish *p, bool reported) {
 }
 
 static void take_message(dm_session *s, const dm_mqtt_publish *p) {
-  dm_hub *h = s->hub;
-  const dm_identity *i = s->identity;
-  const dm_hub_message m = {
-      .wall = i->active,
-      .device = dm_identity_device(i),
-      .module = dm_identity_module(i),
-      .properties = dm_topic_properties(p->topic, dm_identity_device(i),
-                                        dm_identity_module(i)),
-      .body = p->payload,
-  };
-  h->counted.telemetry++;
-  dm_messages_add(&h->messages, &m);
-  if (m.properties.n > 0) dm_fault_message(s, m.properties);
+  dm_span properties = dm_telemetry_take(s->hub, s->identity, p);
+  if (properties.n > 0) dm_fault_message(s, properties);
 }
 
 static void take_other(dm_session *s, const dm_mqtt_publish *p) {

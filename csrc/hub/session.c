@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "hub/call.h"
+#include "hub/telemetry.h"
 
 enum { EXPIRY_MAX_S = 1000000000 }; /* a longer life has no timer: 31 years */
 
@@ -44,6 +45,7 @@ void dm_session_detach(dm_session *s, dm_error_id id) {
   dm_hub *h = s->hub;
   dm_identity *i = s->identity;
   if (i == NULL) return;
+  dm_telemetry_send_will(s);
   s->identity = NULL;
   i->session = NULL;
   i->changed = dm_clock_wall(&h->loop->contract);
@@ -64,7 +66,10 @@ void dm_session_close(dm_session *s, dm_error_id id) {
 void dm_session_end(dm_session *s) {
   if (s->identity != NULL) s->hub->counted.disconnected++;
   dm_session_detach(s, DM_ERROR_DISCONNECTED);
+  dm_clock_stop(&s->hub->loop->contract, &s->expiry);
   dm_ids_remove(&s->hub->sessions, s->id);
+  free(s->keeping);
+  dm_telemetry_drop_will(s);
   free(s);
 }
 

@@ -44,6 +44,8 @@ enum {
 
 typedef struct dm_exchange dm_exchange;
 typedef struct dm_session dm_session;
+typedef struct dm_keeping dm_keeping; /* in keep.c */
+typedef struct dm_will dm_will;       /* in telemetry.c */
 
 /* How a call goes on. It may end the call, so that 'x' is gone afterwards. */
 typedef void dm_step(dm_exchange *x, dm_span payload);
@@ -104,6 +106,9 @@ struct dm_session {
   uint8_t twins;       /* twin requests that wait for their answer */
   uint32_t twin_bytes; /* of them, and of those answered since there were none
                        */
+  dm_will *will; /* owned: sent when it ends without DISCONNECT; NULL: none */
+  dm_keeping *keeping; /* owned: what its device is told when it was kept;
+                       ** NULL: nothing */
 };
 
 typedef struct dm_hub_listener {

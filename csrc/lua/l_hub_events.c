@@ -3,6 +3,8 @@
 */
 #include "lua/l_hub.h"
 
+#include "hub/filters.h"
+
 const l_hub_right l_hub_rights[] = {
     {DM_RIGHT_SERVICE_CONNECT, "ServiceConnect"},
     {DM_RIGHT_DEVICE_CONNECT, "DeviceConnect"},
@@ -87,6 +89,43 @@ static void on_twin(void *context, const dm_hub_twin *twin) {
   deliver(context, "twin", push_twin, &copy);
 }
 
+/* session: connection, device, module or nil, stored, list of filters, model id
+** or nil */
+
+typedef struct filter_list {
+  lua_State *L; /* the list is at its top */
+  lua_Integer n;
+} filter_list;
+
+static void add_filter(void *context, dm_span text) {
+  filter_list *list = context;
+  dm_bind_push_span(list->L, text);
+  lua_seti(list->L, -2, ++list->n);
+}
+
+static int push_session(void *lua, void *data) {
+  lua_State *L = lua;
+  const dm_hub_session *s = data;
+  filter_list list = {L, 0};
+  luaL_checkstack(L, 8, NULL);
+  lua_pushinteger(L, (lua_Integer)s->connection);
+  dm_bind_push_span(L, s->device);
+  dm_bind_push_span(L, s->module);
+  lua_pushboolean(L, s->stored);
+  lua_newtable(L);
+  dm_filters_each(s->filters, add_filter, &list);
+  if (s->model_id.n > 0)
+    dm_bind_push_span(L, s->model_id);
+  else
+    lua_pushnil(L);
+  return 6;
+}
+
+static void on_session(void *context, const dm_hub_session *session) {
+  dm_hub_session copy = *session;
+  deliver(context, "session", push_session, &copy);
+}
+
 /* call: its record */
 
 static int push_call(void *lua, void *data) {
@@ -151,6 +190,7 @@ static void on_closed(void *context) {
 const dm_hub_events l_hub_events = {
     .on_http = on_http,
     .on_twin = on_twin,
+    .on_session = on_session,
     .on_call = on_call,
     .on_invoked = on_invoked,
     .on_ready = on_ready,

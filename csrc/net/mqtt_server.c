@@ -116,6 +116,11 @@ static dm_mqtt_peer *accepted(const dm_mqtt_server *s, uint64_t connection) {
   return c && c->state == DM_MQTT_ACCEPTED ? c : NULL;
 }
 
+void dm_mqtt_server_own(dm_mqtt_server *s, uint64_t connection, void *user) {
+  dm_mqtt_peer *c = dm_ids_get(&s->peers, connection);
+  if (c) c->user = user;
+}
+
 bool dm_mqtt_server_accept(dm_mqtt_server *s, uint64_t connection, void *user,
                            bool session_present) {
   dm_mqtt_peer *c = dm_ids_get(&s->peers, connection);

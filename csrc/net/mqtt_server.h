@@ -35,6 +35,8 @@ typedef struct dm_mqtt_handler { /* static; 'context' is the options' */
   void (*on_publish)(void *context, void *user, const dm_mqtt_publish *p);
   void (*on_subscribe)(void *context, void *user, dm_mqtt_filters *filters);
   void (*on_unsubscribe)(void *context, void *user, dm_mqtt_filters *filters);
+  /* DISCONNECT came; on_gone follows. */
+  void (*on_disconnect)(void *context, void *user);
   void (*on_puback)(void *context, void *user, uint16_t packet_id);
   /* The server refused a CONNECT by itself; before on_gone. 'why' is static. */
   void (*on_refused)(void *context, const char *why);
@@ -79,6 +81,9 @@ bool dm_mqtt_server_peer(const dm_mqtt_server *s, uint64_t connection,
 bool dm_mqtt_server_certificate(const dm_mqtt_server *s, uint64_t connection,
                                 dm_certificate *out);
 
+/* Let 'user' (not NULL) come with on_gone from now on; the decision about the
+** CONNECT comes later. */
+void dm_mqtt_server_own(dm_mqtt_server *s, uint64_t connection, void *user);
 /* CONNACK 0; 'user' (not NULL) comes with every later event. False: gone. */
 bool dm_mqtt_server_accept(dm_mqtt_server *s, uint64_t connection, void *user,
                            bool session_present);

@@ -126,7 +126,9 @@ static dm_code take_empty(dm_mqtt_peer *c, const dm_mqtt_frame *f, dm_err *e) {
     return dm_fail(e, DM_PROTOCOL_ERROR, "PINGREQ or DISCONNECT with a body");
   }
   if (f->type == DM_MQTT_DISCONNECT) {
-    dm_mqtt_peer_end(c, NULL);
+    dm_mqtt_server *s = c->server;
+    s->o.handler->on_disconnect(s->o.context, c->user);
+    if (c->state != DM_MQTT_CLOSING) dm_mqtt_peer_end(c, NULL);
   } else {
     dm_buf *out = dm_mqtt_peer_output(c);
     dm_mqtt_peer_written(c, dm_mqtt_write_empty(out, DM_MQTT_PINGRESP));

@@ -90,13 +90,21 @@ bool dm_topic_filter_takes(dm_span filter, dm_span method) {
 
 /* Kinds */
 
+/* Take a level that is this id, or in a filter a '+', which stands for the own
+** id (docs/protocol.md 13.1). */
+static bool take_id(dm_span *topic, dm_span id, bool in_filter) {
+  dm_span level = take_level(topic);
+  return dm_span_equal(level, id) || (in_filter && dm_span_is(level, "+"));
+}
+
 /* Take "devices/{device}/" or "devices/{device}/modules/{module}/". */
-static bool take_own(dm_span *topic, dm_span device, dm_span module) {
-  if (!take(topic, "devices/")) return false;
-  if (!dm_span_equal(take_level(topic), device)) return false;
+static bool take_own(dm_span *topic, dm_span device, dm_span module,
+                     bool in_filter) {
+  if (!take(topic, "devices/") || !take_id(topic, device, in_filter))
+    return false;
   if (module.n == 0) return topic->p != NULL;
-  if (!take(topic, "modules/")) return false;
-  return dm_span_equal(take_level(topic), module) && topic->p != NULL;
+  return take(topic, "modules/") && take_id(topic, module, in_filter) &&
+         topic->p != NULL;
 }
 
 static bool has_wildcard(dm_span topic) {
@@ -105,14 +113,15 @@ static bool has_wildcard(dm_span topic) {
 }
 
 dm_span dm_topic_properties(dm_span topic, dm_span device, dm_span module) {
-  if (!take_own(&topic, device, module) || !take(&topic, "messages/events/"))
+  if (!take_own(&topic, device, module, false) ||
+      !take(&topic, "messages/events/"))
     return (dm_span){NULL, 0};
   if (topic.n > 0 && topic.p[topic.n - 1] == '/') topic.n--;
   return topic;
 }
 
 static bool is_telemetry(dm_span topic, dm_span device, dm_span module) {
-  if (!take_own(&topic, device, module)) return false;
+  if (!take_own(&topic, device, module, false)) return false;
   return dm_text_starts(topic, "messages/events/") ||
          dm_span_is(topic, "messages/events");
 }
@@ -143,7 +152,7 @@ static bool wildcards_stand_alone(dm_span filter) {
 }
 
 static bool is_devicebound(dm_span filter, dm_span device, dm_span module) {
-  if (!take_own(&filter, device, module)) return false;
+  if (!take_own(&filter, device, module, true)) return false;
   return module.n > 0 || dm_text_starts(filter, "messages/devicebound/");
 }
 
@@ -208,6 +217,9 @@ static bool read_properties(dm_span s, dm_username *out) {
     }
     if (dm_span_is(name, "DeviceClientType") && !out->client_type.p) {
       out->client_type = value;
+    }
+    if (dm_span_is(name, "model-id") && !out->model_id.p) {
+      out->model_id = value;
     }
   }
   return dm_text_trim(out->api_version, " ").n > 0;
@@ -277,7 +289,11 @@ static bool add_username(dm_buf *out, const dm_username *name) {
 bool dm_username_write(dm_buf *out, dm_span host, dm_span device,
                        dm_span module, dm_span api_version,
                        dm_span client_type) {
-  dm_username name = {host, device, module, api_version, client_type};
+  dm_username name = {.host = host,
+                      .device = device,
+                      .module = module,
+                      .api_version = api_version,
+                      .client_type = client_type};
   size_t before = out->len;
   if (add_username(out, &name)) return true;
   out->len = before;

@@ -90,6 +90,7 @@ typedef struct dm_username {
   dm_span host, device, module; /* module: p NULL for a device */
   dm_span api_version; /* p NULL: none was given; else its first value */
   dm_span client_type; /* DeviceClientType, still encoded; p NULL: none */
+  dm_span model_id;    /* of a digital twin, still encoded; p NULL: none */
 } dm_username;
 
 /* False: not of the grammar (the tables of docs/protocol.md 3.2;

@@ -61,7 +61,7 @@ describe("an MQTT client, attack", function()
     for _, filter in ipairs {
       "#", "+", "+/#", "/#", "$iothub/#", "$iothub/+/POST/#", "$SYS/#",
       "$share/g/" .. METHODS, "devices/dev2/messages/devicebound/#",
-      "devices/+/messages/devicebound/#", "devices/#", "$iothub/methods/res/#",
+      "devices/+/messages/events/#", "devices/#", "$iothub/methods/res/#",
       "$", "$/", "$x/y", "$share/x", "$CONTROL/#",
     } do
       assert.equal(0x80, device:subscribe(0, filter), filter)

@@ -161,6 +161,11 @@ static void test_filter_kinds(void) {
         DM_TOPIC_TWIN_DESIRED);
   CHECK(filtered("devices/d1/messages/devicebound/#", "") ==
         DM_TOPIC_DEVICEBOUND);
+  CHECK(filtered("devices/+/messages/devicebound/#", "") ==
+        DM_TOPIC_DEVICEBOUND);
+  CHECK(filtered("devices/+/modules/+/#", "m") == DM_TOPIC_DEVICEBOUND);
+  CHECK(filtered("devices/+/modules/n/#", "m") == DM_TOPIC_UNKNOWN);
+  CHECK(published("devices/+/messages/events/", "") == DM_TOPIC_UNKNOWN);
   CHECK(filtered("devices/d1/modules/m/inputs/#", "m") == DM_TOPIC_DEVICEBOUND);
   CHECK(filtered("devices/d1/modules/m/#", "m") == DM_TOPIC_DEVICEBOUND);
   static const char *const unknown[] = {"",
@@ -172,7 +177,7 @@ static void test_filter_kinds(void) {
                                         "$SYS/#",
                                         "devices/#",
                                         "devices/d1/#",
-                                        "devices/+/messages/devicebound/#",
+                                        "devices/+/messages/events/#",
                                         "devices/d2/messages/devicebound/#",
                                         "devices/d1/modules/m/#",
                                         "$iothub/methods/POST/#/x",

@@ -177,7 +177,7 @@ describe("an MQTT session", function()
     local others = {
       "#", "+/x", "$iothub/#", "$iothub/methods/#", "$SYS/#", "devices/#",
       "devices/dev2/messages/devicebound/#", "devices/dev11/messages/devicebound/#",
-      "devices/+/messages/devicebound/#", "devices/dev1/#", "x",
+      "devices/+/messages/events/#", "devices/dev1/#", "x",
       "$iothub/methods/res/#",
     }
     for i, filter in ipairs(others) do

@@ -20,7 +20,7 @@ local IDS = { "i.device_id", "i.module_id", "i.enabled" }
 -- What is read together, so that there are few different statements.
 local PARTS = {
   { "t.tags" },
-  { "t.version", "t.changes" },
+  { "t.version", "t.changes", "t.model_id" },
   { "t.desired", "t.desired_version" },
   { "t.reported", "t.reported_version" },
   { "t.desired_metadata", "t.reported_metadata" },
@@ -146,7 +146,7 @@ FIELDS = {
   },
   authenticationType = of_column "auth",
   cloudToDeviceMessageCount = { value = function() return 0 end },
-  modelId = { value = function() return "" end },
+  modelId = of_column "model_id",
   capabilities = { value = function() return { iotEdge = false } end },
   x509Thumbprint = {
     columns = { "primary_thumbprint", "secondary_thumbprint" },

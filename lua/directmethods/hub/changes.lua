@@ -142,6 +142,14 @@ function Changes:add(statement, on_kept)
   self.on_kept[statement] = on_kept
 end
 
+--- Keep the stored session of an identity with these filters, or nothing of it.
+---@param record directmethods.IdentityRecord
+---@param filters string[]? nil: there is to be none
+function Changes:put_session(record, filters)
+  add(self, filters and rows.put_session(record, filters)
+    or rows.remove_session(record))
+end
+
 local TELL = {}
 
 function TELL.put(plane, version, record)

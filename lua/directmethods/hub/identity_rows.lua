@@ -36,6 +36,7 @@ local M = {}
 ---@field reported_version integer
 ---@field version integer          of the whole twin, from 1
 ---@field changes integer          of tags and desired properties: what the etag tells
+---@field model_id string           of a digital twin, as its device named it; "": none
 
 local IDENTITY = {
   "device_id", "module_id", "auth", "primary_key", "secondary_key",
@@ -45,9 +46,9 @@ local IDENTITY = {
 local FREE_TEXTS = { "status_reason", "managed_by" } -- in the store as JSON
 local TWIN = {
   "tags", "desired", "reported", "desired_metadata", "reported_metadata",
-  "desired_version", "reported_version", "version", "changes",
+  "desired_version", "reported_version", "version", "changes", "model_id",
 }
-local OBJECTS = 5 -- the first columns of a twin are JSON objects
+local OBJECTS, INTEGERS = 5, 9 -- the last columns of a twin that are such
 local AUTHENTICATIONS = {
   sas = true, selfSigned = true, certificateAuthority = true, none = true,
 }
@@ -100,6 +101,10 @@ function M.record(row)
   return nil, damaged("identity", row[1])
 end
 
+local function is_text(value)
+  return type(value) == "string" and utf8.len(value) ~= nil
+end
+
 local function is_object(text)
   return type(text) == "string" and core.json_members(text) ~= nil
 end
@@ -115,8 +120,9 @@ function M.twin(row, first)
   local twin = {}
   for i, name in ipairs(TWIN) do
     local value = row[first + i]
-    local sound = i > OBJECTS and math.type(value) == "integer"
-      or i <= OBJECTS and is_object(value)
+    local sound = i <= OBJECTS and is_object(value)
+      or i > OBJECTS and i <= INTEGERS and math.type(value) == "integer"
+      or i > INTEGERS and is_text(value)
     if not sound then return nil, damaged("twin", row[1]) end
     twin[name] = value
   end
@@ -232,6 +238,33 @@ function M.put_twin(record, twin, old)
   if old then add(record.device_id, module_id, old.version) end
   add(record.device_id, module_id, record.generation_id)
   return { old and UPDATE_TWIN or INSERT_TWIN, values, expect = 1 }
+end
+
+local PUT_SESSION = ("INSERT INTO sessions (device_id, module_id, subscriptions) "
+  .. "SELECT ?, ?, ? WHERE %s ON CONFLICT (device_id, module_id) "
+  .. "DO UPDATE SET subscriptions = excluded.subscriptions"):format(OWNER)
+
+--- Keep the stored session of an identity that was read, in the place of the one
+--- before.
+---@param record directmethods.IdentityRecord
+---@param filters string[] that it is subscribed to
+---@return directmethods.SqlStatement
+function M.put_session(record, filters)
+  local device_id, module_id = record.device_id, record.module_id or ""
+  return {
+    PUT_SESSION,
+    { device_id, module_id, json.encode(json.array(filters)), device_id, module_id,
+      record.generation_id },
+    expect = 1,
+  }
+end
+
+---@param record directmethods.IdentityRecord
+---@return directmethods.SqlStatement
+function M.remove_session(record)
+  return {
+    "DELETE FROM sessions" .. WHERE, { record.device_id, record.module_id or "" },
+  }
 end
 
 return M

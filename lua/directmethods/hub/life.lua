@@ -12,6 +12,7 @@ local restore = require "directmethods.hub.restore"
 local registry = require "directmethods.hub.registry"
 local routes = require "directmethods.hub.routes"
 local background = require "directmethods.hub.background"
+local sessions = require "directmethods.hub.sessions"
 local stores = require "directmethods.hub.store"
 local task = require "directmethods.task"
 local twins = require "directmethods.hub.twins"
@@ -77,6 +78,22 @@ function EVENTS.twin(state, connection, device_id, module_id, kind, rid, payload
     run = twins.handle,
   }
   function request.fail() twins.fail(request) end
+  state.requests:add(connection, request)
+end
+
+function EVENTS.session(state, connection, device_id, module_id, stored, filters,
+    model_id)
+  local request = {
+    state = state,
+    connection = connection,
+    device_id = device_id,
+    module_id = module_id,
+    stored = stored,
+    filters = filters,
+    model_id = model_id,
+    run = sessions.handle,
+  }
+  function request.fail() sessions.fail(request) end
   state.requests:add(connection, request)
 end
 
@@ -194,6 +211,8 @@ local function prepare(state, config)
   ok, err = add_policies(state, config)
   if not ok then return nil, err end
   ok, err = restore.load(state.registry, state.store)
+  if not ok then return nil, err end
+  ok, err = sessions.load(state.store, state.plane)
   if not ok then return nil, err end
   ok, err = state.jobs:load()
   if not ok then return nil, err end

@@ -77,6 +77,7 @@ M.steps = {
     -- that is made again is newer than the one that was removed.
     "ALTER TABLE identities ADD COLUMN version INTEGER NOT NULL DEFAULT 1",
     "ALTER TABLE counts ADD COLUMN version INTEGER NOT NULL DEFAULT 1",
+    "ALTER TABLE twins ADD COLUMN model_id TEXT NOT NULL DEFAULT ''",
 
     -- Jobs and device jobs in columns. Free texts (condition, reason, error_text) are
     -- kept as JSON. A record that cannot be read leads to a job that has failed and
@@ -150,7 +151,7 @@ M.steps = {
       ON device_jobs (job_id, state, device_id, module_id)]],
 
     -- Sessions of clean=0: a row is a session that is present.
-    -- subscriptions: JSON array of { "filter": text, "qos": 0 or 1 }
+    -- subscriptions: JSON array of filters
     [[CREATE TABLE sessions (
         device_id TEXT NOT NULL,
         module_id TEXT NOT NULL,

@@ -26,6 +26,7 @@ M.BLANK = {
   reported_version = 1,
   version = 1,
   changes = 1,
+  model_id = "",
 }
 
 --- A JSON object; not an array.
@@ -236,7 +237,7 @@ local DOCUMENT = [[{"deviceId":$device$module,"etag":$etag,"deviceEtag":$device_
   .. [["cloudToDeviceMessageCount":0,"authenticationType":$auth,]]
   .. [["x509Thumbprint":{"primaryThumbprint":$thumbprint,]]
   .. [["secondaryThumbprint":$second_thumbprint},]]
-  .. [["modelId":"","version":$version,"tags":$tags,]]
+  .. [["modelId":$model_id,"version":$version,"tags":$tags,]]
   .. [["properties":{"desired":$desired,"reported":$reported},]]
   .. [["capabilities":{"iotEdge":false}}]]
 
@@ -258,6 +259,7 @@ function M.for_service(twin, facts)
     connection = facts.connection,
     active_time = facts.active_time,
     version = twin.version,
+    model_id = twin.model_id,
   }
   for name, value in pairs(values) do values[name] = json.encode(value) end
   values.module = facts.module and ',"moduleId":' .. json.encode(facts.module) or ""

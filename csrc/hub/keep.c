@@ -1,0 +1,118 @@
+/* keep.c -- see keep.h. Loop thread only. */
+#include "hub/keep.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "hub/control.h"
+#include "hub/dispatch.h"
+#include "hub/session.h"
+#include "hub/telemetry.h"
+
+enum { UNAVAILABLE = 3 }; /* CONNACK */
+
+/* What a session tells its device when it was kept. */
+struct dm_keeping {
+  bool is_connect, present; /* CONNACK, and its flag */
+  bool is_unsubscribe;
+  uint16_t packet_id;
+  size_t codes; /* of a SUBACK */
+  char code[];
+};
+
+static void accept_connection(dm_session *s, bool present) {
+  s->hub->counted.connects++;
+  if (dm_mqtt_server_accept(s->server, s->connection, s, present))
+    dm_dispatch_waiting(s->identity);
+  else
+    dm_session_detach(s, DM_ERROR_DISCONNECTED);
+}
+
+static void acknowledge(dm_session *s, const dm_mqtt_suback *ack) {
+  if (ack->codes.n == 0)
+    dm_mqtt_server_unsuback(s->server, s->connection, ack->packet_id);
+  else if (dm_mqtt_server_suback(s->server, s->connection, *ack))
+    dm_dispatch_waiting(s->identity);
+}
+
+/* False: no memory. */
+static bool wait_for_it(dm_session *s, const dm_keeping *what,
+                        const char *code) {
+  s->keeping = malloc(sizeof *what + what->codes);
+  if (s->keeping == NULL) return false;
+  *s->keeping = *what;
+  if (code != NULL) memcpy(s->keeping->code, code, what->codes);
+  return true;
+}
+
+/* The device is not told that it has what could not be kept. */
+static void give_up(dm_session *s, bool is_connect) {
+  dm_identity *i = s->identity;
+  dm_hub_log(s->hub, "connection closed", dm_identity_device(i),
+             "its session cannot be kept");
+  if (is_connect) dm_telemetry_drop_will(s); /* it was never accepted */
+  dm_session_detach(s, DM_ERROR_DISCONNECTED);
+  dm_session_forget(i);
+  if (is_connect)
+    dm_mqtt_server_refuse(s->server, s->connection, UNAVAILABLE);
+  else
+    dm_mqtt_server_drop(s->server, s->connection);
+}
+
+void dm_keep_connect(dm_session *s, bool was_stored, dm_span model_id) {
+  bool present = was_stored && !s->clean;
+  if (s->clean != was_stored && model_id.n == 0) {
+    accept_connection(s, present);
+    return;
+  }
+  dm_keeping what = {.is_connect = true, .present = present};
+  dm_mqtt_server_own(s->server, s->connection, s);
+  if (wait_for_it(s, &what, NULL))
+    dm_control_session(s, model_id);
+  else
+    give_up(s, true);
+}
+
+void dm_keep_ack(dm_session *s, const dm_mqtt_suback *ack, bool changed) {
+  if (s->clean || !changed) {
+    acknowledge(s, ack);
+    return;
+  }
+  dm_keeping what = {.is_unsubscribe = ack->codes.n == 0,
+                     .packet_id = ack->packet_id,
+                     .codes = ack->codes.n};
+  dm_mqtt_server_pause(s->server, s->connection);
+  if (wait_for_it(s, &what, ack->codes.p))
+    dm_control_session(s, (dm_span){NULL, 0});
+  else
+    give_up(s, false);
+}
+
+bool dm_hub_session_kept(dm_hub *h, uint64_t connection, bool kept) {
+  dm_session *s = dm_ids_get(&h->sessions, connection);
+  if (s == NULL || s->identity == NULL || s->keeping == NULL) return false;
+  dm_keeping *what = s->keeping;
+  s->keeping = NULL;
+  if (!kept) {
+    give_up(s, what->is_connect);
+  } else if (what->is_connect) {
+    accept_connection(s, what->present);
+  } else {
+    const dm_mqtt_suback ack = {what->packet_id, {what->code, what->codes}};
+    acknowledge(s, &ack);
+    dm_mqtt_server_resume(s->server, s->connection);
+  }
+  free(what);
+  return true;
+}
+
+bool dm_hub_restore_session(dm_hub *h, dm_span device, dm_span module,
+                            dm_span filter) {
+  dm_identity *i = dm_identities_find(&h->identities, device, module);
+  if (i == NULL) return false;
+  i->stored = true;
+  if (filter.p == NULL) return true;
+  dm_topic_kind kind = dm_topic_of_filter(filter, device, module);
+  return kind != DM_TOPIC_UNKNOWN &&
+         dm_filters_add(&i->filters, filter, kind, (int)h->limits.filters);
+}
