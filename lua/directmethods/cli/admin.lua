@@ -12,7 +12,7 @@ local HOST = "127.0.0.1" -- where the listener is
 local TIMEOUT = 60 -- seconds of real time
 local ANSWER_MAX = 64 * 1024 * 1024 -- bytes
 
---- Has the hub an admin listener that we know of?
+--- Do we know an admin listener of this hub?
 ---@param target directmethods.CliTarget
 ---@return boolean
 function M.is_there(target)
@@ -30,7 +30,7 @@ local function send(client, method, path, body)
   return status, answer
 end
 
---- Ask the admin listener; when it refuses, the command ends.
+--- Send a request to the admin listener. If it is refused, the command ends.
 ---@param target directmethods.CliTarget
 ---@param method string
 ---@param path string
@@ -61,7 +61,7 @@ function M.ask(target, method, path, document)
   return found
 end
 
---- The path of something that has an id.
+--- The path of an id in a folder, escaped.
 ---@param folder string "/devices/"
 ---@param id string
 ---@return string

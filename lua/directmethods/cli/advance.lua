@@ -1,4 +1,4 @@
---- `directmethods advance`: move a local hub's clock.
+--- `directmethods advance`: moves the clock of a local hub.
 
 local admin = require "directmethods.cli.admin"
 local command = require "directmethods.cli.command"

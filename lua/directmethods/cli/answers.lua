@@ -1,4 +1,4 @@
---- Devices without code: `--answer METHOD=STATUS:PAYLOAD`.
+--- The option `--answer METHOD=STATUS:PAYLOAD`: a device without code.
 
 local command = require "directmethods.cli.command"
 local dm = require "directmethods"
@@ -8,7 +8,7 @@ local M = {}
 
 local OK = 200 -- status of an answer that names none
 
--- For argparse: a method's name holds no "=".
+-- For argparse. The first "=" ends the method, because no method name contains one.
 local function read(text)
   local method, answer = text:match("^([^=]+)=?(.*)$")
   if not method then return nil, "--answer must be METHOD=STATUS:PAYLOAD" end
@@ -32,7 +32,7 @@ function M.options(parser)
     :default("0"):convert(command.number("--delay", 0, 1e6))
 end
 
---- The handlers that the options make.
+--- The handlers that give these answers.
 ---@param args table
 ---@return table<string, directmethods.Handler>
 function M.handlers(args)

@@ -1,4 +1,4 @@
---- `directmethods bench`: how many calls a second, and how long they take.
+--- `directmethods bench`: measures the rate and duration of calls.
 
 local command = require "directmethods.cli.command"
 local core = require "directmethods.core"
@@ -10,7 +10,7 @@ local targets = require "directmethods.cli.target"
 local COUNT = 1000 -- calls by default
 local UPDATE = 0.05 -- seconds between two looks at the numbers
 
--- Call in so many lanes until all calls are done or the time is over.
+-- Call from args.parallel tasks until all calls are done or the time is over.
 local function measure(args, service, payload)
   local device_id, module_id = targets.split(args.device)
   local opts = { module_id = module_id }

@@ -1,4 +1,4 @@
---- A certificate authority that stays, in a folder: --ca-dir.
+--- `--ca-dir`: a folder that keeps the hub's certificate authority.
 
 local certificates = require "directmethods.hub.certificates"
 local command = require "directmethods.cli.command"
@@ -19,7 +19,7 @@ local function read(path)
   command.fail(command.LOCAL, ("--ca-dir: %s cannot be read"):format(path))
 end
 
---- The authority and a server's certificate by it, made or renewed as far as need be.
+--- Read the authority and the server's certificate; make or renew what is missing.
 ---@param path string of the folder; made if it is not there
 ---@param config { hostname: string, host: string, aliases: string[] }
 ---@return { cert: string, key: string, ca: string } tls for dm.hub

@@ -1,9 +1,11 @@
---- The command that `directmethods hub -- COMMAND` runs: in the terminal, with the
--- input and output of this process, its signals passed on.
+--- The command of `directmethods hub -- COMMAND`. It runs in the terminal's foreground
+-- group with the stdin, stdout and stderr of this process, and gets its signals.
 --
--- A shell starts it by io.popen, which hands on stdout and stderr; the shell takes
--- stdin from /proc. It also says when the command has ended: it alone holds the writing
--- end of a FIFO, at whose reading end `cat` waits, as a child of the loop.
+-- dm.exec cannot do this: its children have pipes and a session of their own. So
+-- io.popen starts a shell, which inherits stdout and stderr and opens our stdin by
+-- /proc, and the shell runs the command. io.popen cannot wait without blocking the
+-- loop, so the shell also holds the writing end of a FIFO: `cat`, started by dm.exec,
+-- ends when the shell has ended, and then we collect the exit status.
 
 local command = require "directmethods.cli.command"
 local dm = require "directmethods"
@@ -12,8 +14,8 @@ local variables = require "directmethods.cli.variables"
 
 local M = {}
 
--- $1: the folder; the command follows. No signal ends it before the command, and it
--- does not say on stderr how that ended.
+-- $1 is the folder; the command follows. The shell catches signals so that it outlives
+-- the command. Its own stderr is closed: dash would print "Killed" and the like.
 local SHELL = [[
 trap : HUP INT QUIT TERM
 if (: <"/proc/$PPID/fd/0") 2>/dev/null
@@ -62,7 +64,7 @@ function M.start(words, list, folder)
   return setmetatable({ folder = folder, pipe = pipe }, Child)
 end
 
---- Wait for the end of the command.
+--- Wait until the command has ended.
 ---@return integer status 128 and the signal's number, when one has ended it
 function Child:wait()
   dm.exec { "cat", self.folder .. "/end" }
@@ -76,7 +78,7 @@ function Child:pid()
   return file and file:read("n")
 end
 
--- With a terminal, Ctrl-C has reached the command already.
+-- Ctrl-C on a terminal sends SIGINT to the command, too.
 local function has_terminal()
   return os.execute("(: </dev/tty) 2>/dev/null") == true
 end

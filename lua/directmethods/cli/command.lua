@@ -1,12 +1,12 @@
---- What all commands share: how one is declared and run, what its exit status says,
--- and how it writes.
+--- What all commands share: declaring and running a command, exit statuses, reading
+-- arguments, writing results.
 
 local json = require "directmethods.json"
 
 local M = {}
 
---- Exit statuses: all went well; a device answered 400 or more, or what was asked is
---- not so; wrong arguments; the hub refused; something on this side failed.
+--- Exit statuses. OK: success. NO: a device answered 400 or more, or the answer is no.
+--- USAGE: wrong arguments. HUB: the hub refused. LOCAL: an error on this side.
 M.OK, M.NO, M.USAGE, M.HUB, M.LOCAL = 0, 1, 2, 3, 4
 
 local NEEDS_ARGPARSE = "the command line needs argparse (LuaRocks: argparse, Debian: "
@@ -27,7 +27,7 @@ function M.fail(status, message)
   error(setmetatable({ status = status, message = message }, Failure), 0)
 end
 
---- The exit status of an error: did the hub say it, or was it never heard?
+--- The exit status of an error: HUB if it came from the hub, otherwise LOCAL.
 ---@param err directmethods.Error
 ---@return integer
 function M.status_of(err)
@@ -35,7 +35,7 @@ function M.status_of(err)
   return said and M.HUB or M.LOCAL
 end
 
---- As assert, for what the library returns: an error ends the command.
+--- Like assert, for results of the library: an error ends the command.
 ---@generic T
 ---@param value T?
 ---@param err directmethods.Error?
@@ -45,8 +45,8 @@ function M.check(value, err, ...)
   return value, err, ...
 end
 
---- What the library raises on wrong use, in the words of the command line: without
--- the place in the code, options with their dashes.
+--- The message of a wrong-use error for the command line: without the place in the
+-- code, and with `--name` instead of `option 'name'`.
 ---@param message any
 ---@return string
 function M.translate(message)
@@ -63,20 +63,20 @@ local function results_of(ok, ...)
   M.fail(M.USAGE, M.translate(raised))
 end
 
---- Call a function of the library with what the user has given: what it raises are
--- wrong arguments.
+--- Call a function of the library with the user's arguments. If it raises, the
+-- arguments are wrong, and the command ends.
 function M.call(fn, ...)
   return results_of(pcall(fn, ...))
 end
 
---- The same, and an error that it returns ends the command.
+--- Like M.call; if the function returns an error, the command ends, too.
 function M.try(fn, ...)
   return M.check(M.call(fn, ...))
 end
 
 -- Reading --------------------------------------------------------------------
 
---- The whole of a file; "-" is standard input.
+--- Read a whole file; "-" is stdin.
 ---@param path string
 ---@return string
 function M.read_file(path)
@@ -91,7 +91,7 @@ function M.read_file(path)
   return text
 end
 
---- An argument that may be in a file, `@FILE`, so that no key stands in it.
+--- Read an argument that may be `@FILE`, so that a key need not be an argument.
 ---@param text string
 ---@return string
 function M.read_argument(text)
@@ -100,7 +100,7 @@ function M.read_argument(text)
   return (M.read_file(path):gsub("%s+$", ""))
 end
 
---- For argparse: a number within bounds.
+--- A converter for argparse: a number from min to max.
 ---@param name string of the option or argument
 ---@param min number
 ---@param max number
@@ -113,7 +113,7 @@ function M.number(name, min, max)
   end
 end
 
---- The same for whole numbers.
+--- A converter for argparse: a whole number from min to max.
 function M.whole(name, min, max)
   return function(text)
     local n = math.tointeger(tonumber(text))
@@ -124,7 +124,7 @@ end
 
 -- Writing --------------------------------------------------------------------
 
---- Write to stdout at once.
+--- Write to stdout and flush it.
 function M.write(...)
   local ok, why = io.stdout:write(...)
   if ok then ok, why = io.stdout:flush() end
@@ -137,7 +137,7 @@ function M.is_terminal(descriptor)
   return os.execute(("test -t %d"):format(descriptor)) == true
 end
 
---- Is JSON wanted? By --json, and wherever stdout is no terminal.
+--- Is JSON wanted? With --json, and if stdout is not a terminal.
 ---@param args table
 ---@return boolean
 function M.wants_json(args)
@@ -155,12 +155,12 @@ function M.put(args, value, text)
   if text ~= "" then M.write(text, "\n") end
 end
 
---- A line for people, unless they want none.
+--- Write a message for people to stderr, unless --quiet is given.
 function M.note(args, line)
   if not args.quiet then io.stderr:write(line, "\n") end
 end
 
---- Rows of words as columns.
+--- Format rows of words as columns.
 ---@param rows string[][]
 ---@return string
 function M.columns(rows)
@@ -176,7 +176,7 @@ function M.columns(rows)
   return table.concat(lines, "\n")
 end
 
---- A duration without digits that mean nothing.
+--- Round a duration to microseconds.
 ---@param value number seconds
 ---@return number
 function M.seconds(value)
@@ -193,7 +193,7 @@ end
 ---@field options (fun(parser: table))? adds arguments and options
 ---@field run fun(args: table): integer? status; nil: M.OK
 
---- The parser of a command; without argparse the command ends.
+--- The parser of a command. The command ends if argparse is not installed.
 ---@param spec directmethods.CliCommand
 function M.parser(spec)
   local ok, argparse = pcall(require, "argparse")
@@ -233,7 +233,7 @@ local function parse_and_run(spec, argv)
   return spec.run(args) or M.OK
 end
 
--- What is raised but a failure is a mistake of ours.
+-- An error that is not a Failure is a bug of this program.
 local function failure_of(raised)
   if getmetatable(raised) == Failure then return raised end
   local text = debug.traceback("this is a mistake of directmethods: "
@@ -254,14 +254,14 @@ function M.run(spec, argv)
   return result.status
 end
 
---- The module of a command.
+--- Make the module of a command.
 ---@param spec directmethods.CliCommand
 ---@return { spec: directmethods.CliCommand, run: fun(argv: string[]): integer }
 function M.define(spec)
   return { spec = spec, run = function(argv) return M.run(spec, argv) end }
 end
 
---- The module of a command that has commands of its own.
+--- Make the module of a command that has subcommands.
 ---@param name string
 ---@param summary string
 ---@param specs directmethods.CliCommand[]

@@ -1,4 +1,4 @@
---- `directmethods demo`: the main job, in one process, in a second.
+--- `directmethods demo`: a hub, a device and calls in one process.
 
 local command = require "directmethods.cli.command"
 local dm = require "directmethods"
@@ -24,7 +24,7 @@ local function call(service, device, method, payload)
   show(began, device, method, service:invoke(device, method, payload))
 end
 
--- A device that never answers, without the time that it takes.
+-- A call that times out after 300 s of the movable clock.
 local function call_silent(service)
   local waiting = dm.spawn(function()
     return service:invoke("dev1", "silent", nil, { response_timeout = 300 })

@@ -1,4 +1,4 @@
---- `directmethods device`: devices of a hub's registry, and to be one.
+--- `directmethods device`: runs a device, and manages the registry of a hub.
 
 local command = require "directmethods.cli.command"
 local targets = require "directmethods.cli.target"
@@ -15,7 +15,7 @@ local function keys_flag(parser)
   parser:flag("--show-keys", "Print the connection string, which contains a key.")
 end
 
--- An identity as it is shown: without keys, unless they are asked for.
+-- What is printed of an identity: keys only with --show-keys.
 local function shown(target, identity, with_keys)
   local module = identity.module_id and "/" .. identity.module_id or ""
   return {
@@ -38,7 +38,7 @@ local function lines_of(found)
   return command.columns(rows)
 end
 
--- Ask the registry for one identity.
+-- Call a method of the registry client for the identity that the command names.
 local function ask(args, method, opts)
   local target = targets.find(args)
   local service <close> = target:service()

@@ -1,4 +1,4 @@
---- `directmethods device run`: be a device, by a script or without code.
+--- `directmethods device run`: runs a device, by a script or without code.
 
 local answers = require "directmethods.cli.answers"
 local command = require "directmethods.cli.command"
@@ -12,8 +12,8 @@ local function is_script(what)
   return file ~= nil
 end
 
--- The handlers that a script returns. It is the user's own program, so it may do what
--- any may; it runs as a task.
+-- The handlers that a script returns. The script is the user's own program, so it runs
+-- without restrictions, as a task.
 local function load_script(path)
   local chunk, why = loadfile(path)
   if not chunk then command.fail(command.LOCAL, why) end
@@ -26,7 +26,7 @@ local function load_script(path)
   return handlers
 end
 
--- What the device is, and who.
+-- The handlers of the device, and its id (nil: the default one).
 local function read(args)
   if is_script(args.what) then return load_script(args.what), args.id end
   if args.id then
@@ -38,7 +38,7 @@ local function read(args)
   return answers.handlers(args), args.what
 end
 
--- A line for each call, without payloads.
+-- Write a line for each call, without its payload.
 local function tell(args, name, handlers)
   local told = {}
   for method, handler in pairs(handlers) do

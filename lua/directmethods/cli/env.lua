@@ -1,4 +1,4 @@
---- `directmethods env`: variables for the shell, of a hub that runs already.
+--- `directmethods env`: prints the environment variables of a hub that is running.
 
 local command = require "directmethods.cli.command"
 local files = require "directmethods.cli.files"

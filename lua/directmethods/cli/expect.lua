@@ -1,6 +1,5 @@
---- Conditions of `--expect`: comparisons of what a call gave, as in
--- `status == 200 and payload.items[1].ok`. A grammar makes a function of the text; no
--- text is ever loaded as Lua.
+--- Conditions of `--expect`, like `status == 200 and payload.items[1].ok`. An LPeg
+-- grammar compiles them; the text is never loaded as Lua.
 
 local null = require "directmethods.json".null
 
@@ -18,7 +17,7 @@ local COMPARE = {
 }
 COMPARE["!="] = COMPARE["~="]
 
--- What has an order; other things are neither less nor more.
+-- Types that < compares; for other types, and for mixed ones, it is false.
 local ORDERED = { number = true, string = true }
 
 local function comparison(left, operator, right)
@@ -36,7 +35,7 @@ local function constant(value)
   return function() return value end
 end
 
--- A name, and what is taken of its value step by step; what is not there is null.
+-- A name, followed by members. A member that does not exist is null.
 local function path(...)
   local steps = { ... }
   return function(scope)
@@ -115,7 +114,7 @@ local function grammar(names)
   }
 end
 
---- The function that a condition says; nil and why not.
+--- Compile a condition to a function of the scope; nil and a message if it is wrong.
 ---@param text string
 ---@param names string[] that it may use
 ---@return (fun(scope: table): boolean)?

@@ -1,5 +1,5 @@
---- `directmethods explain`: what an error means and what helps. It takes what people
--- have before them: codes, names, HTTP statuses, CONNACK numbers, parts of messages.
+--- `directmethods explain`: says what an error means and what helps. It takes codes,
+-- names, HTTP statuses, CONNACK numbers and parts of messages.
 
 local errors = require "directmethods.errors"
 
@@ -24,7 +24,7 @@ Examples:
   directmethods explain "unable to verify the first certificate"
 ]]
 
--- How an MQTT connection was refused.
+-- Return codes of CONNACK: title, cause, remedy.
 local CONNACKS = {
   { "CONNACK 1", "The hub does not speak this version of MQTT.", "Use MQTT 3.1.1." },
   { "CONNACK 2", "The client id is not allowed.",
@@ -38,7 +38,7 @@ local CONNACKS = {
     .. "this machine: a token that looks expired is refused, too." },
 }
 
--- What libraries say in words of their own.
+-- Messages of other libraries: title, cause, remedy.
 local MESSAGES = {
   { "Not authorized (MQTT clients)", CONNACKS[5][2], CONNACKS[5][3] },
   { "unable to verify the first certificate (Node), certificate verify failed "
@@ -54,7 +54,7 @@ local MESSAGES = {
     "Check the topic; for methods it is $iothub/methods/POST/#." },
 }
 
--- All that can be explained, in order.
+-- All entries, in the order of the list.
 local function entries()
   local codes, names, list = {}, {}, {}
   for code in pairs(errors.codes) do codes[#codes + 1] = code end
@@ -80,7 +80,7 @@ local function entries()
   return list
 end
 
--- The entries for which a function holds; nil: none.
+-- The entries for which holds(entry) is true; nil: none.
 local function choose(holds)
   local found = {}
   for _, entry in ipairs(entries()) do
@@ -98,7 +98,8 @@ local function is_named(word)
   end
 end
 
--- Everything that a word may mean: the first kind that it is.
+-- The entries for a word: as a CONNACK, an HTTP status, a code or name, or a part of a
+-- message; the first of these that has any.
 local function find(word)
   word = word:lower()
   local connack = word:match("^rc *[=:]? *0?x?([1-5])$")

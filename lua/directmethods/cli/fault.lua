@@ -1,4 +1,4 @@
---- `directmethods fault`: rules for faults of a local hub.
+--- `directmethods fault`: adds, lists and removes rules for faults at a local hub.
 
 local admin = require "directmethods.cli.admin"
 local command = require "directmethods.cli.command"

@@ -1,4 +1,4 @@
---- Files that commands leave for other processes: whole, and for whom they are.
+--- Files for other processes: written completely, and with the right permissions.
 
 local command = require "directmethods.cli.command"
 local core = require "directmethods.core"
@@ -22,7 +22,7 @@ local function write(path, text)
   command.fail(command.LOCAL, why)
 end
 
---- Write a file for this user alone, so that nobody ever sees half of it.
+--- Write a file that only this user can read. Readers see all of it or nothing.
 ---@param path string
 ---@param text string
 ---@param option string to be named when it cannot be written
@@ -36,7 +36,8 @@ function M.write_private(path, text, option)
   command.fail(command.LOCAL, ("%s: %s"):format(option, why))
 end
 
---- Write a temporary file that other users may read; nobody can guess its name.
+--- Write a temporary file that other users can read, under a name that they cannot
+-- guess, so that they cannot put a link in its place.
 ---@param name string
 ---@param text string
 ---@return string path
@@ -51,13 +52,13 @@ function M.write_public(name, text)
   return path
 end
 
---- Let other users read a file, whatever the umask.
+--- Let other users read a file, whatever the umask is.
 ---@param path string
 function M.publish(path)
   run({ "chmod", "644", "--", path }, path)
 end
 
---- The id of this process, and its folder.
+--- The process id and the current folder of this process.
 ---@return integer pid
 ---@return string folder
 function M.process()
@@ -66,7 +67,7 @@ function M.process()
   return math.tointeger(pid), folder
 end
 
---- The same path, from the root.
+--- Make a path absolute.
 ---@param path string
 ---@param folder string of this process
 ---@return string
@@ -82,7 +83,7 @@ function Folder:__close()
   dm.exec { "rm", "-r", "-f", "--", self.path }
 end
 
---- A folder for this user alone, removed with what is in it by `<close>`.
+--- Make a temporary folder that only this user can enter; `<close>` removes it.
 ---@return { path: string }
 function M.folder()
   local template = (os.getenv("TMPDIR") or "/tmp") .. "/directmethods-XXXXXXXX"

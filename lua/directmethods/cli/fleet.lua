@@ -1,4 +1,4 @@
---- `directmethods fleet`: many devices in one process.
+--- `directmethods fleet`: runs many devices in one process.
 
 local answers = require "directmethods.cli.answers"
 local command = require "directmethods.cli.command"
@@ -17,8 +17,7 @@ local function id_format(text)
   return nil, "--id must hold one number, as dev-%04d does"
 end
 
--- Register the devices that are not there yet; keys by ids. The keys of the others are
--- asked for.
+-- Register the devices that the hub does not know; the keys of all devices by id.
 local function register(service, ids)
   local entries, keys = {}, {}
   for i, id in ipairs(ids) do

@@ -1,4 +1,4 @@
---- `directmethods invoke`: call a method, once or many times.
+--- `directmethods invoke`: calls a method, once or many times.
 
 local command = require "directmethods.cli.command"
 local core = require "directmethods.core"
@@ -49,7 +49,7 @@ local function read_condition(args)
   return condition
 end
 
--- What a call gave, as one line of JSON shows it.
+-- The result of a call, for its line of JSON.
 local function document_of(result)
   local reply, err = result.reply, result.err
   if err then
@@ -69,7 +69,7 @@ local function show(args, result)
   end
 end
 
--- Why a call is not what was wanted, and the exit status that says so; nil: it is.
+-- What is wrong with the result of a call, and the exit status; nil: it is right.
 local function judge(args, result)
   local reply, err = result.reply, result.err
   if args.condition then
@@ -109,7 +109,7 @@ local function call_once(service, args, number)
   return result
 end
 
--- One after the other in each of so many lanes, and not sooner than the interval says.
+-- Call from args.parallel tasks; each call waits until its time by args.interval.
 local function call_all(service, args, report)
   local began, started, tasks = core.now(), 0, {}
   local function lane()
@@ -125,7 +125,7 @@ local function call_all(service, args, report)
   dm.all(tasks)
 end
 
--- What all calls gave together.
+-- Numbers of all calls.
 local function new_tally(args)
   return {
     calls = 0,

@@ -1,4 +1,4 @@
---- `directmethods job`: one method, or one change of twins, for many devices.
+--- `directmethods job`: calls a method of many devices, or changes their twins.
 
 local command = require "directmethods.cli.command"
 local json = require "directmethods.json"
@@ -13,7 +13,7 @@ local function text_of(status)
     status.reason and "; " .. status.reason or "")
 end
 
--- Show how a job is; as JSON it is the hub's own document.
+-- Print the status of a job; as JSON, it is the hub's own document.
 local function show(args, status)
   if command.wants_json(args) then
     return command.write(json.encode(status.document), "\n")
@@ -44,7 +44,7 @@ local function read_update(text)
   return update
 end
 
--- Exactly one of two options.
+-- Require exactly one of two options.
 local function check_one_of(first, second, names)
   if (first == nil) ~= (second == nil) then return end
   command.fail(command.USAGE, names .. " is required, and not both")

@@ -1,4 +1,4 @@
---- On which line the members of a JSON text stand, and which stand twice.
+--- The lines of the members in a JSON text, and members that occur twice.
 
 local json = require "directmethods.json"
 
@@ -12,7 +12,7 @@ local function skip(text, at)
   return text:match("^[ \t\r\n]*()", at)
 end
 
--- Where a string ends that begins here, with its quotes.
+-- The position of the quote that ends the string at this position.
 local function end_of_string(text, at)
   repeat
     at = text:find('["\\]', at + 1)
@@ -50,7 +50,7 @@ local function read_array(text, at, path, found)
   return at + 1
 end
 
--- Reads a value of a text that is known to be JSON; where it ends.
+-- Read a value of a valid JSON text; the position behind it.
 function read_value(text, at, path, found)
   local first = text:sub(at, at)
   if first == "{" then return read_object(text, at, path, found) end
@@ -64,7 +64,7 @@ end
 local Places = {}
 Places.__index = Places
 
---- The places of what is in a JSON text.
+--- Find the places of all members in a JSON text.
 ---@param text string that json.decode has taken
 ---@return directmethods.JsonPlaces
 function M.read(text)
@@ -80,7 +80,7 @@ function M.read(text)
   return setmetatable(found, Places)
 end
 
---- The line of a member, or of the nearest one that it would be in.
+--- The line of a member; if it does not exist, of the nearest one around it.
 ---@param path (string|integer)[]
 ---@return integer
 function Places:line(path)

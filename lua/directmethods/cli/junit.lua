@@ -1,4 +1,4 @@
---- Results of calls as a JUnit file, which test servers read.
+--- Writes results as a JUnit file, which test servers read.
 
 local command = require "directmethods.cli.command"
 
@@ -8,7 +8,7 @@ local ENTITIES = {
   ["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;", ['"'] = "&quot;",
 }
 
--- XML has no other control characters.
+-- XML allows only tab, line feed and carriage return of the control characters.
 local function escape(text)
   return (text:gsub("[%z\1-\8\11\12\14-\31]", "?"):gsub('[&<>"]', ENTITIES))
 end

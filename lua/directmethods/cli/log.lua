@@ -1,5 +1,5 @@
---- The log of a hub in a process of its own: a line a call and what the library says,
--- on stderr or in a file, for people or as JSON.
+--- The log of `directmethods hub`: a line for each call and the library's messages, on
+-- stderr or in a file, as text or as JSON.
 
 local command = require "directmethods.cli.command"
 local dm = require "directmethods"
@@ -17,7 +17,7 @@ local WORD_MAX = 128 -- characters of a foreign name
 local Log = {}
 Log.__index = Log
 
--- A foreign text as one word of a line.
+-- Make a peer's text one printable word.
 local function word(text)
   text = text:sub(1, WORD_MAX):gsub("[^!-~]", function(c)
     return ("\\x%02x"):format(c:byte())
@@ -39,7 +39,7 @@ function Log:write(line)
   stderr.write("directmethods hub: --log-file: " .. why)
 end
 
---- Say something.
+--- Write a message.
 ---@param level string
 ---@param message string
 function Log:say(level, message)
@@ -50,7 +50,7 @@ function Log:say(level, message)
   self:write(("directmethods hub: %s%s"):format(mark, message))
 end
 
---- Tell of a call, without its payloads.
+--- Write a line for a call, without its payloads.
 ---@param call directmethods.HubCall
 function Log:call(call)
   if self.format == "json" then
@@ -68,7 +68,7 @@ function Log:call(call)
     call.elapsed * 1000))
 end
 
---- Open the log, which takes what the library says from now on.
+--- Open the log. From now on, the library's messages go to it.
 ---@param opts { format: "text"|"json", path: string?, level: string? }
 ---@return directmethods.CliLog
 function M.open(opts)

@@ -1,9 +1,9 @@
---- The command line: `directmethods COMMAND ...`. One file a command, loaded when it
--- is asked for.
+--- The command line: `directmethods COMMAND ...`. Each command has a file, which is
+-- loaded when the command is used.
 
 local M = {}
 
---- Names and what they do, in the order of the list.
+--- The commands in the order of the list: name, what it does.
 M.COMMANDS = {
   { "demo", "show a hub, a device and calls" },
   { "hub", "run a local hub, alone or with another command" },

@@ -1,4 +1,4 @@
---- Payloads as arguments: JSON text, `@FILE`, or `-` for standard input.
+--- The argument PAYLOAD: JSON text, `@FILE`, or `-` for stdin.
 
 local command = require "directmethods.cli.command"
 local json = require "directmethods.json"
@@ -7,7 +7,7 @@ local M = {}
 
 M.HELP = "JSON, @FILE, or - for stdin; default: no payload."
 
---- The payload of an argument, to be passed on as it is.
+--- Read the argument; the payload is passed on byte for byte.
 ---@param text string? nil: none
 ---@return userdata?
 function M.read(text)

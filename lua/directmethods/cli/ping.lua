@@ -1,10 +1,11 @@
---- `directmethods ping`: does a device take calls? No method is called.
+--- `directmethods ping`: checks whether a device takes calls, without calling a method.
 
 local admin = require "directmethods.cli.admin"
 local command = require "directmethods.cli.command"
 local targets = require "directmethods.cli.target"
 
--- The admin listener knows who is subscribed; a registry, who is connected.
+-- The admin listener knows whether a device is subscribed; a registry only knows
+-- whether it is connected.
 local function look(target, name)
   local device_id, module_id = targets.split(name)
   if admin.is_there(target) and not module_id then

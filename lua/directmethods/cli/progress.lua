@@ -1,5 +1,5 @@
---- How far a long command is: one line that is written anew on a terminal, now and then
--- a line elsewhere. On stderr, so that results stay apart.
+--- Shows the progress of a long command on stderr: one line that is rewritten on a
+-- terminal, otherwise a line every few seconds.
 
 local command = require "directmethods.cli.command"
 local core = require "directmethods.core"
@@ -43,7 +43,7 @@ function Progress:text(done, failed)
   return table.concat(parts, ", ")
 end
 
---- Tell how far it is; most of the time nothing is written.
+--- Report progress. A line is written only if enough time has passed.
 ---@param done integer
 ---@param failed integer
 function Progress:update(done, failed)
@@ -55,7 +55,7 @@ function Progress:update(done, failed)
   self.shown = self.terminal
 end
 
---- End: what was written anew is wiped away.
+--- End: erase the line on a terminal.
 function Progress:finish()
   if self.shown then io.stderr:write("\r\27[K") end
 end

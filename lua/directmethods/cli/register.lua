@@ -1,10 +1,10 @@
---- Devices that a hub is to have from the start; a store may know them already.
+--- Registers the devices of the command line; the hub's store may have them already.
 
 local errors = require "directmethods.errors"
 
 local KNOWN = { DeviceAlreadyExists = true, ModuleAlreadyExistsOnDevice = true }
 
--- An identity with the keys that it has come to have.
+-- A copy of an identity with these keys.
 local function with_keys(identity, primary, secondary)
   local copy = {}
   for name, value in pairs(identity) do copy[name] = value end
@@ -12,8 +12,8 @@ local function with_keys(identity, primary, secondary)
   return copy
 end
 
---- Register a device or module; one that the hub's store has by the same key stays as
---- it is. Raises as hub:add_device does.
+--- Register a device or module. If the hub's store has it with the same key, it stays
+--- as it is. Raises as hub:add_device does.
 ---@param hub directmethods.Hub
 ---@param id string
 ---@param identity directmethods.NewIdentity

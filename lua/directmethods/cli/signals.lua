@@ -1,4 +1,4 @@
---- SIGINT and SIGTERM, as events of the loop instead of the end of the process.
+--- Catches SIGINT and SIGTERM, so that a command can end in good order.
 
 local core = require "directmethods.core"
 local task = require "directmethods.task"
@@ -14,7 +14,7 @@ local function pass_on()
   end
 end
 
---- From here on they do not end the process, but wait for M.on or M.wait.
+--- From now on these signals do not end the process; M.on or M.wait receives them.
 function M.catch()
   task.objects[core.signal_id] = function(_, name)
     received[#received + 1] = name
@@ -23,14 +23,14 @@ function M.catch()
   core.signals(true)
 end
 
---- Have fn(name) called, as a task, for each that was caught.
+--- Call fn(name), as a task, for each signal that was caught.
 ---@param fn fun(name: "SIGINT"|"SIGTERM")
 function M.on(fn)
   listener = fn
   pass_on()
 end
 
---- Wait for the first; later ones do nothing.
+--- Wait for the first signal. Later ones are ignored.
 ---@param seconds number? wait no longer than this
 ---@return "SIGINT"|"SIGTERM"|nil
 function M.wait(seconds)

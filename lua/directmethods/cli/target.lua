@@ -1,9 +1,8 @@
---- Which hub a command is for: found in its options, or else in the environment.
+--- Finds the hub of a command, in this order: --connection-string, --ready-file,
+-- DIRECTMETHODS_READY_FILE, IOTHUB_CONNECTION_STRING.
 --
--- In this order: --connection-string, --ready-file, DIRECTMETHODS_READY_FILE,
--- IOTHUB_CONNECTION_STRING. A ready file knows ports and CA; to a connection string
--- belong options of these names, and the variables of `directmethods hub --env` to the
--- one in the environment.
+-- A ready file contains ports and CA. For --connection-string they are options, for
+-- IOTHUB_CONNECTION_STRING the variables that `directmethods hub --env` prints.
 
 local command = require "directmethods.cli.command"
 local core = require "directmethods.core"
@@ -32,7 +31,7 @@ local NO_HUB = "which hub? Give --connection-string or --ready-file, or set "
 local Target = {}
 Target.__index = Target
 
---- Add the options that say which hub.
+--- Add the options by which a command finds its hub.
 function M.options(parser)
   parser:option("--connection-string", "Connection string of the hub, or @FILE "
     .. "with it; default: IOTHUB_CONNECTION_STRING."):argname("STRING")
@@ -106,7 +105,7 @@ local function from_ready_file(path)
   }, Target)
 end
 
--- What belongs to a connection string in the environment.
+-- The variables that belong to a connection string in the environment.
 local function from_variables()
   return {
     ca = variable "IOTHUB_CA_FILE",
@@ -117,14 +116,14 @@ local function from_variables()
   }
 end
 
--- The hub that `directmethods hub --env` has told of.
+-- The hub of the variables that `directmethods hub --env` prints.
 local function from_environment(args)
   local text = variable "IOTHUB_CONNECTION_STRING"
   if not text then command.fail(command.USAGE, NO_HUB) end
   return from_string(args, text, "IOTHUB_CONNECTION_STRING", from_variables())
 end
 
---- The hub that a command is for; when none is named, the command ends.
+--- Find the hub of a command. If none is named, the command ends.
 ---@param args table
 ---@return directmethods.CliTarget
 function M.find(args)
@@ -136,7 +135,7 @@ function M.find(args)
   return from_environment(args)
 end
 
--- A connection string that may be a device's, and its hub; nil: there is none.
+-- A connection string that may be a device's, and its hub; nil: none was given.
 local function given_string(args)
   local text = args.connection_string
   if text then return text, from_string(args, text, "--connection-string", {}) end
@@ -148,7 +147,7 @@ local function given_string(args)
     from_variables())
 end
 
--- The options and the name of the device of such a string; nil: it is another's.
+-- The options and name of that device; nil: it is not a device, or not this one.
 local function given_device(args, name)
   local text, target = given_string(args)
   if not text then return nil end
@@ -161,7 +160,7 @@ local function given_device(args, name)
   return target:device_options(text), id
 end
 
---- The options of dm.device for a device that a command is to be.
+--- The options of dm.device for the device that a command runs.
 ---@param args table
 ---@param name string? nil: the one device that is named at all
 ---@return table options
@@ -179,8 +178,8 @@ function M.device(args, name)
   return target:device_options(target:device_string(name)), name
 end
 
--- A local hub's clock may be moved by `directmethods advance`, this process's is not:
--- tokens of an hour would look expired there.
+-- `directmethods advance` moves the clock of a local hub, but not ours. Tokens for an
+-- hour would look expired there, so tokens for local hubs last a year.
 function Target:token_ttl()
   return (self.ready_file or self.admin_token) and LONG or nil
 end
@@ -201,7 +200,7 @@ function Target:service(opts)
   return command.try(require "directmethods.service".service, all)
 end
 
---- The options of dm.device that reach the hub.
+--- The options of dm.device to connect to this hub.
 ---@param connection_string string the device's
 ---@return table
 function Target:device_options(connection_string)
@@ -225,8 +224,8 @@ function M.split(name)
   return device or name, module
 end
 
---- The connection string of a device or module, by the hub's registry where the ready
--- file does not name it.
+--- The connection string of a device or module: from the ready file, or else with the
+-- key in the hub's registry.
 ---@param name string
 ---@return string
 function Target:device_string(name)

@@ -1,4 +1,4 @@
---- `directmethods token`: a SAS token of a policy or a device.
+--- `directmethods token`: prints a SAS token for a policy or a device.
 
 local command = require "directmethods.cli.command"
 local core = require "directmethods.core"

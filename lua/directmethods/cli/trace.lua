@@ -1,4 +1,4 @@
---- The trace of a hub as a file: a line of JSON for each call, without payloads.
+--- `--trace FILE`: appends a line of JSON for each call, without payloads.
 
 local json = require "directmethods.json"
 local readable = require "directmethods.hub.readable"
@@ -7,7 +7,7 @@ local M = {}
 
 local PAYLOADS = { payload = true, response = true }
 
---- The record of a call as JSON can hold it, without payloads.
+--- The record of a call for JSON: without payloads, and with valid UTF-8.
 ---@param call directmethods.HubCall
 ---@return table
 function M.record(call)
@@ -20,7 +20,7 @@ end
 local Trace = {}
 Trace.__index = Trace
 
---- Open a file to be added to.
+--- Open the file for appending.
 ---@param path string
 ---@param complain fun(message: string)
 ---@return directmethods.TraceFile? trace
@@ -32,7 +32,7 @@ function M.open(path, complain)
   return setmetatable({ file = file, complain = complain }, Trace)
 end
 
---- Add a call; a file that cannot be written is told of, and closed.
+--- Append a call. If that fails, complain once and close the file.
 ---@param call directmethods.HubCall
 function Trace:add(call)
   if not self.file then return end

@@ -1,9 +1,8 @@
---- Environment variables that tell other programs of a hub, and how each shell is told
--- them.
+--- The environment variables that describe a hub, in the syntax of each shell.
 
 local M = {}
 
---- Where systems keep the certificates of their authorities.
+--- Files in which systems keep the certificates of their authorities.
 M.SYSTEM_CERTIFICATES = {
   "/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt",
   "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem",
@@ -11,7 +10,7 @@ M.SYSTEM_CERTIFICATES = {
 
 ---@alias directmethods.CliVariables { [1]: string, [2]: string }[] name and value
 
---- What a ready file says, as variables.
+--- The variables for the content of a ready file.
 ---@param facts table
 ---@param first_device string? whose connection string devices are given
 ---@param ready_file string? its path
@@ -45,7 +44,7 @@ local FORMATS = {
   powershell = function(name, value)
     return ("$env:%s = '%s'"):format(name, (value:gsub("'", "''")))
   end,
-  -- there is no quote inside of single quotes
+  -- single quotes cannot contain a quote
   dotenv = function(name, value)
     if not value:find("'", 1, true) then return ("%s='%s'"):format(name, value) end
     return ('%s="%s"'):format(name, (value:gsub('[\\"$`]', "\\%0")))
@@ -55,7 +54,7 @@ local FORMATS = {
 --- The names of the formats.
 M.FORMATS = { "sh", "fish", "powershell", "dotenv" }
 
---- The variables as lines that a shell, or a program that reads .env files, takes.
+--- Format the variables for a shell, or for programs that read .env files.
 ---@param list directmethods.CliVariables
 ---@param format "sh"|"fish"|"powershell"|"dotenv"
 ---@return string
