@@ -63,6 +63,7 @@ build = {
         "csrc/hub/logins.c",
         "csrc/hub/messages.c",
         "csrc/hub/meter.c",
+        "csrc/hub/missing.c",
         "csrc/hub/publish.c",
         "csrc/hub/record.c",
         "csrc/hub/registry.c",

@@ -5,6 +5,7 @@ local split_path = require "directmethods.hub_core".split_path
 it("a path is split, then decoded once", function()
   assert.same({ "devices", "dev1" }, split_path "/devices/dev1")
   assert.same({ "a/b", "%zz" }, split_path "/a%2Fb/%25zz")
+  assert.same({ "twins", "dev1" }, split_path "/twins%2Fdev1")
   assert.same({ "a", "", "b" }, split_path "/a//b/")
   assert.same({}, split_path "/")
 end)

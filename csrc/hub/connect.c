@@ -152,6 +152,7 @@ static bool take_over(dm_session *s, const newcomer *n) {
   i->stored = !s->clean;
   i->signer = n->grant.signer;
   i->session = s;
+  if (i->module_n == 0) s->hub->connected_devices++;
   i->changed = i->active = dm_clock_wall(&s->hub->loop->contract);
   s->identity = i;
   return was_stored;

@@ -253,6 +253,7 @@ typedef struct dm_hub_presence {
 dm_hub_presence dm_hub_presence_of(const dm_hub *h, dm_span device,
                                    dm_span module); /* unknown: zeroes */
 int dm_hub_connections(const dm_hub *h);
+size_t dm_hub_connected_devices(const dm_hub *h); /* modules do not count */
 
 /* Without these on_call and on_ready do not come. */
 void dm_hub_watch_calls(dm_hub *h, bool on);

@@ -26,6 +26,10 @@ int dm_hub_connections(const dm_hub *h) {
   return n;
 }
 
+size_t dm_hub_connected_devices(const dm_hub *h) {
+  return h->connected_devices;
+}
+
 static int http_connections(const dm_hub *h) {
   int n = 0;
   for (int i = 0; i < h->listeners && !h->closing; i++) {

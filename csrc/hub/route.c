@@ -1,17 +1,23 @@
 /* route.c -- see route.h. Loop thread only. */
 #include "hub/route.h"
 
+#include <stdio.h>
+
 #include "hub/admin.h"
 #include "hub/call.h"
 #include "hub/control.h"
 #include "hub/exchange.h"
 #include "hub/invoke.h"
 #include "hub/meter.h"
+#include "hub/missing.h"
 #include "hub/record.h"
 #include "proto/http_websocket.h"
 #include "proto/path.h"
 
-enum { PATH_BYTES = 8 * 1024 }; /* of a decoded path: limits.target_size */
+enum {
+  PATH_BYTES = 8 * 1024, /* of a decoded path: limits.target_size */
+  MISSING_MAX = 128      /* bytes of a text, with its NUL */
+};
 
 /* What the header fields say about the caller. */
 typedef struct caller {
@@ -44,16 +50,20 @@ static void add_echo(dm_exchange *x, const char *name, dm_span value) {
   x->echo.len = before;
 }
 
+/* IoT Hub reads the words of a path in any case. */
+static bool is_word(dm_span segment, const char *word) {
+  return dm_span_equal_nocase(segment, dm_span_of(word));
+}
+
 /* /twins/{device}[/modules/{module}]/methods */
 static bool is_method_path(dm_exchange *x, const dm_path *p) {
   const dm_span *s = p->segment;
-  if (p->count < 3 || !dm_span_is(s[0], "twins")) return false;
-  if (p->count == 3 && dm_span_is(s[2], "methods")) {
+  if (p->count < 3 || !is_word(s[0], "twins")) return false;
+  if (p->count == 3 && is_word(s[2], "methods")) {
     x->device = s[1];
     return true;
   }
-  if (p->count != 5 || !dm_span_is(s[2], "modules") ||
-      !dm_span_is(s[4], "methods"))
+  if (p->count != 5 || !is_word(s[2], "modules") || !is_word(s[4], "methods"))
     return false;
   x->device = s[1];
   x->module = s[3];
@@ -129,14 +139,24 @@ static bool is_authorised(dm_exchange *x, const caller *f, const dm_path *p,
   return false;
 }
 
+/* What IoT Hub has at this path, and this hub has not. */
+static void refuse_missing(dm_exchange *x, const char *what) {
+  char text[MISSING_MAX];
+  snprintf(text, sizeof text, "This hub has no %s; IoT Hub has.", what);
+  dm_exchange_refuse_as(x, 501, "NotImplemented", dm_span_of(text));
+}
+
 static void route(dm_exchange *x, const dm_http_request *r, const caller *f,
                   const dm_path *p) {
-  dm_span version;
+  dm_span version, method = dm_http_method(r);
   unsigned rights;
+  const char *missing = dm_missing(p);
   x->is_call = is_method_path(x, p);
   if (x->is_call) dm_record_begin(x);
-  if (x->is_call && !dm_span_is(r->method, "POST")) {
-    refuse_verb(x, r->method);
+  if (missing != NULL) {
+    refuse_missing(x, missing);
+  } else if (x->is_call && !dm_span_is(method, "POST")) {
+    refuse_verb(x, method);
   } else if (!version_fits(x->hub, r, &version)) {
     x->hub->counted.http_bad_version++;
     refuse(x, DM_ERROR_BAD_VERSION);

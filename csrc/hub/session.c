@@ -48,6 +48,7 @@ void dm_session_detach(dm_session *s, dm_error_id id) {
   dm_telemetry_send_will(s);
   s->identity = NULL;
   i->session = NULL;
+  if (i->module_n == 0) h->connected_devices--;
   i->changed = dm_clock_wall(&h->loop->contract);
   dm_clock_stop(&h->loop->contract, &s->expiry);
   if (s->settle != 0) {

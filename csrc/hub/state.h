@@ -143,7 +143,8 @@ struct dm_hub {
   dm_authority authority;
   dm_span admin_token; /* owned; p NULL: every request is refused */
   dm_identities identities;
-  dm_ids sessions; /* dm_session */
+  dm_ids sessions;          /* dm_session */
+  size_t connected_devices; /* without modules */
   dm_hub_listener listener[DM_HUB_LISTENERS];
   int listeners, open_servers;
 

@@ -177,6 +177,12 @@ static int l_hub_connections(lua_State *L) {
   return 1;
 }
 
+static int l_hub_connected_devices(lua_State *L) {
+  size_t count = dm_hub_connected_devices(l_hub_check(L));
+  lua_pushinteger(L, (lua_Integer)count);
+  return 1;
+}
+
 /* Whole header lines: each ends in CRLF, none is empty, no other controls. */
 static bool are_lines(dm_span s) {
   size_t start = 0;
@@ -378,6 +384,7 @@ static const luaL_Reg METHODS[] = {
     {"room", l_hub_room},
     {"connected", l_hub_connected},
     {"connections", l_hub_connections},
+    {"connected_devices", l_hub_connected_devices},
     {"answer", l_hub_answer},
     {"answer_error", l_hub_answer_error},
     {"meter", l_hub_meter},

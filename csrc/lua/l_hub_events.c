@@ -48,7 +48,7 @@ static int push_http(void *lua, void *data) {
   const http_data *d = data;
   luaL_checkstack(L, 12, NULL);
   lua_pushinteger(L, (lua_Integer)d->request);
-  dm_bind_push_span(L, d->r->method);
+  dm_bind_push_span(L, dm_http_method(d->r));
   dm_bind_push_span(L, d->r->path);
   dm_bind_push_span(L, d->r->query);
   push_fields(L, d->r);

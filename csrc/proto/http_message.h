@@ -58,6 +58,10 @@ typedef struct dm_http_request {
 /* The value of a field, name compared without case; p NULL: absent. */
 dm_span dm_http_header(const dm_http_request *r, const char *name);
 
+/* The method that counts: Java's service client sends PATCH as a POST with
+** "X-HTTP-Method-Override: PATCH". What is no method's name is passed over. */
+dm_span dm_http_method(const dm_http_request *r);
+
 /* The value of a query parameter, still encoded; p NULL: absent. *twice tells
 ** whether the name stands more than once; the value is the first one's. */
 dm_span dm_http_query(const dm_http_request *r, const char *name, bool *twice);

@@ -13,6 +13,19 @@ dm_span dm_http_header(const dm_http_request *r, const char *name) {
   return (dm_span){NULL, 0};
 }
 
+static bool is_method_name(dm_span name) {
+  for (size_t i = 0; i < name.n; i++) {
+    if (name.p[i] < 'A' || name.p[i] > 'Z') return false;
+  }
+  return name.n > 0;
+}
+
+dm_span dm_http_method(const dm_http_request *r) {
+  if (!dm_span_is(r->method, "POST")) return r->method;
+  dm_span meant = dm_http_header(r, "X-HTTP-Method-Override");
+  return is_method_name(meant) ? meant : r->method;
+}
+
 dm_span dm_http_query(const dm_http_request *r, const char *name, bool *twice) {
   dm_span found = {NULL, 0};
   dm_span rest = r->query;

@@ -21,8 +21,10 @@ typedef struct dm_path {
 } dm_path;
 
 /* Split "/devices/a%2Fb/": "devices", "a/b"; a slash at the end makes no
-** segment. 'memory' must have room for the decoded text. False: the path does
-** not begin with '/', has a bad escape, or does not fit. */
+** segment. IoT Explorer encodes whole paths: in a path without another slash
+** "%2F" is one, so "/twins%2Fdev1" is "twins", "dev1". 'memory' must have room
+** for the decoded text. False: the path does not begin with '/', has a bad
+** escape, or does not fit. */
 bool dm_path_split(dm_span text, dm_buf *memory, dm_path *out);
 
 #pragma GCC visibility pop

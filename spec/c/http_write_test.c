@@ -28,6 +28,23 @@ static void test_look_up(void) {
   dm_http_reader_free(r);
 }
 
+static void test_method(void) {
+  static const struct {
+    const char *method, *meant, *counts;
+  } cases[] = {{"POST", "PATCH", "PATCH"},
+               {"POST", "", "POST"},
+               {"POST", "patch\"", "POST"},
+               {"GET", "DELETE", "GET"}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    dm_http_request r = {.method = dm_span_of(cases[i].method),
+                         .field_count = 1};
+    CHECK_SPAN(dm_http_method(&r), cases[i].method);
+    r.field[0] = (dm_http_field){DM_SPAN("x-http-method-override"),
+                                 dm_span_of(cases[i].meant)};
+    CHECK_SPAN(dm_http_method(&r), cases[i].counts);
+  }
+}
+
 static void replies(int status, dm_span fields, size_t n, bool keep,
                     const char *expected) {
   dm_buf b;
@@ -76,6 +93,7 @@ static void test_clean_values(void) {
 
 int main(void) {
   RUN(test_look_up);
+  RUN(test_method);
   RUN(test_replies);
   RUN(test_clean_values);
   return check_done();

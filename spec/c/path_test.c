@@ -29,6 +29,21 @@ static void test_decoded_once(void) {
   CHECK_SPAN(p.segment[2], "c/d");
 }
 
+static void test_whole_encoded(void) {
+  dm_path p;
+  CHECK(split("/twins%2Fdev1", &p) && p.count == 2);
+  CHECK_SPAN(p.segment[0], "twins");
+  CHECK_SPAN(p.segment[1], "dev1");
+  CHECK(split("/%2fdigitalTwins%2Fa%23b%2F", &p) && p.count == 2);
+  CHECK_SPAN(p.segment[1], "a#b");
+  CHECK(split("/a%2F%2Fb/", &p) && p.count == 3);
+  CHECK(split("/twins%252Fdev1", &p) && p.count == 1);
+  CHECK_SPAN(p.segment[0], "twins%2Fdev1");
+  CHECK(split("/%2F", &p) && p.count == 0);
+  CHECK(split("/1%2F2%2F3%2F4%2F5%2F6%2F7%2F8%2F9", &p));
+  CHECK(p.count == DM_PATH_SEGMENTS);
+}
+
 static void test_refused(void) {
   const char *bad[] = {"",     "a",      "*",     "a/b", "/%",   "/%4",
                        "/%zz", "/a/%4g", "/%%41", "/a%", "/a%/", "/a/%/b"};
@@ -51,6 +66,7 @@ static void test_limits(void) {
 int main(void) {
   RUN(test_segments);
   RUN(test_decoded_once);
+  RUN(test_whole_encoded);
   RUN(test_refused);
   RUN(test_limits);
   return check_done();

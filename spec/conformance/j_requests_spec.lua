@@ -1,6 +1,8 @@
 -- Checklist J: requests as clients send them, and what is wrong with their bodies.
 
+local dm = require "directmethods"
 local fixture = require "spec.support.fixture"
+local http = require "spec.support.http"
 local rest = require "spec.support.rest"
 
 local read, refused = rest.read, rest.refused
@@ -176,5 +178,115 @@ describe("a request", function()
     names("'[0].tags'", "POST", "/devices", '[{"id":"x","tags":{"a":1e400}}]')
     names("'properties.desired'", "PATCH", "/twins/dev1",
       '{"properties":{"desired":{"a":1e400}}}')
+  end)
+
+  -- Methods and paths ---------------------------------------------------------
+
+  local PATCH = { headers = { "X-HTTP-Method-Override: PATCH" } }
+
+  it("J07 may name its method in X-HTTP-Method-Override", function()
+    local twin = read(ask("POST", "/twins/dev1", { tags = { a = 1 } }, PATCH))
+    assert.equal(1, twin.tags.a)
+    read(ask("POST", "/devices/dev2", { deviceId = "dev2" },
+      { headers = { "x-http-method-override: PUT" } }))
+    local reply = ask("POST", "/devices/dev2", nil,
+      { headers = { "X-HTTP-Method-Override: DELETE" } })
+    assert.equal(204, reply.status)
+    assert.equal(405, ask("POST", "/twins/dev1", {}).status)
+    assert.equal(405, ask("POST", "/twins/dev1/methods", { methodName = "m" },
+      PATCH).status)
+  end)
+
+  it("J07 has the method that it is sent with, if it is no POST", function()
+    assert.is_nil(read(ask("GET", "/twins/dev1", nil, PATCH)).tags.a)
+    assert.equal(405, ask("POST", "/twins/dev1", {},
+      { headers = { "X-HTTP-Method-Override: \"}" } }).status)
+  end)
+
+  it("J08 may have its whole path encoded", function()
+    assert.equal("dev1", read(ask("GET", "/twins%2Fdev1")).deviceId)
+    assert.equal("dev1", read(ask("GET", "/devices%2fdev1/")).deviceId)
+    assert.equal(1, #read(ask("POST", "/devices%2Fquery",
+      { query = "SELECT * FROM devices" })))
+    local called = ask("POST", "/twins%2Fdev1%2Fmethods", { methodName = "m" })
+    assert.equal(404103, fixture.error_m(called).errorCode)
+    assert.equal(404, ask("GET", "/twins%252Fdev1").status)
+    refused(ask("GET", "/devices/dev1%2Fmodules"), 404, "DeviceNotFound")
+  end)
+
+  it("J08 has words of its path in any case, and ids as they are", function()
+    assert.equal("dev1", read(ask("GET", "/Twins/dev1")).deviceId)
+    local called = ask("POST", "/TWINS/dev1/Methods", { methodName = "m" })
+    assert.equal(404103, fixture.error_m(called).errorCode)
+    refused(ask("GET", "/twins/Dev1"), 404, "DeviceNotFound")
+  end)
+
+  it("J09 counts the devices that are connected", function()
+    local function connected()
+      return read(ask("GET", "/statistics/service")).connectedDeviceCount
+    end
+    assert.equal(0, connected())
+    assert(hub:add_device "dev1/m")
+    local device = fixture.device(hub, "dev1")
+    local module = fixture.device(hub, "dev1/m")
+    assert.equal(1, connected())
+    device:close()
+    module:close()
+    dm.wait_until(function() return connected() == 0 end, 5)
+    refused(ask("GET", "/statistics/service", nil, { policy = "service" }), 401,
+      "IotHubUnauthorizedAccess")
+  end)
+
+  local MISSING = {
+    ["automatic configurations"] = { "GET /configurations", "PUT /configurations/c",
+      "POST /configurations/testQueries", "DELETE /Configurations/c" },
+    ["configurations of edge devices"] = {
+      "POST /devices/dev1/applyConfigurationContent" },
+    ["import and export jobs"] = { "POST /jobs/create", "GET /jobs", "GET /jobs/j",
+      "DELETE /jobs/j" },
+    ["feedback and file upload notifications"] = {
+      "GET /messages/serviceBound/feedback",
+      "GET /messages/servicebound/filenotifications",
+      "DELETE /messages/serviceBound/feedback/token" },
+    ["regeneration of keys"] = { "POST /devices/keys/regenerate" },
+    ["queues of cloud-to-device messages"] = { "DELETE /devices/dev1/commands" },
+    ["cloud-to-device messages"] = { "GET /devices/dev1/messages/devicebound",
+      "POST /devices/dev1/messages/deviceBound",
+      "DELETE /devices/dev1/messages/devicebound/etag",
+      "POST /devices/dev1/messages/devicebound/etag/abandon" },
+    ["telemetry over HTTPS"] = { "POST /devices/dev1/messages/events",
+      "POST /devices/dev1/modules/m/messages/events" },
+    ["file uploads"] = { "POST /devices/dev1/files",
+      "POST /devices/dev1/files/notifications" },
+  }
+
+  it("J10 for what this hub has not is answered so, whatever its token", function()
+    local token = fixture.device_token(hub, "dev1")
+    for what, requests in pairs(MISSING) do
+      for _, each in ipairs(requests) do
+        local verb, path = each:match "^(%u+) (.+)$"
+        for _, authorization in ipairs { token, "SharedAccessSignature x", "" } do
+          local reply = http.exchange(hub:ports().https, {
+            method = verb, target = path .. "?api-version=2020-09-30",
+            headers = { "Authorization: " .. authorization }, body = "{}",
+          })
+          assert.equal(("This hub has no %s; IoT Hub has."):format(what),
+            refused(reply, 501, "NotImplemented"))
+        end
+      end
+    end
+  end)
+
+  it("J10 leaves devices and jobs their names", function()
+    for _, id in ipairs { "keys", "messages", "files", "configurations" } do
+      read(ask("PUT", "/devices/" .. id, { deviceId = id }))
+      assert.equal(id, read(ask("GET", "/twins/" .. id)).deviceId)
+      read(ask("PUT", ("/devices/%s/modules/commands"):format(id),
+        { deviceId = id, moduleId = "commands" }))
+    end
+    refused(ask("GET", "/jobs/v2/create"), 404, "JobNotFound")
+    local reply = ask("GET", "/nothing/at/all")
+    assert.equal(404, reply.status)
+    assert.truthy(reply.body:find("No route", 1, true))
   end)
 end)

@@ -81,6 +81,10 @@ local function statistics(hub)
     .. '"disabledDeviceCount":%d}'):format(total, enabled, total - enabled)
 end
 
+local function service_statistics(hub)
+  return 200, nil, ('{"connectedDeviceCount":%d}'):format(hub.plane:connected_devices())
+end
+
 local READ, WRITE = "RegistryRead", "RegistryWrite"
 local METER = "registry"
 
@@ -110,4 +114,5 @@ return {
   },
   identity_route "/devices/{device_id}/modules/{module_id}",
   { path = "/statistics/devices", meter = METER, GET = { READ, statistics } },
+  { path = "/statistics/service", meter = METER, GET = { READ, service_statistics } },
 }

@@ -50,8 +50,8 @@ local function match(pattern, segments)
     local name = part:match("^{(.+)}$")
     if name then
       values[name] = segments[i]
-    elseif part ~= segments[i] then
-      return nil
+    elseif part:lower() ~= segments[i]:lower() then
+      return nil -- words are read in any case
     end
   end
   return values
