@@ -386,7 +386,7 @@ OURS  := $(filter-out csrc/proto/llhttp_unit% spec/%,$(C_ALL))
 
 check: check-deps ## all that a commit must pass
 	@$(MAKE) --no-print-directory -j$(JOBS) lint fuzz-check
-	@$(MAKE) --no-print-directory symbols rocks-check $(B)/tested
+	@$(MAKE) --no-print-directory symbols rocks-check version $(B)/tested
 	@echo "check: all good"
 
 lint: format-check warnings musl tidy cppcheck luacheck layers
@@ -478,6 +478,9 @@ rocks-check: ## the rockspecs name the files that are there
 rocks-write: ## rewrite the file lists of the rockspecs
 	@$(LUA) build-aux/rocks.lua --write $(ROCK_LISTS)
 
+version: ## the same version stands everywhere
+	@$(LUA) build-aux/version.lua --check
+
 # -- Install --------------------------------------------------------------------
 
 prefix   = $(abspath $(PREFIX))
@@ -526,4 +529,4 @@ help: ## this list
 
 .PHONY: all test test-c run-specs proof asan tsan gc interop-deps demo bench deps \
   dev-deps test-deps check-deps check lint format-check format warnings musl coverage fuzz fuzz-check tidy \
-  cppcheck luacheck layers symbols rocks-check rocks-write install uninstall rock clean help
+  cppcheck luacheck layers symbols rocks-check rocks-write version install uninstall rock clean help

@@ -8,17 +8,18 @@ local HUB_FILES = {
   "^lua/directmethods/testing%.lua$", "^lua/directmethods/testing/",
 }
 
-local ROCKS = {
-  { path = "rockspec/directmethods-0.1.0-1.rockspec",
-    modules = { "core", "http_core" }, hub = false },
-  { path = "rockspec/directmethods-hub-0.1.0-1.rockspec",
-    modules = { "hub_core" }, hub = true },
-}
-
 local function read(path)
   local file <close> = assert(io.open(path))
   return file:read("a")
 end
+
+local VERSION = read("csrc/base/version.h"):match('DM_VERSION "(.-)"')
+local ROCKS = {
+  { path = ("rockspec/directmethods-%s-1.rockspec"):format(VERSION),
+    modules = { "core", "http_core" }, hub = false },
+  { path = ("rockspec/directmethods-hub-%s-1.rockspec"):format(VERSION),
+    modules = { "hub_core" }, hub = true },
+}
 
 local function write(path, text)
   local file <close> = assert(io.open(path, "w"))

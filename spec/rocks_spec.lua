@@ -30,10 +30,10 @@ local function needs_of(rockspec)
   return needs
 end
 
-for _, path in ipairs {
-  "rockspec/directmethods-0.1.0-1.rockspec",
-  "rockspec/directmethods-hub-0.1.0-1.rockspec",
-} do
+local VERSION = require("directmethods.core").version
+
+for _, package_name in ipairs { "directmethods", "directmethods-hub" } do
+  local path = ("rockspec/%s-%s-1.rockspec"):format(package_name, VERSION)
   it(path .. " names the rocks that its files load", function()
     local rockspec = load_rockspec(path)
     local named, readme = {}, read("README.md")

@@ -8,6 +8,7 @@
 
 #include <openssl/crypto.h>
 
+#include "base/version.h"
 #include "lua/bind.h"
 
 static const char CORE = 'c'; /* registry key: its address */
@@ -46,7 +47,7 @@ int luaopen_directmethods_core(lua_State *L) {
   l_device_open(L);
   l_device_tls_open(L);
   l_fleet_open(L);
-  lua_pushliteral(L, "0.1.0");
+  lua_pushliteral(L, DM_VERSION);
   lua_setfield(L, -2, "version");
   lua_newtable(L);
   lua_setfield(L, -2, "state");

@@ -11,12 +11,13 @@
 
 #include <stdlib.h>
 
+#include "base/version.h"
 #include "lua/l_device.h"
 #include "lua/l_fleet.h"
 #include "proto/topic.h"
 
 #define CONNECTION "directmethods.connection"
-#define CLIENT_TYPE "directmethods/0.1.0"
+#define CLIENT_TYPE "directmethods/" DM_VERSION
 
 enum {
   USERNAME_MAX = 2048, /* bytes: three ids, each percent-encoded at worst */
