@@ -394,6 +394,23 @@ describe("directmethods bench", function()
   end)
 end)
 
+describe("directmethods bench, interrupted,", function()
+  it("shows the numbers so far", function()
+    local device <close> = online "endless"
+    local process <close> = cli.start({ "bench", device.device_id, "m", "--for",
+      "600" },
+      { variables = variables })
+    local before = hub:counters().calls_answered
+    assert(dm.wait_until(function()
+      return hub:counters().calls_answered > before + 3
+    end, 20))
+    process:kill "sigterm"
+    local result = process:ended()
+    assert.equal(143, result.status, result.stderr)
+    assert.is_true(json(result).calls > 3)
+  end)
+end)
+
 describe("on a terminal", function()
   it("bench shows how far it is on one line, wiped away at the end", function()
     local device <close> = online "timed"

@@ -143,6 +143,19 @@ describe("directmethods invoke", function()
     has(result.stderr, "2 failed\n")
   end)
 
+  it("sums up what was done when it is interrupted", function()
+    local process <close> = cli.start({ "invoke", "dev1", "echo", "--repeat", "1000000",
+      "--interval", "0.001" }, { variables = variables })
+    local before = hub:counters().calls_answered
+    assert(dm.wait_until(function()
+      return hub:counters().calls_answered > before + 3
+    end, 20))
+    process:kill "sigint"
+    local result = process:ended()
+    assert.equal(130, result.status, result.stderr)
+    assert.matches("%d+ calls in %d+%.%d s, 0 failed; answered: ", result.stderr)
+  end)
+
   it("exits with 1 when what is expected does not hold, else with 0", function()
     local function status(condition, name, method)
       return run({ name or "dev1", method or "refuse", "--expect", condition }).status

@@ -5,13 +5,14 @@ local core = require "directmethods.core"
 local dm = require "directmethods"
 local payloads = require "directmethods.cli.payload"
 local progress = require "directmethods.cli.progress"
+local signals = require "directmethods.cli.signals"
 local targets = require "directmethods.cli.target"
 
 local COUNT = 1000 -- calls by default
 local UPDATE = 0.05 -- seconds between two looks at the numbers
 
 -- Call from args.parallel tasks until all calls are done or the time is over.
-local function measure(args, service, payload)
+local function measure(args, service, payload, stopped)
   local device_id, module_id = targets.split(args.device)
   local opts = { module_id = module_id }
   local numbers = {
@@ -20,7 +21,7 @@ local function measure(args, service, payload)
   local stop = args.duration and core.now() + args.duration or math.huge
   local count = args.count or not args.duration and COUNT or math.huge
   local function lane()
-    while numbers.started < count and core.now() < stop do
+    while numbers.started < count and core.now() < stop and not stopped() do
       numbers.started = numbers.started + 1
       local began = core.now()
       local reply, err = command.call(service.invoke, service, device_id, args.method,
@@ -89,9 +90,10 @@ local function run(args)
   local service <close> = targets.find(args):service {
     max_connections = args.parallel,
   }
-  local numbers = measure(args, service, payloads.read(args.payload))
+  local stopped = signals.stopper()
+  local numbers = measure(args, service, payloads.read(args.payload), stopped)
   command.put(args, result_of(numbers), text_of(numbers))
-  return numbers.failed == 0 and command.OK or command.NO
+  return stopped() or numbers.failed == 0 and command.OK or command.NO
 end
 
 return command.define {

@@ -6,6 +6,7 @@ local dm = require "directmethods"
 local expect = require "directmethods.cli.expect"
 local json = require "directmethods.json"
 local payloads = require "directmethods.cli.payload"
+local signals = require "directmethods.cli.signals"
 local targets = require "directmethods.cli.target"
 
 local CALLS_MAX = 1000000
@@ -110,10 +111,10 @@ local function call_once(service, args, number)
 end
 
 -- Call from args.parallel tasks; each call waits until its time by args.interval.
-local function call_all(service, args, report)
+local function call_all(service, args, stopped, report)
   local began, started, tasks = core.now(), 0, {}
   local function lane()
-    while started < args.count do
+    while started < args.count and not stopped() do
       started = started + 1
       local number = started
       local early = began + (number - 1) * args.interval - core.now()
@@ -169,7 +170,8 @@ local function run(args)
     max_connections = args.parallel,
   }
   local tally, began = new_tally(args), core.now()
-  call_all(service, args, function(result)
+  local stopped = args.count > 1 and signals.stopper() or function() end
+  call_all(service, args, stopped, function(result)
     add(tally, result)
     show(args, result)
     if args.count == 1 or result.problem then
@@ -181,7 +183,7 @@ local function run(args)
     require "directmethods.cli.junit".write(args.junit,
       args.device .. " " .. args.method, tally.cases)
   end
-  return tally.status
+  return stopped() or tally.status
 end
 
 return command.define {

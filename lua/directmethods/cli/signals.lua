@@ -30,6 +30,22 @@ function M.on(fn)
   pass_on()
 end
 
+-- Exit statuses of programs that a signal has ended.
+local STATUS = { SIGINT = 130, SIGTERM = 143 }
+
+--- Let a command stop at its next chance: the result returns the exit status once a
+-- signal has come, nil before. A second signal ends the process at once.
+---@return fun(): integer?
+function M.stopper()
+  local status
+  M.catch()
+  M.on(function(name)
+    if status then os.exit(status) end
+    status = STATUS[name]
+  end)
+  return function() return status end
+end
+
 --- Wait for the first signal. Later ones are ignored.
 ---@param seconds number? wait no longer than this
 ---@return "SIGINT"|"SIGTERM"|nil
