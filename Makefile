@@ -327,7 +327,8 @@ $(COV)/c/alloc_test: LDFLAGS += $(WRAP)
 $(COV)/c/%: spec/c/%.c $(COV_OBJ)
 	@mkdir -p $(@D)
 	@echo "  LD   $@"
-	$(Q)gcc $(STD) -O0 -g --coverage -o $@ $^ $(LDFLAGS) $(LLHTTP_LIBS) -lcrypto
+	$(Q)gcc $(STD) -O0 -g -c -o $@.o $<
+	$(Q)gcc --coverage -o $@ $@.o $(COV_OBJ) $(LDFLAGS) $(LLHTTP_LIBS) -lcrypto
 
 coverage: $(C_TESTS:$(B)/c/%=$(COV)/c/%) ## which lines of base and proto do the C tests run?
 	@rm -f $(COV_OBJ:.o=.gcda)
