@@ -1,7 +1,6 @@
-/* buf.c -- a growing run of bytes with a limit. One thread at a time.
-** The capacity is 2^n - 1 (or the limit) and one byte more is allocated, so
-*that
-** a formatted text finds room for its NUL.
+/* buf.c -- a growing array of bytes with a limit. One thread at a time. The
+** capacity is 2^n - 1, or the limit. One byte more is allocated, so that the
+** NUL of a formatted text fits.
 */
 #include "base/buf.h"
 

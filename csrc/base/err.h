@@ -1,8 +1,8 @@
-/* err.h -- the error codes of this library and one way to fill an error in.
-** Any thread; nothing is shared.
+/* err.h -- the error codes of this library, and one function that fills an
+** error in. Any thread; nothing is shared.
 **
-** A code has a name, the one that Lua shows as err.name, and a default text.
-** Messages say what was tried, on what, and the lower error. Keys, tokens,
+** A code has a name, which Lua shows as err.name, and a default text. A message
+** says what was tried, on what, and the lower error. Keys, tokens,
 ** Authorization headers and payloads never reach a message.
 */
 #ifndef DM_BASE_ERR_H
@@ -12,7 +12,7 @@
 
 #pragma GCC visibility push(hidden)
 
-/* code, name in Lua, text when there is nothing better to say */
+/* code, name in Lua, default text */
 #define DM_ERR_MAP(X)                                                          \
   X(OK, "OK", "ok")                                                            \
   X(TIMEOUT, "Timeout", "timed out")                                           \
@@ -25,7 +25,7 @@
   X(PROTOCOL_ERROR, "ProtocolError", "the peer broke the protocol")            \
   X(LIMIT_EXCEEDED, "LimitExceeded", "a limit was exceeded")                   \
   X(INVALID_JSON, "InvalidJson", "not valid JSON")                             \
-  X(CONFLICT, "Conflict", "what is there is not what was expected")            \
+  X(CONFLICT, "Conflict", "the present state is not the expected one")         \
   X(STORAGE_FAILED, "StorageFailed", "the store failed")                       \
   X(SYSTEM_ERROR, "SystemError", "the system refused")
 

@@ -1,5 +1,5 @@
-/* ids.c -- ids that lead to pointers and outlive them. One thread at a time.
-** All slots that are not in use stand in one queue, oldest first.
+/* ids.c -- see ids.h. One thread at a time. All free slots are in one queue,
+** the longest free first.
 */
 #include "base/ids.h"
 

@@ -1,4 +1,5 @@
-/* list.c -- what of lists is too long for the header. One thread at a time. */
+/* list.c -- the list functions that are too long to be inline. One thread at a
+** time. */
 #include "base/list.h"
 
 void dm_list_move(dm_list *to, dm_list *from) {

@@ -1,5 +1,5 @@
-/* list.h -- a circular doubly linked list whose nodes live in their owners.
-** One thread at a time. Every operation takes constant time.
+/* list.h -- a circular doubly linked list whose nodes are embedded in their
+** owners. One thread at a time. Every operation takes constant time.
 **
 **   struct job { dm_list node; int n; };
 **   dm_list jobs; dm_list_init(&jobs);
@@ -15,7 +15,7 @@
 #pragma GCC visibility push(hidden)
 
 typedef struct dm_list {
-  struct dm_list *next, *prev; /* itself: empty, or a node in no list */
+  struct dm_list *next, *prev; /* itself: an empty list, or a node in no list */
 } dm_list;
 
 /* The struct of 'type' whose member 'member' is at 'pointer'. */
@@ -37,7 +37,7 @@ static inline void dm_list_append(dm_list *l, dm_list *node) {
   l->prev = node;
 }
 
-/* Take a node out of its list; harmless for a node in no list. */
+/* Take a node out of its list. It may be in no list; then nothing happens. */
 static inline void dm_list_remove(dm_list *node) {
   node->prev->next = node->next;
   node->next->prev = node->prev;

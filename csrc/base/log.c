@@ -1,4 +1,4 @@
-/* log.c -- one event, one line. Loop thread only. */
+/* log.c -- see log.h. Loop thread only. */
 #include "base/log.h"
 
 #include <stdarg.h>
@@ -6,8 +6,8 @@
 
 #include "base/span.h"
 
-/* Bytes of the character at the front of 's' that may stand in a line as it is;
-** 0: its first byte is to be escaped. U+0080 .. U+009F are controls too. */
+/* Bytes of the first character of 's' if a line may contain it as it is; 0: its
+** first byte must be escaped. U+0080..U+009F are control characters too. */
 static size_t plain(dm_span s) {
   unsigned char c = (unsigned char)s.p[0];
   if (c < 0x20 || c == 0x7F) return 0;
@@ -15,7 +15,7 @@ static size_t plain(dm_span s) {
   return n == 2 && c == 0xC2 && (unsigned char)s.p[1] < 0xA0 ? 0 : n;
 }
 
-/* Stops where the next character or escape does not fit. */
+/* Stop where the next character or escape does not fit. */
 static void escape(char line[DM_LOG_LINE], dm_span s) {
   size_t at = 0;
   while (s.n > 0) {

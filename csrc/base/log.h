@@ -1,6 +1,6 @@
-/* log.h -- one event, one line, handed to a sink.
-** Loop thread only (a sink may enter Lua's queue). There is no global log: the
-** loop owns one and whoever logs is given it.
+/* log.h -- formats one line for each event and passes it to a sink. Loop thread
+** only, because a sink may use Lua's queue. There is no global log: the loop
+** owns one, and functions that log are given it.
 */
 #ifndef DM_BASE_LOG_H
 #define DM_BASE_LOG_H
@@ -20,13 +20,13 @@ typedef enum dm_log_level {
 enum { DM_LOG_LINE = 512 }; /* bytes of a line with its NUL; longer is cut */
 
 typedef struct dm_log {
-  dm_log_level level; /* lines below it are not even formatted */
+  dm_log_level level; /* lines below this level are not formatted */
   void (*sink)(void *context, dm_log_level level, const char *line);
-  void *context; /* borrowed; the sink's */
+  void *context; /* borrowed; for the sink */
 } dm_log;
 
-/* Format, escape and hand on. Control bytes, DEL and everything that is not
-** UTF-8 come out as \xNN, so that a line stays a line whatever a peer sent. */
+/* Format a line, escape it and pass it to the sink. Control bytes, DEL and
+** invalid UTF-8 become \xNN, so that bytes of a peer cannot break the line. */
 void dm_log_write(const dm_log *log, dm_log_level level, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 

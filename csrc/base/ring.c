@@ -1,8 +1,8 @@
 /* ring.c -- see ring.h. One thread at a time.
 **
-** The place of a record modulo the ring's size is where it stands, which is
-** found from the head without a division. A record lies in one piece: where the
-** end of the memory is too near, a mark fills the rest.
+** A record is at its place modulo the ring's size. This is found from the head,
+** without a division. A record is never split: when too little is left at the
+** end of the memory, a mark fills the rest.
 */
 #include "base/ring.h"
 
@@ -11,7 +11,7 @@
 
 typedef struct head {
   uint32_t total; /* bytes with this head, a multiple of 8 */
-  uint32_t n;     /* bytes of the record; MARK: there is none */
+  uint32_t n;     /* bytes of the record; MARK: no record */
 } head;
 
 enum { ALIGN = 8 };
@@ -21,7 +21,7 @@ enum { ALIGN = 8 };
 _Static_assert(sizeof(head) == DM_RING_HEAD, "documented");
 
 static head *head_at(const dm_ring *r, uint64_t place) {
-  size_t back = (size_t)(r->head - place); /* at most the size */
+  size_t back = (size_t)(r->head - place); /* at most r->size */
   size_t at = r->offset >= back ? r->offset - back : r->offset + r->size - back;
   return (head *)(void *)(r->memory + at);
 }
@@ -39,7 +39,7 @@ void dm_ring_clear(dm_ring *r) {
   r->tail = r->head;
 }
 
-/* Let the oldest go until there is room for so many bytes behind the head. */
+/* Drop the oldest records until so many bytes are free after the head. */
 static void make_room(dm_ring *r, size_t total) {
   while (r->head + total - r->tail > r->size)
     r->tail += head_at(r, r->tail)->total;

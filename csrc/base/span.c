@@ -1,4 +1,5 @@
-/* span.c -- what of spans is too long for the header. Any thread; pure. */
+/* span.c -- the span functions that are too long to be inline. Any thread;
+** pure. */
 #include "base/span.h"
 
 static unsigned char lower(char c) {
@@ -14,8 +15,8 @@ bool dm_span_equal_nocase(dm_span a, dm_span b) {
   return true;
 }
 
-/* The bounds of the second byte catch what is overlong, a surrogate, or above
-** U+10FFFF (Unicode, table 3-7). */
+/* The bounds of the second byte exclude overlong forms, surrogates and what is
+** above U+10FFFF (Unicode, table 3-7). */
 static bool second_byte_fits(unsigned char first, unsigned char second) {
   switch (first) {
   case 0xE0:

@@ -1,5 +1,5 @@
-/* span.h -- a borrowed run of bytes: pointer and length, no NUL promised.
-** Any thread; pure.
+/* span.h -- borrowed bytes: a pointer and a length, without a NUL. Any thread;
+** pure.
 */
 #ifndef DM_BASE_SPAN_H
 #define DM_BASE_SPAN_H
@@ -29,11 +29,11 @@ static inline bool dm_span_is(dm_span a, const char *text) {
   return dm_span_equal(a, dm_span_of(text));
 }
 
-/* ASCII case is ignored; nothing else is. */
+/* Ignores the case of ASCII letters. */
 bool dm_span_equal_nocase(dm_span a, dm_span b);
 
-/* Bytes of the UTF-8 character that 's' begins with; 0: none begins there (the
-** span is empty, the form overlong, a surrogate, cut off, above U+10FFFF). */
+/* The size in bytes of the UTF-8 character that 's' begins with; 0: the span is
+** empty, or the bytes are overlong, a surrogate, cut off or above U+10FFFF. */
 size_t dm_span_utf8(dm_span s);
 
 #pragma GCC visibility pop

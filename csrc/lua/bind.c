@@ -1,4 +1,4 @@
-/* bind.c -- what the Lua bindings share. Loop thread only. */
+/* bind.c -- see bind.h. Loop thread only. */
 #include "lua/bind.h"
 
 #include <dlfcn.h>
@@ -8,7 +8,9 @@ dm_loop *dm_bind_loop(lua_State *L, int arg) {
   dm_loop **box = luaL_checkudata(L, arg, DM_LOOP_TYPE);
   if (*box == NULL) luaL_argerror(L, arg, "attempt to use a closed loop");
   if (!dm_loop_fits(*box))
-    luaL_argerror(L, arg, "the modules were built from different versions");
+    luaL_argerror(
+        L, arg,
+        "core and this module are of different builds: install both again");
   return *box;
 }
 
@@ -32,7 +34,7 @@ void dm_bind_push_span(lua_State *L, dm_span s) {
     lua_pushlstring(L, s.p, s.n);
 }
 
-/* Push the field; false: it is absent and nothing was pushed. */
+/* Push the field; false: it is missing, and nothing was pushed. */
 static bool get_field(lua_State *L, int table, const char *field, int type) {
   int found = lua_getfield(L, table, field);
   if (found == LUA_TNIL) {

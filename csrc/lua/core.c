@@ -1,8 +1,9 @@
-/* core.c -- luaopen_directmethods_core: loop, tasks' timers, processes, SAS,
-** JSON and the device's connection. Loop thread only.
+/* core.c -- luaopen_directmethods_core: loop, timers, processes, SAS, JSON and
+** the device's connection. Loop thread only.
 **
-** One table a Lua state: a second luaopen (busted runs it again for every file)
-** finds the first one's, with its loop and the tables of task.lua in 'state'.
+** A Lua state has one table. A second luaopen (busted runs it again for every
+** file) finds the first table, with its loop, and the tables of task.lua in
+** 'state'.
 */
 #include <signal.h>
 
@@ -13,8 +14,8 @@
 
 static const char CORE = 'c'; /* registry key: its address */
 
-/* A peer that is gone is an error of a write, not the end of the process. A
-** handler of the host's is left alone; children start with the default. */
+/* A write to a closed connection must be an error and not end the process. A
+** handler of the host program is kept. Children start with the default. */
 static void ignore_sigpipe(void) {
   struct sigaction present;
   if (sigaction(SIGPIPE, NULL, &present) != 0) return;
@@ -23,9 +24,9 @@ static void ignore_sigpipe(void) {
   sigaction(SIGPIPE, &present, NULL);
 }
 
-/* At exit, when Lua's states were not closed, paho's and our threads may still
-** be inside OpenSSL: it must not free what they use. Without effect when
-** somebody has used OpenSSL before. */
+/* When the process exits without closing its Lua states, paho's threads and
+** ours may still use OpenSSL. So OpenSSL must not free what it has at exit.
+** This has no effect if somebody used OpenSSL before. */
 static void keep_openssl(void) {
   OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, NULL);
 }

@@ -1,5 +1,5 @@
-/* http_core.c -- luaopen_directmethods_http_core: HTTP requests by libcurl on
-** the loop of core. Loop thread only.
+/* http_core.c -- luaopen_directmethods_http_core: HTTP requests with libcurl on
+** core's loop. Loop thread only.
 */
 #include "lua/l_http.h"
 

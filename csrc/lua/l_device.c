@@ -1,11 +1,11 @@
 /* l_device.c -- one MQTT connection of a device, for Lua: core.mqtt_connect.
 ** Loop thread only.
 **
-** The userdata is a box around a connection. Closing, collecting and <close>
-** are one thing: they start the end, and the connection lives on by itself
-** until the client underneath is gone. Its news goes up as events of its id;
-** "gone" is the last one. Topics are read and written here, so that Lua sees
-** methods and request ids alone.
+** The userdata is a box around a connection. close, garbage collection and
+** <close> do the same: they start the end, and the connection stays until the
+** client below it has gone. Its events have its id; "gone" is the last one.
+** Topics are read and written here, so that Lua only sees methods and request
+** ids.
 */
 #include "lua/bind.h"
 
@@ -20,32 +20,32 @@
 #define CLIENT_TYPE "directmethods/" DM_VERSION
 
 enum {
-  USERNAME_MAX = 2048, /* bytes: three ids, each percent-encoded at worst */
-  TOPIC_MAX = 1024     /* bytes of an answer's topic: what bounds a $rid */
+  USERNAME_MAX = 2048, /* bytes: three ids that are percent-encoded */
+  TOPIC_MAX = 1024     /* bytes of an answer's topic; it limits a $rid */
 };
 
 typedef struct connection {
   dm_loop *loop;          /* borrowed */
   dm_mqtt_client *client; /* lives until on_gone */
   uint64_t id;            /* of its events */
-  uint64_t token;         /* of what is outstanding on it, see net/settle.h */
-  uint64_t closing;       /* a token the hub does not know; 0: not closing */
-  uint64_t malformed;     /* requests without a readable topic */
-  bool standing;          /* subscribed once: connecting counts no more */
+  uint64_t token;         /* counts its outstanding I/O, see net/settle.h */
+  uint64_t closing;   /* a token that the hub does not know; 0: not closing */
+  uint64_t malformed; /* requests with a malformed topic */
+  bool standing;      /* subscribed once: connecting is not counted any more */
 } connection;
 
 static void settle_change(connection *c, long by) {
   dm_settle_change(&c->loop->settle, c->token, by);
 }
 
-/* A hub of this process counts what it publishes and takes; others do not. */
+/* Does a hub in this process take part in the count? */
 static bool is_counted(const connection *c) {
   return dm_settle_attached(&c->loop->settle, c->token);
 }
 
 /* Events ----------------------------------------------------------------- */
-/* The count changes before Lua hears of it: Lua may close the connection, which
-** counts again. */
+/* The count changes before Lua gets the event, because Lua may close the
+** connection, which changes the count too. */
 
 typedef struct failure {
   const dm_err *why;
@@ -53,7 +53,7 @@ typedef struct failure {
 } failure;
 
 typedef struct message {
-  dm_span first, second, third; /* pushed as long as p is not NULL */
+  dm_span first, second, third; /* pushed up to the first with p NULL */
 } message;
 
 static void deliver(connection *c, const char *name,
@@ -126,14 +126,14 @@ static void on_lost(void *owner, const dm_err *why) {
   deliver(c, "lost", push_failure, &f);
 }
 
-/* Is the topic one of method requests, readable or not? */
+/* Is it the topic of a method request, valid or malformed? */
 static bool is_request(dm_span topic) {
   static const char filter[] = DM_TOPIC_METHODS_FILTER;
   size_t n = sizeof filter - 2; /* without '#' and NUL */
   return topic.n >= n && memcmp(topic.p, filter, n) == 0;
 }
 
-/* Nobody sees it: the hub's call runs into its timeout. */
+/* Ignore a malformed request: the hub's call will time out. */
 static void drop_request(connection *c) {
   c->malformed++;
   if (is_counted(c)) settle_change(c, -1);
@@ -165,8 +165,8 @@ static void on_overflow(void *owner, dm_span topic) {
   }
 }
 
-/* What a hub of this process counts are requests, and few other messages come:
-** these are taken for requests. */
+/* A hub in this process counts requests. Few other messages come, so count all
+** lost ones as requests. */
 static void on_dropped(void *owner, uint64_t n) {
   connection *c = owner;
   if (is_counted(c)) settle_change(c, -(long)n);
@@ -179,7 +179,7 @@ static void connection_free(connection *c) {
   free(c);
 }
 
-/* The tokens go last: what "gone" starts in Lua is counted before it. */
+/* Close the tokens last: what Lua starts at "gone" is counted before that. */
 static void on_gone(void *owner) {
   deliver(owner, "gone", NULL, NULL);
   connection_free(owner);
@@ -220,7 +220,7 @@ static identity read_identity(lua_State *L) {
   };
 }
 
-/* A hub of this process finds the connection's token in the client type. */
+/* A hub in this process finds the connection's token in the client type. */
 static bool write_username(dm_buf *out, const connection *c,
                            const identity *who) {
   char guid[DM_SETTLE_TEXT], type[sizeof CLIENT_TYPE + 3 + DM_SETTLE_TEXT];
@@ -257,10 +257,10 @@ static dm_code start(connection *c, const identity *who, dm_mqtt_options *o,
 }
 
 /* core.mqtt_connect(fields) -> connection | nil, name, message
-** host, port, host_name, device_id, module_id, api_version (none: the hub's
-** oldest contract), password, keepalive (s), clean_session, tls, verify,
+** Fields: host, port, host_name, device_id, module_id, api_version (none: the
+** hub's oldest contract), password, keepalive (s), clean_session, tls, verify,
 ** verify_name, ca, cert, key, key_password (PEM texts), websocket, proxy,
-** connect_timeout (s), inbox, outbox; engine (of l_fleet.c; without: paho). */
+** connect_timeout (s), inbox, outbox, engine (see l_fleet.c; none: paho). */
 static int l_mqtt_connect(lua_State *L) {
   dm_loop *loop = dm_bind_core_loop(L);
   dm_err e = {0};
@@ -303,7 +303,7 @@ static int l_id(lua_State *L) {
   return 1;
 }
 
-/* After connecting, a hub of this process is waited for until it answers. */
+/* After the first SUBACK: count this until a hub in this process answers. */
 static int push_asked(lua_State *L, connection *c, const dm_err *e) {
   if (e->code == DM_OK && c->standing && is_counted(c)) settle_change(c, 1);
   return push_result(L, e);
@@ -343,7 +343,7 @@ static int l_reply(lua_State *L) {
   text[topic.len] = '\0';
   if (dm_mqtt_client_publish(c->client, text, payload, 0, &e) == DM_OK &&
       is_counted(c))
-    settle_change(c, 1); /* until the hub took it */
+    settle_change(c, 1); /* until the hub has taken it */
   return push_result(L, &e);
 }
 
@@ -360,7 +360,7 @@ static int l_publish(lua_State *L) {
   return push_result(L, &e);
 }
 
-/* connection:seen(n): the tasks of n requests have waited or ended. */
+/* connection:seen(n): the tasks of n requests wait or have ended. */
 static int l_seen(lua_State *L) {
   connection *c = check_open(L);
   lua_Integer n = luaL_checkinteger(L, 2);
@@ -374,7 +374,8 @@ static int l_pending(lua_State *L) {
   return 1;
 }
 
-/* connection:dropped() -> messages that nobody saw: malformed, too many */
+/* connection:dropped() -> how many messages were lost: malformed, or too
+** many */
 static int l_dropped(lua_State *L) {
   connection *c = check_open(L);
   uint64_t n = c->malformed + dm_mqtt_client_dropped(c->client);
@@ -387,12 +388,12 @@ static void box_close(connection **box, int64_t linger_ms) {
   if (c == NULL) return;
   *box = NULL;
   c->closing = dm_settle_open(&c->loop->settle);
-  dm_settle_set(&c->loop->settle, c->closing, 1); /* until it is gone */
+  dm_settle_set(&c->loop->settle, c->closing, 1); /* until it has gone */
   dm_mqtt_client_close(c->client, linger_ms);
 }
 
-/* connection:close([linger]): seconds that queued answers have to go out, 0
-** without it. Silent the second time. */
+/* connection:close([linger]): seconds to send queued answers, default 0. A
+** second call does nothing. */
 static int l_close(lua_State *L) {
   connection **box = luaL_checkudata(L, 1, CONNECTION);
   box_close(box, dm_bind_ms(L, 2, 0));

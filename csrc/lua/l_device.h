@@ -9,8 +9,8 @@
 
 #pragma GCC visibility push(hidden)
 
-/* The options of a connection but for client id and user name, from the table
-** at 1: texts are borrowed from it. Raises at a field of a wrong type. */
+/* The options of a connection, without client id and user name, from the table
+** at 1. The texts are borrowed from it. A field of a wrong type raises. */
 dm_mqtt_options l_device_options(lua_State *L);
 
 #pragma GCC visibility pop

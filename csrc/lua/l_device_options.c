@@ -1,4 +1,4 @@
-/* l_device_options.c -- see l_device.h. */
+/* l_device_options.c -- see l_device.h. Loop thread only. */
 #include "lua/l_device.h"
 
 #include "lua/bind.h"

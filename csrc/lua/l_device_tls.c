@@ -5,8 +5,8 @@
 #include "net/tls_files.h"
 
 /* core.tls_check(ca, cert, key, password) -> true | nil, name, message
-** PEM texts, each may be nil; without key it is in cert's text. The message
-** begins with the name of the argument that is wrong. */
+** PEM texts; each may be nil. Without 'key' the key is in the text of 'cert'.
+** The message begins with the name of the wrong argument. */
 static int l_tls_check(lua_State *L) {
   const char *ca = luaL_optstring(L, 1, NULL);
   const char *cert = luaL_optstring(L, 2, NULL);

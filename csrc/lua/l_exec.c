@@ -1,4 +1,4 @@
-/* l_exec.c -- child processes in Lua: start, result, cancel. Loop thread only.
+/* l_exec.c -- child processes for Lua: start, result, cancel. Loop thread only.
 */
 #include "lua/bind.h"
 
@@ -33,14 +33,14 @@ static int l_exec(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_Integer count = luaL_len(L, 1);
   luaL_argcheck(L, count >= 1 && count <= ARGUMENTS, 1,
-                "from 1 to 256 words are needed");
+                "must have 1 to 256 words");
   luaL_checkstack(L, ARGUMENTS + LUA_MINSTACK, "too many words");
   dm_process_options o = {.argv = argv,
                           .timeout_ms = dm_bind_ms(L, 3, 0),
                           .max_output = (size_t)luaL_checkinteger(L, 4)};
   if (!lua_isnoneornil(L, 2)) o.input = dm_bind_span(L, 2);
   for (lua_Integer i = 0; i < count; i++) {
-    lua_geti(L, 1, i + 1); /* the word stays on the stack while it is used */
+    lua_geti(L, 1, i + 1); /* it stays on the stack until the start */
     argv[i] = (char *)(uintptr_t)luaL_checkstring(L, -1);
   }
   argv[count] = NULL;
@@ -51,7 +51,7 @@ static int l_exec(lua_State *L) {
   return 1;
 }
 
-/* cancel_exec(id): the id must be one of exec that has not ended. */
+/* cancel_exec(id): an id of exec that has not ended. */
 static int l_cancel_exec(lua_State *L) {
   dm_process_cancel(dm_bind_core_loop(L), (uint64_t)luaL_checkinteger(L, 1));
   return 0;

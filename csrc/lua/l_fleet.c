@@ -1,6 +1,6 @@
 /* l_fleet.c -- what fleets of devices need, for Lua: the engine that their
-** connections share (or that a single device has), and how many descriptors
-** there may be. Loop thread only.
+** connections share (or that a single device has), and the limits of
+** descriptors. Loop thread only.
 */
 #include "lua/l_fleet.h"
 
@@ -22,9 +22,9 @@ dm_mqtt_engine *l_fleet_engine(lua_State *L, int table) {
 }
 
 /* core.mqtt_engine(tls, ca, verify, cert, key, key_password)
-** -> engine | nil, name, message
-** PEM texts; ca nil: the system's, cert nil: none, key nil: in cert's text.
-** Connections made with it live on when it is closed. */
+**   -> engine | nil, name, message
+** PEM texts; ca nil: the system's, cert nil: none, key nil: in the text of
+** cert. Its connections stay when it is closed. */
 static int l_mqtt_engine(lua_State *L) {
   dm_loop *loop = dm_bind_core_loop(L);
   dm_err e = {0};
@@ -51,7 +51,7 @@ static int l_close(lua_State *L) {
   return 0;
 }
 
-/* Descriptors of this process that are open; 0: the system does not tell. */
+/* The open descriptors of this process; 0: the system does not tell. */
 static lua_Integer count_open(void) {
   lua_Integer n = 0;
   DIR *folder = opendir("/proc/self/fd");
@@ -63,9 +63,8 @@ static lua_Integer count_open(void) {
   return n - 3; /* ".", ".." and the folder's own */
 }
 
-/* core.descriptors() -> the limit in force, the greatest one that this process
-** may set, those that are open. A limit that there is not is the greatest
-** integer. */
+/* core.descriptors() -> the current limit, the highest limit that this process
+** may set, the open ones. No limit is the largest integer. */
 static int l_descriptors(lua_State *L) {
   struct rlimit limit = {RLIM_INFINITY, RLIM_INFINITY};
   getrlimit(RLIMIT_NOFILE, &limit);

@@ -8,8 +8,8 @@
 
 #pragma GCC visibility push(hidden)
 
-/* The engine in the field 'engine' of the table at 'table'; NULL: there is
-** none. Raises for anything else. */
+/* The engine in the field 'engine' of the table at 'table'; NULL: none. Any
+** other value raises. */
 dm_mqtt_engine *l_fleet_engine(lua_State *L, int table);
 
 #pragma GCC visibility pop

@@ -1,8 +1,8 @@
-/* l_http.c -- the HTTP client for Lua: start a request, get an event by its id.
-** Loop thread only.
+/* l_http.c -- the HTTP client for Lua: start a request and get an event with
+** its id. Loop thread only.
 **
-** Events: "answer" (status, fields, body) and "failed" (name, message, sent);
-** sent false: the request provably never reached the server.
+** Events: "answer" (status, fields, body) and "failed" (name, message, sent).
+** sent false: the request certainly did not reach the server.
 */
 #include "lua/l_http.h"
 
@@ -12,9 +12,9 @@
 #define CLIENT_TYPE "directmethods.http_client"
 
 enum {
-  UV_LOOP = 1, /* keeps the loop alive as long as the client */
+  UV_LOOP = 1, /* keeps the loop as long as the client */
   UV_COUNT = 1,
-  FIELDS_MAX = 32 /* of one request */
+  FIELDS_MAX = 32 /* fields of one request */
 };
 
 typedef struct client {
@@ -63,8 +63,10 @@ static int l_client(lua_State *L) {
       .connections = (int)dm_bind_integer_field(L, 2, "connections"),
   };
   luaL_argcheck(L, o.host != NULL, 2, "field 'host' is required");
-  luaL_argcheck(L, o.port > 0 && o.port < 65536, 2, "field 'port' is no port");
-  luaL_argcheck(L, o.connections > 0, 2, "field 'connections' must be from 1");
+  luaL_argcheck(L, o.port > 0 && o.port < 65536, 2,
+                "field 'port' must be from 1 to 65535");
+  luaL_argcheck(L, o.connections > 0, 2,
+                "field 'connections' must be at least 1");
   client *c = lua_newuserdatauv(L, sizeof *c, UV_COUNT);
   *c = (client){.loop = loop};
   luaL_setmetatable(L, CLIENT_TYPE);
@@ -92,7 +94,7 @@ static client *check_client(lua_State *L) {
   return c;
 }
 
-/* A header line of this text would be more than one. */
+/* Would this text be more than one header line? */
 static bool breaks_line(const char *text, size_t n) {
   return strlen(text) != n || strpbrk(text, "\r\n") != NULL;
 }
@@ -104,7 +106,7 @@ static const char *check_line(lua_State *L, int arg) {
   return text;
 }
 
-/* Point 'fields' at the strings of the array; they stay in the table. Returns
+/* Set 'fields' to the strings of the array, which stay in the table. Returns
 ** how many. */
 static int read_fields(lua_State *L, int arg, const char **fields) {
   if (lua_isnoneornil(L, arg)) return 0;
@@ -122,7 +124,7 @@ static int read_fields(lua_State *L, int arg, const char **fields) {
   return (int)count;
 }
 
-/* client:fields(fields): those of all requests that are sent from now on */
+/* client:fields(fields): set the fields of all later requests */
 static int l_fields(lua_State *L) {
   client *c = check_client(L);
   const char *fields[FIELDS_MAX + 1];
@@ -146,8 +148,8 @@ static dm_http_call read_call(lua_State *L) {
 
 /* send(method, target, fields, body, timeout, answer_limit, named)
 **   -> id | nil, name, message
-** named: a hub of this process is to find the request, by its Request-Id, and
-** to take part in the count of outstanding I/O. */
+** named: a hub in this process finds the request by its Request-Id, and takes
+** part in the count of outstanding I/O (net/settle.h). */
 static int l_send(lua_State *L) {
   client *c = check_client(L);
   const char *fields[FIELDS_MAX + 2];
@@ -173,7 +175,7 @@ static int l_send(lua_State *L) {
   return 1;
 }
 
-/* client:cancel(id) -> was it under way */
+/* client:cancel(id) -> true: it was not answered yet */
 static int l_cancel(lua_State *L) {
   client *c = check_client(L);
   uint64_t id = (uint64_t)luaL_checkinteger(L, 2);
@@ -181,7 +183,7 @@ static int l_cancel(lua_State *L) {
   return 1;
 }
 
-/* client:close(), __gc, __close: no events come afterwards. */
+/* client:close(), __gc, __close: no events come after it. */
 static int l_close(lua_State *L) {
   client *c = luaL_checkudata(L, 1, CLIENT_TYPE);
   dm_http_client *handle = c->handle;
@@ -204,8 +206,8 @@ static int l_field(lua_State *L) {
 }
 
 /* reply(fields, body) -> status, payload, request id | nothing
-** What the answer to a method call holds; the payload as JSON text, nil: there
-** is none; nothing: it has another form. */
+** Read the answer to a method call. The payload is JSON text; nil: there is
+** none. Nothing: the answer has another form. */
 static int l_reply(lua_State *L) {
   dm_http_answer answer = {.fields = dm_bind_span(L, 1)};
   dm_json_member member[] = {{.name = "status"}, {.name = "payload"}};

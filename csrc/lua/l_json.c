@@ -1,9 +1,9 @@
 /* l_json.c -- JSON text to Lua values and back. Loop thread only.
 **
-** Decoding: a text in which the installed lua-cjson is exact is handed to it;
-** for all others this file gives the same values, integers as Lua integers.
-** Encoding is done here alone: builds of lua-cjson differ in what they write.
-** Recursion is bounded by the depth of JSON that is allowed.
+** Decoding: lua-cjson decodes the texts that the installed build decodes
+** exactly. This file decodes all others to the same values, with integers as
+** Lua integers. Encoding is only done here, because builds of lua-cjson differ
+** in what they write. Recursion is limited by the allowed depth of JSON.
 */
 #include <math.h>
 
@@ -11,10 +11,10 @@
 #include "lua/l_json.h"
 #include "proto/json.h"
 
-/* What a text contains that a codec may get wrong; json.lua finds out by trial
-** which of these the installed one does. */
+/* What a text contains that a codec may get wrong. json.lua tries out which of
+** these the installed lua-cjson gets wrong. */
 enum {
-  FACT_NUMBERS = 1, /* a digit, be it in a string */
+  FACT_NUMBERS = 1, /* a digit, even in a string */
   FACT_EMPTY_ARRAYS = 2,
   FACT_NUL = 4,
   FACT_SURROGATES = 8, /* a lone one */
@@ -31,13 +31,13 @@ static int facts_of(dm_span text, const dm_json_facts *f) {
   return bits;
 }
 
-/* Decoding: of a text that was checked */
+/* Decoding of a text that dm_json_check has accepted */
 
 typedef struct decoder {
   lua_State *L;
   const char *p, *end;
   int array_mt;   /* stack index of the metatable of empty arrays */
-  bool too_large; /* a number has no Lua value */
+  bool too_large; /* a number does not fit into a Lua value */
 } decoder;
 
 static char peek(const decoder *d) {
@@ -78,7 +78,7 @@ static void decode_string(decoder *d) {
   }
 }
 
-/* Push a number that is not an integer of 64 bits. */
+/* Push a number that is not a 64-bit integer. */
 static bool push_float(decoder *d, dm_span text) {
   lua_pushlstring(d->L, text.p, text.n);
   if (lua_stringtonumber(d->L, lua_tostring(d->L, -1)) == 0) return false;
@@ -107,14 +107,14 @@ static bool decode_number(decoder *d) {
 
 static bool decode_value(decoder *d);
 
-/* The end of a container, or a comma, is at p: pass it; false: it was the end.
- */
+/* A comma or the end of the container is at p: skip it. False: it was the end.
+*/
 static bool more(decoder *d) {
   skip_blanks(d);
   return d->p < d->end && *d->p++ == ',';
 }
 
-/* The first bracket is at p: pass it and say whether a value follows. */
+/* The opening bracket is at p: skip it. Does a value follow? */
 static bool begins(decoder *d, char closing) {
   d->p++;
   skip_blanks(d);
@@ -147,8 +147,9 @@ static bool decode_member(decoder *d) {
   return decode_value(d);
 }
 
-/* The first members wait on the stack, so that the table is made in its size:
-** few objects have more, and growing costs as much as all the rest. */
+/* The first members stay on the stack until their number is known, so that the
+** table is made in its size. Few objects have more, and a growing table would
+** take as long as all the rest. */
 static bool decode_object(decoder *d) {
   enum { FIRST = 16 };
   lua_State *L = d->L;
@@ -195,7 +196,8 @@ static bool decode_word(decoder *d) {
   }
 }
 
-/* Push the value at p. False: a number has none; values are left over. */
+/* Push the value at p. False: a number does not fit; values are left on the
+** stack. */
 static bool decode_value(decoder *d) {
   luaL_checkstack(d->L, 8, "JSON");
   skip_blanks(d);
@@ -215,7 +217,7 @@ static bool decode_value(decoder *d) {
 static int number_failed(lua_State *L) {
   dm_err e;
   dm_fail(&e, DM_INVALID_JSON,
-          "the JSON holds a number that is outside of 64 bits");
+          "the JSON contains a number that does not fit into 64 bits");
   return dm_bind_fail(L, &e);
 }
 
@@ -303,7 +305,7 @@ static int l_json_integer(lua_State *L) {
   return 1;
 }
 
-/* Raw texts: a userdata that holds its depth, the text is its uservalue */
+/* Raw texts: a userdata with the depth, whose uservalue is the text */
 
 /* json_raw(text) -> userdata | nil, name, message */
 static int l_json_raw(lua_State *L) {
@@ -337,8 +339,8 @@ static const luaL_Reg FUNCTIONS[] = {
     {NULL, NULL},
 };
 
-/* The metatables are found again by name, so that marks outlive a module that
-** is loaded anew. */
+/* The metatables have names, so that marked values stay valid when a module is
+** loaded again. */
 void l_json_open(lua_State *L) {
   luaL_setfuncs(L, FUNCTIONS, 0);
   luaL_newmetatable(L, DM_JSON_ARRAY_TYPE);

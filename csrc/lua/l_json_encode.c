@@ -1,6 +1,6 @@
-/* l_json_encode.c -- Lua values to JSON text. Loop thread only.
-** Values are read raw: no metamethod runs, and nothing here calls Lua. The text
-** grows in a userdata, so an error of Lua leaves nothing behind.
+/* l_json_encode.c -- Lua values to JSON text. Loop thread only. Values are read
+** raw: no metamethod runs, and no Lua function is called. The text is in a
+** userdata, so that nothing leaks when Lua raises an error.
 */
 #include <inttypes.h>
 #include <locale.h>
@@ -13,21 +13,21 @@
 
 enum {
   ARG_VALUE = 1,
-  ARG_ARRAY_MT, /* lua-cjson's markers; nil where it has none */
+  ARG_ARRAY_MT, /* lua-cjson's markers; nil: it has none */
   ARG_EMPTY_ARRAY_MT,
   ARG_EMPTY_ARRAY,
-  ARG_BEFORE, /* text around the value's; or nil */
+  ARG_BEFORE, /* texts around the value's, or nil */
   ARG_AFTER,
   OUR_ARRAY_MT,
-  TEXT, /* the userdata that holds the text when it is longer than 'first' */
+  TEXT, /* the userdata with the text, if it does not fit into 'first' */
 
   TEXT_MIN = 1024,
   TEXT_MAX = 64 * 1024 * 1024
 };
 
-typedef struct step { /* one table that is open */
+typedef struct step { /* a table that is being encoded */
   const void *table;
-  dm_span key; /* of the value looked at; p NULL: 'index' is */
+  dm_span key; /* of the current value; p NULL: it has 'index' */
   lua_Integer index;
 } step;
 
@@ -35,7 +35,7 @@ typedef struct encoder {
   lua_State *L;
   char *text; /* borrowed: 'first', or the memory of the userdata at TEXT */
   size_t len, capacity;
-  const char *rule; /* static: what is wrong; NULL: nothing */
+  const char *rule; /* static: what is wrong; NULL: no error */
   int depth;
   step open[DM_JSON_DEPTH];
   char first[TEXT_MIN];
@@ -93,7 +93,7 @@ static void add_special(encoder *n, char c) {
   add_escape(n, (unsigned char)c);
 }
 
-/* The three bytes that a lone "\ud800" is decoded to. */
+/* Does it begin with the three bytes that a lone "\ud800" is decoded to? */
 static bool is_surrogate(dm_span s) {
   return s.n >= 3 && s.p[0] == '\xED' &&
          ((unsigned char)s.p[1] & 0xE0) == 0xA0 &&
@@ -110,7 +110,7 @@ static bool is_plain(char c) {
          c != '\\';
 }
 
-/* One character that is not plain; its bytes, 0: not UTF-8. */
+/* Encode one character that is not plain. Returns its bytes; 0: not UTF-8. */
 static size_t encode_character(encoder *n, dm_span s) {
   if ((unsigned char)s.p[0] < 0x80) {
     add_special(n, s.p[0]);
@@ -144,8 +144,8 @@ static bool encode_string(encoder *n, dm_span s) {
 
 /* Numbers */
 
-/* The shortest of 15 to 17 digits that reads back as the same number, with a
-** mark that it is a float. */
+/* Write the shortest of 15 to 17 digits that is read back as the same number,
+** and mark it as a float. */
 static bool encode_float(encoder *n, double v) {
   char text[40];
   if (isnan(v)) return wrong(n, "NaN has no JSON form");
@@ -216,7 +216,7 @@ static bool check_keys(encoder *n, int index, lua_Integer length) {
     }
     lua_Integer i = lua_tointeger(n->L, -1);
     if (i < 1 || i > length) {
-      length = INT64_MAX; /* there are holes; look for worse */
+      length = INT64_MAX; /* there are holes; look for a worse error */
     } else {
       count++;
     }
@@ -270,7 +270,8 @@ static bool encode_object(encoder *n, int index) {
   return true;
 }
 
-/* An array when it is marked or its first key is a number; {} is an object. */
+/* Is it an array? It is marked, or its first key is a number; {} is an
+** object. */
 static bool is_array(encoder *n, int index) {
   if (is_marked(n, index)) return true;
   if (lua_rawlen(n->L, index) > 0) return true;
@@ -339,8 +340,8 @@ static bool encode_value(encoder *n, int index) {
   }
 }
 
-/* Where it went wrong: ".name[3]". A key is shown without what could break a
-** line, and not in full when it is long. */
+/* The place of the wrong value: ".name[3]". Characters that could break the
+** line are shown as '?', and long keys are cut. */
 
 static void add_key(luaL_Buffer *b, dm_span key) {
   enum { KEY_SHOWN = 40 };
@@ -373,7 +374,7 @@ static void add_argument(encoder *n, int arg) {
 }
 
 int dm_json_encode(lua_State *L) {
-  encoder n; /* large: its arrays are not to be zeroed */
+  encoder n; /* it is large: do not zero its arrays */
   n.L = L;
   n.text = n.first;
   n.len = 0;

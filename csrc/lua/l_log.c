@@ -1,11 +1,11 @@
-/* l_log.c -- the log of the loop, on its way to Lua. Loop thread only. */
+/* l_log.c -- see l_log.h. Loop thread only. */
 #include "lua/l_log.h"
 
 #include <poll.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { LINES_MAX = 1000 }; /* kept between two turns; more are counted */
+enum { LINES_MAX = 1000 }; /* that wait between two turns; more are counted */
 
 typedef struct log_line {
   dm_list node;
@@ -102,10 +102,12 @@ static int l_log_line(lua_State *L) {
   return 0;
 }
 
-/* stderr_takes() -> boolean: would a line on stderr not wait for its reader? */
+/* stderr_takes() -> boolean: can a line be written to stderr without waiting
+** for its reader? */
 static int l_log_stderr_takes(lua_State *L) {
   struct pollfd p = {.fd = STDERR_FILENO, .events = POLLOUT};
-  lua_pushboolean(L, poll(&p, 1, 0) > 0); /* closed: fails at once */
+  lua_pushboolean(L, poll(&p, 1, 0) >
+                         0); /* if stderr is closed, poll returns at once */
   return 1;
 }
 

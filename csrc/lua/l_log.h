@@ -1,6 +1,6 @@
-/* l_log.h -- the log of the loop, on its way to Lua. Loop thread only. Lines
-** are kept until the loop flushes, since whoever logs may be inside a call from
-** Lua; then they go up as event "log" (level, line) on the id 'log_id'.
+/* l_log.h -- passes the loop's log to Lua. Loop thread only. Lines wait until
+** the loop flushes, because they may be written inside a call from Lua. Then
+** each is an event "log" (level, line) with the id 'log_id'.
 */
 #ifndef DM_LUA_L_LOG_H
 #define DM_LUA_L_LOG_H
@@ -19,7 +19,7 @@ typedef struct l_log { /* embedded in the binding of the loop */
 } l_log;
 
 void l_log_init(l_log *log, dm_loop *loop); /* becomes the loop's sink */
-void l_log_close(l_log *log);               /* nothing is logged from now on */
+void l_log_close(l_log *log);               /* nothing is logged after it */
 
 /* Add log_level(name), log(level, text), stderr_takes() and log_id to the table
 ** at the top. */

@@ -1,5 +1,5 @@
-/* l_loop.c -- the loop in Lua: turns, clock, timers, signals, and the one
-** funnel through which everything from C enters Lua. Loop thread only.
+/* l_loop.c -- the loop for Lua: turns, clock, timers, signals, and the one
+** function through which all events of C enter Lua. Loop thread only.
 */
 #include "lua/bind.h"
 
@@ -11,29 +11,29 @@
 #include "net/lookup.h"
 #include "net/process.h"
 
-/* The binding's part of a loop; lives as long as the loop. */
+/* What the binding adds to a loop; lives as long as the loop. */
 typedef struct binding {
   dm_loop *loop;
-  lua_State *L; /* the main thread's, never a caller's */
+  lua_State *L; /* the main thread's, never a coroutine's */
   uv_signal_t interrupt, terminate;
   l_log log;
   dm_clock_watch clock_watch;
-  dm_list timers; /* those that run */
+  dm_list timers; /* the running ones */
   uint64_t signal_id, clock_id;
-  lua_Integer failed; /* events whose functions raised: none, but for bugs */
+  lua_Integer failed; /* events whose functions raised; only defects do */
 } binding;
 
 static const char DISPATCHER = 'd'; /* registry key: its address */
-static const char LUA_ID = 'i';     /* value of ids that are Lua's own */
+static const char LUA_ID = 'i';     /* the value of ids that Lua has made */
 
-/* Funnel ----------------------------------------------------------------- */
+/* Events ----------------------------------------------------------------- */
 
 static int traceback(lua_State *L) {
   luaL_traceback(L, L, luaL_tolstring(L, 1, NULL), 1);
   return 1;
 }
 
-/* Protected: arguments are built here, since building them can fail too. */
+/* Protected: it builds the arguments, because that can fail too. */
 static int run_event(lua_State *L) {
   const dm_event *event = lua_touserdata(L, 1);
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, &DISPATCHER) != LUA_TFUNCTION) return 0;
@@ -67,7 +67,7 @@ static binding *bound(lua_State *L) {
   return lua_touserdata(L, lua_upvalueindex(1));
 }
 
-/* The loop, with its time up to date when Lua runs outside of a turn. */
+/* The loop. Outside of a turn its time is updated first. */
 static dm_loop *current(lua_State *L) {
   dm_loop *loop = bound(L)->loop;
   if (!loop->running) uv_update_time(&loop->uv);
@@ -139,7 +139,8 @@ static int l_fd(lua_State *L) {
   return 1;
 }
 
-/* Seconds until the loop wants a turn by itself; nil: only its fd tells. */
+/* timeout() -> seconds until the loop needs a turn; nil: it only waits for its
+** fd. */
 static int l_timeout(lua_State *L) {
   dm_loop *loop = current(L);
   int ms = dm_list_empty(&loop->flushers) ? uv_backend_timeout(&loop->uv) : 0;
@@ -148,7 +149,7 @@ static int l_timeout(lua_State *L) {
   return 1;
 }
 
-/* Handles of libuv that are open: what a test looks at. */
+/* Count the open libuv handles, for tests. */
 static void count_handle(uv_handle_t *handle, void *count) {
   if (!uv_is_closing(handle)) ++*(lua_Integer *)count;
 }
@@ -165,7 +166,7 @@ static int l_failed_events(lua_State *L) {
   return 1;
 }
 
-/* Names of operations and objects that live, and tokens: for tests too. */
+/* ids() -> how many ids and how many tokens are in use, for tests. */
 static int l_ids(lua_State *L) {
   const dm_loop *loop = bound(L)->loop;
   lua_pushinteger(L, loop->ids.count);
@@ -242,8 +243,7 @@ static int l_free_id(lua_State *L) {
   return 0;
 }
 
-/* Signals and clock steps
-** ---------------------------------------------------------------- */
+/* Signals and clock steps ------------------------------------------------- */
 
 static int push_text(void *lua, void *text) {
   lua_pushstring(lua, text);
@@ -258,7 +258,7 @@ static void on_signal(uv_signal_t *handle, int number) {
                   &(dm_event){b->signal_id, "signal", push_text, name});
 }
 
-/* Somebody set the clock, or the machine slept. */
+/* Somebody has set the clock, or the machine slept. */
 static void on_clock_set(dm_clock_watch *watch) {
   binding *b = DM_OWNER(watch, binding, clock_watch);
   dm_loop_deliver(b->loop, &(dm_event){.id = b->clock_id, .name = "clock"});
@@ -293,7 +293,7 @@ static int l_loop_gc(lua_State *L) {
   if (loop == NULL) return 0;
   *box = NULL;
   binding *b = loop->binding;
-  loop->deliver = NULL; /* nobody in Lua is left to hear */
+  loop->deliver = NULL; /* no more events for Lua */
   binding_close(b);
   dm_process_cancel_all(loop);
   dm_lookup_free(loop->lookup);
@@ -353,7 +353,7 @@ static const luaL_Reg FUNCTIONS[] = {
     {NULL, NULL},
 };
 
-/* Userdata first, closed; then the loop; then what needs both. */
+/* Make the userdata first, closed; then the loop; then what needs both. */
 static binding *new_loop(lua_State *L) {
   dm_err e;
   dm_loop **box = lua_newuserdatauv(L, sizeof *box, 0);

@@ -1,5 +1,5 @@
-/* l_sas.c -- tokens, connection strings, random bytes and base64 for Lua.
-** Loop thread only. Keys come and go as base64 text and never reach a message.
+/* l_sas.c -- tokens, connection strings, random bytes and base64 for Lua. Loop
+** thread only. Keys are passed as base64 text and never reach a message.
 */
 #include <openssl/crypto.h>
 #include <uv.h>

@@ -1,11 +1,12 @@
-/* clock.c -- the two clocks of a loop. Loop thread only.
+/* clock.c -- see clock.h. Loop thread only.
 **
-** One uv timer serves a whole heap. It is armed for the earliest deadline and
-** left alone when that one is stopped: it then wakes once for nothing, which is
-** cheaper than moving it with every call.
+** One uv timer serves a whole heap. It is armed for the earliest deadline. When
+** that timer is stopped, the uv timer stays armed and wakes the loop once for
+** nothing, which is cheaper than changing it with every call.
 **
 ** libuv 1.44 runs a timer that its own callback has started for now at once,
-** again and again: what is due when 'wake' has fired is armed before the poll.
+** again and again. So timers that are due when 'wake' has fired are armed
+** before the poll.
 */
 #include "net/clock.h"
 
@@ -17,7 +18,8 @@ static void arm(dm_clock *c);
 
 static void on_wake(uv_timer_t *wake) {
   dm_clock *c = DM_OWNER(wake, dm_clock, wake);
-  uint64_t last = c->timers.last_order; /* later ones wait for the next turn */
+  uint64_t last =
+      c->timers.last_order; /* timers started later wait for the next turn */
   int64_t now = dm_clock_now(c);
   c->armed = DM_NEVER;
   c->firing = true;
@@ -37,7 +39,7 @@ void dm_clock_resume(dm_clock *c) {
   arm(c);
 }
 
-/* Have 'wake' fire no later than the earliest deadline. */
+/* Make 'wake' fire no later than the earliest deadline. */
 static void arm(dm_clock *c) {
   dm_heap_node *first = dm_heap_first(&c->timers);
   if (first == NULL || c->firing || uv_is_closing((uv_handle_t *)&c->wake))

@@ -1,14 +1,14 @@
-/* clock.h -- one clock, two kinds of timers. Loop thread only.
+/* clock.h -- a clock with timers. Loop thread only.
 **
-** A loop has two of these. The contract clock can be moved by dm.advance: its
-** timers are response and connect timeouts, token expiry, back-off, handler
-** timeouts, throttles, schedules, dm.sleep. The I/O clock is never moved: its
-** timers are keep-alive, handshake, header, body, idle and slow-reader limits.
-** Nothing else calls time() or a uv timer.
+** A loop has two clocks. dm.advance can move the contract clock: its timers are
+** response and connect time-outs, token expiry, back-off, handler time-outs,
+** rate limits, schedules, dm.sleep. The I/O clock is never moved: its timers
+** are keep-alive, handshake, header, body, idle and slow-reader limits. No
+** other code calls time() or starts a uv timer.
 **
-** Times are milliseconds. 'now' is monotonic and stands still within one turn
-** of the loop; 'wall' is unix time for token expiry and schedules; moving the
-** clock moves both.
+** Times are milliseconds. 'now' is monotonic and does not change within one
+** turn of the loop. 'wall' is unix time, for token expiry and schedules. Moving
+** the clock moves both.
 */
 #ifndef DM_NET_CLOCK_H
 #define DM_NET_CLOCK_H
@@ -21,9 +21,9 @@
 
 #pragma GCC visibility push(hidden)
 
-#define DM_NEVER INT64_MAX /* a deadline that does not come */
+#define DM_NEVER INT64_MAX /* a deadline that never comes */
 
-typedef struct dm_timer { /* embedded in its owner; zeroed: not running */
+typedef struct dm_timer { /* embedded in its owner; zeroed: stopped */
   dm_heap_node node;
   void (*on_due)(struct dm_timer *timer); /* may start and stop any timer */
 } dm_timer;
@@ -32,35 +32,36 @@ typedef struct dm_clock {
   uv_loop_t *uv;   /* borrowed */
   uv_timer_t wake; /* armed for the earliest deadline, or earlier */
   dm_heap timers;
-  int64_t armed;  /* real deadline 'wake' is armed for; DM_NEVER: it is not */
-  bool firing;    /* 'wake' has fired, and is armed when the clock is resumed */
+  int64_t armed;  /* the real deadline of 'wake'; DM_NEVER: none */
+  bool firing;    /* 'wake' has fired; dm_clock_resume arms it again */
   int64_t offset; /* how far the clock was moved */
 } dm_clock;
 
 int dm_clock_init(dm_clock *c, uv_loop_t *uv); /* a uv error code or 0 */
-void dm_clock_close(dm_clock *c); /* starts the closing of 'wake' */
-void dm_clock_free(dm_clock *c);  /* after the uv loop has closed it */
+void dm_clock_close(dm_clock *c);              /* start to close 'wake' */
+void dm_clock_free(dm_clock *c); /* after the uv loop has closed 'wake' */
 
 int64_t dm_clock_now(const dm_clock *c);
 int64_t dm_clock_wall(const dm_clock *c);    /* unix milliseconds */
 int64_t dm_clock_wall_us(const dm_clock *c); /* the same, in microseconds */
 
-/* (Re)start a timer for a deadline. A deadline in the past is due at the next
-** turn, never inside this call. False: out of memory or over the limit. */
+/* Start or restart a timer. A deadline in the past is due at the next turn,
+** never inside this call. False: out of memory or over the limit. */
 bool dm_clock_start(dm_clock *c, dm_timer *t, int64_t deadline);
-void dm_clock_stop(dm_clock *c, dm_timer *t); /* harmless when not running */
+void dm_clock_stop(dm_clock *c, dm_timer *t); /* it may be stopped already */
 
 static inline bool dm_timer_running(const dm_timer *t) {
   return t->node.place != 0;
 }
 
-/* For the loop, before it polls and when it ends: have those timers fire that
-** were started by timers. */
+/* The loop calls this before it polls and when it ends: from now on timers fire
+** that other timers have started. */
 void dm_clock_resume(dm_clock *c);
 
-int64_t dm_clock_next(const dm_clock *c); /* earliest deadline; DM_NEVER */
+int64_t
+dm_clock_next(const dm_clock *c); /* the earliest deadline; DM_NEVER: none */
 
-/* Move the clock forward; what becomes due fires at the next turn. */
+/* Move the clock forward. Timers that become due fire at the next turn. */
 void dm_clock_move(dm_clock *c, int64_t by);
 
 #pragma GCC visibility pop

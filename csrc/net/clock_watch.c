@@ -11,7 +11,7 @@
 
 #include "base/list.h"
 
-/* A timer that never fires, and is cancelled by every step. */
+/* Arm a timer that never fires; every change of the clock cancels it. */
 static int arm(int fd) {
   struct itimerspec never = {.it_value = {.tv_sec = INT32_MAX}};
   return timerfd_settime(fd, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET,
@@ -22,7 +22,7 @@ static void on_readable(uv_poll_t *poll, int status, int events) {
   dm_clock_watch *w = DM_OWNER(poll, dm_clock_watch, poll);
   uint64_t times;
   (void)events;
-  /* Reading takes the cancellation, an error of read(2), off the descriptor. */
+  /* reading, which fails, takes the cancellation off the descriptor */
   if (status < 0 || read(w->fd, &times, sizeof times) >= 0 || arm(w->fd) != 0)
     uv_poll_stop(poll);
   w->on_set(w);

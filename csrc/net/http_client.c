@@ -1,5 +1,5 @@
-/* http_client.c -- see http_client.h: starts requests, ends them, words what
-** went wrong. The transfers run on http_multi. Loop thread only.
+/* http_client.c -- see http_client.h: starts and ends requests, and describes
+** what failed. The transfers run on http_multi. Loop thread only.
 */
 #include "net/http_client.h"
 
@@ -9,7 +9,7 @@
 #include "net/http_multi.h"
 #include "net/http_request.h"
 
-enum { SPARES_MAX = 64 }; /* requests kept for use again */
+enum { SPARES_MAX = 64 }; /* requests that are kept to be used again */
 
 struct dm_http_client {
   dm_loop *loop;
@@ -22,7 +22,8 @@ struct dm_http_client {
 
 /* -- The end of a request -------------------------------------------------- */
 
-/* Leave the clock, the ids and the look-up, and be kept for the next. */
+/* Remove the request from the clock, the ids and the look-up, and keep it for
+** the next one. */
 static void end(dm_http_request *r) {
   dm_http_client *c = r->client;
   dm_loop *loop = c->loop;
@@ -39,9 +40,9 @@ static void end(dm_http_request *r) {
   }
 }
 
-/* The owner may send, cancel and free the client within on_answer: the request
-** is out of its lists by then and freed or kept first; the spans point into
-** buffers that are moved out. */
+/* The owner may send, cancel and free the client within on_answer. So the
+** request has left its lists before, and the spans point into buffers that were
+** moved out of it. */
 static void answer(dm_http_request *r, dm_http_answer *a) {
   dm_http_client *c = r->client;
   dm_loop *loop = c->loop;
@@ -177,7 +178,7 @@ static dm_code out_of_memory(const dm_http_request *r, dm_err *e) {
   return dm_fail(e, DM_SYSTEM_ERROR, "%s: out of memory", where(r));
 }
 
-/* Give the address to curl and the request with it. */
+/* Give the address to curl, and then the request. */
 static dm_code use_address(dm_http_request *r, const dm_address *to,
                            dm_err *e) {
   const dm_http_settings *s = &r->client->settings;
@@ -312,9 +313,9 @@ static void free_all(dm_list *requests) {
   }
 }
 
-/* Teardown order: the requests leave curl, the clock and the ids; the multi
-** handle closes the connections, for which it needs no request; then the
-** requests go, and the settings they point to. */
+/* Teardown order: remove the requests from curl, the clock and the ids; close
+** the multi handle, which closes the connections and needs no request; free the
+** requests; then the settings, to which the requests point. */
 void dm_http_client_free(dm_http_client *c) {
   while (!dm_list_empty(&c->active)) {
     dm_http_request *r = DM_OWNER(c->active.next, dm_http_request, node);

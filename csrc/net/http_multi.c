@@ -1,9 +1,10 @@
 /* http_multi.c -- see http_multi.h. Loop thread only.
 **
-** curl lets go of a socket at the end of every transfer and takes it up with
-** the next. A connection's descriptor stays watched in between, and no system
-** call is made for either; curl tells by its close function when it ends.
-** Descriptors that curl makes by itself (its resolver's) are let go of at once.
+** curl gives up a socket at the end of every transfer and asks for it again
+** with the next one. The descriptor stays watched in between, so that neither
+** needs a system call. curl's close function tells when the connection ends.
+** Descriptors that curl opens itself (for its resolver) are no longer watched
+** as soon as curl gives them up.
 */
 #include "net/http_multi.h"
 
@@ -21,11 +22,11 @@ struct dm_http_multi {
   dm_loop *loop;
   CURLM *curl;
   dm_timer timer;   /* what curl asked for */
-  dm_flusher kick;  /* instead, when it asked for "at once" */
+  dm_flusher kick;  /* instead of it, when curl asked for "at once" */
   dm_watch **watch; /* owned; by descriptor */
   int watches;      /* places in it */
   bool acting;      /* inside curl */
-  bool reporting;   /* inside on_done: freed after it */
+  bool reporting;   /* inside on_done: free it afterwards */
   bool closed;
   void (*on_done)(void *context, CURL *easy, CURLcode result);
   void *context; /* borrowed */
@@ -35,9 +36,9 @@ struct dm_watch {
   uv_poll_t poll;
   dm_http_multi *multi;
   curl_socket_t fd;
-  bool ours;  /* opened by on_open: watched until on_close */
-  int wanted; /* what curl waits for; 0: the connection is idle */
-  int active; /* what the poll handle waits for */
+  bool ours;  /* on_open opened it: watch it until on_close */
+  int wanted; /* UV_ events that curl waits for; 0: idle */
+  int active; /* UV_ events that the handle waits for */
 };
 
 /* -- Watches --------------------------------------------------------------- */
@@ -102,7 +103,8 @@ static int on_close(void *context, curl_socket_t fd) {
 
 /* -- curl's wishes and the loop's answers ---------------------------------- */
 
-/* Report what is over. on_done may close the multi handle; it is freed here. */
+/* Report the transfers that have ended. on_done may close the multi handle,
+** which is then freed here. */
 static void collect(dm_http_multi *m) {
   CURLMsg *message;
   int left;
@@ -129,7 +131,7 @@ static void on_ready(uv_poll_t *poll, int status, int events) {
   dm_watch *w = DM_OWNER(poll, dm_watch, poll);
   int flags = 0;
   if (status < 0) w->active = 0; /* libuv has stopped it */
-  if (w->wanted == 0) {          /* idle: closed by the server, or writable */
+  if (w->wanted == 0) { /* idle: the server has closed it, or it is writable */
     uv_poll_stop(poll);
     w->active = 0;
     return;
@@ -173,8 +175,8 @@ static void on_kick(dm_flusher *kick) {
   act(DM_OWNER(kick, dm_http_multi, kick), CURL_SOCKET_TIMEOUT, 0);
 }
 
-/* "At once" is before the loop waits again, never inside this call; from within
-** curl it is the next turn, so that it cannot hold the loop. */
+/* "At once" means before the loop waits again, never inside this call. Within a
+** call of curl it means the next turn, so that curl cannot block the loop. */
 static int on_timer(CURLM *curl, long ms, void *context) {
   dm_http_multi *m = context;
   dm_clock *io = &m->loop->io;
@@ -237,9 +239,9 @@ void dm_http_multi_remove(dm_http_multi *m, CURL *easy) {
   curl_multi_remove_handle(m->curl, easy);
 }
 
-/* Teardown order: curl closes its connections, each by on_close, which ends the
-** watch; their memory goes when the loop has closed the poll handles. Watches
-** of descriptors that are not ours were let go of with their transfers. */
+/* Teardown order: curl closes its connections with on_close, which ends their
+** watches; the loop then closes the poll handles and frees them. Watches of
+** descriptors that curl opened itself ended with their transfers. */
 void dm_http_multi_close(dm_http_multi *m) {
   if (m == NULL) return;
   curl_multi_cleanup(m->curl);

@@ -1,5 +1,6 @@
-/* http_multi.h -- libcurl's multi handle on the loop: its sockets on uv_poll,
-** its timer on the I/O clock. Loop thread only. Used by http_client alone.
+/* http_multi.h -- runs libcurl's multi handle on the loop: its sockets on
+** uv_poll, its timer on the I/O clock. Loop thread only. Only http_client uses
+** it.
 */
 #ifndef DM_NET_HTTP_MULTI_H
 #define DM_NET_HTTP_MULTI_H
@@ -13,20 +14,21 @@
 
 typedef struct dm_http_multi dm_http_multi;
 
-/* on_done: a transfer is over and has left the multi handle; from the loop. It
-** may close the multi handle. NULL: out of memory. */
+/* on_done: a transfer has ended and has left the multi handle. It comes from
+** the loop and may close the multi handle. NULL: out of memory. */
 dm_http_multi *dm_http_multi_new(dm_loop *loop, int connections,
                                  void (*on_done)(void *context, CURL *easy,
                                                  CURLcode result),
                                  void *context);
 
-/* Options every transfer of this multi handle needs, once. */
+/* Set the options that every transfer of this multi handle needs. Once for each
+** easy handle. */
 void dm_http_multi_prepare(dm_http_multi *m, CURL *easy);
 
 bool dm_http_multi_add(dm_http_multi *m, CURL *easy);
 void dm_http_multi_remove(dm_http_multi *m, CURL *easy);
 
-/* After all transfers were removed; frees it. Takes NULL. */
+/* Remove all transfers before. It frees the multi handle. NULL is allowed. */
 void dm_http_multi_close(dm_http_multi *m);
 
 #pragma GCC visibility pop

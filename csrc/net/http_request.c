@@ -1,8 +1,8 @@
 /* http_request.c -- see http_request.h. Loop thread only.
 **
-** What does not change is set once. curl repeats a request by itself when a
-** kept connection dies without an answer; a call that may have run must not run
-** twice, so on_attempt allows that for GET and HEAD alone.
+** Options that never change are set once. When a kept connection dies without
+** an answer, curl repeats the request by itself. But a call that may have run
+** must not run twice, so on_attempt allows this only for GET and HEAD.
 */
 #include "net/http_request.h"
 
@@ -10,9 +10,9 @@
 #include <string.h>
 
 enum {
-  SPARE_BYTES = 64 * 1024,    /* a buffer over it is not kept */
-  FIELDS_LIMIT = 64 * 1024,   /* header block of an answer */
-  FIELDS_USUAL = 512,         /* room for one that is made at once */
+  SPARE_BYTES = 64 * 1024,    /* larger buffers are not kept */
+  FIELDS_LIMIT = 64 * 1024,   /* bytes of an answer's header block */
+  FIELDS_USUAL = 512,         /* room that is reserved for a header block */
   CONNECT_BACKSTOP_MS = 60000 /* TCP and TLS, real time */
 };
 
@@ -23,7 +23,8 @@ static size_t on_body(char *bytes, size_t one, size_t n, void *context) {
   return 0;
 }
 
-/* A status line begins a new block: the last answer's is kept (100 Continue).
+/* A status line begins a new header block; only the last one is kept (there may
+** be a 100 Continue before it).
 */
 static size_t on_field(char *line, size_t one, size_t n, void *context) {
   dm_http_request *r = context;
@@ -36,7 +37,7 @@ static size_t on_field(char *line, size_t one, size_t n, void *context) {
   return 0;
 }
 
-/* What went out so far; curl counts the CONNECT to a proxy, too. */
+/* Bytes sent so far; curl counts the CONNECT to a proxy too. */
 static long bytes_sent(const dm_http_request *r) {
   long bytes = 0;
   curl_easy_getinfo(r->easy, CURLINFO_REQUEST_SIZE, &bytes);
@@ -74,7 +75,7 @@ static void set_tls(const dm_http_settings *s, CURL *easy) {
   }
 }
 
-/* What holds for every request. The environment is not asked for proxies. */
+/* Set the options of every request. Proxies of the environment are ignored. */
 static void set_once(dm_http_request *r, const dm_http_settings *s) {
   CURL *easy = r->easy;
   dm_http_multi_prepare(s->multi, easy);
@@ -169,8 +170,8 @@ void dm_http_request_clear(dm_http_request *r) {
 
 /* -- One call -------------------------------------------------------------- */
 
-/* Its own fields as one block, the nodes, then their text; behind them those
-** that it shares. */
+/* Put the call's own fields into one block: the nodes, then their text. The
+** common fields follow them. */
 static bool fill_lines(dm_http_request *r, const dm_http_call *call,
                        const dm_http_settings *s) {
   size_t count = 0, bytes = 0;
@@ -191,8 +192,8 @@ static bool fill_lines(dm_http_request *r, const dm_http_call *call,
   return true;
 }
 
-/* The method's name is the caller's; what curl does with the bodies of request
-** and answer follows HTTPGET, NOBODY and POSTFIELDS. */
+/* The caller gives the method's name. What curl does with the bodies depends on
+** HTTPGET, NOBODY and POSTFIELDS. */
 static void set_method(dm_http_request *r, const dm_http_call *call) {
   CURL *easy = r->easy;
   bool head = strcmp(call->method, "HEAD") == 0;

@@ -1,5 +1,5 @@
-/* http_request.h -- one request of the HTTP client and its easy handle: made
-** once, used again and again. Loop thread only. Used by http_client alone.
+/* http_request.h -- one request of the HTTP client, with its easy handle, which
+** is used again and again. Loop thread only. Only http_client uses it.
 */
 #ifndef DM_NET_HTTP_REQUEST_H
 #define DM_NET_HTTP_REQUEST_H
@@ -17,33 +17,33 @@ typedef struct dm_http_request {
   dm_timer deadline; /* contract clock */
   int64_t timeout_ms;
   dm_buf body, fields, answer;
-  dm_buf lines;                 /* its own fields: nodes, then their text */
-  dm_http_lines *shared;        /* those behind them; NULL: not in use */
+  dm_buf lines;                 /* this request's fields: nodes, then text */
+  dm_http_lines *shared;        /* the common fields after them; NULL: unused */
   struct curl_slist resolve;    /* its text is owned */
-  dm_asker asker;               /* in a list: not with curl yet */
+  dm_asker asker;               /* in a list: curl does not have it yet */
   bool repeatable;              /* GET, HEAD */
-  bool attempted;               /* a connection was there for it */
-  long prelude;                 /* bytes sent before that: to the proxy */
-  char reason[CURL_ERROR_SIZE]; /* curl's words */
+  bool attempted;               /* it had a connection */
+  long prelude;                 /* bytes sent before it, to the proxy */
+  char reason[CURL_ERROR_SIZE]; /* curl's error text */
 } dm_http_request;
 
-/* In no list; NULL: out of memory. */
+/* A new request, in no list; NULL: out of memory. */
 dm_http_request *dm_http_request_new(dm_http_client *c,
                                      const dm_http_settings *s);
 
-/* Set it up for a call; all is copied. False: out of memory. */
+/* Prepare it for a call and copy everything. False: out of memory. */
 bool dm_http_request_fill(dm_http_request *r, const dm_http_call *call,
                           const dm_http_settings *s);
 
-/* Have curl take this address (net/lookup found it) for s->connect_name. */
+/* Make curl use this address, which net/lookup found, for s->connect_name. */
 bool dm_http_request_address(dm_http_request *r, const dm_http_settings *s,
                              const char *address);
 
-/* False: nothing of it was ever handed to a socket. */
+/* False: no byte of it was given to a socket. */
 bool dm_http_request_sent(const dm_http_request *r);
 
-void dm_http_request_clear(dm_http_request *r); /* as new */
-void dm_http_request_free(dm_http_request *r);  /* NULL is taken */
+void dm_http_request_clear(dm_http_request *r); /* make it like a new one */
+void dm_http_request_free(dm_http_request *r);  /* NULL is allowed */
 
 #pragma GCC visibility pop
 

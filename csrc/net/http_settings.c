@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PROXY = 1080, HTTPS_PROXY = 443 }; /* ports, where a URL has none */
+enum { PROXY = 1080, HTTPS_PROXY = 443 }; /* default ports */
 
 char *dm_http_text(const char *fmt, ...) {
   va_list args;
@@ -36,8 +36,8 @@ void dm_http_lines_drop(dm_http_lines *lines) {
   if (lines && --lines->users == 0) free(lines);
 }
 
-/* curl's list as one block: the nodes, then their text. curl would add Expect
-** by itself: "Expect:" leaves it out. */
+/* Make curl's list as one block: the nodes, then their text. "Expect:" stops
+** curl from adding Expect itself. */
 bool dm_http_settings_fields(dm_http_settings *s, const char *const *fields) {
   static const char left_out[] = "Expect:";
   size_t count = 1, bytes = sizeof left_out;
@@ -60,7 +60,7 @@ bool dm_http_settings_fields(dm_http_settings *s, const char *const *fields) {
 
 /* -- Life ------------------------------------------------------------------ */
 
-/* A text that is not given stays NULL. */
+/* A missing text stays NULL. False: out of memory. */
 static bool copy(char **to, const char *text) {
   if (text == NULL) return true;
   *to = strdup(text);
@@ -82,7 +82,7 @@ static bool is_address(const char *host) {
          uv_inet_pton(AF_INET6, host, &any) == 0;
 }
 
-/* The host and port that curl connects to by this URL. */
+/* Read the host and port that curl connects to for this URL. */
 static bool read_proxy(dm_http_settings *s, CURLU *url) {
   char *host = NULL, *port = NULL;
   if (curl_url_set(url, CURLUPART_URL, s->proxy, CURLU_NON_SUPPORT_SCHEME) == 0)
@@ -98,7 +98,8 @@ static bool read_proxy(dm_http_settings *s, CURLU *url) {
   return copied;
 }
 
-/* A libcurl without asynchronous look-ups waits for a name. */
+/* A libcurl without asynchronous look-ups would block while it looks up a
+** name. */
 static bool set_connect_name(dm_http_settings *s, const char *host) {
   if (has_async_names()) return true;
   if (s->proxy) {

@@ -1,5 +1,5 @@
 /* http_settings.h -- what all requests of an HTTP client have in common, copied
-** once. Loop thread only. Used by http_client and http_request alone.
+** once. Loop thread only. Only http_client and http_request use it.
 */
 #ifndef DM_NET_HTTP_SETTINGS_H
 #define DM_NET_HTTP_SETTINGS_H
@@ -11,8 +11,8 @@
 
 #pragma GCC visibility push(hidden)
 
-typedef struct dm_http_lines { /* fields; one block with its text */
-  int users;                   /* the settings, and requests under way */
+typedef struct dm_http_lines { /* fields, in one block with their text */
+  int users;                   /* the settings, and active requests */
   struct curl_slist node[];
 } dm_http_lines;
 
@@ -20,28 +20,28 @@ typedef struct dm_http_settings {
   dm_http_multi *multi; /* borrowed */
   bool tls, verify;
   char *url;          /* "http://host:port" */
-  char *connect_name; /* to look up before curl would; NULL: curl may */
-  int connect_port;   /* of it, which curl knows an address by */
+  char *connect_name; /* look it up before curl does; NULL: curl may */
+  int connect_port;   /* the port of that name */
   char *where;        /* "host:port", for messages */
   char *ca_pem, *ca_file, *proxy; /* NULL: none */
   struct curl_slist connect_to;   /* data NULL: connect to the URL's host */
-  dm_http_lines *lines;           /* of requests that start now; NULL: none */
+  dm_http_lines *lines;           /* of new requests; NULL: none */
 } dm_http_settings;
 
-/* False: out of memory; dm_http_settings_clear is to be called then, too. */
+/* False: out of memory; call dm_http_settings_clear then too. */
 bool dm_http_settings_init(dm_http_settings *s,
                            const dm_http_client_options *o);
 
-/* Requests that start from now on have these fields: "Name: value" each,
+/* Set the fields of requests that start from now on: "Name: value" each,
 ** NULL-terminated. False: out of memory, and nothing has changed. */
 bool dm_http_settings_fields(dm_http_settings *s, const char *const *fields);
 
-/* After the last request. */
+/* Call it after the last request has ended. */
 void dm_http_settings_clear(dm_http_settings *s);
 
-/* One more user of the fields of now; NULL: there are none. */
+/* Add a user to the current fields; NULL: there are none. */
 dm_http_lines *dm_http_lines_use(const dm_http_settings *s);
-void dm_http_lines_drop(dm_http_lines *lines); /* NULL is taken */
+void dm_http_lines_drop(dm_http_lines *lines); /* NULL is allowed */
 
 /* "[" or "]" around an IPv6 address, nothing around another host. */
 const char *dm_http_bracket(const char *host, const char *which);

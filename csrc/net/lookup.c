@@ -1,6 +1,5 @@
-/* lookup.c -- see lookup.h. Loop thread only.
-**
-** A name lives while it is looked up or known.
+/* lookup.c -- see lookup.h. Loop thread only. A name is kept while it is looked
+** up or known.
 */
 #include "net/lookup.h"
 
@@ -12,15 +11,15 @@
 struct dm_lookup {
   dm_loop *loop;
   dm_list names;
-  int count; /* of them */
+  int count; /* of names */
 };
 
 typedef struct name {
-  dm_resolve *resolve; /* NULL: the address is known, or nobody asks */
+  dm_resolve *resolve; /* NULL: the address is known */
   dm_lookup *lookup;
   dm_list node, askers;
-  dm_address address; /* AF_UNSPEC: being looked up */
-  int64_t until;      /* I/O time: known until then */
+  dm_address address; /* AF_UNSPEC: not known yet */
+  int64_t until;      /* I/O time: valid until then */
   char host[];
 } name;
 
@@ -56,7 +55,7 @@ static bool is_known(const name *n) {
   return n->address.any.sa_family != AF_UNSPEC;
 }
 
-/* The first address of IPv4, else the first. */
+/* Choose the first IPv4 address, or else the first address. */
 static void choose(name *n, const struct addrinfo *found) {
   const struct addrinfo *best = NULL;
   for (const struct addrinfo *a = found; a; a = a->ai_next) {
@@ -67,7 +66,8 @@ static void choose(name *n, const struct addrinfo *found) {
   if (best) memcpy(&n->address, best->ai_addr, best->ai_addrlen);
 }
 
-/* Each asker may ask anew, or go away together with others that wait. */
+/* An asker may ask again within on_found, or end together with others that
+** wait. */
 static void tell(name *n, const dm_err *why) {
   dm_list askers;
   dm_list_init(&askers);

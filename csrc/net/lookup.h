@@ -1,6 +1,6 @@
-/* lookup.h -- names to addresses, each name looked up once for all who ask for
-** it at about the same time. Loop thread only; a look-up runs on a thread of
-** its own and delays nobody.
+/* lookup.h -- finds the addresses of host names. All who ask for a name at
+** about the same time share one look-up. Loop thread only; a look-up has a
+** thread of its own and delays nothing else.
 */
 #ifndef DM_NET_LOOKUP_H
 #define DM_NET_LOOKUP_H
@@ -14,20 +14,20 @@
 #pragma GCC visibility push(hidden)
 
 enum {
-  DM_LOOKUP_NAMES = 256,   /* different ones at a time */
-  DM_LOOKUP_KEEP_MS = 5000 /* an address is used for so long, real time */
+  DM_LOOKUP_NAMES = 256,   /* different names at a time */
+  DM_LOOKUP_KEEP_MS = 5000 /* how long an address is used, in real time */
 };
 
 typedef union dm_address {
-  struct sockaddr_in6 six; /* the largest first: all of it is zeroed */
+  struct sockaddr_in6 six; /* the largest is first, so that {0} clears all */
   struct sockaddr_in four;
-  struct sockaddr any; /* sa_family AF_UNSPEC: there is none */
+  struct sockaddr any; /* sa_family AF_UNSPEC: no address */
 } dm_address;
 
-/* Somebody who waits for an address; embedded in its owner. */
+/* A request for an address; embedded in its owner. */
 typedef struct dm_asker {
-  dm_list node; /* dm_list_init before use, dm_list_remove: waits no more */
-  /* 'to' has port 0; NULL: 'why' says what is wrong. */
+  dm_list node; /* dm_list_init before use; dm_list_remove: stop waiting */
+  /* 'to' has port 0; NULL: 'why' says what failed. */
   void (*on_found)(struct dm_asker *asker, const dm_address *to,
                    const dm_err *why);
 } dm_asker;
@@ -35,15 +35,16 @@ typedef struct dm_asker {
 typedef struct dm_lookup dm_lookup;
 
 dm_lookup *dm_lookup_new(dm_loop *loop); /* NULL: out of memory */
-void dm_lookup_free(dm_lookup *l);       /* nobody waits any more */
+void dm_lookup_free(dm_lookup *l);       /* no on_found comes after it */
 
-/* The loop's own, which all share who have none; made when it is first asked
-** for and freed with the loop. NULL: out of memory, *e says so. */
+/* The loop's look-ups, for all that have none of their own. Made by the first
+** call, freed with the loop. NULL: out of memory, see *e. */
 dm_lookup *dm_lookup_of(dm_loop *loop, dm_err *e);
 
-/* The address of a host name, or of an address in text, if it is known; else
-** the asker's on_found comes from the loop. Of several addresses it is the
-** first of IPv4, or the first. DM_OK with to->any.sa_family AF_UNSPEC: wait. */
+/* Give the address of a host name, or of an address in text, if it is known.
+** Otherwise the asker's on_found comes from the loop. The first IPv4 address is
+** preferred to other addresses. DM_OK with to->any.sa_family AF_UNSPEC: wait
+** for on_found. */
 dm_code dm_lookup_ask(dm_lookup *l, const char *host, dm_asker *asker,
                       dm_address *to, dm_err *e);
 

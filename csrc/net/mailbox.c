@@ -1,21 +1,21 @@
-/* mailbox.c -- see mailbox.h. The lock guards the list of records with news and
-** everything inside a record but its limit and on_mail.
+/* mailbox.c -- see mailbox.h. The lock guards the list of records with news,
+** and all fields of a record except its limit and on_mail.
 **
-** The wake-up is a pipe of our own: uv_async_t of libuv before 1.45 spins until
-** the sender's thread has left uv_async_send, which on a machine with one core
-** is the time that this thread is not given. */
+** The loop is woken by a pipe and not by uv_async_t: before libuv 1.45 the loop
+** thread spins until the sender has left uv_async_send, and with one core the
+** sender gets no time to leave it. */
 #include "net/mailbox.h"
 
 #include <unistd.h>
 
 static void wake_up(dm_mailbox *m) {
   ssize_t n = write(m->pipe[1], "", 1);
-  (void)n; /* one byte at a time is in it: there is room */
+  (void)n; /* it never holds more than one byte, so there is room */
 }
 
-/* Loop thread. A record that gets more news after its turn here comes again at
-** the next wake, so that a busy sender cannot hold the loop. The list on the
-** stack is one a record can be forgotten from, like any other. */
+/* Loop thread. A record that gets more news after its turn here waits for the
+** next wake-up, so that a busy sender cannot block the loop. A record can be
+** removed from 'taken', the list on the stack, like from any list. */
 static void on_wake(uv_poll_t *wake, int status, int events) {
   dm_mailbox *m = wake->data;
   char byte;
@@ -88,7 +88,8 @@ void dm_mail_record_init(dm_mail_record *r, int limit,
   r->on_mail = on_mail;
 }
 
-/* Under the lock: this record has news. The first of them wakes the loop. */
+/* Under the lock: put the record into the list of news. The first one wakes the
+** loop. */
 static void tell(dm_mailbox *m, dm_mail_record *r) {
   if (!dm_list_empty(&r->node)) return;
   bool asleep = dm_list_empty(&m->news);

@@ -1,9 +1,9 @@
-/* mailbox.h -- hands news from any thread to the loop thread.
-** dm_mailbox_post, dm_mailbox_flag: any thread; everything else: loop thread.
+/* mailbox.h -- passes news from any thread to the loop thread. dm_mailbox_post,
+** dm_mailbox_flag: any thread; everything else: loop thread.
 **
-** One mailbox a loop; one wake drains it all; nothing is dispatched under its
-** lock. Each sender has a record. Flags are bits that are set and never lost;
-** letters are bounded per record.
+** A loop has one mailbox. One wake-up takes all news; no callback runs under
+** its lock. Each sender has a record. Flags are bits, which are never lost. The
+** letters of a record have a limit.
 */
 #ifndef DM_NET_MAILBOX_H
 #define DM_NET_MAILBOX_H
@@ -17,7 +17,7 @@
 
 #pragma GCC visibility push(hidden)
 
-typedef struct dm_letter { /* malloc'ed by the poster with its data behind it */
+typedef struct dm_letter { /* malloc'ed by the sender, with its data after it */
   struct dm_letter *next;
 } dm_letter;
 
@@ -25,10 +25,10 @@ typedef struct dm_mail_record { /* embedded in its owner */
   dm_list node;                 /* in the mailbox while it has news */
   uint32_t flags;
   dm_letter *first, **last;
-  int count, limit; /* letters queued now; the most that may be */
-  /* On the loop thread, in the order of arrival: flags are those set since the
-  ** last call, letters a list the owner frees. The owner may forget the record
-  ** (and free itself) inside. */
+  int count, limit; /* letters in the queue, and the most */
+  /* Loop thread. 'flags' are those set since the last call. 'letters' is a list
+  ** in the order of arrival, which the owner frees. The owner may forget the
+  ** record and free itself inside. */
   void (*on_mail)(struct dm_mail_record *r, uint32_t flags, dm_letter *letters);
 } dm_mail_record;
 
@@ -40,22 +40,22 @@ typedef struct dm_mailbox {
 } dm_mailbox;
 
 int dm_mailbox_init(dm_mailbox *m, uv_loop_t *uv); /* a uv error code or 0 */
-void dm_mailbox_close(dm_mailbox *m); /* starts the closing of 'wake' */
-void dm_mailbox_free(dm_mailbox *m);  /* after the uv loop has closed it */
+void dm_mailbox_close(dm_mailbox *m);              /* start to close 'wake' */
+void dm_mailbox_free(dm_mailbox *m); /* after the uv loop has closed 'wake' */
 
 void dm_mail_record_init(dm_mail_record *r, int limit,
                          void (*on_mail)(dm_mail_record *r, uint32_t flags,
                                          dm_letter *letters));
 
-/* Queue a letter, which the mailbox then owns. False: the record is at its
-** limit; the letter is still the caller's. */
+/* Queue a letter, which then belongs to the mailbox. False: the record is at
+** its limit, and the letter is still the caller's. */
 bool dm_mailbox_post(dm_mailbox *m, dm_mail_record *r, dm_letter *letter);
 void dm_mailbox_flag(dm_mailbox *m, dm_mail_record *r, uint32_t flags);
 
 bool dm_mailbox_empty(dm_mailbox *m);
 
-/* Take the record out; returns the letters it still had (the caller frees them,
-** each with free()). No other thread may know the record any more. */
+/* Remove the record. Returns the letters that it still had; the caller frees
+** each with free(). No other thread may use the record any more. */
 dm_letter *dm_mailbox_forget(dm_mailbox *m, dm_mail_record *r);
 
 #pragma GCC visibility pop

@@ -1,4 +1,4 @@
-/* mqtt_client.c -- see mqtt_client.h: hands each call to the implementation.
+/* mqtt_client.c -- see mqtt_client.h: passes each call to the implementation.
 ** Loop thread only. */
 #include "net/mqtt_client.h"
 

@@ -1,5 +1,6 @@
-/* mqtt_paho.c -- an MQTT client on paho.mqtt.c: its life, on the loop thread.
-** What paho does on its threads comes in by the mailbox (mqtt_paho_calls.c).
+/* mqtt_paho.c -- an MQTT client that uses paho.mqtt.c: its life, on the loop
+** thread. What happens on paho's threads arrives by the mailbox
+** (mqtt_paho_calls.c).
 **
 ** resolve (lookup.h) -> make and connect (worker) -> online -> close
 */
@@ -17,7 +18,7 @@ static const dm_mqtt_class paho_class;
 
 /* -- Events ---------------------------------------------------------------- */
 
-/* "host:port" for messages, and the proxy's without the credentials. */
+/* "host:port" for messages, and the proxy without its credentials. */
 static const char *where(const dm_paho *c, char room[WHERE_ROOM]) {
   const char *proxy = c->setup.proxy ? dm_paho_plain_proxy(&c->setup) : "";
   const char *at = strrchr(proxy, '@');
@@ -47,14 +48,14 @@ static void fail_connack(dm_paho *c, int connack) {
   fail(c, &e, connack);
 }
 
-/* What OpenSSL said, without its files and lines; NULL: nothing. */
+/* OpenSSL's reason, without its files and lines; NULL: none. */
 static const char *tls_reason(const dm_paho *c) {
   const char *code = strstr(c->tls_reason, "error:");
   return code ? ERR_reason_error_string(strtoul(code + 6, NULL, 16)) : NULL;
 }
 
-/* paho has one code for all that goes wrong below MQTT. A proxy may be in the
-** way of a probe. */
+/* paho has one code for every failure below MQTT. With a proxy the server's
+** certificate cannot be probed. */
 static void fail_network(dm_paho *c) {
   char room[WHERE_ROOM];
   dm_err e;
@@ -81,7 +82,7 @@ static void fail_unprobed(dm_paho *c) {
     fail_network(c);
 }
 
-/* Its words are better than what paho passes on. */
+/* The probe's error says more than paho's. */
 static void on_probed(void *owner, const dm_err *why) {
   dm_paho *c = owner;
   c->probe = NULL;
@@ -114,8 +115,8 @@ static void on_failure(dm_paho *c) {
     fail_unprobed(c);
 }
 
-/* Connected, nobody needs the password and the TLS files any more; but the
-** worker that had paho connect may not be back yet. */
+/* After connecting, the password and the TLS files are not needed any more. But
+** the worker that had paho connect may still run. */
 static void drop_setup(dm_paho *c) {
   if (!c->working && c->stage == DM_PAHO_ONLINE) dm_paho_setup_clear(&c->setup);
 }
@@ -162,7 +163,7 @@ static void deliver(dm_paho *c, dm_letter *letters) {
 
 static void on_spare(dm_mail_record *r, uint32_t flags, dm_letter *letters) {
   dm_paho *c = DM_OWNER(r, dm_paho, spare);
-  (void)flags; /* none are set */
+  (void)flags; /* no flag is ever set */
   while (letters) {
     dm_paho_letter *m = DM_OWNER(letters, dm_paho_letter, letter);
     letters = letters->next;
@@ -180,8 +181,8 @@ static void on_dropped(dm_paho *c) {
 
 static void on_closing_news(dm_paho *c, uint32_t flags);
 
-/* The owner may close the client within any event, which changes its stage;
-** it is freed by a worker's completion alone, never in here. */
+/* The owner may close the client within any event, which changes its stage.
+** Only a worker's completion frees the client, never an event. */
 static void on_mail(dm_mail_record *r, uint32_t flags, dm_letter *letters) {
   dm_paho *c = DM_OWNER(r, dm_paho, mail);
   if (flags & DM_PAHO_CONNECTED) on_connected(c, flags & DM_PAHO_SESSION);
@@ -225,7 +226,8 @@ static void on_destroyed(uv_work_t *work, int status) {
   on_gone(owner);
 }
 
-/* While a worker makes the client this waits: on_started comes back here. */
+/* While a worker uses the client, only note the wish: on_started comes back
+** here. */
 static void destroy(dm_paho *c) {
   if (c->stage == DM_PAHO_DESTROYING && c->working) return;
   c->stage = DM_PAHO_DESTROYING;
@@ -248,23 +250,23 @@ static void on_closing_news(dm_paho *c, uint32_t flags) {
 }
 
 /* Teardown order:
-** 1. A look-up in progress is left alone: nobody waits for it any more.
-** 2. Online: wait until no publish is pending (paho drops what is queued, and a
-**    QoS 0 message half written, when it disconnects).
-** 3. MQTTAsync_disconnect; its event comes from paho's send thread once
-**    DISCONNECT is written and the socket closed. paho's connectionLost does
-**    not follow it.
-** 4. The event, or the deadline of the lingering, or the loss of the
-**    connection: MQTTAsync_destroy on a worker thread, since it waits for
-**    paho's mutex. It runs failure call-backs of what is still queued on that
-**    thread; they only post. After it no paho thread knows the client.
-** 5. Back on the loop: the mail records leave the mailbox, their letters are
-**    freed, the client is freed, on_gone. */
+** 1. A look-up in progress goes on alone; its result is not used.
+** 2. Online: wait until no publish is pending. When paho disconnects, it drops
+** what is queued, and a QoS 0 message that is half written.
+** 3. MQTTAsync_disconnect. Its event comes from paho's send thread when
+** DISCONNECT is written and the socket is closed. paho's connectionLost does
+** not follow it.
+** 4. After that event, after the deadline for lingering, or when the connection
+** is lost: MQTTAsync_destroy on a worker thread, because it waits for paho's
+** mutex. There it runs the failure call-backs of what is still queued; they
+** only post. After it no thread of paho knows the client.
+** 5. Back on the loop: remove the mail records from the mailbox, free their
+** letters, free the client, and call on_gone. */
 static void paho_close(dm_mqtt_client *client, int64_t linger_ms) {
   dm_paho *c = dm_paho_of(client);
   dm_clock *io = &c->loop->io;
   if (dm_paho_is_closing(c)) return;
-  c->loop->closing++; /* a loop that ends waits for on_destroyed */
+  c->loop->closing++; /* dm_loop_free waits for on_destroyed */
   bool online = c->stage == DM_PAHO_ONLINE && !c->working;
   forget_probe(c);
   dm_list_remove(&c->asker.node);
@@ -318,7 +320,7 @@ static void start(dm_paho *c) {
   uv_queue_work(&c->loop->uv, &c->work, dm_paho_start, on_started);
 }
 
-/* Not from inside the call that asks: failing there is an error of the call. */
+/* It does not come inside dm_lookup_ask; that call returns its own errors. */
 static void on_found(dm_asker *asker, const dm_address *to, const dm_err *why) {
   dm_paho *c = DM_OWNER(asker, dm_paho, asker);
   dm_err e = {0};
@@ -342,14 +344,14 @@ static dm_code resolve(dm_paho *c, const char *host, dm_err *e) {
   return DM_OK;
 }
 
-/* On an error nothing is running. */
+/* After an error nothing is running. */
 static dm_code begin(dm_paho *c, const dm_mqtt_options *o, dm_err *e) {
   char proxy[256];
   const char *host = o->host;
   dm_code code = dm_paho_setup_fill(c, o, e);
   if (code != DM_OK) return code;
   if (o->proxy && !dm_paho_proxy_host(o->proxy, proxy, sizeof proxy))
-    return dm_fail(e, DM_CONNECT_FAILED, "proxy: not 'http://host:port'");
+    return dm_fail(e, DM_CONNECT_FAILED, "proxy: must be 'http://host:port'");
   if (o->proxy) host = proxy;
   if (!dm_clock_start(&c->loop->io, &c->deadline,
                       dm_clock_now(&c->loop->io) + c->timeout_ms))

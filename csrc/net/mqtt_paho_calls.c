@@ -1,11 +1,11 @@
-/* mqtt_paho_calls.c -- every call of paho's and every call-back from it.
+/* mqtt_paho_calls.c -- all calls of paho and all its call-backs.
 **
-** Call-backs run on paho's threads while it holds its process-wide mutex (or,
-** failing what is queued, within MQTTAsync_destroy): they copy, post and wake.
-** MQTTAsync_create, setCallbacks and destroy wait for that mutex, which paho
-** keeps through a name look-up of any client: they are for worker threads.
-** connect, subscribe, sendMessage and disconnect do not wait for look-ups, but
-** for a destroy (mqtt_waker.h).
+** Call-backs run on paho's threads while paho holds its process-wide mutex (or
+** within MQTTAsync_destroy, for what is still queued). They only copy, post and
+** wake. MQTTAsync_create, setCallbacks and destroy wait for that mutex, which
+** paho holds while it looks up a name for any client. So only worker threads
+** call them. connect, subscribe, sendMessage and disconnect do not wait for
+** look-ups, but for a destroy (mqtt_waker.h).
 */
 #include "net/mqtt_paho.h"
 
@@ -38,7 +38,7 @@ static void on_lost(void *context, char *cause) {
   tell(context, DM_PAHO_LOST);
 }
 
-/* OpenSSL's words for what went wrong; the first are about the cause. */
+/* Keep OpenSSL's first error, which is about the cause. */
 static int on_tls_error(const char *text, size_t n, void *context) {
   dm_paho *c = context;
   if (c->tls_reason[0] != '\0') return 1;
@@ -65,7 +65,7 @@ static void keep(dm_paho *c, dm_paho_letter *m) {
   free(topic);
 }
 
-/* A topic with a NUL inside comes with its length, any other with 0. */
+/* paho gives the length of a topic only if it contains a NUL, else 0. */
 static int on_message(void *context, char *topic, int length,
                       MQTTAsync_message *message) {
   dm_paho *c = context;
@@ -94,8 +94,8 @@ static void on_subscribe(void *context, MQTTAsync_successData *data) {
   tell(c, DM_PAHO_SUBSCRIBED);
 }
 
-/* 0x80 is the hub's refusal; anything else is followed by the loss of the
-** connection. */
+/* 0x80: the hub refused. After any other failure paho reports that the
+** connection is lost. */
 static void on_subscribe_failure(void *context, MQTTAsync_failureData *data) {
   dm_paho *c = context;
   if (data == NULL || data->code != MQTT_BAD_SUBSCRIBE) return;
@@ -103,13 +103,15 @@ static void on_subscribe_failure(void *context, MQTTAsync_failureData *data) {
   tell(c, DM_PAHO_SUBSCRIBED);
 }
 
-/* UNSUBACK; without one the loss of the connection follows. */
+/* UNSUBACK came. If it does not come, paho reports that the connection is
+** lost. */
 static void on_unsubscribe(void *context, MQTTAsync_successData *data) {
   (void)data;
   tell(context, DM_PAHO_UNSUBSCRIBED);
 }
 
-/* Written (QoS 0) or confirmed (QoS 1), or failed: no longer pending. */
+/* A publish is no longer pending: written (QoS 0), confirmed (QoS 1) or
+** failed. */
 static void settle_one(dm_paho *c) {
   if (atomic_fetch_sub(&c->pending, 1) == 1 && atomic_load(&c->draining))
     tell(c, DM_PAHO_DRAINED);
@@ -157,7 +159,7 @@ static int connect_now(dm_paho *c) {
   const dm_paho_setup *s = &c->setup;
   MQTTAsync_SSLOptions tls = tls_options(c);
   MQTTAsync_connectOptions o = MQTTAsync_connectOptions_initializer;
-  o.MQTTVersion = MQTTVERSION_3_1_1; /* no second attempt with 3.1 */
+  o.MQTTVersion = MQTTVERSION_3_1_1; /* do not try again with 3.1 */
   o.keepAliveInterval = s->keepalive_s;
   o.cleansession = s->clean_session;
   o.connectTimeout = s->timeout_s;
@@ -189,12 +191,13 @@ void dm_paho_start(uv_work_t *work) {
   if (c->start_rc == MQTTASYNC_SUCCESS) c->start_rc = connect_now(c);
 }
 
-/* Closing a TLS connection leaves OpenSSL's errors to this thread of the pool,
-** which outlives OpenSSL at exit and would not free them. */
+/* Closing a TLS connection leaves OpenSSL errors with this thread of the pool.
+** The thread outlives OpenSSL at exit and would not free them. */
 void dm_paho_destroy(uv_work_t *work) {
   dm_paho *c = work->data;
   if (c->handle != NULL) {
-    MQTTAsync_isConnected(c->handle); /* waits for a look-up without the lock */
+    /* it waits for paho's look-ups, so that the lock need not */
+    MQTTAsync_isConnected(c->handle);
     dm_mqtt_waker_lock_queue();
     MQTTAsync_destroy(&c->handle);
     dm_mqtt_waker_unlock_queue();

@@ -7,7 +7,7 @@
 
 enum {
   POKE_MS = 2,    /* least time between two wake-ups of paho */
-  POKE_SHARE = 50 /* and at least this part of the time it has gone on for */
+  POKE_SHARE = 50 /* and at least this part of the time it has lasted */
 };
 
 static bool is_needed(dm_paho *c) {

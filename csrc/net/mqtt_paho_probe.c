@@ -1,7 +1,7 @@
 /* mqtt_paho_probe.c -- see mqtt_paho_probe.h.
 **
-** context (worker: it may read all of the system's authorities) -> TCP and TLS
-** -> the stream's end, which tells
+** make a TLS context (worker, because it may read all of the system's
+** authorities) -> TCP and TLS -> the stream's end, which reports
 */
 #include "net/mqtt_paho_probe.h"
 
@@ -17,8 +17,8 @@ enum { OUTPUT = 64 * 1024, WRITE_MS = 10000 };
 struct dm_paho_probe {
   uv_work_t work;
   dm_loop *loop;
-  dm_tls *tls;             /* of the worker while it works */
-  dm_stream *stream;       /* NULL: not begun, or gone */
+  dm_tls *tls;             /* the worker's while it works */
+  dm_stream *stream;       /* NULL: not begun, or ended */
   dm_paho_probe_options o; /* name and ca_pem owned */
   dm_err error;            /* why there is no context */
   bool good;
@@ -44,12 +44,12 @@ static void on_open(void *owner) {
 }
 
 static void on_data(void *owner, dm_span bytes) {
-  (void)owner; /* who speaks first is no hub */
+  (void)owner; /* ignored: a hub does not send first */
   (void)bytes;
 }
 
 static void on_drained(void *owner) {
-  (void)owner; /* never asked for */
+  (void)owner; /* the probe never asks for it */
 }
 
 static void on_close(void *owner, const dm_err *why) {
@@ -72,11 +72,11 @@ static dm_code reach(dm_paho_probe *p, dm_err *e) {
   dm_connector *connector = dm_connector_new(p->loop, &o);
   if (connector == NULL) return dm_fail(e, DM_SYSTEM_ERROR, "out of memory");
   p->stream = dm_stream_connect(connector, &p->o.to.any, p->o.name, p, e);
-  dm_connector_free(connector); /* the stream keeps it */
+  dm_connector_free(connector); /* the stream holds it */
   return p->stream ? DM_OK : e->code;
 }
 
-/* The thread outlives OpenSSL at exit: it may not keep anything of it. */
+/* The thread outlives OpenSSL at exit, so it must keep nothing of OpenSSL. */
 static void make_context(uv_work_t *work) {
   dm_paho_probe *p = work->data;
   p->tls = dm_tls_client(dm_span_of(p->o.ca_pem), true, &p->error);

@@ -11,7 +11,7 @@
 #include <openssl/crypto.h>
 
 enum {
-  BACKSTOP_S = 5, /* paho's own connect time-out comes later than ours */
+  BACKSTOP_S = 5, /* paho's connect time-out is so much longer than ours */
   KEEPALIVE_MAX_S = 65535
 };
 
@@ -35,16 +35,15 @@ void dm_paho_setup_clear(dm_paho_setup *s) {
   memset(s, 0, sizeof *s);
 }
 
-/* False: out of memory. A text that is not given stays NULL. */
+/* False: out of memory. A missing text stays NULL. */
 static bool copy(char **to, const char *text) {
   if (text == NULL) return true;
   *to = strdup(text);
   return *to != NULL;
 }
 
-/* "http://" is our word for what the proxy speaks. paho skips "http://" in the
-** option for plain connections and "https://" in the one for TLS, and since
-** 1.3.13 it refuses a proxy for TLS that has no scheme. */
+/* Our option begins with "http://", the protocol of the proxy. paho uses that
+** part for something else when TLS is on, so remove it. */
 #define SCHEME "https://"
 
 static bool copy_proxy(char **to, const char *proxy) {
@@ -74,7 +73,7 @@ static dm_code setup_tls(dm_paho_setup *s, const dm_mqtt_options *o,
   if (!o->tls) return code;
   if (o->verify && o->verify_name && strcmp(o->verify_name, o->host) != 0)
     return dm_fail(e, DM_TLS_FAILED,
-                   "TLS to '%s': this transport cannot check the certificate "
+                   "TLS to '%s': engine paho cannot check the certificate "
                    "for another name",
                    o->host);
   if (o->ca_pem) code = dm_tls_check_ca(o->ca_pem, e);
@@ -89,7 +88,7 @@ static dm_code setup_tls(dm_paho_setup *s, const dm_mqtt_options *o,
   return code;
 }
 
-/* Where paho connects to. */
+/* Make the URI that paho connects to. */
 static bool setup_uri(dm_paho *c, const char *host) {
   dm_paho_setup *s = &c->setup;
   const char *plain = s->websocket ? "ws" : "tcp";

@@ -1,16 +1,18 @@
-/* mqtt_paho_traffic.c -- what an online paho client sends for its owner. Loop
-** thread only.
+/* mqtt_paho_traffic.c -- subscribing and publishing. Loop thread only.
 */
 #include "net/mqtt_paho.h"
 
-enum { PUSH_BYTES = 8 * 1024 }; /* a message that may not go out in one write */
+enum {
+  PUSH_BYTES = 8 * 1024
+}; /* a larger message may need more than one write */
 
-/* One of SUBSCRIBE and UNSUBSCRIBE at a time. */
+/* Only one SUBSCRIBE or UNSUBSCRIBE at a time. */
 static dm_code check_free(const dm_paho *c, const char *what, dm_err *e) {
   if (c->stage != DM_PAHO_ONLINE)
     return dm_fail(e, DM_CLOSED, "%s: not connected", what);
   if (c->subscribing)
-    return dm_fail(e, DM_LIMIT_EXCEEDED, "%s: one is under way", what);
+    return dm_fail(e, DM_LIMIT_EXCEEDED, "%s: another one is in progress",
+                   what);
   return DM_OK;
 }
 

@@ -2,8 +2,8 @@
 **
 ** resolve (shared look-up) -> TCP, TLS, CONNECT -> online -> close
 **
-** The stream tells of its end exactly once, from the loop, and so a client that
-** has a stream is freed there; one that has none, by its timer.
+** The stream reports its end exactly once, from the loop. A client that has a
+** stream is freed there; one without a stream is freed by its timer.
 */
 #include "net/mqtt_uv_client.h"
 
@@ -19,7 +19,7 @@ enum {
   WHERE_ROOM = 96
 };
 
-/* Counted: its maker holds it, and so do its connections. */
+/* Counted: its maker and its connections hold it. */
 struct dm_mqtt_engine {
   dm_loop *loop;
   dm_connector *connector;
@@ -72,7 +72,7 @@ static void gone(dm_uv_client *c) {
   dm_mqtt_engine_free(g);
 }
 
-/* End now: by the stream's end, or from the timer. */
+/* End now. The client is freed at the end of its stream, or by its timer. */
 static void end(dm_uv_client *c) {
   c->stage = DM_UV_CLOSING;
   if (c->stream)
@@ -81,7 +81,7 @@ static void end(dm_uv_client *c) {
     gone(c);
 }
 
-/* When no publish waits for its confirmation any more: say good-bye. */
+/* When all publishes are confirmed, send DISCONNECT. */
 void dm_uv_acked(dm_uv_client *c) {
   if (c->stage != DM_UV_DRAINING || c->unacked_count > 0) return;
   c->stage = DM_UV_LEAVING;
@@ -91,7 +91,7 @@ void dm_uv_acked(dm_uv_client *c) {
 static void uv_client_close(dm_mqtt_client *client, int64_t linger_ms) {
   dm_uv_client *c = dm_uv_of(client);
   if (is_closing(c)) return;
-  c->engine->loop->closing++; /* a loop that ends waits for gone */
+  c->engine->loop->closing++; /* dm_loop_free waits for gone */
   dm_list_remove(&c->asker.node);
   if (c->stage != DM_UV_ONLINE || linger_ms <= 0 ||
       !dm_clock_start(io_of(c), &c->timer, dm_uv_now(c) + linger_ms)) {
@@ -104,7 +104,7 @@ static void uv_client_close(dm_mqtt_client *client, int64_t linger_ms) {
 
 /* Failing ------------------------------------------------------------------ */
 
-/* Nothing more comes but the owner's close. */
+/* Stop. Now only the owner can close the client. */
 static void stop(dm_uv_client *c) {
   c->stage = DM_UV_OVER;
   dm_clock_stop(io_of(c), &c->timer);
@@ -157,8 +157,8 @@ static void start_timer(dm_uv_client *c, int64_t deadline) {
     dm_uv_fail(c, DM_SYSTEM_ERROR, "out of memory");
 }
 
-/* A hub that has been silent for a keep-alive is asked for a sign of life, and
-** has half as long again to give it: the time that it grants us. */
+/* When nothing came or went for a keep-alive, send PINGREQ. The hub has half as
+** long again to answer, which is the time that MQTT gives us too. */
 static void check_alive(dm_uv_client *c) {
   int64_t keepalive = (int64_t)c->keepalive_s * SECOND_MS;
   int64_t last = c->sent < c->received ? c->sent : c->received;
@@ -255,7 +255,7 @@ static dm_uv_client *client_new(dm_mqtt_engine *g, const dm_mqtt_options *o) {
   return c;
 }
 
-/* On an error nothing is running. */
+/* After an error nothing is running. */
 static dm_code begin(dm_uv_client *c, const dm_mqtt_options *o, dm_err *e) {
   dm_loop *loop = c->engine->loop;
   dm_address to;
@@ -275,10 +275,10 @@ dm_code dm_mqtt_uv_connect(dm_mqtt_engine *g, const dm_mqtt_options *o,
                            dm_mqtt_client **out, dm_err *e) {
   if (o->websocket || o->proxy)
     return dm_fail(e, DM_CONNECT_FAILED,
-                   "connect: this transport has no WebSockets and proxies");
+                   "connect: engine uv has no WebSockets and no proxies");
   if (o->verify_name && strcmp(o->verify_name, o->host) != 0)
     return dm_fail(e, DM_TLS_FAILED,
-                   "TLS to '%s': this transport cannot check the certificate "
+                   "TLS to '%s': engine uv cannot check the certificate "
                    "for another name",
                    o->host);
   dm_uv_client *c = client_new(g, o);

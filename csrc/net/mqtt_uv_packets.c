@@ -1,8 +1,8 @@
-/* mqtt_uv_packets.c -- what a threadless MQTT client sends and takes. Loop
+/* mqtt_uv_packets.c -- what a threadless MQTT client sends and receives. Loop
 ** thread only.
 **
-** Packets are written into the stream's output and read where they were
-** received; only a part of a packet is copied.
+** Packets are written into the stream's output, and read where they were
+** received. Only an incomplete packet is copied.
 */
 #include "net/mqtt_uv_client.h"
 
@@ -14,7 +14,7 @@ enum { UNACKED_FIRST = 16, TOPIC_MAX = 65535, PACKET_EXTRA = 16 };
 
 /* Sending. */
 
-/* What was built in the output is complete; false: the stream is closed, and
+/* The packet in the output is complete. False: the stream is closed, and
 ** dm_uv_on_close follows. */
 static bool sent(dm_uv_client *c, bool complete) {
   c->sent = dm_uv_now(c);
@@ -45,7 +45,8 @@ static bool is_unacked(const dm_uv_client *c, uint16_t id) {
   return false;
 }
 
-/* An id that no packet under way has: there are fewer of these than ids. */
+/* An id that no unconfirmed packet has. There are always fewer of them than
+** ids. */
 static uint16_t next_id(dm_uv_client *c) {
   do
     c->last_id++;
@@ -54,13 +55,14 @@ static uint16_t next_id(dm_uv_client *c) {
   return c->last_id;
 }
 
-/* May this filter go out in a SUBSCRIBE or UNSUBSCRIBE, 'what'? */
+/* May this filter be sent now, in 'what' (SUBSCRIBE or UNSUBSCRIBE)? */
 static dm_code check_filter(const dm_uv_client *c, dm_span filter,
                             const char *what, dm_err *e) {
   if (c->stage != DM_UV_ONLINE)
     return dm_fail(e, DM_CLOSED, "%s: not connected", what);
   if (c->filter_id != 0)
-    return dm_fail(e, DM_LIMIT_EXCEEDED, "%s: one is under way", what);
+    return dm_fail(e, DM_LIMIT_EXCEEDED, "%s: another one is in progress",
+                   what);
   if (filter.n > TOPIC_MAX)
     return dm_fail(e, DM_LIMIT_EXCEEDED, "%s: the filter is too long", what);
   return DM_OK;
@@ -95,7 +97,7 @@ dm_code dm_uv_unsubscribe(dm_mqtt_client *client, const char *filter,
   return DM_OK;
 }
 
-/* Room for the id of one more publish. */
+/* Make room for the id of one more publish. */
 static bool unacked_grow(dm_uv_client *c) {
   if (c->unacked_count < c->unacked_room) return true;
   uint32_t room = c->unacked_room ? c->unacked_room * 2 : UNACKED_FIRST;
@@ -106,7 +108,7 @@ static bool unacked_grow(dm_uv_client *c) {
   return true;
 }
 
-/* DM_OK: a publish of so many bytes may go out. */
+/* May a publish of this size be sent now? */
 static dm_code check_room(dm_uv_client *c, size_t topic, size_t payload,
                           dm_err *e) {
   size_t size = topic + payload + PACKET_EXTRA;
@@ -121,7 +123,7 @@ static dm_code check_room(dm_uv_client *c, size_t topic, size_t payload,
   if (size > DM_MQTT_UV_OUTPUT ||
       dm_stream_queued(c->stream) > DM_MQTT_UV_OUTPUT - size)
     return dm_fail(e, DM_LIMIT_EXCEEDED,
-                   "publish: the hub has not taken the messages before it");
+                   "publish: the hub does not read fast enough");
   return DM_OK;
 }
 
@@ -166,7 +168,8 @@ static dm_code take_suback(dm_uv_client *c, const dm_mqtt_frame *f, dm_err *e) {
   dm_code code = dm_mqtt_read_suback(f, &ack, e);
   if (code != DM_OK) return code;
   if (ack.packet_id != c->filter_id || ack.codes.n != 1)
-    return dm_fail(e, DM_PROTOCOL_ERROR, "MQTT SUBACK: nobody asked for it");
+    return dm_fail(e, DM_PROTOCOL_ERROR,
+                   "MQTT SUBACK: does not match a SUBSCRIBE");
   c->filter_id = 0;
   if (c->stage == DM_UV_ONLINE)
     c->events->on_subscribed(c->owner, (uint8_t)ack.codes.p[0]);
@@ -179,7 +182,8 @@ static dm_code take_unsuback(dm_uv_client *c, const dm_mqtt_frame *f,
   dm_code code = dm_mqtt_read_ack(f, &id, e);
   if (code != DM_OK) return code;
   if (id != c->filter_id)
-    return dm_fail(e, DM_PROTOCOL_ERROR, "MQTT UNSUBACK: nobody asked for it");
+    return dm_fail(e, DM_PROTOCOL_ERROR,
+                   "MQTT UNSUBACK: does not match an UNSUBSCRIBE");
   c->filter_id = 0;
   if (c->stage == DM_UV_ONLINE) c->events->on_unsubscribed(c->owner);
   return DM_OK;
@@ -203,7 +207,7 @@ static void drop(dm_uv_client *c) {
   c->events->on_dropped(c->owner, 1);
 }
 
-/* 'place': how many came before it in this turn. */
+/* 'place': how many messages came before it in this turn. */
 static dm_code take_publish(dm_uv_client *c, const dm_mqtt_frame *f,
                             uint32_t place, dm_err *e) {
   dm_mqtt_publish m;
@@ -252,7 +256,7 @@ static bool is_taking(const dm_uv_client *c) {
          c->stage == DM_UV_DRAINING;
 }
 
-/* Take whole packets; how many bytes that was. */
+/* Take whole packets. Returns how many bytes they had. */
 static size_t take_packets(dm_uv_client *c, dm_span bytes) {
   size_t at = 0;
   uint32_t messages = 0;

@@ -1,6 +1,7 @@
-/* mqtt_waker.c -- see mqtt_waker.h. The client's other end is not a broker: it
-** takes one CONNECT, byte by byte the one that was announced, answers it, and
-** from then on sends PINGRESP, the shortest packet that paho takes unasked.
+/* mqtt_waker.c -- see mqtt_waker.h. The other end of the client is not a
+** broker. It accepts one CONNECT, whose bytes it knows in advance, and answers
+** it. After that it sends PINGRESP, the shortest packet that paho accepts
+** without having asked.
 */
 #include "net/mqtt_waker.h"
 
@@ -23,11 +24,11 @@
 #include "net/socket.h"
 
 enum {
-  WAIT_MS = 1000,    /* for the client to come */
+  WAIT_MS = 1000,    /* to wait for the client */
   POKE_NS = 1000000, /* least time between two pokes */
-  SECRET_BYTES = 11, /* 22 characters: MQTT wants client ids up to 23 */
+  SECRET_BYTES = 11, /* 22 characters: MQTT allows client ids up to 23 */
   SECRET_TEXT = 2 * SECRET_BYTES + 1,
-  CONNECT_ROOM = 96 /* the CONNECT packet: two secrets and 22 bytes */
+  CONNECT_ROOM = 96 /* of the CONNECT: 3 * 22 bytes of secrets, and 18 */
 };
 
 typedef struct secrets {
@@ -36,10 +37,10 @@ typedef struct secrets {
 
 static struct {
   pthread_mutex_t making; /* held while the client is made */
-  pthread_mutex_t queue;  /* of paho's commands */
-  pthread_mutex_t lock;   /* of what follows; held for moments */
-  bool tried;             /* made, or given up: there is no second attempt */
-  int fd;                 /* our end; -1: there is no waker */
+  pthread_mutex_t queue;  /* guards paho's commands */
+  pthread_mutex_t lock;   /* guards the fields below; held only for moments */
+  bool tried;             /* made, or given up; it is tried only once */
+  int fd;                 /* our end; -1: no waker */
   uint64_t last;          /* time of the last poke, ns */
   MQTTAsync client;
 } waker = {.making = PTHREAD_MUTEX_INITIALIZER,
@@ -53,14 +54,14 @@ static int64_t now_ms(void) {
 
 static bool make_secret(char text[SECRET_TEXT]) {
   unsigned char bytes[SECRET_BYTES];
-  /* of the system: OpenSSL would keep state for this thread, a worker */
+  /* from the system, because OpenSSL would keep state for this worker thread */
   if (uv_random(NULL, NULL, bytes, sizeof bytes, 0, NULL) != 0) return false;
   for (int i = 0; i < SECRET_BYTES; i++)
     snprintf(text + 2 * i, 3, "%02x", bytes[i]);
   return true;
 }
 
-/* A listening socket on a free loopback port; -1: none. */
+/* A listening socket on a free loopback port; -1: error. */
 static int listen_loopback(int *port) {
   struct sockaddr_in address = {.sin_family = AF_INET};
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -81,8 +82,8 @@ static size_t put_text(unsigned char *to, const char *text) {
   return n + 2;
 }
 
-/* The CONNECT that paho will send: clean session, user name and password, no
-** keep-alive. The user name is the id. */
+/* The CONNECT that paho will send: clean session, no keep-alive, user name and
+** password. The user name is the id. */
 static size_t expected_connect(unsigned char to[CONNECT_ROOM],
                                const secrets *s) {
   static const unsigned char head[] = {0x10, 0,   0, 4,    'M', 'Q',
@@ -102,7 +103,7 @@ static bool wait_readable(int fd, int64_t deadline) {
   return left > 0 && poll(&p, 1, (int)left) == 1;
 }
 
-/* True: this connection is our client's, and it has its CONNACK. */
+/* True: this connection is our client's, and it got its CONNACK. */
 static bool shake_hands(int fd, const secrets *s, int64_t deadline) {
   static const unsigned char connack[] = {0x20, 2, 0, 0};
   unsigned char want[CONNECT_ROOM], got[CONNECT_ROOM];
@@ -116,7 +117,7 @@ static bool shake_hands(int fd, const secrets *s, int64_t deadline) {
          dm_socket_send(fd, connack, sizeof connack) == sizeof connack;
 }
 
-/* Accept until our client is there; whoever else comes is turned away. */
+/* Accept connections until our client comes; close all others. */
 static int accept_client(int listener, const secrets *s) {
   int64_t deadline = now_ms() + WAIT_MS;
   while (wait_readable(listener, deadline)) {
@@ -140,7 +141,7 @@ static bool connect_client(MQTTAsync client, const secrets *s) {
   return MQTTAsync_connect(client, &o) == MQTTASYNC_SUCCESS;
 }
 
-/* The connected waker's other end; -1: it could not be made. */
+/* The other end of the connected client; -1: it could not be made. */
 static int make_waker(MQTTAsync *client) {
   secrets s;
   char uri[40];
@@ -173,7 +174,8 @@ void dm_mqtt_waker_ready(void) {
   pthread_mutex_unlock(&waker.making);
 }
 
-/* Under the lock. A full socket means that the thread has enough to look at. */
+/* Call it under the lock. If the socket is full, the thread has enough to read,
+** so an error does not matter. */
 static bool poke(void) {
   static const unsigned char pingresp[] = {0xd0, 0};
   uint64_t now = uv_hrtime();
@@ -189,8 +191,9 @@ void dm_mqtt_waker_poke(void) {
   pthread_mutex_unlock(&waker.lock);
 }
 
-/* Any command queued wakes the send thread, which then looks at all of them. It
-** is a message to us; what came of the earlier ones is thrown away. */
+/* Any queued command wakes the send thread, which then looks at all clients.
+** This one is a message to our own end, where earlier ones are read and thrown
+** away. */
 void dm_mqtt_waker_push(void) {
   char bin[256];
   pthread_mutex_lock(&waker.lock);
@@ -203,7 +206,8 @@ void dm_mqtt_waker_push(void) {
   pthread_mutex_unlock(&waker.lock);
 }
 
-/* A destroy waits for the receive thread, which the loop thread would wake. */
+/* A destroy waits for the receive thread, so wake that while waiting for the
+** destroy. */
 void dm_mqtt_waker_lock_queue(void) {
   while (pthread_mutex_trylock(&waker.queue) != 0) {
     struct timespec pause = {.tv_nsec = POKE_NS / 10};

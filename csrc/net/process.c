@@ -1,7 +1,7 @@
-/* process.c -- a child process without a shell. Loop thread only.
+/* process.c -- see process.h. Loop thread only.
 **
-** A process is done when it has ended and both of its pipes have. Its four
-** handles die in their close callbacks; the last one frees it.
+** A process is done when it has ended and both of its pipes have ended. The
+** close callback of the last of its four handles frees it.
 */
 #include "net/process.h"
 
@@ -21,7 +21,7 @@ typedef struct output {
 
 typedef struct process {
   dm_loop *loop;
-  dm_list node; /* of the loop's processes */
+  dm_list node; /* in the loop's processes */
   uint64_t id;
   uv_process_t child;
   uv_pipe_t input_pipe;
@@ -56,8 +56,8 @@ static bool is_running(const process *p) {
   return uv_is_active((const uv_handle_t *)&p->child);
 }
 
-/* A child whose handle is closed while it runs would stay a zombie: that one
-** waits for its end. */
+/* If the handle of a running child were closed, the child would stay a zombie.
+** So that handle is closed when the child ends. */
 static void process_close(process *p) {
   dm_list_remove(&p->node);
   dm_clock_stop(&p->loop->io, &p->timeout);
@@ -68,7 +68,8 @@ static void process_close(process *p) {
   close_handle(&p->err.pipe);
 }
 
-/* Report once, when all three ends are reached or it was killed. */
+/* Report once, when the process and both pipes have ended or the process was
+** killed. */
 static void finish_if_over(process *p) {
   if (p->done || !p->ended || !p->out.ended || !p->err.ended) return;
   p->done = true;
@@ -81,9 +82,9 @@ static void finish_if_over(process *p) {
   process_close(p);
 }
 
-/* The whole group: a child of the child would keep the pipes open. When the
-** first of the group has ended, who holds a pipe still is of the group, and its
-** number is not given to another. */
+/* Kill the whole group, because a grandchild would keep the pipes open. After
+** the first process of the group has ended, its number is not given to another
+** process as long as a group member, which holds a pipe, is alive. */
 static void kill_group(process *p) {
   bool held = p->ended && !(p->out.ended && p->err.ended);
   if (is_running(p) || held) kill(-p->child.pid, SIGKILL);
@@ -107,7 +108,7 @@ static void on_exit_status(uv_process_t *child, int64_t status, int signal) {
   p->status = status;
   p->signal = signal;
   if (p->done)
-    close_handle(&p->child); /* cancelled before */
+    close_handle(&p->child); /* it was cancelled */
   else
     finish_if_over(p);
 }
@@ -131,7 +132,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf) {
 
 static void on_written(uv_write_t *write, int status) {
   process *p = write->data;
-  (void)status; /* a child that does not read its input is no error */
+  (void)status; /* a child may ignore its input */
   close_handle(&p->input_pipe);
 }
 
@@ -174,7 +175,7 @@ static int spawn(process *p, char **argv) {
       .exit_cb = on_exit_status,
       .file = argv[0],
       .args = argv,
-      .flags = UV_PROCESS_DETACHED, /* a group of its own */
+      .flags = UV_PROCESS_DETACHED, /* make it lead a group */
       .stdio_count = 3,
       .stdio = stdio,
   };
@@ -197,7 +198,7 @@ static void start_io(process *p, const dm_process_options *o) {
                    dm_clock_now(&p->loop->io) + o->timeout_ms);
 }
 
-/* Nobody hears of its end. */
+/* End it without on_done. */
 static void give_up(process *p) {
   p->done = true;
   kill_group(p);

@@ -1,5 +1,5 @@
-/* resolve.c -- see resolve.h. look_up runs on the thread of the look-up,
-** everything else on the loop thread.
+/* resolve.c -- see resolve.h. look_up runs on its own thread, everything else
+** on the loop thread.
 */
 #include "net/resolve.h"
 
@@ -7,17 +7,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { STACK = 256 * 1024 }; /* bytes, of a thread */
+enum { STACK = 256 * 1024 }; /* bytes of the thread's stack */
 
 struct dm_resolve {
-  pthread_mutex_t lock; /* of 'over' and 'forgotten' */
-  bool over, forgotten; /* whoever comes second frees */
-  dm_loop *loop;        /* not after 'forgotten' */
-  dm_mail_record mail;  /* tells that it is over */
+  pthread_mutex_t lock; /* guards 'over' and 'forgotten' */
+  bool over, forgotten; /* the side that sets the second one frees */
+  dm_loop *loop;        /* not used after 'forgotten' */
+  dm_mail_record mail;  /* tells the loop that it is over */
   dm_resolve_done on_done;
   void *owner;
-  struct addrinfo *found; /* of the thread until 'over' */
-  int status;             /* so too */
+  struct addrinfo *found; /* belongs to the thread until 'over' */
+  int status;             /* the same */
   char host[];
 };
 
@@ -43,8 +43,8 @@ static void *look_up(void *context) {
 static void on_mail(dm_mail_record *mail, uint32_t flags, dm_letter *letters) {
   dm_resolve *r = DM_OWNER(mail, dm_resolve, mail);
   (void)flags;
-  (void)letters;                /* none are posted */
-  pthread_mutex_lock(&r->lock); /* until the thread has let go of it */
+  (void)letters;                /* none is ever posted */
+  pthread_mutex_lock(&r->lock); /* wait until the thread has released it */
   pthread_mutex_unlock(&r->lock);
   dm_mailbox_forget(&r->loop->mailbox, mail);
   r->on_done(r->owner, r->status == 0 ? r->found : NULL,

@@ -1,4 +1,4 @@
-/* settle.c -- tokens of outstanding I/O. Loop thread only. */
+/* settle.c -- see settle.h. Loop thread only. */
 #include "net/settle.h"
 
 #include <inttypes.h>
@@ -64,7 +64,8 @@ bool dm_settle_attached(const dm_settle *s, uint64_t id) {
   return t != NULL && t->attached;
 }
 
-/* 8-4-4-4-12: the tag in the first 16 digits, the token in the others. */
+/* The form is 8-4-4-4-12: the tag is the first 16 digits, the token the
+** others. */
 void dm_settle_write(const dm_settle *s, uint64_t id,
                      char text[DM_SETTLE_TEXT]) {
   snprintf(text, DM_SETTLE_TEXT,
@@ -80,7 +81,7 @@ static int hex_digit(char c) {
   return -1;
 }
 
-/* 32 hex digits, dashes passed over; false: another form. */
+/* Read 32 hex digits and skip the dashes; false: another form. */
 static bool read_guid(dm_span text, uint64_t *high, uint64_t *low) {
   int digits = 0;
   *high = *low = 0;

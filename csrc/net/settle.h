@@ -1,13 +1,13 @@
-/* settle.h -- the count of what this process still waits for in real I/O, so
-** that dm.advance moves the clock only when nothing is on its way
+/* settle.h -- counts the I/O that this process still waits for, so that
+** dm.advance moves the clock only when nothing is on its way
 ** (docs/architecture.md, Time). Loop thread only.
 **
-** An operation opens a token and says how many steps of it are outstanding.
-** Both ends of a connection may be in this process: the other end finds the
-** token by the text that its peer sent along (the Request-Id of an HTTP
-** request, the DeviceClientType of an MQTT user name), parks it while the wait
-** is one on the contract clock, and takes it up again. A token of another
-** process is not found, and nothing is changed.
+** An operation opens a token and says how many of its steps are outstanding.
+** Both ends of a connection may be in this process. Then the other end finds
+** the token by a text that its peer sends (the Request-Id of an HTTP request,
+** the DeviceClientType of an MQTT user name). It sets the count to 0 while it
+** waits on the contract clock, and raises it again afterwards. A token of
+** another process is not found, and nothing changes.
 **
 **   service sends a request        open, set 1
 **   hub of this process parks it   set 0    hub answers it   set 1
@@ -33,23 +33,25 @@ enum { DM_SETTLE_TEXT = 37 }; /* a token as text: a GUID and its NUL */
 
 typedef struct dm_settle {
   dm_ids tokens;
-  uint64_t tag;     /* random: tells this loop's tokens from all others */
+  uint64_t tag;     /* random: marks the tokens of this loop */
   long outstanding; /* sum over all tokens */
 } dm_settle;
 
 void dm_settle_init(dm_settle *s, uint64_t tag);
 void dm_settle_free(dm_settle *s);
 
-uint64_t dm_settle_open(dm_settle *s); /* 0 (counts nothing): no memory */
+uint64_t dm_settle_open(dm_settle *s); /* 0: out of memory; it counts nothing */
 void dm_settle_set(dm_settle *s, uint64_t token, long n);
 void dm_settle_change(dm_settle *s, uint64_t token, long by); /* not below 0 */
-void dm_settle_close(dm_settle *s, uint64_t token); /* 0 and unknown: nothing */
+void dm_settle_close(dm_settle *s,
+                     uint64_t token); /* 0 or unknown: does nothing */
 
-/* The other end is in this process too, and takes part in the count. */
+/* Note that the other end is in this process and takes part in the count. */
 void dm_settle_attach(dm_settle *s, uint64_t token, bool attached);
 bool dm_settle_attached(const dm_settle *s, uint64_t token);
 
-/* The token as a GUID in lower case, and back; 0: not one of this loop. */
+/* Write the token as a GUID in lower case, and find it by that text; 0: not a
+** token of this loop. */
 void dm_settle_write(const dm_settle *s, uint64_t token,
                      char text[DM_SETTLE_TEXT]);
 uint64_t dm_settle_find(const dm_settle *s, dm_span text);

@@ -1,10 +1,10 @@
 /* stream.c -- streams, plain or TLS. Loop thread only.
 **
-** A stream polls its socket and reads and writes by itself: into the loop's
-** shared buffer, and from one output buffer that it borrows from its group
-** while it holds bytes. (libuv's own streams would raise SIGPIPE, and keep a
-** request per write.) Every end goes through stream_end: the handle is closed
-** there, and the owner hears of it from the handle's close callback.
+** A stream polls its socket, and reads and writes itself: it reads into the
+** loop's shared buffer, and writes from one output buffer that it borrows from
+** its group while it has bytes to send. (libuv's own streams would raise
+** SIGPIPE, and keep a request for each write.) Every end goes through
+** stream_end. It closes the handle, whose close callback tells the owner.
 */
 #include "net/socket.h"
 #include "net/stream_group.h"
@@ -16,24 +16,26 @@
 #include <unistd.h>
 
 typedef enum stream_state {
-  CONNECTING, /* to a server; TCP's part of it */
-  HANDSHAKE,  /* of TLS */
-  OPEN,       /* the owner was told */
-  DRAINING,   /* we close; what is queued goes out first */
-  LINGERING,  /* our side is shut; the peer may read what it was sent */
-  CLOSED      /* the handle is closing; on_close comes */
+  CONNECTING, /* TCP connects to a server */
+  HANDSHAKE,  /* TLS */
+  OPEN,       /* on_open was called */
+  DRAINING,   /* we close; queued bytes go out first */
+  LINGERING,  /* our side is shut; the peer may read the rest */
+  CLOSED      /* the handle is closing; on_close follows */
 } stream_state;
 
-enum { WIRE_EXTRA = 128 * 1024 }; /* a handshake, and what records add */
+enum {
+  WIRE_EXTRA = 128 * 1024
+}; /* bytes of a handshake, and those that records add */
 
 struct dm_stream {
   uv_poll_t poll;
   dm_stream_group *group;
   const dm_stream_events *events; /* static */
-  void *owner;                    /* borrowed; NULL: refused, hears nothing */
-  dm_list node, dirty;            /* in the group's lists */
-  dm_timer timer;                 /* of connecting, write or linger, by state */
-  dm_buf out;          /* plain bytes to be sent; borrowed from the group */
+  void *owner;                    /* borrowed; NULL: refused, gets no events */
+  dm_list node, dirty;            /* in lists of the group */
+  dm_timer timer;                 /* for connecting, writing or lingering */
+  dm_buf out;          /* plain bytes to send; borrowed from the group */
   dm_tls_session *tls; /* owned; NULL: plain */
   dm_err *why;         /* owned; NULL: closed in good order */
   int fd;              /* -1: closed */
@@ -43,17 +45,17 @@ struct dm_stream {
   bool paused, blocked, peer_ended, said_goodbye, await_drain;
   bool held;      /* paused, and the peer's end has to wait */
   bool held_back; /* the peer's end does */
-  bool leaving;   /* at the end of the turn the owner hears that it is over */
+  bool leaving;   /* tell the owner the end when this turn ends */
 };
 
-/* What goes to the socket. */
+/* The bytes for the socket. */
 static dm_buf *wire_of(dm_stream *s) {
   return s->tls ? dm_tls_wire(s->tls) : &s->out;
 }
 
 /* The end. */
 
-/* The owner's last event; nobody is told twice. */
+/* Send the owner its last event, once. */
 static void tell_end(dm_stream *s) {
   dm_err good = {.code = DM_OK, .text = "closed"};
   void *owner = s->owner;
@@ -74,7 +76,7 @@ static void on_closed(uv_handle_t *handle) {
   if (--g->count == 0) g->on_empty(g);
 }
 
-/* The first reason stands. */
+/* Keep the first reason. */
 static void keep_why(dm_stream *s, const dm_err *why) {
   if (s->why || !why || why->code == DM_OK) return;
   s->why = malloc(sizeof *why);
@@ -134,7 +136,7 @@ static void start_limit(dm_stream *s, int64_t ms) {
   }
 }
 
-/* Send once what the wire buffer holds. True: it is empty now. */
+/* Send the wire buffer with one call. True: it is empty now. */
 static bool send_wire(dm_stream *s) {
   dm_buf *wire = wire_of(s);
   if (wire->len == 0) return true;
@@ -153,7 +155,7 @@ static bool send_wire(dm_stream *s) {
   return s->state != CLOSED && !s->blocked;
 }
 
-/* Plain bytes become records on the wire. */
+/* Turn the plain bytes into TLS records on the wire. */
 static bool make_records(dm_stream *s) {
   dm_err e;
   size_t limit = s->group->limits.output;
@@ -167,7 +169,7 @@ static bool make_records(dm_stream *s) {
   return true;
 }
 
-/* Everything that was queued is with the system; we wanted to close then. */
+/* The system has all queued bytes, and we wanted to close then. */
 static void finish(dm_stream *s) {
   if (s->tls && !s->said_goodbye) {
     s->said_goodbye = true;
@@ -214,7 +216,7 @@ static void peer_ended(dm_stream *s) {
   if (s->held) return;
   s->peer_ended = true;
   if (s->state == OPEN && (s->blocked || s->out.len > 0)) {
-    s->state = DRAINING; /* it may still read what was answered */
+    s->state = DRAINING; /* it may still read our answer */
     watch(s);
   } else if (s->state == DRAINING) {
     watch(s);
@@ -231,7 +233,7 @@ static bool handshake(dm_stream *s) {
     dm_clock_stop(&s->group->loop->io, &s->timer);
     s->events->on_open(s->owner);
   } else if (r != DM_TLS_MORE) {
-    send_wire(s); /* an alert, if the socket takes it at once */
+    send_wire(s); /* send an alert if the socket takes it at once */
     if (r == DM_TLS_ENDED) dm_fail(&e, DM_TLS_FAILED, NULL);
     stream_end(s, &e);
   }
@@ -285,7 +287,7 @@ static void stream_read(dm_stream *s) {
   }
 }
 
-/* TCP has connected, or has failed to. */
+/* TCP has connected or failed. */
 static void connected(dm_stream *s) {
   int error = dm_socket_error(s->fd);
   if (error) {
@@ -393,7 +395,7 @@ void dm_stream_close(dm_stream *s) {
     stream_end(s, NULL);
   } else if (s->state == OPEN) {
     s->state = DRAINING;
-    dm_stream_resume(s); /* to throw away what comes */
+    dm_stream_resume(s); /* to read and throw away */
     if (!s->blocked) flush_soon(s);
   }
 }
@@ -469,7 +471,8 @@ dm_stream *dm_stream_adopt(dm_stream_group *g, int fd, bool connecting) {
 void dm_stream_begin(dm_stream *s, void *owner) {
   s->owner = owner;
   if (!owner) stream_end(s, NULL);
-  if (s->state == CLOSED) return; /* or by the owner within on_accept */
+  if (s->state == CLOSED)
+    return; /* the owner may have closed it within on_accept */
   if (s->state < OPEN) start_limit(s, s->group->limits.handshake_ms);
   watch(s);
   if (s->state == OPEN) s->events->on_open(owner);

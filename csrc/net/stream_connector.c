@@ -1,6 +1,5 @@
-/* stream_connector.c -- begins streams to servers. Loop thread only.
-**
-** The connector is counted: its maker holds it, and so do its streams.
+/* stream_connector.c -- begins streams to servers. Loop thread only. The
+** connector is counted: its maker and its streams hold it.
 */
 #include "net/socket.h"
 #include "net/stream_group.h"
@@ -46,7 +45,7 @@ void dm_connector_free(dm_connector *c) {
   release(c);
 }
 
-/* A socket that connects; -1 and errno. */
+/* A socket that connects; -1 and errno on error. */
 static int start(const struct sockaddr *to) {
   bool six = to->sa_family == AF_INET6;
   socklen_t size =

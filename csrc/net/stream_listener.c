@@ -1,9 +1,9 @@
-/* stream_listener.c -- accepts connections and hands each to its owner. Loop
+/* stream_listener.c -- accepts connections and gives each to its owner. Loop
 ** thread only.
 **
-** When the process has no file descriptor left, a reserve is given up for a
-** moment to accept and close what waits, so that the peers know; without a
-** reserve, accepting pauses. Neither spins.
+** When the process has no free descriptor, it closes a reserve for a moment,
+** and accepts and closes the waiting connection, so that the peer knows.
+** Without a reserve, accepting pauses. So the loop never spins.
 */
 #include "net/socket.h"
 #include "net/stream_group.h"
@@ -19,23 +19,23 @@
 
 enum {
   BACKLOG = 1024,
-  ACCEPTS = 64,       /* in one turn: others want theirs */
-  BACK_OFF_MS = 100,  /* without descriptors or memory */
-  COMPLAIN_MS = 60000 /* at most one line in the log within */
+  ACCEPTS = 64,       /* in one turn, so that other handles get theirs */
+  BACK_OFF_MS = 100,  /* pause without descriptors or memory */
+  COMPLAIN_MS = 60000 /* at most one log line in this time */
 };
 
 struct dm_listener {
   dm_stream_group group;
   uv_poll_t poll;
-  uv_idle_t end; /* never runs: its close callback is the end */
+  uv_idle_t end; /* never runs; its close callback is the end */
   dm_timer back_off;
-  int64_t complained; /* when; 0: never */
+  int64_t complained; /* when the last line was logged; 0: never */
   int fd, reserve;    /* -1: none */
   int port, connections;
   void *(*on_accept)(void *context, dm_stream *s);
   void (*on_closed)(void *context);
   void *context;
-  int handles; /* not closed yet, of ours */
+  int handles; /* our handles that are not closed yet */
 };
 
 static void finish(dm_listener *l) {
@@ -74,7 +74,7 @@ static int reserve_open(void) {
 
 static void take(dm_listener *l, int fd) {
   if (l->group.count >= l->connections) {
-    complain(l, "there are too many");
+    complain(l, "too many connections");
     close(fd);
     return;
   }
@@ -87,14 +87,15 @@ static void take(dm_listener *l, int fd) {
   dm_stream_begin(s, l->on_accept(l->context, s));
 }
 
-/* Without memory for that too, it goes on to ask: that spins, but ends. */
+/* Without memory for the timer too, accepting goes on: it spins until there is
+** memory. */
 static void pause_accepting(dm_listener *l) {
   dm_clock *io = &l->group.loop->io;
   if (dm_clock_start(io, &l->back_off, dm_clock_now(io) + BACK_OFF_MS))
     uv_poll_stop(&l->poll);
 }
 
-/* Accept and close one connection by means of the reserve. */
+/* Accept and close one connection with the help of the reserve. */
 static bool shed(dm_listener *l) {
   if (l->reserve < 0) return false;
   close(l->reserve);
@@ -144,7 +145,7 @@ static int listen_on(const struct addrinfo *a) {
   return -1;
 }
 
-/* The first address of the name that can be bound. */
+/* Bind to the first address of the name that can be bound. */
 static int bind_name(const char *host, int port, dm_err *e) {
   struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
                            .ai_flags = AI_PASSIVE | AI_NUMERICSERV};

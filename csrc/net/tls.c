@@ -10,19 +10,19 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
-/* Forward secrecy and AEAD only; TLS 1.3 has nothing else. */
+/* Only forward secrecy and AEAD; TLS 1.3 has nothing else. */
 #define CIPHERS "ECDHE+AESGCM:ECDHE+CHACHA20"
 
-enum {                     /* of a client's certificate */
-       CHAIN_MAX = 8,      /* authorities between it and a trusted one */
-       CHAIN_BYTES = 32768 /* of all it shows */
+enum {                     /* limits of a client's certificates */
+       CHAIN_MAX = 8,      /* authorities up to a trusted one */
+       CHAIN_BYTES = 32768 /* bytes of all its certificates */
 };
 
 struct dm_tls {
   SSL_CTX *context;
   BIO_METHOD *method;
   bool client;
-  int users; /* the maker, listeners and sessions */
+  int users; /* its maker, listeners and sessions */
 };
 
 struct dm_tls_session {
@@ -32,7 +32,7 @@ struct dm_tls_session {
   dm_buf wire;
 };
 
-/* The BIO: reads what was fed, adds what is written to the wire buffer. */
+/* The BIO reads the fed bytes and writes to the wire buffer. */
 
 static int bio_read(BIO *b, char *out, int n) {
   dm_tls_session *s = BIO_get_data(b);
@@ -58,7 +58,7 @@ static int bio_write(BIO *b, const char *bytes, int n) {
 
 static long bio_ctrl(BIO *b, int command, long number, void *pointer) {
   (void)b, (void)number, (void)pointer;
-  return command == BIO_CTRL_FLUSH; /* there is nothing to do for it */
+  return command == BIO_CTRL_FLUSH; /* a flush has nothing to do */
 }
 
 static BIO_METHOD *bio_method(void) {
@@ -70,7 +70,7 @@ static BIO_METHOD *bio_method(void) {
   return m;
 }
 
-/* The first error of OpenSSL's queue as text, and an empty queue. */
+/* Fail with the first error of OpenSSL's queue, and empty the queue. */
 static dm_code openssl_failed(dm_err *e, const char *what) {
   unsigned long code = ERR_peek_error();
   const char *reason = code ? ERR_reason_error_string(code) : NULL;
@@ -81,8 +81,8 @@ static dm_code openssl_failed(dm_err *e, const char *what) {
 
 /* Contexts. */
 
-/* The context is where a password stands, or NULL. Without one OpenSSL is told
-** so, lest it ask at a terminal. */
+/* 'context' points to the password, or is NULL. Without a password it returns
+** -1, so that OpenSSL does not ask at the terminal. */
 static int give_password(char *buffer, int size, int writing, void *context) {
   const char *const *at = context;
   const char *password = at ? *at : NULL;
@@ -121,7 +121,7 @@ static dm_tls *tls_new(const SSL_METHOD *method, dm_err *e) {
   return t;
 }
 
-/* The certificate of this side, then those of its chain. */
+/* Use this side's certificate and those of its chain. */
 static bool use_certificates(SSL_CTX *context, dm_span pem) {
   BIO *b = pem_bio(pem);
   X509 *leaf = b ? PEM_read_bio_X509(b, NULL, give_password, NULL) : NULL;
@@ -162,15 +162,16 @@ static bool trust(SSL_CTX *context, dm_span pem) {
   return n > 0;
 }
 
-/* Whatever it is: its owner decides what a certificate is good for. */
+/* Accept any certificate: the owner of the stream decides what it allows. */
 static int take_any(int good, X509_STORE_CTX *c) {
   (void)good, (void)c;
   return 1;
 }
 
-/* Clients are asked for a certificate and need not show one. */
+/* Ask clients for a certificate, which they need not show. */
 static bool ask_for_certificates(SSL_CTX *context, dm_span ca_pem) {
-  static const unsigned char name[] = "directmethods"; /* of resumed sessions */
+  static const unsigned char name[] =
+      "directmethods"; /* names the context of resumed sessions */
   SSL_CTX_set_verify(context, SSL_VERIFY_PEER, take_any);
   SSL_CTX_set_verify_depth(context, CHAIN_MAX);
   SSL_CTX_set_max_cert_list(context, CHAIN_BYTES);
@@ -258,7 +259,8 @@ dm_tls_session *dm_tls_session_new(dm_tls *t, size_t wire_limit) {
   return s;
 }
 
-/* An address is no server name [RFC 6066, 3]; certificates have them apart. */
+/* An address is not sent as a server name [RFC 6066, 3], and certificates list
+** addresses apart from names. */
 bool dm_tls_session_expect(dm_tls_session *s, const char *name) {
   X509_VERIFY_PARAM *rules = SSL_get0_param(s->ssl);
   char host[TLSEXT_MAXLEN_host_name + 1];
@@ -292,7 +294,7 @@ static bool is_distrusted(const dm_tls_session *s) {
          SSL_get_verify_result(s->ssl) != X509_V_OK;
 }
 
-/* The server's certificate is not good; why. */
+/* Fail because the server's certificate is not valid, and say why. */
 static void distrust(dm_tls_session *s, dm_err *e) {
   long why = SSL_get_verify_result(s->ssl);
   ERR_clear_error();

@@ -24,7 +24,8 @@ static bool digest(const X509 *x, const EVP_MD *kind, char *hex, size_t size) {
   return true;
 }
 
-/* The only common name; two could be read in two ways. */
+/* Read the common name, if there is only one: two could be understood in two
+** ways. */
 static void read_name(const X509 *x, dm_certificate *out) {
   const X509_NAME *subject = X509_get_subject_name(x);
   int place = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);

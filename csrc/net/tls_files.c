@@ -28,7 +28,7 @@ static bool write_all(int fd, const char *text, size_t n) {
   return true;
 }
 
-/* A file in memory, reachable by a path that opens it anew from its start. */
+/* A file in memory. Its path opens it again from its start. */
 static bool open_memory(dm_tls_file *f) {
 #ifdef MFD_CLOEXEC
   f->fd = memfd_create("pem", MFD_CLOEXEC);
@@ -77,7 +77,7 @@ void dm_tls_file_clear(dm_tls_file *f) {
   memset(f, 0, sizeof *f);
 }
 
-/* A password that OpenSSL may ask for; without one it would ask the terminal.
+/* The password for OpenSSL. Without this, OpenSSL would ask at the terminal.
 */
 typedef struct password {
   const char *text; /* borrowed; NULL: none was given */
@@ -126,7 +126,7 @@ dm_code dm_tls_check_ca(const char *pem, dm_err *e) {
   return DM_OK;
 }
 
-/* Why there is no key in the text. */
+/* Say why the text has no key. */
 static dm_code fail_key(const password *p, dm_err *e) {
   if (!p->asked)
     return dm_fail(e, DM_TLS_FAILED, "key holds no private key in PEM");

@@ -1,9 +1,9 @@
 /* websocket.c -- see websocket.h. Loop thread only.
 **
-** wslay reads and writes the frames, from what it is lent and into the stream's
-** output; which frames may follow which, and what they are answered with, is
-** judged here. wslay itself refuses lengths that are not written in the
-** shortest form, and control frames that are long or in parts.
+** wslay reads frames from lent bytes and writes frames into the stream's
+** output. This file decides which frame may follow which, and how each is
+** answered. wslay itself refuses lengths that are not in their shortest form,
+** and control frames that are long or fragmented.
 */
 #include "net/websocket.h"
 
@@ -15,17 +15,17 @@
 #include "proto/text.h"
 
 enum {
-  CONTROL_MAX = 125, /* bytes that a control frame carries at most */
-  HEADER_MAX = 10    /* bytes before the payload of a frame of ours */
+  CONTROL_MAX = 125, /* the most bytes of a control frame */
+  HEADER_MAX = 10    /* bytes before the payload of our frames */
 };
 
 struct dm_websocket {
   wslay_frame_context_ptr frames; /* owned */
   dm_stream *stream;              /* borrowed */
   dm_span fed;                    /* borrowed: received and not used yet */
-  size_t message_size;            /* the most */
-  uint64_t message;               /* bytes of this one so far */
-  uint64_t left;                  /* bytes to come in this frame */
+  size_t message_size;            /* the most bytes of a message */
+  uint64_t message;               /* bytes of the current message so far */
+  uint64_t left; /* bytes of this frame that are still to come */
   bool in_frame, in_message;
   bool closed; /* a Close frame was sent */
   uint8_t control_length;
@@ -116,8 +116,8 @@ static dm_code begin_data(dm_websocket *w, const struct wslay_frame_iocb *f,
     return refuse(w, DM_WEBSOCKET_PROTOCOL, "a reserved opcode", e);
   if (follows != w->in_message)
     return refuse(w, DM_WEBSOCKET_PROTOCOL,
-                  follows ? "a continuation of nothing"
-                          : "a message inside of another",
+                  follows ? "a continuation without a message"
+                          : "a message inside another one",
                   e);
   if (!follows) w->message = 0;
   if (f->payload_length > w->message_size - w->message)
@@ -142,7 +142,7 @@ static dm_code begin_frame(dm_websocket *w, const struct wslay_frame_iocb *f,
   return DM_OK;
 }
 
-/* May a peer send this code? (RFC 6455, 7.4, and what was registered since) */
+/* May a peer send this code? (RFC 6455, 7.4, and codes registered later) */
 static bool is_code(unsigned code) {
   return (code >= 1000 && code <= 1014 && (code < 1004 || code > 1006)) ||
          (code >= 3000 && code <= 4999);
@@ -154,7 +154,8 @@ static dm_code answer_close(dm_websocket *w, dm_err *e) {
   if (payload.n >= 2)
     code = (unsigned)(uint8_t)payload.p[0] << 8 | (uint8_t)payload.p[1];
   if (payload.n > 0 && !is_code(code))
-    return refuse(w, DM_WEBSOCKET_PROTOCOL, "a Close frame without a code", e);
+    return refuse(w, DM_WEBSOCKET_PROTOCOL, "an invalid code in a Close frame",
+                  e);
   if (payload.n > 2 && !dm_text_utf8((dm_span){payload.p + 2, payload.n - 2}))
     return refuse(w, DM_WEBSOCKET_NOT_TEXT, "a reason that is not UTF-8", e);
   dm_websocket_close(w, (dm_websocket_code)code);

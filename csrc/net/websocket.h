@@ -1,10 +1,10 @@
 /* websocket.h -- WebSocket frames (RFC 6455) on a stream, the server's side.
 ** Loop thread only.
 **
-** Binary messages alone, without extensions. Messages are no borders here: what
-** they carry is one run of bytes, told in pieces as it comes in, so that a
-** frame of any size needs no buffer. Pings are answered. What breaks a rule is
-** answered with a Close frame that says which.
+** Only binary messages, no extensions. Message boundaries are ignored: the
+** messages carry one stream of bytes, which is passed on in pieces as it
+** arrives, so that a frame of any size needs no buffer. Pings are answered. A
+** peer that breaks a rule gets a Close frame with the code for it.
 */
 #ifndef DM_NET_WEBSOCKET_H
 #define DM_NET_WEBSOCKET_H
@@ -20,37 +20,36 @@
 
 typedef struct dm_websocket dm_websocket;
 
-typedef enum dm_websocket_code {                        /* in a Close frame */
-                                 DM_WEBSOCKET_NONE = 0, /* the frame is empty */
-                                 DM_WEBSOCKET_NORMAL = 1000,
-                                 DM_WEBSOCKET_GOING_AWAY = 1001,
-                                 DM_WEBSOCKET_PROTOCOL = 1002,
-                                 DM_WEBSOCKET_UNSUPPORTED =
-                                     1003, /* a text message */
-                                 DM_WEBSOCKET_NOT_TEXT =
-                                     1007, /* a reason that is not UTF-8 */
-                                 DM_WEBSOCKET_POLICY = 1008,
-                                 DM_WEBSOCKET_TOO_BIG = 1009
+/* The code of a Close frame. */
+typedef enum dm_websocket_code {
+  DM_WEBSOCKET_NONE = 0, /* the frame is empty */
+  DM_WEBSOCKET_NORMAL = 1000,
+  DM_WEBSOCKET_GOING_AWAY = 1001,
+  DM_WEBSOCKET_PROTOCOL = 1002,
+  DM_WEBSOCKET_UNSUPPORTED = 1003, /* a text message */
+  DM_WEBSOCKET_NOT_TEXT = 1007,    /* a reason that is not UTF-8 */
+  DM_WEBSOCKET_POLICY = 1008,
+  DM_WEBSOCKET_TOO_BIG = 1009
 } dm_websocket_code;
 
-/* On a stream whose handshake is over; 'message_size': bytes of a message, in
-** one frame or several. NULL: out of memory. */
+/* On a stream whose handshake is done. 'message_size': the most bytes of a
+** message, in one or several frames. NULL: out of memory. */
 dm_websocket *dm_websocket_new(dm_stream *s, size_t message_size);
 void dm_websocket_free(dm_websocket *w);
 
-/* Read what the stream received; 'on_bytes' gets what the messages carry, and
-** may send and close, not free. DM_OK: go on; DM_CLOSED: the peer closed and
-** was answered; DM_PROTOCOL_ERROR, DM_LIMIT_EXCEEDED: *e says what it broke, a
-** Close frame is queued. */
+/* Read bytes of the stream. 'on_bytes' gets the content of messages; it may
+** send and close, but not free. DM_OK: go on; DM_CLOSED: the peer has closed
+** and was answered; DM_PROTOCOL_ERROR, DM_LIMIT_EXCEEDED: *e says which rule
+** was broken, and a Close frame is queued. */
 dm_code dm_websocket_read(dm_websocket *w, dm_span bytes,
                           void (*on_bytes)(void *owner, dm_span piece),
                           void *owner, dm_err *e);
 
-/* Queue one binary message. False: the stream is closed, or closing. */
+/* Queue one binary message. False: the stream is closed or closing. */
 bool dm_websocket_send(dm_websocket *w, dm_span message);
 
-/* Queue a Close frame; nothing is read or sent from then on. Harmless the
-** second time. The stream stays open. */
+/* Queue a Close frame; after it nothing is read or sent. A second call does
+** nothing. The stream stays open. */
 void dm_websocket_close(dm_websocket *w, dm_websocket_code code);
 
 #pragma GCC visibility pop

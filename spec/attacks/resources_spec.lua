@@ -112,7 +112,7 @@ describe("a hub with too many connections", function()
     end
     dm.advance(0)
     assert.equal(2, #lines) -- one a port
-    assert.matches("connections are refused: there are too many", lines[1])
+    assert.matches("connections are refused: too many connections", lines[1])
     fixture.finish(hub, device, caller)
   end)
 end)
