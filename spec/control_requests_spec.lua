@@ -106,6 +106,26 @@ describe("the queue of requests", function()
   end)
 end)
 
+describe("requests of a device and of an HTTP caller", function()
+  it("do not wait for each other, whatever their numbers are", function()
+    local hub = fixture.hub { admin_port = 0 }
+    -- the request waits for its device, whose first packets are requests, too
+    local reply = http.exchange(hub:ports().admin, {
+      method = "PUT",
+      target = "/devices/dev1",
+      headers = { "Authorization: Bearer " .. hub:admin_token() },
+      body = '{"methods":{"on":{"status":201}}}',
+    })
+    assert.equal(200, reply.status)
+    assert.equal(201, dm.json.decode(fixture.call(hub, {
+      device = "dev1", body = '{"methodName":"on"}',
+    }).body).status)
+    hub.state.admin.clients:close()
+    assert(hub.state.admin.clients:wait_closed(10))
+    fixture.finish(hub)
+  end)
+end)
+
 describe("a request that meets a defect of the hub", function()
   local hub, lines, key
 

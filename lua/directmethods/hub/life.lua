@@ -49,8 +49,7 @@ local EVENTS = {}
 
 function EVENTS.http(state, id, method, path, query, fields, body, rights)
   local handler = rights.Admin and admin or routes
-  -- a connection has one unanswered HTTP request at a time, so each names itself
-  state.requests:add(id, {
+  local request = {
     state = state,
     id = id,
     method = method,
@@ -61,7 +60,9 @@ function EVENTS.http(state, id, method, path, query, fields, body, rights)
     rights = rights,
     run = handler.handle,
     fail = function() handler.fail(state, id) end,
-  })
+  }
+  -- a connection has one unanswered HTTP request at a time, so it needs no other name
+  state.requests:add(request, request)
 end
 
 function EVENTS.twin(state, connection, device_id, module_id, kind, rid, payload,
