@@ -406,6 +406,8 @@ describe("directmethods hub", function()
         "2: member 'id' is required" },
       ["a canned answer"] = { '{"devices": [\n { "id": "d",\n "methods": {\n'
         .. ' "on": {\n "stats": 1 } } } ] }', "5: handler 'on': unknown member 'st" },
+      ["a device twice"] = { '{"devices": [ { "id": "d" },\n { "id": "d" } ] }',
+        "2: DeviceAlreadyExists" },
       ["a fault"] = { '{"faults": [ {},\n { "stage": "x" } ] }',
         "1: member '" },
       ["a member twice"] = { '{"devices": [],\n "faults": [],\n "devices": [] }',

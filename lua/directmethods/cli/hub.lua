@@ -54,15 +54,13 @@ local function translate(message)
     :gsub("set insecure = true", "give --insecure"))
 end
 
-local TAKEN = { DeviceAlreadyExists = true, ModuleAlreadyExistsOnDevice = true }
-
 local function add_device(hub, device)
-  local ok, done, err = pcall(register, hub, device.id, device.identity)
+  local ok, done, err = pcall(register.add, hub, device.id, device.identity)
   if ok and done then
     device.identity = done
     return
   end
-  local wrong_use = not ok or TAKEN[err.name]
+  local wrong_use = not ok or register.is_taken(err)
   command.fail(wrong_use and command.USAGE or command.LOCAL, ("--device %s: %s"):format(
     logs.word(device.id), ok and tostring(err) or translate(done)))
 end

@@ -53,9 +53,9 @@ function File:call(path, fn, ...)
   local results = table.pack(pcall(fn, ...))
   if not results[1] then self:fail(path, results[2]) end
   if results[2] == nil and results[3] then
-    local line = self.places:line(path)
-    command.fail(command.LOCAL, ("%s:%d: %s"):format(self.path, line,
-      tostring(results[3])))
+    local err, line = results[3], self.places:line(path)
+    local status = register.is_taken(err) and command.USAGE or command.LOCAL
+    command.fail(status, ("%s:%d: %s"):format(self.path, line, tostring(err)))
   end
   return table.unpack(results, 2, results.n)
 end
@@ -135,7 +135,7 @@ function File:add_devices(hub)
     if type(device) ~= "table" then self:fail(path, "a device must be an object") end
     local own, identity = split(device)
     self:call(path, options.check, own, DEVICE, "config")
-    self.identities[i] = self:call(path, register, hub, own.id,
+    self.identities[i] = self:call(path, register.add, hub, own.id,
       self.identities[i] or identity)
     self:set_twin(hub, own, path)
     if own.methods then self:connect(hub, i, own) end

@@ -2,7 +2,16 @@
 
 local errors = require "directmethods.errors"
 
-local KNOWN = { DeviceAlreadyExists = true, ModuleAlreadyExistsOnDevice = true }
+local M = {}
+
+local TAKEN = { DeviceAlreadyExists = true, ModuleAlreadyExistsOnDevice = true }
+
+--- Does an error mean that the hub has the device already?
+---@param err directmethods.Error
+---@return boolean
+function M.is_taken(err)
+  return TAKEN[err.name] or false
+end
 
 -- A copy of an identity with these keys.
 local function with_keys(identity, primary, secondary)
@@ -19,10 +28,10 @@ end
 ---@param identity directmethods.NewIdentity
 ---@return directmethods.NewIdentity? identity with its keys, to be registered again
 ---@return directmethods.Error? err
-return function(hub, id, identity)
+function M.add(hub, id, identity)
   local made, err = hub:add_device(id, identity)
   if made then return with_keys(identity, made.primary_key, made.secondary_key) end
-  if not KNOWN[err.name] or hub.config.store == ":memory:" then return nil, err end
+  if not M.is_taken(err) or hub.config.store == ":memory:" then return nil, err end
   local kept, failed = hub:connection_string(id)
   if not kept then return nil, failed end
   local key = kept:match("SharedAccessKey=(.*)$")
@@ -35,3 +44,5 @@ return function(hub, id, identity)
     message = "the store has it with another key",
   }
 end
+
+return M
