@@ -1,6 +1,7 @@
 --- Jobs against a model: devices that come, go, are removed and disabled, faults,
---- cancelled jobs and hubs that are killed, at random. Afterwards what the hub tells of
---- its jobs is compared with what has happened to the devices.
+--- cancelled jobs, disks that are slow or fail, and hubs that are killed, at random.
+--- Afterwards what the hub tells of its jobs is compared with what has happened to the
+--- devices.
 --
 -- MODEL_SEEDS=n takes so many seeds, MODEL_SEED=n this one alone. Processes do not take
 -- their turns alike twice: a seed that failed may have to be tried several times.
@@ -22,8 +23,22 @@ local FAULTS = {
   { stage = "connect", action = "reject" },
 }
 
+local ENOSPC, EIO = 28, 5
+
 local function pick(list)
   return list[math.random(#list)]
+end
+
+-- What is wrong with the disk: nothing, it is slow, or fails once.
+local function disk_of()
+  local what = math.random(6)
+  if what == 1 then return { SYNC_MS = 5 } end
+  if what == 2 then
+    return { FAIL = ("fdatasync %d %d 1"):format(EIO, math.random(5, 60)) }
+  elseif what == 3 then
+    return { FAIL = ("pwrite64 %d %d 1"):format(ENOSPC, math.random(20, 300)) }
+  end
+  return {}
 end
 
 local function plan_of(seed)
@@ -40,6 +55,7 @@ local function plan_of(seed)
     kills = pick { 0, 0, 1, 2 },
     cancels = pick { 0, 0, 1 },
     removals = pick { 0, 0, 2 },
+    disk = disk_of(),
   }
   for i = 1, math.random(5, 60) do plan.devices[i] = ("d%02d"):format(i) end
   for _ = 1, pick { 0, 0, 1, 2 } do

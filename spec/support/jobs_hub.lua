@@ -13,7 +13,7 @@ local plan = assert(dm.json.decode(stores.read(arg[1])))
 local hub = assert(dm.hub(plan.hub))
 local strings = {}
 for i, id in ipairs(plan.devices) do
-  hub:add_device(id)
+  assert(hub:add_device(id))
   strings[i] = hub:connection_string(id)
 end
 for _, rule in ipairs(plan.faults) do assert(hub:fault(rule)) end

@@ -6,6 +6,7 @@ local stores = require "spec.support.stores"
 local uv = require "luv"
 
 local LUA = os.getenv("LUA") or "lua5.4"
+local DISK = ("build/%s/slow_fsync.so"):format(os.getenv("MODE") or "release")
 local PATIENCE = 30 -- seconds for a hub to start, and for a job to end
 
 local M = {}
@@ -14,18 +15,42 @@ M.PATIENCE = PATIENCE
 local World = {}
 World.__index = World
 
-function World:start()
+-- The command of a hub, with a disk as spec/c/slow_fsync.c makes it.
+local function command_of(self, ready)
+  local words = { "env", "LUA_PATH=" .. package.path, "LUA_CPATH=" .. package.cpath,
+    "ASAN_OPTIONS=verify_asan_link_order=0", "LD_PRELOAD=" .. DISK,
+    "DISK_FILE=" .. self.plan.hub.store }
+  for name, value in pairs(self.plan.disk) do
+    words[#words + 1] = ("DISK_%s=%s"):format(name, value)
+  end
+  table.move({ LUA, "spec/support/jobs_hub.lua", self.folder .. "/plan", ready }, 1, 4,
+    #words + 1, words)
+  return words
+end
+
+local function try_to_start(self)
   local ready = self.folder .. "/ready"
   os.remove(ready)
   stores.write(self.folder .. "/plan", dm.json.encode(self.plan))
-  self.child = dm.spawn(dm.exec, { "env", "LUA_PATH=" .. package.path,
-    "LUA_CPATH=" .. package.cpath, LUA, "spec/support/jobs_hub.lua",
-    self.folder .. "/plan", ready }, { timeout = 120 })
+  self.child = dm.spawn(dm.exec, command_of(self, ready), { timeout = 120 })
   assert(dm.wait_until(function()
     return uv.fs_stat(ready) or self.child:ended()
   end, PATIENCE))
-  assert(not self.child:ended(), function() return self.child:await().stderr end)
-  self.facts = assert(dm.json.decode(stores.read(ready)))
+  if not uv.fs_stat(ready) then return nil, self.child:await().stderr end
+  return assert(dm.json.decode(stores.read(ready)))
+end
+
+--- Start a hub on the store. One whose disk fails meanwhile does not start; the next
+--- one has a good disk.
+function World:start()
+  local facts, why = try_to_start(self)
+  if not facts and self.plan.disk.FAIL then
+    self.plan.disk = {}
+    facts, why = try_to_start(self)
+  end
+  facts = assert(facts, why)
+  if facts.devices[1] then self.strings = facts.devices end
+  self.facts = facts
   self.plan.hub.mqtt_port = self.facts.ports.mqtt
   self.plan.hub.https_port = self.facts.ports.https
   self.plan.devices = dm.json.array() -- the store has them
@@ -42,7 +67,7 @@ end
 local function start_fleet(self)
   local calls = self.calls
   self.fleet = assert(dm.fleet {
-    connection_strings = self.facts.devices, port = self.facts.ports.mqtt, tls = false,
+    connection_strings = self.strings, port = self.facts.ports.mqtt, tls = false,
     reconnect = { min = 0.01, max = 0.05 },
     handlers = {
       m = function(request)
@@ -93,8 +118,9 @@ function World:__close()
   stores.remove(self.folder)
 end
 
---- Start one. `plan`: hub (options of dm.hub), devices (ids), faults (rules); `pause`
---- tells how many seconds a device takes to answer.
+--- Start one. `plan`: hub (options of dm.hub), devices (ids), faults (rules), disk
+--- (what spec/c/slow_fsync.c reads); `pause` tells how many seconds a device takes to
+--- answer.
 function M.new(plan, pause)
   local self = setmetatable({
     folder = stores.folder(), plan = plan, pause = pause, calls = {}, kills = 0,
@@ -102,7 +128,14 @@ function M.new(plan, pause)
   }, World)
   plan.hub.store = self.folder .. "/hub.db"
   plan.hub.tls, plan.hub.dev_keys = false, true
+  local disk = plan.disk
+  plan.disk = {} -- until the devices are there
   self:start()
+  if next(disk) then
+    plan.disk = disk
+    self:kill()
+    self.kills = 0
+  end
   start_fleet(self)
   self.service = dm.service {
     connection_string = self.facts.owner, port = self.facts.ports.https, tls = false,
