@@ -7,6 +7,8 @@ local dm = require "directmethods"
 local fixture = require "spec.support.fixture"
 local leaks = require "spec.support.leaks"
 local scarce = require "spec.support.scarce"
+local sql = require "directmethods.hub.sql"
+local stores = require "spec.support.stores"
 local task = require "directmethods.task"
 
 local SEED = 20261122
@@ -137,6 +139,24 @@ describe("68 a failing allocation", function()
       fail_alloc("c", left)
       return true
     end, function(name) assert.equal("SystemError", name) end) > 20)
+  end)
+
+  it("opens no store by halves, and leaves no request without an answer", function()
+    local names = { SystemError = true, StorageFailed = true, LimitExceeded = true }
+    local folder = stores.folder()
+    finally(function() stores.remove(folder) end)
+    for _, path in ipairs { sql.MEMORY, folder .. "/hub.db" } do
+      assert.is_true(each_failure(function()
+        local db, err = sql.open(path)
+        local results = db
+        local list = { { "SELECT ?, 2", { ("x"):rep(100) } } }
+        if results then results, err = db:write(list) end
+        if results then results, err = db:read(list) end
+        if db then db:close() end
+        if results then return true end
+        return false, err.name
+      end, function(name) assert.is_true(names[name], name) end) > 10)
+    end
   end)
 
   -- In a process of its own, which does not look for leaks: cjson has one then.

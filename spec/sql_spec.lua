@@ -145,7 +145,7 @@ describe("sql", function()
         assert.equal(1024, #assert(db:read(list)))
         fails("LimitExceeded", "bytes are too many at a time",
           db:write { { "SELECT ?", { ("x"):rep(16 * 1024 * 1024) } } })
-        fails("LimitExceeded", "rows are too many",
+        fails("LimitExceeded", "the rows are more than there is room for",
           db:read { { "SELECT zeroblob(?)", { 16 * 1024 * 1024 } } })
         fails("StorageFailed", "syntax error", db:read { { "SELEC 1" } })
         fails("StorageFailed", "not one statement",

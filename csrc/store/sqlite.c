@@ -18,7 +18,7 @@ typedef struct lane {
   uv_thread_t thread;
   uv_cond_t wake;
   dm_letter *first, **last; /* units that wait for the thread */
-  dm_sqlite_db db;          /* the thread's */
+  dm_sqlite_db db;          /* the thread's; opened and closed by the writer */
 } lane;
 
 typedef struct store {
@@ -217,6 +217,7 @@ static void write_all(void *context) {
     while (units != NULL)
       units = do_some(s, units);
   if (!s->memory) uv_thread_join(&s->reader.thread);
+  dm_sqlite_db_close(&s->reader.db);
   dm_sqlite_db_close(&s->writer.db);
 }
 
@@ -226,7 +227,6 @@ static void read_all(void *context) {
   while ((units = next_to_read(s)) != NULL)
     while (units != NULL)
       units = read_one(s, &s->reader, units);
-  dm_sqlite_db_close(&s->reader.db);
 }
 
 /* Open and close ----------------------------------------------------------- */

@@ -84,7 +84,8 @@ static bool keep_row(dm_sql_rows *rows, sqlite3_stmt *stmt) {
 }
 
 static dm_code too_large(dm_err *e) {
-  return dm_fail(e, DM_LIMIT_EXCEEDED, "the rows are too many bytes");
+  return dm_fail(e, DM_LIMIT_EXCEEDED,
+                 "the rows are more than there is room for");
 }
 
 /* A row of that key exists: another unit made it since this one looked. */
