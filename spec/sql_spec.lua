@@ -333,14 +333,15 @@ describe("sql", function()
   end)
 
   describe("close", function()
-    it("does what was submitted, and the last list", function()
+    it("does what was submitted and queued", function()
       with_table()
       local writers = {}
       for i = 1, 10 do
         writers[i] = dm.spawn(db.write, db, { { INSERT, { i, "a" } } })
       end
       dm.loop.step(0)
-      db:close { { INSERT, { 11, "last" } } }
+      db:queue { { INSERT, { 11, "last" } } }
+      db:close()
       for _, writer in ipairs(writers) do
         local results, err = writer:await()
         assert.is_true(results ~= nil or err.name == "Closed")
