@@ -287,13 +287,14 @@ demo: deps ## the main job: hub, device and calls in one script
 
 bench: ## against Mosquitto, Azure's SDKs and bare C, medians of five
 	@$(DEPS) build run bench
-	@$(MAKE) --no-print-directory -j$(JOBS) all $(INTEROP) $(BENCHES)
+	@$(MAKE) --no-print-directory -j$(JOBS) all $(INTEROP) $(BENCHES) $(SLOW_FSYNC)
 	@BENCH=$(BENCH) $(RUN) spec/bench/run.lua
 	@BENCH=$(BENCH) $(RUN) spec/bench/clients.lua
 	@$(RUN) spec/bench/fleet.lua
 	@$(RUN) spec/bench/jobs.lua
 	@BENCH=$(BENCH) $(RUN) spec/bench/devices.lua
 	@$(RUN) spec/bench/store.lua
+	@BENCH=$(BENCH) $(RUN) spec/bench/siege.lua
 
 BENCH   = $(B)/bench
 BENCHES = $(patsubst spec/bench/%.c,$(BENCH)/%,$(wildcard spec/bench/*.c))

@@ -12,20 +12,18 @@
 local bench = require "spec.bench.process"
 local core = require "directmethods.core"
 local dm = require "directmethods"
+local identities = require "spec.bench.identities"
 
 local DEVICES = 1000
 local ROUNDS = 10
 local ASKED = 6 -- times
 local AT_A_TIME = 256
 local MATCHES = 100
-local LIST = 256 -- identities that are registered by one list
 local PAUSE = 0.3 -- seconds, so that nothing is left of what was before
 
--- The hub's process ------------------------------------------------------------
+local id_of = identities.id_of
 
-local function id_of(i)
-  return ("dev%06d"):format(i)
-end
+-- The hub's process ------------------------------------------------------------
 
 local function serve(path, count, store)
   local hub <close> = assert(dm.hub { tls = false, dev_keys = true, store = store })
@@ -122,36 +120,11 @@ end
 
 -- Selections ---------------------------------------------------------------------
 
--- Every hundredth part of so many has the tag.
-local function fill(hub, count)
-  local registry = hub.state.registry
-  local blank = require("directmethods.hub.twin_document").BLANK
-  local function twin(tags)
-    local copy = {}
-    for name, value in pairs(blank) do copy[name] = value end
-    copy.tags = tags
-    return copy
-  end
-  local plain, marked = twin '{"site":"south","floor":3}', twin '{"site":"north"}'
-  local function fill_list(first, last)
-    local ids = {}
-    for i = first, last do ids[#ids + 1] = { device_id = id_of(i) } end
-    assert(registry:change(ids, function(changes)
-      for i = first, last do
-        local record = assert(registry:decide_create(changes, id_of(i), nil, {}))
-        changes:put_twin(record, i % (count // MATCHES) == 0 and marked or plain)
-      end
-      return true
-    end))
-  end
-  for first = 1, count, LIST do fill_list(first, math.min(count, first + LIST - 1)) end
-end
-
 -- A hub with so many devices; in a file they are loaded from there.
 local function many(count, path)
   local opts = { tls = false, dev_keys = true, store = path }
   local hub = assert(dm.hub(opts))
-  fill(hub, count)
+  identities.fill(hub, count, MATCHES)
   if not path then return hub end
   hub:close()
   assert(hub:closed(10))

@@ -8,6 +8,10 @@
 **                                          service
 **   load tls PID CALLERS SECONDS FILE      the same over TLS
 **   load broker PID CALLERS SECONDS FILE   callers over MQTT; FILE: the port
+**   load paced PID CALLERS SECONDS FILE    over HTTP, a caller's calls are due
+**                                          each 20 ms; one that is late since
+**                                          the last had no answer yet counts
+**                                          from when it was due
 **   load port                              prints a free port
 **
 ** PID is the server's, for its CPU time and memory. Prints name=value pairs.
@@ -37,6 +41,8 @@ enum {
   LINE = 512,
   SLOTS = 40 * 128, /* of the histogram: times up to 2^46 ns */
   WARM_UP_MS = 300,
+  PACE_MS = 20,
+  TICK_MS = 1,    /* between two looks for calls that are due */
   PATIENCE_S = 10 /* beyond the time of the run: then SIGALRM */
 };
 
@@ -55,6 +61,8 @@ typedef struct peer {
   dm_buf out;
   dm_buf request; /* a caller's: always the same bytes */
   int64_t sent;   /* when, ns */
+  int64_t due;    /* a paced caller's next call */
+  bool idle;      /* a paced caller waits until then */
 } peer;
 
 static struct {
@@ -62,9 +70,11 @@ static struct {
   SSL_CTX *tls; /* NULL: plain */
   int callers, mqtt_port, http_port;
   double seconds;
+  int64_t pace; /* from one call of a caller to its next, ns; 0: at once */
   char *pid, device_token[LINE], service_token[LINE];
   peer *device, *caller;
   int64_t from; /* calls that end later count; ns */
+  int64_t longest;
   uint64_t calls, slot[SLOTS];
 } bench;
 
@@ -91,6 +101,7 @@ static void count_time(int64_t ns) {
   int shift = v < 256 ? 0 : 63 - __builtin_clzll(v) - 7;
   size_t slot = (size_t)shift * 128 + (size_t)(v >> shift);
   bench.slot[slot < SLOTS ? slot : SLOTS - 1]++;
+  if (ns > bench.longest) bench.longest = ns;
   bench.calls++;
 }
 
@@ -301,8 +312,10 @@ static void open_http_caller(peer *p) {
 
 /* A run. */
 
-static void call(peer *p) {
-  p->sent = now_ns();
+static void call(peer *p, int64_t since) {
+  p->sent = since;
+  p->due = since + bench.pace;
+  p->idle = false;
   send_all(p, dm_buf_span(&p->request));
 }
 
@@ -311,7 +324,18 @@ static void on_ready(peer *p) {
   if (!p->on_input(p)) return;
   int64_t now = now_ns();
   if (now >= bench.from) count_time(now - p->sent);
-  call(p);
+  if (p->due > now)
+    p->idle = true;
+  else
+    call(p, bench.pace > 0 ? p->due : now);
+}
+
+static void call_idle(void) {
+  int64_t now = now_ns();
+  for (int i = 0; i < bench.callers; i++) {
+    peer *p = &bench.caller[i];
+    if (p->idle && p->due <= now) call(p, now);
+  }
 }
 
 static void watch(int epoll, peer *p) {
@@ -339,10 +363,11 @@ static void open_all(int epoll) {
 static void run_until(int epoll, int64_t end) {
   struct epoll_event ready[64];
   while (now_ns() < end) {
-    int n = epoll_wait(epoll, ready, 64, 1000);
+    int n = epoll_wait(epoll, ready, 64, bench.pace > 0 ? TICK_MS : 1000);
     need(n >= 0 || errno == EINTR, "epoll_wait");
     for (int i = 0; i < n; i++)
       on_ready(ready[i].data.ptr);
+    call_idle();
   }
 }
 
@@ -383,16 +408,18 @@ static void run(void) {
   open_all(epoll);
   bench.from = now_ns() + (int64_t)WARM_UP_MS * 1000000;
   for (int i = 0; i < bench.callers; i++)
-    call(&bench.caller[i]);
+    call(&bench.caller[i], now_ns() + i * bench.pace / bench.callers);
   run_until(epoll, bench.from);
   double cpu = server_seconds();
   int64_t start = now_ns();
   run_until(epoll, start + (int64_t)(bench.seconds * 1e9));
   double took = (double)(now_ns() - start) / 1e9;
   cpu = server_seconds() - cpu;
-  printf("calls=%llu rate=%.0f cpu=%.3f p50=%.1f p99=%.1f peak=%ld\n",
+  printf("calls=%llu rate=%.0f cpu=%.3f p50=%.1f p99=%.1f longest=%.1f "
+         "peak=%ld\n",
          (unsigned long long)bench.calls, (double)bench.calls / took, cpu,
-         microseconds_at(0.5), microseconds_at(0.99), server_peak());
+         microseconds_at(0.5), microseconds_at(0.99),
+         (double)bench.longest / 1e3, server_peak());
 }
 
 static void read_line(FILE *f, char line[LINE]) {
@@ -430,15 +457,17 @@ int main(int argc, char **argv) {
     print_free_port();
     return 0;
   }
-  need(argc == 6, "usage: load hub|tls|broker PID CALLERS SECONDS FILE");
+  need(argc == 6, "usage: load hub|tls|broker|paced PID CALLERS SECONDS FILE");
   if (strcmp(argv[1], "tls") == 0) {
     bench.tls = SSL_CTX_new(TLS_client_method());
     need(bench.tls != NULL, "TLS");
     SSL_CTX_clear_mode(bench.tls, SSL_MODE_AUTO_RETRY);
   }
-  bench.is_hub = bench.tls || strcmp(argv[1], "hub") == 0;
+  bool paced = strcmp(argv[1], "paced") == 0;
+  bench.is_hub = bench.tls || paced || strcmp(argv[1], "hub") == 0;
   bench.pid = argv[2];
   bench.callers = atoi(argv[3]);
+  if (paced) bench.pace = PACE_MS * 1000000;
   bench.seconds = atof(argv[4]);
   need(bench.callers > 0 && bench.callers <= CALLERS_MAX && bench.seconds > 0 &&
            bench.seconds <= 60,
