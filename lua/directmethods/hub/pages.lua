@@ -18,8 +18,8 @@ local BYTES_MAX = 4 * 1024 * 1024 -- after which a page is full, too
 ---@field item_type string
 ---@field ended boolean
 ---@field next fun(self): table[]?, directmethods.Error?
----@field text fun(self, each: table): string?, directmethods.Error? its JSON document;
----  nil without an error: it is gone
+---@field text fun(self, each: table): string?, directmethods.Error? its JSON document,
+---  asked for in the order of the matches; nil without an error: it is gone
 ---@field position fun(self, each: table): string[]
 
 local function invalid(rule)

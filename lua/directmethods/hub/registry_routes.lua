@@ -9,6 +9,7 @@ local identity = require "directmethods.hub.identity"
 local registry = require "directmethods.hub.registry"
 
 local LIST_MAX = 1000
+local PAGE = 100 -- records that are read at a time
 
 local function shown(hub, record)
   return 200, ('ETag: "%s"\r\n'):format(record.etag), hub.registry:document(record)
@@ -44,20 +45,27 @@ local function delete_identity(hub, request)
   return 204, nil, ""
 end
 
-local function shown_list(hub, records, err)
-  if not records then return nil, registry.unavailable(err) end
-  local parts, deadline = {}, background.deadline()
-  for i, record in ipairs(records) do
-    parts[i] = hub.registry:document(record)
+-- Add the documents of records to a list, in slices.
+local function add_documents(hub, list, records)
+  local deadline = background.deadline()
+  for _, record in ipairs(records) do
+    list[#list + 1] = hub.registry:document(record)
     if os.clock() > deadline then deadline = hub.background:pause() end
   end
-  return 200, nil, "[" .. table.concat(parts, ",") .. "]"
+end
+
+local function shown_list(list)
+  return 200, nil, "[" .. table.concat(list, ",") .. "]"
 end
 
 local function list_modules(hub, request)
   local device, problem = hub.registry:get(request.device_id)
   if not device then return nil, problem end
-  return shown_list(hub, hub.store:modules(request.device_id))
+  local modules, err = hub.store:modules(request.device_id)
+  if not modules then return nil, registry.unavailable(err) end
+  local list = {}
+  add_documents(hub, list, modules)
+  return shown_list(list)
 end
 
 local function list_devices(hub, request)
@@ -67,7 +75,14 @@ local function list_devices(hub, request)
     return nil, registry.problem("DeviceInvalidResultCount",
       ("top must be within [1; %d]."):format(LIST_MAX))
   end
-  return shown_list(hub, hub.store:devices(nil, count))
+  local list, last = {}, nil
+  repeat
+    local page, err = hub.store:devices(last, math.min(PAGE, count - #list))
+    if not page then return nil, registry.unavailable(err) end
+    add_documents(hub, list, page)
+    last = page[#page] and page[#page].device_id
+  until #page < PAGE or #list == count
+  return shown_list(list)
 end
 
 local function change_devices(hub, request)

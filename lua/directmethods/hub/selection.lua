@@ -15,12 +15,16 @@ local M = {}
 local BATCH, BATCH_LARGE = 100, 16 -- rows that are read at a time; with properties
 local FEW = 10 -- attributes; with more of them, fewer rows
 local LOOKS = 4 -- rows between two looks at the clock
+local TWINS = 16 -- whole twins that are read at a time
 
 ---@class directmethods.Selection: directmethods.PageSource
 ---@field item_type "Twin"|"Raw" what rows are: twins, or members of them
 ---@field after { device_id: string, module_id: string? }? behind whom it goes on
 ---@field ended boolean all were looked at
 ---@field attribute directmethods.QueryAttribute of the rows
+---@field found any[][] what `next` has given
+---@field told integer how many of them `text` was asked for
+---@field twins table[] pairs of the store: of the last one told, and those behind it
 local Selection = {}
 Selection.__index = Selection
 
@@ -48,6 +52,9 @@ function M.new(hub, plan, after)
     ended = false,
     batch = {},
     place = 0,
+    found = {},
+    told = 0,
+    twins = {},
   }, Selection)
   self.attribute, self.take_failure = attributes.reader(hub.plane, columns)
   self.predicate = query.predicate(plan, self.attribute)
@@ -100,10 +107,28 @@ function Selection:next()
     self.after = { device_id = device_id, module_id = module_id }
   end
   self.ended = self.place == #self.batch and #self.batch < self.limit
+  self.found, self.told = found, 0
   return found
 end
 
 -- What a page of a query (hub/pages.lua) needs of a source.
+
+-- The next of the rows that were found, with its twin; false: it is gone.
+local function next_pair(self)
+  local place = self.told % TWINS + 1
+  if place == 1 then
+    local ids = {}
+    for i = self.told + 1, math.min(#self.found, self.told + TWINS) do
+      local device_id, module_id = attributes.ids(self.found[i])
+      ids[#ids + 1] = { device_id = device_id, module_id = module_id }
+    end
+    local twins, err = self.store:pairs(ids)
+    if not twins then return nil, err end
+    self.twins = twins
+  end
+  self.told = self.told + 1
+  return self.twins[place]
+end
 
 function Selection:text(row)
   if self.project then
@@ -111,13 +136,10 @@ function Selection:text(row)
     local err = self:failure()
     return not err and text or nil, err
   end
-  local device_id, module_id = attributes.ids(row)
-  local ids = { { device_id = device_id, module_id = module_id } }
-  local found, err = self.store:pairs(ids)
-  if not found then return nil, err end
-  local record, twin = found[1] and found[1].record, found[1] and found[1].twin
-  if not record then return nil end
-  return documents.for_service(twin or documents.BLANK, self.registry:facts(record))
+  local pair, err = next_pair(self)
+  if not pair then return nil, err end
+  return documents.for_service(pair.twin or documents.BLANK,
+    self.registry:facts(pair.record))
 end
 
 function Selection.position(_, row)
