@@ -79,6 +79,7 @@ local function besiege(name, facts, seconds)
   table.sort(field.seconds)
   print(("done=%d refused=%d seconds=%f longest=%f"):format(field.done, field.refused,
     (uv.hrtime() - began) / 1e9, field.seconds[#field.seconds] or 0))
+  os.exit() -- whatever is under way
 end
 
 -- A hub on a store; fsync takes so many milliseconds longer.
