@@ -69,7 +69,7 @@ describe("dm.fleet", function()
     raises({ connection_strings = { string_of("a"), 2 } },
       "option 'connection_strings[2]' must be a text")
     raises({ connection_strings = { string_of("a"), string_of("b", "no key") } },
-      "option 'connection_strings[2]' is wrong: SharedAccessKey is not base64 of a key")
+      "option 'connection_strings[2]' is wrong: SharedAccessKey is not a key in base64")
     raises({ connection_strings = { "HostName=h;DeviceId=d" } },
       "option 'key' or 'sas' or 'x509' is required (or as a field of"
         .. " connection_string)")

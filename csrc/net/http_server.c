@@ -1,9 +1,9 @@
-/* http_server.c -- HTTP/1.1 connections: one request at a time, deadlines,
+/* http_server.c -- see http_server.h: one request at a time, deadlines,
 ** pipelining, answers. Loop thread only.
 **
-** Deadlines are checked lazily: a connection's timer is left to run and looks
-** at the deadline when it is due, so that a request that comes in one piece
-** touches no timer.
+** A connection's timer is not restarted with every deadline. When it is due, it
+** compares the time with the deadline and starts again if that is later. So a
+** request that comes in one piece changes no timer.
 */
 #include "net/http_server.h"
 
@@ -16,22 +16,21 @@
 #include "proto/text.h"
 
 enum {
-  PAUSE_BYTES = 16384,           /* pipelined bytes: more is not read */
-  REST_LIMIT = 4 * DM_LOOP_READ, /* with what may still come after a pause */
-  HOLD_BYTES =
-      65536, /* queued answers: the next request waits for the reader */
-  FIELDS_LIMIT = 65536, /* header lines of an answer */
-  HEAD_ROOM = 256,      /* status line and fields of ours */
+  PAUSE_BYTES = 16384,           /* pipelined bytes: above it, reading stops */
+  REST_LIMIT = 4 * DM_LOOP_READ, /* and what may still come after that */
+  HOLD_BYTES = 65536,   /* queued answers: above it, the next request waits */
+  FIELDS_LIMIT = 65536, /* bytes of an answer's header lines */
+  HEAD_ROOM = 256,      /* bytes of the status line and our fields */
   DATE_TEXT = 40
 };
 
 typedef enum phase {
   IDLE,    /* between requests */
-  HEADER,  /* a header block is coming in, or the first is awaited */
-  BODY,    /* a body is coming in */
-  WAITING, /* the request is with the owner */
+  HEADER,  /* a header block arrives, or the first is awaited */
+  BODY,    /* a body arrives */
+  WAITING, /* the owner has the request */
   CLOSING, /* nothing more is read */
-  LEFT     /* the stream is another's */
+  LEFT     /* the stream has another owner */
 } phase;
 
 struct dm_http_server {
@@ -40,10 +39,10 @@ struct dm_http_server {
   dm_http_server_options o;
   void (*on_closed)(void *context);
   bool closed;        /* dm_http_server_close was called */
-  dm_ids requests;    /* the unanswered: their callers */
-  dm_flusher flusher; /* callers with pipelined bytes and nothing before them */
+  dm_ids requests;    /* the callers of unanswered requests */
+  dm_flusher flusher; /* callers whose pipelined bytes can be read now */
   dm_list ready;
-  dm_buf fields; /* of the answer being written */
+  dm_buf fields; /* of the current answer */
   int64_t date_second;
   char date[DATE_TEXT]; /* "Date: ...\r\n" */
 };
@@ -52,17 +51,17 @@ typedef struct caller {
   dm_http_server *server;
   dm_stream *stream;
   dm_http_reader *reader; /* owned */
-  uint64_t request;       /* unanswered; 0: none */
-  int64_t deadline;       /* of this phase; DM_NEVER */
+  uint64_t request;       /* the unanswered one; 0: none */
+  int64_t deadline;       /* of this phase; DM_NEVER: none */
   int64_t armed;          /* what the timer was started for */
   dm_timer timer;
   dm_list ready; /* in the server's */
-  dm_buf rest;   /* bytes behind an unanswered request */
-  void *notes;   /* owned; NULL: nobody asked for them */
+  dm_buf rest;   /* bytes after an unanswered request */
+  void *notes;   /* owned; NULL: not asked for */
   uint8_t phase;
   bool keep_alive, head_only;
   bool feeding; /* inside feed */
-  bool held;    /* until the answers queued have gone out */
+  bool held;    /* until the queued answers have gone out */
 } caller;
 
 /* Deadlines. */
@@ -86,7 +85,7 @@ static void close_caller(caller *c) {
 
 /* Answers. */
 
-/* The Date line, made once a second; names are English whatever the locale. */
+/* The Date line, made once a second. Its names are English in every locale. */
 static const char *date_line(dm_http_server *s) {
   static const char day[][4] = {"Sun", "Mon", "Tue", "Wed",
                                 "Thu", "Fri", "Sat"};
@@ -128,7 +127,7 @@ static bool write_answer(caller *c, int status, dm_span fields,
   return dm_stream_written(c->stream, fits);
 }
 
-/* Answer by ourselves and close. */
+/* Refuse a request ourselves, and close. */
 static void refuse(caller *c, int status, const char *why) {
   dm_http_server *s = c->server;
   dm_buf text;
@@ -151,7 +150,7 @@ static void make_ready(caller *c) {
   dm_loop_flush_later(s->loop, &s->flusher);
 }
 
-/* The request was answered: on to the next. */
+/* The request was answered: continue with the next. */
 static void next_request(caller *c) {
   if (!c->keep_alive) {
     close_caller(c);
@@ -215,7 +214,7 @@ static void free_caller(caller *c) {
   free(c);
 }
 
-/* The stream was handed over; the rest of what was received goes with it. */
+/* The stream has another owner now: give it the bytes that are left. */
 static void leave(caller *c, dm_span rest) {
   dm_stream_resume(c->stream);
   if (rest.n > 0) dm_stream_deliver(c->stream, rest);
@@ -227,7 +226,7 @@ static void leave(caller *c, dm_span rest) {
 static void hand_over(caller *c) {
   dm_http_server *s = c->server;
   const dm_http_request *r = dm_http_reader_request(c->reader);
-  c->keep_alive = r->keep_alive && r->minor >= 1; /* 1.0: never kept */
+  c->keep_alive = r->keep_alive && r->minor >= 1; /* HTTP/1.0: never kept */
   c->head_only = dm_span_is(r->method, "HEAD");
   c->request = dm_ids_add(&s->requests, c);
   if (c->request == 0) {
@@ -253,7 +252,8 @@ static void refuse_bad(caller *c) {
   refuse(c, status, why ? why : "The request cannot be understood.");
 }
 
-/* Read requests until the bytes end or one has to wait; how many were used. */
+/* Read requests until the bytes end or a request must wait. Returns how many
+** bytes were used. */
 static size_t feed(caller *c, dm_span bytes) {
   size_t at = 0;
   c->feeding = true;
@@ -276,7 +276,7 @@ static size_t feed(caller *c, dm_span bytes) {
   return at;
 }
 
-/* Keep what a request in hand holds up. */
+/* Keep bytes that must wait for the current request. */
 static void keep(caller *c, dm_span bytes) {
   if (!dm_buf_add_span(&c->rest, bytes)) {
     c->phase = CLOSING;
@@ -309,7 +309,7 @@ static void on_flush(dm_flusher *f) {
   }
 }
 
-/* What the stream and the clock tell. */
+/* Events of the stream and the clock. */
 
 static void on_open(void *owner) {
   caller *c = owner;
@@ -354,7 +354,7 @@ static void on_due(dm_timer *timer) {
   if (dm_clock_now(io) < c->deadline) {
     enter(c, c->phase, c->deadline - dm_clock_now(io));
   } else if (dm_http_reader_idle(c->reader)) {
-    dm_stream_close(c->stream); /* nobody waits for an answer */
+    dm_stream_close(c->stream); /* no request has begun, so no answer is due */
     c->phase = CLOSING;
   } else {
     refuse(c, 408, "The request took too long to arrive.");

@@ -1,10 +1,10 @@
-/* http_server.h -- HTTP/1.1 requests on a listener. Loop thread only. Knows
-** nothing of IoT Hub. One request a connection at a time: answers stay in
-** order, pipelined bytes wait (bounded). A request is named by an id that may
-** be answered at any later time; when the caller went away nothing happens.
+/* http_server.h -- an HTTP/1.1 server. Loop thread only. It knows nothing of
+** IoT Hub. A connection has one request at a time, so answers stay in order;
+** pipelined bytes wait, up to a limit. A request has an id and may be answered
+** at any later time. If the caller has gone by then, nothing happens.
 **
-** What the standard or a limit forbids is answered here with the status that
-** fits and {"Message":"..."}, and the connection is closed.
+** Requests that break the standard or a limit are answered here with the right
+** status and {"Message":"..."}, and the connection is closed.
 */
 #ifndef DM_NET_HTTP_SERVER_H
 #define DM_NET_HTTP_SERVER_H
@@ -28,56 +28,58 @@ typedef struct dm_http_server_options {
   int connections;
   dm_stream_limits stream;
   dm_http_limits message;
-  int64_t header_ms; /* from the first byte (or accept) to the header's end */
-  int64_t body_ms;   /* from there to the body's end */
+  int64_t header_ms; /* from accept or the first byte to the header's end */
+  int64_t body_ms;   /* from the header's end to the body's end */
   int64_t idle_ms;   /* between requests */
   size_t notes;      /* bytes, see dm_http_server_notes */
   /* A whole request. 'r' is borrowed within the call. Answer now or later. */
   void (*on_request)(void *context, uint64_t id, const dm_http_request *r);
-  /* The caller of an unanswered request went away; the id is dead. */
+  /* The caller of an unanswered request has gone; the id is no longer valid. */
   void (*on_gone)(void *context, uint64_t id);
-  /* NULL, or: a request was answered with a 4xx or 5xx of ours. */
+  /* NULL, or: the server itself answered a request with 4xx or 5xx. */
   void (*on_refused)(void *context);
   void *context;
 } dm_http_server_options;
 
-/* The text in 'o' is copied where it is kept. */
+/* Copies the texts in 'o' that it keeps. */
 dm_http_server *dm_http_server_new(dm_loop *loop,
                                    const dm_http_server_options *o, dm_err *e);
 int dm_http_server_port(const dm_http_server *s);
 int dm_http_server_connections(const dm_http_server *s);
 
-/* "1.2.3.4:5" of an unanswered request's caller; false: gone, or no room. */
+/* The caller of an unanswered request as "1.2.3.4:5"; false: the caller has
+** gone, or no room. */
 bool dm_http_server_peer(const dm_http_server *s, uint64_t id, char *text,
                          size_t size);
 
-/* What the owner keeps with the connection of an unanswered request: 'notes'
-** bytes, zeroed at first, wiped at its end. NULL: gone, or no memory. */
+/* Memory that the owner may use with the connection of an unanswered request:
+** 'notes' bytes, zeroed at first, wiped when the connection ends. NULL: the
+** caller has gone, or out of memory. */
 void *dm_http_server_notes(dm_http_server *s, uint64_t id);
 
-/* Answer a request. 'fields': whole header lines with CRLF; Date,
+/* Answer a request. 'fields' are whole header lines with CRLF; Date,
 ** Content-Length and Connection are written here. The body is head + body +
-** tail, copied once, into the output. False: the caller is gone. */
+** tail, copied once, into the output. False: the caller has gone. */
 bool dm_http_server_answer(dm_http_server *s, uint64_t id, int status,
                            dm_span fields, dm_span head, dm_span body,
                            dm_span tail);
 
-/* Close the connection of an unanswered request without a word; on_gone follows
-** from the loop. */
+/* Close the connection of an unanswered request without an answer; on_gone
+** follows from the loop. */
 void dm_http_server_drop(dm_http_server *s, uint64_t id);
 
-/* Within on_request alone: answer with 101 and these header lines, and let the
-** connection go. Its stream, with what the request was followed by, has another
-** owner from now on; the server's end closes it all the same. NULL: the caller
-** is gone. */
+/* Only within on_request: answer with 101 and these header lines, and give the
+** connection away. From now on its stream, with the bytes after the request,
+** has another owner; the server's end closes it anyway. NULL: the caller has
+** gone. */
 dm_stream *dm_http_server_upgrade(dm_http_server *s, uint64_t id,
                                   dm_span fields,
                                   const dm_stream_events *events, void *owner);
 
-void dm_http_server_stop(dm_http_server *s); /* no new connections */
+void dm_http_server_stop(dm_http_server *s); /* accept no more connections */
 
-/* Closes all connections (on_gone comes for what is unanswered); on_closed
-** comes from the loop, last, and the server is freed. */
+/* Close all connections; on_gone comes for each unanswered request. Then
+** on_closed comes from the loop, and the server is freed. */
 void dm_http_server_close(dm_http_server *s, void (*on_closed)(void *context));
 
 #pragma GCC visibility pop

@@ -1,14 +1,15 @@
-/* loop.c -- the event loop: one turn, and what happens around it.
-** Loop thread only.
+/* loop.c -- see loop.h. Loop thread only.
 */
 #include "net/loop.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { IDS_MAX = 4 * 1000 * 1000 }; /* operations and objects at a time */
+enum {
+  IDS_MAX = 4 * 1000 * 1000
+}; /* operations and objects that exist at a time */
 
-/* Until nobody has anything to flush: flushing may give another something. */
+/* Flush until nothing is left: a flush may add more. */
 static void flush(dm_loop *loop) {
   while (!dm_list_empty(&loop->flushers)) {
     dm_flusher *f = DM_OWNER(loop->flushers.next, dm_flusher, node);
@@ -22,7 +23,7 @@ static void resume_clocks(dm_loop *loop) {
   dm_clock_resume(&loop->io);
 }
 
-/* What Lua was told while flushing is not to wait for what comes by the poll.
+/* If Lua got an event while flushing, the loop must not wait in the poll.
 */
 static void before_poll(uv_prepare_t *prepare) {
   dm_loop *loop = DM_OWNER(prepare, dm_loop, before_poll);
@@ -52,7 +53,7 @@ static void on_next_turn(uv_idle_t *idle) {
   }
 }
 
-/* Being inactive is what tells that the time has passed. */
+/* An inactive timer tells that the time has passed. */
 static void on_limit(uv_timer_t *timer) {
   uv_stop(timer->loop);
 }
@@ -112,7 +113,7 @@ static void turn(dm_loop *loop, uv_run_mode mode) {
   flush(loop);
 }
 
-/* Give what is closing the turns it needs, for a bounded time. */
+/* Run turns until all closing objects have gone, for a limited time. */
 static void drain(dm_loop *loop) {
   uv_timer_start(&loop->limit, on_limit, DM_LOOP_CLOSE_MS, 0);
   while (loop->closing > 0 && !limit_passed(loop, DM_LOOP_CLOSE_MS))

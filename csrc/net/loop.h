@@ -1,8 +1,8 @@
-/* loop.h -- the event loop that owns everything. Loop thread only.
+/* loop.h -- the event loop, which owns everything. Loop thread only.
 **
-** There is one loop a Lua state. It is made by core and lent to http_core and
-** hub_core, which refuse it when dm_loop_fits says that they were built
-** against another layout.
+** A Lua state has one loop. core makes it and lends it to http_core and
+** hub_core. They refuse it when dm_loop_fits says that they were built with
+** another layout.
 */
 #ifndef DM_NET_LOOP_H
 #define DM_NET_LOOP_H
@@ -25,10 +25,11 @@ enum { DM_LOOP_LAYOUT = 2, DM_LOOP_READ = 65536, DM_LOOP_CLOSE_MS = 5000 };
 
 typedef struct dm_loop dm_loop;
 
-/* What goes up to the dispatcher in Lua: an operation's or object's id, what
-** happened, and values. 'push' runs protected, gets the lua_State as 'lua',
-** pushes the values and returns how many; NULL: none. It must not keep 'data'.
- */
+/* An event for the dispatcher in Lua: the id of an operation or object, what
+** happened, and values. 'push' runs in protected mode, gets the lua_State as
+** 'lua', pushes the values and returns how many; NULL: none. It must not keep
+** 'data'.
+*/
 typedef struct dm_event {
   uint64_t id;
   const char *name; /* static */
@@ -36,9 +37,9 @@ typedef struct dm_event {
   void *data; /* borrowed for the call of dm_loop_deliver */
 } dm_event;
 
-/* Somebody who wants to act before the loop waits again (writes collected in
-** this turn). Embedded in its owner; zero-initialise with dm_list_init(&node).
- */
+/* Acts once before the loop waits again, for example to send what was written
+** in this turn. Embedded in its owner; call dm_list_init(&node) first.
+*/
 typedef struct dm_flusher {
   dm_list node;
   void (*on_flush)(struct dm_flusher *f);
@@ -57,50 +58,53 @@ struct dm_loop {
   uv_prepare_t before_poll;
   uv_check_t after_poll;
   uv_idle_t next_turn; /* active while somebody waits for the next turn */
-  uv_timer_t limit;    /* bounds one dm_loop_step */
+  uv_timer_t limit;    /* limits one dm_loop_step */
   dm_clock contract, io;
   dm_mailbox mailbox;
   dm_settle settle;
   dm_log log;
-  dm_list flushers; /* those with something to flush */
+  dm_list flushers; /* those that have something to flush */
   dm_list later;    /* dm_later: who goes on in the next turn */
   uint64_t turns;   /* how often the loop has polled */
-  dm_ids ids;       /* names of operations and objects, for events */
+  dm_ids ids;       /* ids of operations and objects, for events */
   void (*deliver)(dm_loop *loop,
                   const dm_event *event); /* set by the binding */
   void *binding;                          /* borrowed: the binding's */
   uint64_t delivered;                     /* events delivered so far */
-  struct dm_lookup *lookup; /* of net/lookup, for core and http_core */
-  dm_list processes;        /* of core; those that nobody has given up */
+  struct dm_lookup *lookup; /* see lookup.h; for core and http_core */
+  dm_list processes;        /* see process.h; those that run */
   bool running;             /* inside dm_loop_step */
-  int closing; /* objects on their way out, which dm_loop_free waits for */
-  char read[DM_LOOP_READ]; /* what a stream reads into; parsed before it returns
-                            */
+  int closing;              /* closing objects that dm_loop_free waits for */
+  char read
+      [DM_LOOP_READ]; /* where streams read to; used before the call returns */
 };
 
 dm_loop *dm_loop_new(dm_err *e);
-/* Waits for what is closing (at most DM_LOOP_CLOSE_MS), then for all handles.
+/* Wait for closing objects (at most DM_LOOP_CLOSE_MS), then for all handles,
+** and free the loop.
 */
 void dm_loop_free(dm_loop *loop);
 bool dm_loop_fits(const dm_loop *loop);
 
-/* A name for an operation or object; its value is the caller's. 0: no memory.
- */
+/* A new id for an operation or object; the caller owns 'value'. 0: out of
+** memory.
+*/
 uint64_t dm_loop_id(dm_loop *loop, void *value);
 
-/* Hand an event to Lua. Never from inside the call that started the operation.
- */
+/* Give an event to Lua. Never call it inside the call that started the
+** operation.
+*/
 void dm_loop_deliver(dm_loop *loop, const dm_event *event);
 
 /* Run until an event was delivered to Lua, or for timeout_ms (0: one turn that
-** does not wait; < 0: no limit). Returns false when called inside itself. */
+** does not wait; < 0: no limit). False: called inside itself. */
 bool dm_loop_step(dm_loop *loop, int64_t timeout_ms);
 
-/* Run until nothing is outstanding, an event was delivered, or cap_ms have
-** passed; true: nothing is outstanding. */
+/* Run until no I/O is outstanding (see settle.h), an event was delivered, or
+** cap_ms have passed. True: nothing is outstanding. */
 bool dm_loop_settle(dm_loop *loop, int64_t cap_ms);
 
-/* Have f->on_flush called before the loop waits; once per call of this. */
+/* Call f->on_flush once before the loop waits. */
 void dm_loop_flush_later(dm_loop *loop, dm_flusher *f);
 
 /* Have l->on_turn called in the next turn of the loop, after the others have

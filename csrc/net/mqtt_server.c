@@ -1,5 +1,5 @@
-/* mqtt_server.c -- MQTT 3.1.1 connections from accept to end, and what is sent
-** on them. Loop thread only.
+/* mqtt_server.c -- the life of an MQTT server, and what it sends for its
+** handler. Loop thread only.
 */
 #include "net/mqtt_server_state.h"
 
@@ -7,19 +7,19 @@
 
 enum {
   REST_EXTRA = 4 * DM_LOOP_READ
-}; /* may come on top of part of a packet */
+}; /* bytes that may come after an incomplete packet */
 
-/* What the stream tells. */
+/* Events of the stream. */
 
 static void on_open(void *owner) {
-  (void)owner; /* the CONNECT deadline runs since accept */
+  (void)owner; /* the deadline for CONNECT began at accept */
 }
 
 static void on_data(void *owner, dm_span bytes) {
   dm_mqtt_peer_take(owner, bytes);
 }
 
-/* Of a guest: MQTT packets in WebSocket frames. */
+/* From a guest: MQTT packets in WebSocket frames. */
 static void on_frames(void *owner, dm_span bytes) {
   dm_mqtt_peer *c = owner;
   dm_err e;
@@ -31,7 +31,7 @@ static void on_frames(void *owner, dm_span bytes) {
   dm_mqtt_peer_end(c, code == DM_CLOSED ? NULL : &e);
 }
 
-/* When it was closed and the last connection is gone. */
+/* Free the server when it is closed and the last connection has ended. */
 static void finish(dm_mqtt_server *s) {
   if (s->open || s->guests > 0) return;
   void (*on_closed)(void *) = s->on_closed;
@@ -98,7 +98,7 @@ bool dm_mqtt_server_upgrade(dm_mqtt_server *s, dm_http_server *http,
   if (!c->stream) {
     dm_ids_remove(&s->peers, c->id);
     free(c);
-    return true; /* there is nobody to be told */
+    return true; /* the caller has gone */
   }
   s->guests++;
   c->websocket = dm_websocket_new(c->stream, s->o.message_size);
@@ -127,7 +127,7 @@ bool dm_mqtt_server_accept(dm_mqtt_server *s, uint64_t connection, void *user,
   if (!c || c->state != DM_MQTT_DECIDING) return false;
   dm_mqtt_connack ack = {.session_present = session_present};
   dm_buf *out = dm_mqtt_peer_output(c);
-  c->user = user; /* on_gone brings it back whatever happens now */
+  c->user = user; /* on_gone gives it back, whatever happens now */
   if (!dm_mqtt_peer_written(c, dm_mqtt_write_connack(out, ack))) return false;
   dm_mqtt_peer_accepted(c);
   if (c->rest.len > 0 && !c->taking) dm_loop_next_turn(s->loop, &c->later);
@@ -267,7 +267,7 @@ void dm_mqtt_server_stop(dm_mqtt_server *s) {
   if (s->listener) dm_listener_stop(s->listener);
 }
 
-/* The guests' listener is another's, which may stay. */
+/* End the guests. Their listener belongs to an HTTP server, which may stay. */
 static void end_guests(dm_mqtt_server *s) {
   static const dm_err why = {DM_CLOSED, "the server closes"};
   uint32_t place = 0;

@@ -1,13 +1,11 @@
-/* mqtt_server.h -- MQTT 3.1.1 connections on a listener: framing, keep-alive,
-** CONNECT deadline, sizes. Loop thread only. Knows nothing of IoT Hub: what a
-** client may do is the handler's business. A connection is named by an id.
-** Everything the standard forbids closes the connection here
-** (spec/attacks/README.md 1 to 17), and so does QoS 2.
+/* mqtt_server.h -- an MQTT 3.1.1 server: framing, keep-alive, the deadline for
+** CONNECT, sizes. Loop thread only. It knows nothing of IoT Hub: the handler
+** decides what a client may do. A connection is named by an id. A client that
+** breaks a rule of the standard is disconnected here, and so is one that uses
+** QoS 2.
 **
-** Connections take turns: of each, 16 packets are taken in a turn of the loop.
-**
-** A server may also, or alone, have guests: MQTT over WebSocket, on connections
-** that an HTTP server has accepted.
+** A server may also have guests, or only guests: MQTT over WebSocket, on
+** connections that an HTTP server has accepted.
 */
 #ifndef DM_NET_MQTT_SERVER_H
 #define DM_NET_MQTT_SERVER_H
@@ -26,10 +24,10 @@
 
 typedef struct dm_mqtt_server dm_mqtt_server;
 
-typedef struct dm_mqtt_handler { /* static; 'context' is the options' */
-  /* CONNECT of level 4, first packet. Answer with dm_mqtt_server_accept or
-  ** _refuse, now or later; the spans live within the call. What the client
-  ** sends behind it waits. */
+typedef struct dm_mqtt_handler { /* static; 'context' is that of the options */
+  /* A CONNECT of level 4, the first packet. Answer with dm_mqtt_server_accept
+  ** or _refuse, now or later. The spans are valid within the call. What the
+  ** client sends after it waits. */
   void (*on_connect)(void *context, uint64_t connection,
                      const dm_mqtt_connect *c);
   void (*on_publish)(void *context, void *user, const dm_mqtt_publish *p);
@@ -38,61 +36,64 @@ typedef struct dm_mqtt_handler { /* static; 'context' is the options' */
   /* DISCONNECT came; on_gone follows. */
   void (*on_disconnect)(void *context, void *user);
   void (*on_puback)(void *context, void *user, uint16_t packet_id);
-  /* The server refused a CONNECT by itself; before on_gone. 'why' is static. */
+  /* The server itself refused a CONNECT with this CONNACK. on_gone follows. */
   void (*on_refused)(void *context, const char *why);
-  /* Gone, whether or not it ever said CONNECT. user NULL: it had not been
-  ** accepted. 'why' is for logs and counters; DM_OK: in good order. */
+  /* A connection has ended; it may never have sent CONNECT. user NULL: it was
+  ** not accepted. 'why' is for logs and counters; DM_OK: closed in good
+  ** order. */
   void (*on_gone)(void *context, uint64_t connection, void *user,
                   const dm_err *why);
 } dm_mqtt_handler;
 
 typedef struct dm_mqtt_server_options {
-  const char *host; /* NULL: it does not listen, guests come alone */
+  const char *host; /* NULL: it does not listen and has only guests */
   int port;
   dm_tls *tls; /* NULL: plain; guests' streams have their own */
   int connections;
   dm_stream_limits stream;
-  size_t connect_size;      /* bytes of a CONNECT: e.g. 8 KiB */
-  size_t packet_size;       /* bytes of any other packet: 256 KiB */
+  size_t connect_size;      /* bytes of a CONNECT, e.g. 8 KiB */
+  size_t packet_size;       /* bytes of any other packet, e.g. 256 KiB */
   size_t message_size;      /* bytes of a WebSocket message */
   int64_t connect_ms;       /* from accept to a whole CONNECT */
-  int64_t keepalive_cap_ms; /* 1,767,000: also what keep alive 0 means */
+  int64_t keepalive_cap_ms; /* 1,767,000; it replaces a keep-alive of 0, too */
   const dm_mqtt_handler *handler;
   void *context;
 } dm_mqtt_server_options;
 
-/* The text in 'o' is copied where it is kept. */
+/* Copies the texts in 'o' that it keeps. */
 dm_mqtt_server *dm_mqtt_server_new(dm_loop *loop,
                                    const dm_mqtt_server_options *o, dm_err *e);
 int dm_mqtt_server_port(const dm_mqtt_server *s);
 int dm_mqtt_server_connections(const dm_mqtt_server *s);
 
-/* Let the caller of an HTTP request for a WebSocket in: it is answered with 101
-** and 'fields', and is a connection like any other from now on. Within the HTTP
-** server's on_request alone. False: no room, the request is to be answered. */
+/* Accept the caller of an HTTP request for a WebSocket. It is answered with 101
+** and 'fields', and is a connection like any other from now on. Only within the
+** HTTP server's on_request. False: no room; answer the request. */
 bool dm_mqtt_server_upgrade(dm_mqtt_server *s, dm_http_server *http,
                             uint64_t request, dm_span fields);
 
-/* "1.2.3.4:5"; false: the connection is gone, or no room. */
+/* The peer as "1.2.3.4:5"; false: the connection has ended, or no room. */
 bool dm_mqtt_server_peer(const dm_mqtt_server *s, uint64_t connection,
                          char *text, size_t size);
 
-/* The certificate that the client has shown; false: none, or it is gone. */
+/* The client's certificate; false: it has shown none, or has gone. */
 bool dm_mqtt_server_certificate(const dm_mqtt_server *s, uint64_t connection,
                                 dm_certificate *out);
 
-/* Let 'user' (not NULL) come with on_gone from now on; the decision about the
-** CONNECT comes later. */
+/* From now on 'user' (not NULL) comes with on_gone. The CONNECT is answered
+** later. */
 void dm_mqtt_server_own(dm_mqtt_server *s, uint64_t connection, void *user);
-/* CONNACK 0; 'user' (not NULL) comes with every later event. False: gone. */
+/* Send CONNACK 0. 'user' (not NULL) comes with every later event. False: the
+** connection has ended. */
 bool dm_mqtt_server_accept(dm_mqtt_server *s, uint64_t connection, void *user,
                            bool session_present);
-/* No CONNACK; closed when the time for a CONNECT has passed once more. */
+/* Send no CONNACK. The connection is closed after the time for a CONNECT has
+** passed again. */
 void dm_mqtt_server_ignore(dm_mqtt_server *s, uint64_t connection);
-/* CONNACK with a code from 1 to 5, then close. */
+/* Send CONNACK with a code from 1 to 5, then close. */
 void dm_mqtt_server_refuse(dm_mqtt_server *s, uint64_t connection, int code);
 
-/* Send; false: the connection is gone or closing. */
+/* Send a packet; false: the connection has ended or is closing. */
 bool dm_mqtt_server_publish(dm_mqtt_server *s, uint64_t connection,
                             const dm_mqtt_publish *p);
 bool dm_mqtt_server_puback(dm_mqtt_server *s, uint64_t connection, uint16_t id);
@@ -108,13 +109,13 @@ bool dm_mqtt_server_unsuback(dm_mqtt_server *s, uint64_t connection,
 void dm_mqtt_server_pause(dm_mqtt_server *s, uint64_t connection);
 void dm_mqtt_server_resume(dm_mqtt_server *s, uint64_t connection);
 
-/* Close without a word (MQTT 3.1.1 has none); on_gone follows from the loop,
-** and no other event of this connection comes before it. */
+/* Close without a packet (MQTT 3.1.1 has none for it). on_gone follows from the
+** loop, and no other event of this connection comes before it. */
 void dm_mqtt_server_drop(dm_mqtt_server *s, uint64_t connection);
 
-void dm_mqtt_server_stop(dm_mqtt_server *s); /* no new connections */
+void dm_mqtt_server_stop(dm_mqtt_server *s); /* accept no more connections */
 
-/* Closes all connections; on_gone comes for each, then on_closed, all from the
+/* Close all connections. on_gone comes for each, then on_closed, all from the
 ** loop; then the server is freed. */
 void dm_mqtt_server_close(dm_mqtt_server *s, void (*on_closed)(void *context));
 

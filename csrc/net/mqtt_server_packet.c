@@ -1,10 +1,10 @@
 /* mqtt_server_packet.c -- what an MQTT client sends: framing, CONNECT, packets,
 ** keep-alive. Loop thread only.
 **
-** Whole packets are read where they were received; only a part of a packet, or
-** what waits for the handler or its turn, is copied. One timer a connection:
-** the CONNECT deadline first, then the keep-alive, which is checked when it is
-** due and is not restarted by packets.
+** Whole packets are read where they were received. Only an incomplete packet,
+** or packets that wait behind a CONNECT, are copied. A connection has one
+** timer: first for the CONNECT, then for the keep-alive. Packets do not restart
+** it; when it is due, it looks at the time of the last packet.
 */
 #include "net/mqtt_server_state.h"
 
@@ -50,7 +50,7 @@ static void on_due(dm_timer *timer) {
   }
 }
 
-/* One and a half times what the client promised [MQTT-3.1.2-24]. */
+/* One and a half times the client's keep-alive [MQTT-3.1.2-24]. */
 static int64_t silence_of(const dm_mqtt_server *s, uint16_t keepalive) {
   int64_t ms = (int64_t)keepalive * SECOND_MS * 3 / 2;
   int64_t cap = s->o.keepalive_cap_ms;
@@ -59,7 +59,7 @@ static int64_t silence_of(const dm_mqtt_server *s, uint16_t keepalive) {
 
 /* Packets. */
 
-/* Before anybody was asked. */
+/* Refuse a CONNECT without asking the handler. */
 static void refuse_at_once(dm_mqtt_peer *c, int code, const char *why) {
   const dm_mqtt_server_options *o = &c->server->o;
   dm_mqtt_peer_refuse(c, code);
@@ -196,7 +196,7 @@ static void read_on(dm_mqtt_peer *c) {
     dm_stream_resume(c->stream);
 }
 
-/* Take whole packets; how many bytes that was. */
+/* Take whole packets. Returns how many bytes they had. */
 static size_t take_packets(dm_mqtt_peer *c, dm_span bytes) {
   size_t at = 0;
   c->taking = true;

@@ -33,7 +33,7 @@ static dm_code refuse(dm_err *e, const char *what, const char *rule) {
   return dm_fail(e, DM_PROTOCOL_ERROR, "connection string: %s %s", what, rule);
 }
 
-/* Letters, digits and 'more' alone? */
+/* Does it consist of letters, digits and the characters of 'more'? */
 static bool made_of(dm_span s, const char *more) {
   for (size_t i = 0; i < s.n; i++) {
     char c = s.p[i];
@@ -62,7 +62,7 @@ static bool is_gateway(dm_span s) {
   return true;
 }
 
-/* The rule that the value of 'f' breaks; NULL: none. */
+/* The rule that the value of 'f' breaks; NULL: the value is valid. */
 static const char *broken_rule(field f, dm_span value) {
   switch (f) {
   case HOST_NAME:
@@ -71,19 +71,19 @@ static const char *broken_rule(field f, dm_span value) {
     return is_gateway(value) ? NULL : "must be a host name, maybe with a port";
   case DEVICE_ID:
   case MODULE_ID:
-    return dm_text_identity(value) ? NULL : "is not an id";
+    return dm_text_identity(value) ? NULL : "is not a valid id";
   case KEY:
-    return is_key(value) ? NULL : "is not base64 of a key";
+    return is_key(value) ? NULL : "is not a key in base64";
   case KEY_NAME:
     return made_of(value, "-._@") ? NULL : "is not a policy name";
   case SIGNATURE:
     return dm_text_starts(value, "SharedAccessSignature ") ? NULL
                                                            : "is not a token";
   case X509:
-  case FIELDS: /* never: take_field has refused it */
+  case FIELDS: /* impossible: take_field has refused it */
     break;
   }
-  return dm_span_is(value, "true") ? NULL : "can only be true";
+  return dm_span_is(value, "true") ? NULL : "must be true";
 }
 
 static field field_of(dm_span name) {
@@ -96,18 +96,18 @@ static field field_of(dm_span name) {
 static dm_code take_field(dm_span part, dm_span value[FIELDS], dm_err *e) {
   dm_span text;
   field f = field_of(dm_text_cut(part, '=', &text));
-  /* what is not a field may be a piece of a key: it is not repeated */
+  /* an unknown name may be part of a key, so the message does not repeat it */
   if (f == FIELDS) return refuse(e, "a field", "has an unknown name");
   if (text.p == NULL) return refuse(e, field_name[f], "has no '='");
   if (text.n == 0) return refuse(e, field_name[f], "is empty");
-  if (value[f].p) return refuse(e, field_name[f], "stands twice");
+  if (value[f].p) return refuse(e, field_name[f], "appears twice");
   const char *rule = broken_rule(f, text);
   if (rule) return refuse(e, field_name[f], rule);
   value[f] = text;
   return DM_OK;
 }
 
-/* What no field may contain, wherever it stands. */
+/* Refuse what no field may contain. */
 static dm_code check_text(dm_span text, dm_err *e) {
   if (text.n > DM_CONNSTR_MAX) return refuse(e, "the text", "is too long");
   if (dm_text_starts(text, "\xEF\xBB\xBF")) {

@@ -1,5 +1,5 @@
 /* connstr.h -- connection strings of devices, modules and services. Pure.
-** HostName=h;DeviceId=d;SharedAccessKey=k        (docs/protocol.md 4.7)
+** HostName=h;DeviceId=d;SharedAccessKey=k   (docs/protocol.md 4.7)
 */
 #ifndef DM_PROTO_CONNSTR_H
 #define DM_PROTO_CONNSTR_H
@@ -22,11 +22,12 @@ typedef struct dm_connstr { /* spans borrow from the text; p NULL: absent */
   bool x509;         /* x509=true */
 } dm_connstr;
 
-/* Names are case-sensitive, values are split at the first '=', one trailing ';'
-** is allowed. Errors (DM_PROTOCOL_ERROR) name the field and the rule, never a
-** value: unknown or duplicate field, no '=', empty value, CR, LF, NUL or BOM,
-** HostName missing or with a port (GatewayHostName may have one), ids that are
-** none, a key that is not base64, more than one of key, signature and x509. */
+/* Names are case-sensitive. A value begins after the first '='. A final ';' is
+** allowed. Errors are DM_PROTOCOL_ERROR and name the field and the rule, never
+** a value: an unknown field, a field that is there twice, no '=', an empty
+** value, CR, LF, NUL or a byte order mark, a HostName that is missing or has a
+** port (GatewayHostName may have one), an invalid id, a key that is not base64,
+** more than one of key, signature and x509. */
 dm_code dm_connstr_parse(dm_span text, dm_connstr *out, dm_err *e);
 
 #pragma GCC visibility pop

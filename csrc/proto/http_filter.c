@@ -6,7 +6,8 @@ static int refuse(const char **why, int status, const char *text) {
   return status;
 }
 
-/* The characters of a token (RFC 9110 5.6.2), a bit each from 0x20 on. */
+/* The characters of a token (RFC 9110 5.6.2), one bit for each character from
+** 0x20 on. */
 static const uint32_t TOKEN[3] = {
     0x03ff6cfa, /* ! # $ % & ' * + - . 0-9 */
     0xc7fffffe, /* A-Z ^ _ */
@@ -62,8 +63,9 @@ static bool target_allowed(dm_span target) {
   return target.n > 0;
 }
 
-/* Origin form; '*' goes with OPTIONS alone, and CONNECT has a form of its own.
-** The absolute form is for proxies and refused. */
+/* The target must have the origin form. '*' is allowed only with OPTIONS.
+** CONNECT has a form of its own. The absolute form is for proxies and is
+** refused. */
 static bool form_allowed(const dm_http_request *r) {
   if (dm_span_is(r->method, "CONNECT")) return r->target.p[0] != '/';
   if (dm_span_is(r->target, "*")) return dm_span_is(r->method, "OPTIONS");
@@ -128,19 +130,20 @@ static bool named(const dm_http_field *f, dm_span name) {
 }
 
 static int note_host(dm_http_framing *framing, const char **why) {
-  if (framing->host) return refuse(why, 400, "a second Host");
+  if (framing->host) return refuse(why, 400, "more than one Host");
   framing->host = true;
   return 0;
 }
 
 static int note_length(dm_http_framing *framing, dm_span value,
                        const char **why) {
-  if (framing->has_length) return refuse(why, 400, "a second Content-Length");
+  if (framing->has_length)
+    return refuse(why, 400, "more than one Content-Length");
   if (value.n == 0) return refuse(why, 400, "Content-Length without digits");
   framing->has_length = true;
   for (size_t i = 0; i < value.n; i++) {
     if (!is_digit(value.p[i]))
-      return refuse(why, 400, "Content-Length is not digits alone");
+      return refuse(why, 400, "Content-Length has more than digits");
     uint64_t digit = (uint64_t)(value.p[i] - '0');
     if (framing->length > (INT64_MAX - digit) / 10)
       return refuse(why, 400, "Content-Length above 2^63");
@@ -149,11 +152,12 @@ static int note_length(dm_http_framing *framing, dm_span value,
   return 0;
 }
 
-/* Nothing but "chunked", and at most one blank before it: whatever else some
-** parser may read in another way is refused. */
+/* Accept only "chunked", with at most one blank before it. Parsers read other
+** forms differently, so they are refused. */
 static int note_coding(dm_http_framing *framing, const dm_http_field *f,
                        dm_span line, const char **why) {
-  if (framing->chunked) return refuse(why, 400, "a second Transfer-Encoding");
+  if (framing->chunked)
+    return refuse(why, 400, "more than one Transfer-Encoding");
   size_t before = (size_t)(f->value.p - f->name.p) - f->name.n - 1;
   if (!dm_span_equal_nocase(f->value, DM_SPAN("chunked")) || before > 1 ||
       f->value.p + f->value.n != line.p + line.n)
@@ -190,7 +194,7 @@ static int note_field(dm_http_framing *framing, const dm_http_field *f,
   }
 }
 
-/* Rules that need all the fields. */
+/* The rules about more than one field. */
 static int check_framing(const dm_http_request *r, const dm_http_framing *f,
                          const char **why) {
   if (r->minor == 1 && !f->host) return refuse(why, 400, "no Host");

@@ -1,11 +1,11 @@
 /* http_message.c -- the reader of http_message.h. Pure.
 **
-** Every byte passes two parsers: http_filter, or the chunk filter here, cuts it
-** into lines and refuses what is not strict; then llhttp gets the same lines
-** and has to agree about the body. llhttp does not get chunk extensions and
-** trailer fields: its versions differ in which of them they refuse (9.2 refuses
-** a Content-Length among the trailers), and this reader ignores both. Bodies
-** are copied once, by on_body. */
+** Every byte passes two parsers. First http_filter, or the chunk filter here,
+** cuts the bytes into lines and refuses what is not strict. Then llhttp gets
+** the same lines and must agree about the body. llhttp does not get chunk
+** extensions and trailer fields: its versions differ in which of them they
+** refuse (9.2 refuses a Content-Length among the trailers), and this reader
+** ignores both. Bodies are copied once, by on_body. */
 #include "proto/http_message.h"
 
 #include <stdlib.h>
@@ -15,7 +15,7 @@
 #include "proto/http_filter.h"
 
 enum {
-  KEEP = 2048,         /* bytes of a buffer kept for the next request */
+  KEEP = 2048,         /* bytes of a buffer that is kept for the next request */
   RESERVE = 64 * 1024, /* a body up to this size is allocated in one piece */
   LINE = 256,          /* bytes of a chunk-size or trailer line */
   EXTENSIONS = 1024,   /* bytes of all chunk extensions of a body */
@@ -28,8 +28,8 @@ typedef enum phase {
   BODY,       /* of Content-Length */
   CHUNK_SIZE, /* a line */
   CHUNK_DATA,
-  CHUNK_END, /* the CR LF behind the data */
-  TRAILER,   /* lines, until an empty one */
+  CHUNK_END, /* the CR LF after the data */
+  TRAILER,   /* lines, until an empty line */
   COMPLETE,
   BAD
 } phase;
@@ -43,11 +43,11 @@ struct dm_http_reader {
   int status;     /* after BAD */
   const char *why;
   dm_buf head;        /* the header block, as it came */
-  size_t start, line; /* in head: the request line, the line being read */
+  size_t start, line; /* in head: the request line, and the current line */
   dm_buf body;
-  uint64_t left;  /* bytes to come of the body or the chunk */
+  uint64_t left;  /* bytes of the body or the chunk that are still to come */
   size_t excess;  /* bytes of chunk extensions, then of trailers, so far */
-  size_t partial; /* bytes in 'text' of a line between chunks */
+  size_t partial; /* bytes in 'text': part of a line between chunks */
   char text[LINE];
   dm_http_framing framing;
   dm_http_request request;
@@ -98,7 +98,7 @@ static const llhttp_settings_t SETTINGS = {
     .on_message_complete = on_message_complete,
 };
 
-/* Let llhttp read what the filter has passed; false: it was refused. */
+/* Give llhttp bytes that the filter has accepted; false: it refuses them. */
 static bool run(dm_http_reader *r, dm_span s) {
   llhttp_errno_t e = llhttp_execute(&r->parser, s.p, s.n);
   if (e == HPE_OK || (e == HPE_PAUSED_UPGRADE && r->ended)) return true;
@@ -138,7 +138,7 @@ static dm_http_state end_head(dm_http_reader *r) {
   return DM_HTTP_HEADERS;
 }
 
-/* May what is there of the first line become a request line? */
+/* Can a request line begin like this? */
 static dm_http_state check_start(dm_http_reader *r, dm_span line, bool whole) {
   const char *why;
   int status = dm_http_filter_start(line, whole, &r->limits, &why);
@@ -150,8 +150,8 @@ static bool is_empty(dm_span line) {
   return line.n == 0 || (line.n == 1 && line.p[0] == '\r');
 }
 
-/* A whole first line is first judged as a part of one: that is the answer when
-** its end comes later. */
+/* A whole first line is first checked as an incomplete one, so that the answer
+** is the same when it comes in pieces. */
 static dm_http_state end_line(dm_http_reader *r) {
   dm_span line = {r->head.data + r->line, r->head.len - r->line};
   dm_span part = {line.p, line.n - 1};
@@ -162,7 +162,7 @@ static dm_http_state end_line(dm_http_reader *r) {
     return refuse(r, 400, "a line that does not end in CR LF");
   if (line.n == 2 && !first) return end_head(r);
   r->line = r->head.len;
-  if (first && line.n == 2) { /* an empty line before the request is ignored */
+  if (first && line.n == 2) { /* empty lines before the request are ignored */
     r->start = r->line;
     return DM_HTTP_MORE;
   }
@@ -170,7 +170,7 @@ static dm_http_state end_line(dm_http_reader *r) {
   return first ? check_start(r, line, true) : DM_HTTP_MORE;
 }
 
-/* A part of a line came, and nothing more or more than there is room for. */
+/* A line is not complete. 'over': it is longer than there is room for. */
 static dm_http_state partial_line(dm_http_reader *r, bool over) {
   dm_span line = {r->head.data + r->line, r->head.len - r->line};
   bool first = r->line == r->start && !is_empty(line);
@@ -220,7 +220,7 @@ static int hex_digit(char c) {
   return -1;
 }
 
-/* Lines of a chunked body come without their CR LF. */
+/* These functions get lines of a chunked body without their CR LF. */
 static dm_http_state chunk_size(dm_http_reader *r, dm_span line) {
   uint64_t size = 0;
   size_t n = 0;
@@ -267,8 +267,8 @@ static dm_http_state chunk_line(dm_http_reader *r, dm_span line) {
   return trailer(r, line);
 }
 
-/* The lines between chunks are short: each is put together in 'text', judged,
-** and shown to llhttp, trailer fields excepted. */
+/* The lines between chunks are short. Each is put together in 'text', checked,
+** and given to llhttp; trailer fields are not given to it. */
 static dm_http_state read_chunk_line(dm_http_reader *r, dm_span *in) {
   const char *end = memchr(in->p, '\n', in->n);
   size_t n = end ? (size_t)(end - in->p) + 1 : in->n;
@@ -289,7 +289,7 @@ static dm_http_state read_chunk_line(dm_http_reader *r, dm_span *in) {
   return last ? complete(r) : DM_HTTP_MORE;
 }
 
-/* One step: a line, or as much of the body as there is. */
+/* One step: a line, or all bytes of the body that are there. */
 static dm_http_state step(dm_http_reader *r, dm_span *in) {
   switch (r->phase) {
   case HEAD:

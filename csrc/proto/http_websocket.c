@@ -6,15 +6,15 @@
 #include "proto/text.h"
 
 enum {
-  KEY_BYTES = 16,   /* of a Sec-WebSocket-Key */
-  ACCEPT_TEXT = 32, /* base64 of a SHA-1 digest, and more */
+  KEY_BYTES = 16,   /* bytes of a decoded Sec-WebSocket-Key */
+  ACCEPT_TEXT = 32, /* more than a SHA-1 digest in base64 */
   KEY_AND_GUID = 24 + 36
 };
 
 #define GUID "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 #define VERSION "13"
 
-/* The next field of that name from *at on; false: there is none. */
+/* The next field with this name, from *at on; false: there is none. */
 static bool next_field(const dm_http_request *r, const char *name, int *at,
                        dm_span *value) {
   for (; *at < r->field_count; (*at)++) {
@@ -26,8 +26,8 @@ static bool next_field(const dm_http_request *r, const char *name, int *at,
   return false;
 }
 
-/* The member of a field's comma-separated lists that is 'wanted', whatever its
-** case; p NULL: none is. */
+/* The element of the field's comma-separated lists that equals 'wanted' without
+** case; p NULL: none. */
 static dm_span find_token(const dm_http_request *r, const char *name,
                           const char *wanted) {
   int at = 0;
@@ -41,7 +41,7 @@ static dm_span find_token(const dm_http_request *r, const char *name,
   return (dm_span){NULL, 0};
 }
 
-/* The only field of that name; p NULL: none, or more than one. */
+/* The only field with this name; p NULL: none, or more than one. */
 static dm_span only_field(const dm_http_request *r, const char *name) {
   int at = 0;
   dm_span value = {NULL, 0}, second;
@@ -76,15 +76,16 @@ static int refuse(int status, const char *text, const char **why) {
   return status;
 }
 
-/* 101: as it has to be. */
+/* 101: the request is valid. */
 static int check(const dm_http_request *r, dm_span version, const char **why) {
   if (!dm_span_is(r->method, "GET"))
-    return refuse(405, "A WebSocket is asked for with GET.", why);
+    return refuse(405, "A WebSocket must be requested with GET.", why);
   if (r->minor < 1) return refuse(400, "A WebSocket needs HTTP/1.1.", why);
   if (!r->upgrade || find_token(r, "Upgrade", "websocket").p == NULL)
-    return refuse(426, "Here is a WebSocket.", why);
+    return refuse(426, "This path is a WebSocket: an Upgrade is required.",
+                  why);
   if (version.p == NULL)
-    return refuse(400, "Sec-WebSocket-Version must be there once.", why);
+    return refuse(400, "There must be one Sec-WebSocket-Version.", why);
   if (!dm_span_is(version, VERSION))
     return refuse(426, "Sec-WebSocket-Version must be " VERSION ".", why);
   if (!is_key(only_field(r, "Sec-WebSocket-Key")))
@@ -113,7 +114,7 @@ int dm_http_websocket(const dm_http_request *r, const char *protocol,
   int status = check(r, only_field(r, "Sec-WebSocket-Version"), why);
   dm_span offered = find_token(r, "Sec-WebSocket-Protocol", protocol);
   if (status == 101 && offered.p == NULL)
-    status = refuse(400, "The sub-protocol is not offered.", why);
+    status = refuse(400, "The sub-protocol is not supported.", why);
   bool added =
       status == 101
           ? add_acceptance(fields, only_field(r, "Sec-WebSocket-Key"), offered)

@@ -3,7 +3,7 @@
 
 #include "proto/text.h"
 
-enum { CLEAN_MAX = 256 }; /* bytes of a value that is echoed */
+enum { CLEAN_MAX = 256 }; /* bytes of a value that may be echoed */
 
 dm_span dm_http_header(const dm_http_request *r, const char *name) {
   dm_span wanted = dm_span_of(name);
@@ -103,7 +103,7 @@ static char *put(char *p, dm_span s) {
   return p + s.n;
 }
 
-enum { DIGITS = 20 }; /* of the greatest size_t */
+enum { DIGITS = 20 }; /* decimal digits of the largest size_t */
 
 static dm_span decimal(char digits[DIGITS], size_t n) {
   size_t at = DIGITS;
@@ -114,8 +114,8 @@ static dm_span decimal(char digits[DIGITS], size_t n) {
   return (dm_span){digits + at, DIGITS - at};
 }
 
-/* Written piece by piece into reserved room: this is in the way of every call,
-** and a format would cost more than all the rest of it. */
+/* Every call needs this, so it is written piece by piece into reserved room: a
+** format would take longer than all the rest. */
 bool dm_http_write_head(dm_buf *out, int status, dm_span fields,
                         size_t content_length, bool keep_alive) {
   if (status < 100 || status > 999) return false;

@@ -1,15 +1,15 @@
-/* json.c -- the strict check of RFC 8259 in one pass. Pure.
-** No recursion: which of the open containers are objects is a run of bits.
+/* json.c -- the check of json.h. Pure. It does not recurse: a bit for each open
+** container says whether that is an object.
 */
 #include "proto/json.h"
 
 typedef struct reader {
   const char *p, *end;
-  const char *expected; /* static: what is missing at p; NULL: all is well */
+  const char *expected; /* static: what is missing at p; NULL: no error */
   dm_json_facts facts;
   int depth, max_depth;
   bool too_deep;
-  uint64_t is_object[DM_JSON_DEPTH_MAX / 64]; /* bit n: of the nth container */
+  uint64_t is_object[DM_JSON_DEPTH_MAX / 64]; /* bit n: the nth container */
 } reader;
 
 static bool expected(reader *r, const char *what) {
@@ -24,7 +24,7 @@ static void skip_blanks(reader *r) {
   }
 }
 
-/* The byte at p; 0 at the end, where no byte of JSON is 0 either. */
+/* The byte at p; 0 at the end. JSON has no byte 0. */
 static char peek(const reader *r) {
   return r->p < r->end ? *r->p : '\0';
 }
@@ -111,9 +111,9 @@ static bool number(reader *r) {
 
 /* Strings */
 
-/* Does one of eight bytes end a run of plain ASCII in a string: a quote, a
-** backslash, a control or a byte above 0x7F? The known trick of subtracting
-** from all bytes at once; a borrow can only follow a byte that was found. */
+/* Does one of the eight bytes end a run of plain ASCII in a string (a quote, a
+** backslash, a control character, a byte above 0x7F)? It tests all eight by one
+** subtraction. A borrow can only follow a byte that was found. */
 static bool special8(const char *p) {
   const uint64_t ones = 0x0101010101010101u, highs = 0x8080808080808080u;
   uint64_t word;
@@ -135,7 +135,7 @@ static void skip_plain(reader *r) {
   r->p = p;
 }
 
-/* Four hex digits at p; -1: not so. */
+/* The value of four hex digits at p; -1: they are not four hex digits. */
 static int hex4(const reader *r) {
   if (r->end - r->p < 4) return -1;
   int v = 0;
@@ -151,7 +151,8 @@ static int hex4(const reader *r) {
   return v;
 }
 
-/* The rest of "\uXXXX" behind the u, with its second half if it has one. */
+/* The rest of "\uXXXX" after the u, and the second half of a surrogate pair if
+** it follows. */
 static bool unicode_escape(reader *r) {
   int unit = hex4(r);
   if (unit < 0) return expected(r, "four hex digits");
@@ -236,8 +237,8 @@ static bool scalar(reader *r) {
   }
 }
 
-/* A bracket at p: enter the container. *whole: it was empty and is left again;
-** else the next value is at p. */
+/* A bracket is at p: enter the container. *whole: the container was empty and
+** has been left; else the next value is at p. */
 static bool enter(reader *r, bool *whole) {
   bool object = *r->p == '{';
   if (r->depth >= r->max_depth) {
@@ -259,8 +260,8 @@ static bool enter(reader *r, bool *whole) {
   return true;
 }
 
-/* Behind a value: leave what ends here, to the outermost (then depth is 0) or
-** to where the next value is. */
+/* After a value: leave the containers that end here. Stop at the next value, or
+** at the end of the outermost container (then depth is 0). */
 static bool leave(reader *r) {
   while (r->depth > 0) {
     bool object = in_object(r);

@@ -1,6 +1,6 @@
-/* json_member.c -- walking over a text that dm_json_check found to be JSON, and
-** decoding its strings and integers. Pure; reads never pass the span's end,
-** even in a text that was not checked.
+/* json_member.c -- visits the values of a text that dm_json_check has accepted,
+** and decodes its strings and integers. Pure. It never reads past the end of a
+** span, even if the text was not checked.
 */
 #include "proto/json.h"
 
@@ -63,10 +63,10 @@ static dm_span take_value(cursor *c) {
 }
 
 bool dm_json_next(dm_span *place, dm_span *name, dm_span *value) {
-  if (place->n < 2) return false; /* the last bracket, or no container */
+  if (place->n < 2) return false; /* the last bracket, or not a container */
   bool object = place->p[place->n - 1] == '}';
   if (!object && place->p[place->n - 1] != ']') return false;
-  /* the bracket, or the comma where the last call ended; the end is left out */
+  /* begin after the bracket or the comma where the last call ended */
   cursor c = {place->p + 1, place->p + place->n - 1};
   skip_blanks(&c);
   if (c.p == c.end) return false;
@@ -82,8 +82,8 @@ bool dm_json_next(dm_span *place, dm_span *name, dm_span *value) {
   return true;
 }
 
-/* Decode what is at the front of the inside of a string: up to 4 bytes of an
-** escape, or one plain byte. */
+/* Decode the start of a string's content: an escape, which becomes up to 4
+** bytes, or one plain byte. */
 
 static unsigned hex4(const char *p) {
   unsigned v = 0;
@@ -108,7 +108,8 @@ static size_t utf8_write(char out[4], unsigned point) {
   return n;
 }
 
-/* "uXXXX", maybe with a second half, at c; a lone surrogate stays one. */
+/* "uXXXX" at c, with its second half if one follows. A lone surrogate is
+** kept. */
 static size_t take_unicode(cursor *c, char out[4]) {
   if (c->end - c->p < 5) {
     c->p = c->end;
@@ -140,11 +141,11 @@ static char simple_escape(char c) {
   case 't':
     return '\t';
   default:
-    return c; /* itself: a quote, a slash */
+    return c; /* a quote, a slash: itself */
   }
 }
 
-/* Decode the byte or escape at c and return how many bytes it became. */
+/* Decode the byte or escape at c. Returns how many bytes it became. */
 static size_t take_piece(cursor *c, char out[4]) {
   bool escaped = *c->p == '\\' && c->end - c->p > 1;
   if (escaped) c->p++;
@@ -154,7 +155,7 @@ static size_t take_piece(cursor *c, char out[4]) {
   return 1;
 }
 
-/* The inside of a string text, without its quotes. */
+/* The content of a string, without its quotes. */
 static cursor inside(dm_span string) {
   if (string.n < 2) return (cursor){string.p, string.p};
   return (cursor){string.p + 1, string.p + string.n - 1};
@@ -189,11 +190,11 @@ bool dm_json_int64_text(dm_span value, int64_t *out) {
   return dm_json_int64((dm_span){c.p, (size_t)(c.end - c.p)}, out);
 }
 
-/* Is the string text 'string' the plain 'name'? */
+/* Is the string 'string' the plain text 'name'? */
 static bool name_is(dm_span string, const char *name) {
   cursor c = inside(string);
   size_t left = strlen(name), n_inside = (size_t)(c.end - c.p);
-  if (n_inside < left) return false; /* escapes only make it longer */
+  if (n_inside < left) return false; /* escapes only make a text longer */
   if (n_inside == left) return memcmp(c.p, name, left) == 0;
   while (c.p < c.end) {
     char piece[4];
@@ -214,7 +215,7 @@ dm_code dm_json_members(dm_span object, dm_json_member *member, int count,
     for (int i = 0; i < count; i++) {
       if (!name_is(name, member[i].name)) continue;
       if (member[i].value.p) {
-        return dm_fail(e, DM_PROTOCOL_ERROR, "member '%s' stands twice",
+        return dm_fail(e, DM_PROTOCOL_ERROR, "member '%s' appears twice",
                        member[i].name);
       }
       member[i].value = value;

@@ -1,5 +1,6 @@
-/* llhttp_unit_api.c -- llhttp's functions around the parser, as llhttp_unit.c
-** takes the parser. Pure: any thread, one parser a thread.
+/* llhttp_unit_api.c -- includes llhttp's functions around the parser, as
+** llhttp_unit.c includes the parser. Pure: any thread, one parser for each
+** thread.
 */
 #include <stdint.h>
 #include <stdio.h>

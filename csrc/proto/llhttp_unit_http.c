@@ -1,5 +1,6 @@
-/* llhttp_unit_http.c -- llhttp's rules about the end of a message, as
-** llhttp_unit.c takes the parser. Pure: any thread, one parser a thread.
+/* llhttp_unit_http.c -- includes llhttp's rules for the end of a message, as
+** llhttp_unit.c includes the parser. Pure: any thread, one parser for each
+** thread.
 */
 #include <stdint.h>
 #include <stdio.h>

@@ -10,7 +10,7 @@ static dm_code bad(dm_err *e, const char *what, const char *rule) {
 
 /* Fixed headers */
 
-/* flags: the only ones allowed, -1: see publish_flags; body: bytes, -1: any */
+/* flags: the only allowed ones, -1: see publish_flags; body: bytes, -1: any */
 typedef struct shape {
   signed char flags, body;
 } shape;
@@ -36,8 +36,8 @@ static bool flags_allowed(int type, uint8_t flags) {
   return SHAPE[type].flags == flags;
 }
 
-/* The remaining length behind the first byte: its own bytes, 0: more are
-** needed, -1: longer than four. */
+/* Read the remaining length after the first byte. Returns how many bytes it
+** has; 0: more are needed; -1: more than four. */
 static int cut_length(dm_span bytes, size_t *length) {
   *length = 0;
   for (int i = 0; i < 4; i++) {
@@ -60,15 +60,15 @@ dm_code dm_mqtt_cut(dm_span bytes, size_t limit, dm_mqtt_frame *frame,
     return bad(e, "packet", "flags that its type does not allow");
   size_t length;
   int digits = cut_length(bytes, &length);
-  if (digits < 0) return bad(e, "packet", "remaining length of five bytes");
+  if (digits < 0)
+    return bad(e, "packet", "remaining length of more than four bytes");
   if (digits == 0) return DM_OK;
   if (SHAPE[type].body >= 0 && length != (size_t)SHAPE[type].body)
     return bad(e, "packet", "length that its type does not allow");
   size_t size = 1 + (size_t)digits + length;
   if (size > limit)
     return dm_fail(e, DM_LIMIT_EXCEEDED,
-                   "MQTT packet: %zu bytes, where %zu are the limit", size,
-                   limit);
+                   "MQTT packet: %zu bytes, the limit is %zu", size, limit);
   if (size > bytes.n) return DM_OK;
   frame->type = (dm_mqtt_type)type;
   frame->flags = first & 15;
@@ -103,8 +103,8 @@ static bool take_bytes(dm_span *in, dm_span *out) {
   return true;
 }
 
-/* Is the character of UTF-8 at 'c', n bytes before the end, none that may be
-** exchanged: U+FDD0..U+FDEF, or U+xxFFFE and U+xxFFFF? */
+/* Is the UTF-8 character at 'c', n bytes before the end, a noncharacter:
+** U+FDD0..U+FDEF, U+xxFFFE or U+xxFFFF? */
 static bool noncharacter(const unsigned char *c, size_t n) {
   if (c[0] == 0xef && n >= 3) {
     if (c[1] == 0xb7) return c[2] >= 0x90 && c[2] <= 0xaf;
@@ -114,8 +114,8 @@ static bool noncharacter(const unsigned char *c, size_t n) {
          c[3] >= 0xbe;
 }
 
-/* A string of [MQTT-1.5.3]: UTF-8 without U+0000; noncharacters, which the
-** standard lets a receiver refuse, are refused. */
+/* A string by [MQTT-1.5.3]: UTF-8 without U+0000. Noncharacters are refused
+** too; the standard allows that. */
 static bool text_allowed(dm_span s) {
   if (s.n > 0 && memchr(s.p, 0, s.n) != NULL) return false;
   const unsigned char *c = (const unsigned char *)s.p;
@@ -168,7 +168,7 @@ enum { /* connect flags */
        USERNAME = 0x80
 };
 
-/* NULL, or the rule that the flags break. */
+/* The rule that the flags break; NULL: none. */
 static const char *read_connect_flags(dm_mqtt_connect *out, uint8_t flags) {
   out->clean_session = (flags & CLEAN_SESSION) != 0;
   out->has_will = (flags & WILL) != 0;

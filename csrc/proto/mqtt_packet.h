@@ -1,9 +1,8 @@
-/* mqtt_packet.h -- MQTT 3.1.1 packets, both directions. Pure.
-** Readers check every length and every rule of the standard that can be checked
-** from one packet; what they refuse is DM_PROTOCOL_ERROR with a reason. Strings
-** are UTF-8 without U+0000 and noncharacters (U+FFFE ...) [MQTT-1.5.3]; ids of
-** packets are never 0. Writers add a whole packet or, when it does not fit,
-** nothing, and return false.
+/* mqtt_packet.h -- reads and writes MQTT 3.1.1 packets. Pure. Readers check
+** every length, and every rule of the standard that one packet can break. They
+** answer DM_PROTOCOL_ERROR with a reason. Strings are UTF-8 without U+0000 and
+** noncharacters (U+FFFE ...) [MQTT-1.5.3]; packet ids are never 0. Writers add
+** a whole packet, or nothing when it does not fit, and then return false.
 */
 #ifndef DM_PROTO_MQTT_PACKET_H
 #define DM_PROTO_MQTT_PACKET_H
@@ -43,17 +42,17 @@ typedef struct dm_mqtt_frame {
 } dm_mqtt_frame;
 
 /* Cut the next packet from 'bytes'. DM_OK with frame->size 0: more bytes are
-** needed. DM_PROTOCOL_ERROR: a type of 0 or 15, flags that this type does not
-** allow [MQTT-2.2.2-2] (QoS 3 and DUP with QoS 0 too), told with the first
-** byte; a remaining length of five bytes, or another one than the type's where
-** that is fixed. DM_LIMIT_EXCEEDED: the packet is larger than 'limit' (told as
-** soon as the length is known). The readers below take the frames this one
-** made. */
+** needed. DM_PROTOCOL_ERROR: type 0 or 15, flags that this type does not allow
+** [MQTT-2.2.2-2] (QoS 3, and DUP with QoS 0, too), which the first byte
+** already shows; a remaining length of five bytes, or one that this type
+** cannot have. DM_LIMIT_EXCEEDED: the packet is larger than 'limit', which
+** shows as soon as the length is there. The readers below need a frame that
+** this function made. */
 dm_code dm_mqtt_cut(dm_span bytes, size_t limit, dm_mqtt_frame *frame,
                     dm_err *e);
 
 typedef struct dm_mqtt_connect {
-  uint8_t level; /* 4 is 3.1.1; the reader fills the rest only for "MQTT" 4 */
+  uint8_t level; /* 4 is 3.1.1; the rest is filled only for "MQTT" 4 */
   bool clean_session;
   uint16_t keepalive; /* seconds */
   dm_span client_id;
@@ -63,10 +62,10 @@ typedef struct dm_mqtt_connect {
   dm_span will_topic, will_message, username, password;
 } dm_mqtt_connect;
 
-/* A CONNECT of another protocol name or level is DM_OK with that level (0 for
-** another name), so that the caller can answer CONNACK 1. An empty client id
-** passes with and without clean_session: CONNACK 2 is the caller's. The writer
-** always writes "MQTT" 4, and refuses a password without a user name. */
+/* A CONNECT with another protocol name or level is DM_OK with that level (0 for
+** another name), so that the caller can answer CONNACK 1. An empty client id is
+** accepted with and without clean_session; the caller may answer CONNACK 2. The
+** writer always writes "MQTT" 4. It refuses a password without a user name. */
 dm_code dm_mqtt_read_connect(const dm_mqtt_frame *f, dm_mqtt_connect *out,
                              dm_err *e);
 bool dm_mqtt_write_connect(dm_buf *out, const dm_mqtt_connect *c);
@@ -89,16 +88,17 @@ typedef struct dm_mqtt_publish {
 dm_code dm_mqtt_read_publish(const dm_mqtt_frame *f, dm_mqtt_publish *out,
                              dm_err *e);
 bool dm_mqtt_write_publish(dm_buf *out, const dm_mqtt_publish *p);
-/* The packet without the payload, for a writer that sends that by itself. */
+/* The packet without its payload, for a caller that sends that itself. */
 bool dm_mqtt_write_publish_head(dm_buf *out, const dm_mqtt_publish *p);
 
-/* PUBACK, PUBREC, PUBREL, PUBCOMP, UNSUBACK: a packet id and nothing else. */
+/* PUBACK, PUBREC, PUBREL, PUBCOMP, UNSUBACK: only a packet id. */
 dm_code dm_mqtt_read_ack(const dm_mqtt_frame *f, uint16_t *packet_id,
                          dm_err *e);
 bool dm_mqtt_write_ack(dm_buf *out, dm_mqtt_type type, uint16_t packet_id);
 
-/* SUBSCRIBE and UNSUBSCRIBE: the id first, then filters until *more is false.
-** The whole packet is checked by the first call. */
+/* SUBSCRIBE and UNSUBSCRIBE. dm_mqtt_read_filters checks the whole packet and
+** reads the id; then dm_mqtt_next_filter returns each filter, and false after
+** the last one. */
 typedef struct dm_mqtt_filters {
   uint16_t packet_id;
   dm_span rest;  /* the filters not read yet */
@@ -113,7 +113,7 @@ bool dm_mqtt_write_subscribe(dm_buf *out, uint16_t packet_id,
 bool dm_mqtt_write_unsubscribe(dm_buf *out, uint16_t packet_id,
                                const dm_span *filter, int count);
 
-/* SUBACK: one code a filter; 0x80 is a refusal. */
+/* SUBACK: one code for each filter; 0x80 is a refusal. */
 typedef struct dm_mqtt_suback {
   uint16_t packet_id;
   dm_span codes; /* a byte each: 0, 1, 2 or 0x80 */
@@ -122,8 +122,8 @@ dm_code dm_mqtt_read_suback(const dm_mqtt_frame *f, dm_mqtt_suback *out,
                             dm_err *e);
 bool dm_mqtt_write_suback(dm_buf *out, dm_mqtt_suback ack);
 
-/* PINGREQ, PINGRESP, DISCONNECT: the two bytes. There is nothing to read:
-** dm_mqtt_cut has checked the flags and that the body is empty. */
+/* PINGREQ, PINGRESP, DISCONNECT: two bytes. There is nothing to read, because
+** dm_mqtt_cut has checked the flags and the empty body. */
 bool dm_mqtt_write_empty(dm_buf *out, dm_mqtt_type type);
 
 #pragma GCC visibility pop

@@ -1,17 +1,17 @@
-/* mqtt_write.c -- the writers of mqtt_packet.h. Pure.
-** A packet is measured first and its room reserved in one piece, so that a full
-** buffer never ends in half a packet. */
+/* mqtt_write.c -- the writers of mqtt_packet.h. Pure. A packet is measured
+** first and its room is reserved at once, so that a full buffer never contains
+** half a packet. */
 #include "proto/mqtt_packet.h"
 
 enum {
   LENGTH_MAX = 268435455, /* the greatest remaining length [MQTT-2.2.3] */
-  TEXT_MAX = 65535        /* bytes of a string with a length before it */
+  TEXT_MAX = 65535        /* bytes of a string that has its length before it */
 };
 
 /* A packet being written into reserved room. */
 typedef struct writer {
   dm_buf *out;
-  char *p; /* where the next byte goes; NULL: there was no room */
+  char *p; /* where to write the next byte; NULL: there is no room */
 } writer;
 
 static void put_u8(writer *w, unsigned value) {
@@ -40,8 +40,8 @@ static size_t header_size(size_t length) {
   return n;
 }
 
-/* Begin a packet of 'length' bytes behind its fixed header; the last 'later'
-** of them are not written here. */
+/* Begin a packet of 'length' bytes after its fixed header. The caller sends the
+** last 'later' of them itself. */
 static bool begin(writer *w, dm_buf *out, unsigned first, size_t length,
                   size_t later) {
   *w = (writer){.out = out};

@@ -1,8 +1,9 @@
-/* sas.c -- shared access signatures. Pure. HMAC-SHA256 is put together here
-** from SHA256_*: a verification is on the way of every request, and these
-** functions neither look an algorithm up nor allocate (0.3 us a token; HMAC()
-** of OpenSSL 3 takes 2 us). OpenSSL 3 calls them deprecated, hence the line
-** below.
+/* sas.c -- see sas.h. Pure.
+**
+** HMAC-SHA256 is built here from SHA256_*, because every request needs one: it
+** looks up no algorithm and allocates nothing (0.3 us for a token; HMAC() of
+** OpenSSL 3 takes 2 us). OpenSSL 3 calls these functions deprecated, therefore
+** the next line.
 */
 #define OPENSSL_API_COMPAT 10100
 #include "proto/sas.h"
@@ -28,7 +29,7 @@ static void hash_padded_key(SHA256_CTX *c, dm_span key, unsigned char pad) {
   OPENSSL_cleanse(block, sizeof block);
 }
 
-/* RFC 2104 over resource, line feed and expiry: what a token signs. */
+/* What a token signs: RFC 2104 over resource, line feed and expiry. */
 static void compute_mac(unsigned char out[MAC], dm_span key, dm_span resource,
                         dm_span expiry) {
   unsigned char digest[MAC];
@@ -109,7 +110,7 @@ static bool has_blank(dm_span s) {
   return false;
 }
 
-/* Where the field of this name goes; NULL: unknown. */
+/* The place of the field with this name; NULL: the name is unknown. */
 static dm_span *field_of(dm_sas *sas, dm_span name) {
   if (dm_span_equal_nocase(name, DM_SPAN("sr"))) return &sas->resource;
   if (dm_span_equal_nocase(name, DM_SPAN("sig"))) return &sas->signature;
@@ -125,7 +126,7 @@ static dm_code take_fields(dm_sas *sas, dm_span fields, dm_err *e) {
     dm_span *field = field_of(sas, name);
     if (field == NULL) return refuse(e, "has an unknown field");
     if (value.p == NULL) return refuse(e, "has a field without a value");
-    if (field->p) return refuse(e, "has a field twice");
+    if (field->p) return refuse(e, "contains a field twice");
     *field = value;
   }
   return DM_OK;
@@ -136,19 +137,20 @@ static dm_code check_fields(dm_sas *sas, dm_err *e) {
   if (sas->signature.n == 0) return refuse(e, "has no sig");
   if (sas->expiry_text.n == 0) return refuse(e, "has no se");
   if (!dm_text_int64(sas->expiry_text, 0, INT64_MAX, &sas->expiry)) {
-    return refuse(e, "has an se that is no time");
+    return refuse(e, "has an se that is not a time");
   }
-  /* the C SDK ends every token of a device in "&skn=" */
+  /* Azure's C SDK ends every token of a device in "&skn=" */
   if (sas->policy.n == 0) sas->policy.p = NULL;
   return DM_OK;
 }
 
 dm_code dm_sas_parse(dm_span text, dm_sas *out, dm_err *e) {
   if (text.n > DM_SAS_TOKEN_MAX) return refuse(e, "is too long");
-  if (!dm_text_starts(text, SCHEME)) return refuse(e, "is of another scheme");
+  if (!dm_text_starts(text, SCHEME))
+    return refuse(e, "does not begin with \"SharedAccessSignature \"");
   size_t scheme = strlen(SCHEME);
   dm_span fields = {text.p + scheme, text.n - scheme};
-  if (has_blank(fields)) return refuse(e, "has a blank too many");
+  if (has_blank(fields)) return refuse(e, "contains a blank");
   dm_sas sas = {.expiry = 0};
   dm_code code = take_fields(&sas, fields, e);
   if (code == DM_OK) code = check_fields(&sas, e);
@@ -158,7 +160,7 @@ dm_code dm_sas_parse(dm_span text, dm_sas *out, dm_err *e) {
 
 /* Verify */
 
-/* The MAC that the token brings; false: its sig is none. */
+/* The MAC in the token; false: its sig is not one. */
 static bool claimed_mac(const dm_sas *sas, unsigned char mac[MAC]) {
   char text_memory[MAC * 2], memory[MAC + 1];
   dm_buf text = dm_buf_fixed(text_memory, sizeof text_memory);
@@ -176,8 +178,7 @@ bool dm_sas_signed_by(const dm_sas *sas, dm_span key) {
   unsigned char claimed[MAC] = {0}, mac[MAC];
   bool usable = dm_text_base64_decode(&plain, key) && plain.len > 0;
   if (!usable) {
-    memset(memory, 0,
-           MAC); /* a key of the usual length, for the time it takes */
+    memset(memory, 0, MAC); /* an invalid key takes as long as a valid one */
     plain.len = MAC;
   }
   usable &= claimed_mac(sas, claimed);

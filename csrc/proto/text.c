@@ -1,4 +1,4 @@
-/* text.c -- the small encodings every protocol here needs. Pure. */
+/* text.c -- see text.h. Pure. */
 #include "proto/text.h"
 
 dm_span dm_text_cut(dm_span s, char separator, dm_span *rest) {
@@ -36,7 +36,7 @@ bool dm_text_int64(dm_span s, int64_t min, int64_t max, int64_t *out) {
   bool negative = s.n > 0 && s.p[0] == '-';
   size_t i = negative ? 1 : 0;
   if (i == s.n) return false;
-  int64_t v = 0; /* never above 0: INT64_MIN has no positive twin */
+  int64_t v = 0; /* the negative value, because -INT64_MIN does not fit */
   for (; i < s.n; i++) {
     if (s.p[i] < '0' || s.p[i] > '9') return false;
     if (__builtin_mul_overflow(v, 10, &v)) return false;
@@ -48,7 +48,7 @@ bool dm_text_int64(dm_span s, int64_t min, int64_t max, int64_t *out) {
   return true;
 }
 
-/* Eight bytes of ASCII at 'p'? */
+/* Are the eight bytes at 'p' ASCII? */
 static bool ascii8(const char *p) {
   uint64_t word;
   memcpy(&word, p, sizeof word);
@@ -70,7 +70,7 @@ static bool is_alnum(char c) {
          (c >= '0' && c <= '9');
 }
 
-/* The value of a hex digit; -1: none. */
+/* The value of a hex digit; -1: not a hex digit. */
 static int hex_value(char c) {
   if (c >= '0' && c <= '9') return c - '0';
   if (c >= 'a' && c <= 'f') return c - 'a' + 10;
@@ -78,7 +78,7 @@ static int hex_value(char c) {
   return -1;
 }
 
-/* Bytes of 's' once its escapes are decoded; false: a bad escape. */
+/* The length of 's' after its escapes are decoded; false: a bad escape. */
 static bool decoded_length(dm_span s, size_t *length) {
   size_t n = 0;
   for (size_t i = 0; i < s.n; i++, n++) {
@@ -136,8 +136,9 @@ bool dm_text_percent_encode(dm_buf *out, dm_span s) {
 static const char base64_digit[] =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-/* The value of a base64 digit; -1: none. A table, since keys are decoded for
-** every request and their digits cannot be predicted. */
+/* The value of a base64 digit; -1: not a digit. It is a table, because keys
+** are decoded for every request and branches on their digits cannot be
+** predicted. */
 static int base64_value(char c) {
   static const signed char value['z' - '+' + 1] = {
       62, -1, -1, -1, 63, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, -1,
@@ -148,7 +149,7 @@ static int base64_value(char c) {
   return c >= '+' && c <= 'z' ? value[c - '+'] : -1;
 }
 
-/* Decode four digits, of which the last 'padding' are '=', to 'to'. */
+/* Decode four digits, of which the last 'padding' are '=', into 'to'. */
 static bool base64_group(char *to, const char *from, size_t padding) {
   uint32_t bits = 0;
   for (size_t i = 0; i < 4; i++) {
@@ -219,7 +220,7 @@ static bool needs_json_escape(char c) {
 }
 
 static bool add_json_text(dm_buf *out, dm_span s) {
-  size_t run = 0; /* where what is not added yet begins */
+  size_t run = 0; /* start of the bytes that are not added yet */
   for (size_t i = 0; i < s.n; i++) {
     if (!needs_json_escape(s.p[i])) continue;
     if (!dm_buf_add(out, s.p + run, i - run)) return false;

@@ -1,5 +1,5 @@
-/* text.h -- the small encodings every protocol here needs. Pure.
-** Writers add to a dm_buf and return false when it is full; readers take spans.
+/* text.h -- small encodings that all protocols here need. Pure. Writers add to
+** a dm_buf and return false when it is full; readers take spans.
 */
 #ifndef DM_PROTO_TEXT_H
 #define DM_PROTO_TEXT_H
@@ -12,25 +12,25 @@
 
 #pragma GCC visibility push(hidden)
 
-/* The bytes up to the first 'separator'; *rest is what follows it, with p NULL
-** when there was none. */
+/* The bytes before the first 'separator'. *rest is what follows it; its p is
+** NULL when there is no separator. */
 dm_span dm_text_cut(dm_span s, char separator, dm_span *rest);
 
 bool dm_text_starts(dm_span s, const char *prefix);
 
 dm_span dm_text_trim(dm_span s, const char *bytes); /* both ends */
 
-/* Decimal integers, the whole span, no sign but '-' for signed, no blanks, no
-** leading '+'. False: anything else, or out of [min, max]. */
+/* The whole span as a decimal integer: digits, for a negative number with '-';
+** no blanks, no '+'. False: anything else, or not within [min, max]. */
 bool dm_text_int64(dm_span s, int64_t min, int64_t max, int64_t *out);
 
 /* Valid UTF-8: no overlong form, no surrogate, nothing above U+10FFFF. */
 bool dm_text_utf8(dm_span s);
 
-/* %XX decoding, once; '+' stays '+'. False: bad escape or no room. */
+/* Decode %XX once; '+' stays '+'. False: a bad escape, or no room. */
 bool dm_text_percent_decode(dm_buf *out, dm_span s);
 
-/* Everything but A-Z a-z 0-9 - . _ ~ becomes %XX in upper case. */
+/* Every byte except A-Z a-z 0-9 - . _ ~ becomes %XX in upper case. */
 bool dm_text_percent_encode(dm_buf *out, dm_span s);
 
 /* RFC 4648 base64 with padding, strict: length a multiple of four, no blanks,

@@ -1,4 +1,4 @@
-/* topic.c -- the topics of IoT Hub and the user name of its CONNECT. Pure. */
+/* topic.c -- see topic.h. Pure. */
 #include "proto/topic.h"
 
 #include "proto/text.h"
@@ -11,7 +11,7 @@
 #define TWIN_DESIRED "$iothub/twin/PATCH/properties/desired/"
 #define RID "?$rid="
 
-/* Take 'prefix' from the front of *s; false: it is not there. */
+/* Remove 'prefix' from the front of *s; false: *s does not begin with it. */
 static bool take(dm_span *s, const char *prefix) {
   size_t n = strlen(prefix);
   if (!dm_text_starts(*s, prefix)) return false;
@@ -19,12 +19,13 @@ static bool take(dm_span *s, const char *prefix) {
   return true;
 }
 
-/* Take one level and the '/' behind it. */
+/* Remove one level and the '/' after it; returns the level. */
 static dm_span take_level(dm_span *s) {
   return dm_text_cut(*s, '/', s);
 }
 
-/* "?$rid={rid}[&name=value...]" whole; a second $rid is none. */
+/* Read "?$rid={rid}[&name=value...]", the whole span. False: another form, or a
+** second $rid. */
 static bool read_rid(dm_span s, dm_span *rid) {
   if (!take(&s, RID)) return false;
   *rid = dm_text_cut(s, '&', &s);
@@ -83,21 +84,21 @@ bool dm_topic_filter_takes(dm_span filter, dm_span method) {
   if (dm_span_is(level, "#")) return true;
   if (!dm_span_is(level, "+") && !dm_span_equal(level, method)) return false;
   if (filter.p == NULL) return false;
-  level = take_level(&filter); /* stands for "?$rid=..." */
+  level = take_level(&filter); /* this level must match "?$rid=..." */
   if (dm_span_is(level, "#")) return true;
   return dm_span_is(level, "+") && (!filter.p || dm_span_is(filter, "#"));
 }
 
 /* Kinds */
 
-/* Take a level that is this id, or in a filter a '+', which stands for the own
-** id (docs/protocol.md 13.1). */
+/* Remove a level that is this id. In a filter it may be '+', which means the
+** connection's own id (docs/protocol.md 13.1). */
 static bool take_id(dm_span *topic, dm_span id, bool in_filter) {
   dm_span level = take_level(topic);
   return dm_span_equal(level, id) || (in_filter && dm_span_is(level, "+"));
 }
 
-/* Take "devices/{device}/" or "devices/{device}/modules/{module}/". */
+/* Remove "devices/{device}/" or "devices/{device}/modules/{module}/". */
 static bool take_own(dm_span *topic, dm_span device, dm_span module,
                      bool in_filter) {
   if (!take(topic, "devices/") || !take_id(topic, device, in_filter))
@@ -141,8 +142,8 @@ dm_topic_kind dm_topic_of_publish(dm_span topic, dm_span device,
                                              : DM_TOPIC_UNKNOWN;
 }
 
-/* A wildcard stands alone in its level, '#' in the last one [MQTT-4.7.1]. */
-static bool wildcards_stand_alone(dm_span filter) {
+/* A wildcard is a whole level, and '#' is the last one [MQTT-4.7.1]. */
+static bool wildcards_are_levels(dm_span filter) {
   while (filter.p) {
     dm_span level = take_level(&filter);
     if (has_wildcard(level) && level.n > 1) return false;
@@ -158,7 +159,7 @@ static bool is_devicebound(dm_span filter, dm_span device, dm_span module) {
 
 dm_topic_kind dm_topic_of_filter(dm_span filter, dm_span device,
                                  dm_span module) {
-  if (!wildcards_stand_alone(filter)) return DM_TOPIC_UNKNOWN;
+  if (!wildcards_are_levels(filter)) return DM_TOPIC_UNKNOWN;
   if (dm_text_starts(filter, METHODS_POST)) return DM_TOPIC_METHODS;
   if (dm_text_starts(filter, TWIN_RES)) return DM_TOPIC_TWIN_RESULT;
   if (dm_text_starts(filter, TWIN_DESIRED)) return DM_TOPIC_TWIN_DESIRED;
@@ -205,12 +206,13 @@ bool dm_topic_write_twin_desired(dm_buf *out, int64_t version) {
 
 /* The user name */
 
-/* "name=value&..."; the first of each name counts, unknown ones are nothing. */
+/* Read "name=value&...". The first value of a name counts. Unknown names are
+** ignored. */
 static bool read_properties(dm_span s, dm_username *out) {
   while (s.p) {
     dm_span value;
     dm_span name = dm_text_cut(dm_text_cut(s, '&', &s), '=', &value);
-    if (name.n == 0 && value.p == NULL) continue; /* "&" at the end */
+    if (name.n == 0 && value.p == NULL) continue; /* a final "&" */
     if (value.p == NULL) return false;
     if (dm_span_is(name, "api-version") && !out->api_version.p) {
       out->api_version = value;
@@ -225,8 +227,8 @@ static bool read_properties(dm_span s, dm_username *out) {
   return dm_text_trim(out->api_version, " ").n > 0;
 }
 
-/* An old .NET SDK parts its two properties with a '/', and has a '/' in the
-** second one: api-version=2017-06-30/DeviceClientType=name/1.5 */
+/* An old .NET SDK separates its two properties by '/', and has another '/' in
+** the second: api-version=2017-06-30/DeviceClientType=name/1.5 */
 static bool read_old_properties(dm_span s, dm_username *out) {
   dm_span version = take_level(&s);
   if (!take(&version, "api-version=") || version.n == 0) return false;
@@ -236,8 +238,8 @@ static bool read_old_properties(dm_span s, dm_username *out) {
   return true;
 }
 
-/* What follows "host/device/": "[module/][?]properties". A '?' parts only where
-** the last segment begins: it may stand in an id. */
+/* Read what follows "host/device/": "[module/][?]properties". A '?' counts only
+** at the start of the last segment, because an id may contain one. */
 static bool read_rest(dm_span s, dm_username *out) {
   if (read_old_properties(s, out)) return true;
   dm_span last, first = dm_text_cut(s, '/', &last);

@@ -363,15 +363,15 @@ describe("a connection string", function()
 
   it("48 that is wrong is refused by its field's name, never with a key", function()
     for text, name in pairs {
-      [GOOD .. ";SharedAccessKey=" .. SECRET] = "SharedAccessKey stands twice",
-      [GOOD .. ";HostName=" .. SECRET] = "HostName stands twice",
+      [GOOD .. ";SharedAccessKey=" .. SECRET] = "SharedAccessKey appears twice",
+      [GOOD .. ";HostName=" .. SECRET] = "HostName appears twice",
       ["HostName=h;DeviceId=d;SharedAccessKey"] = "SharedAccessKey has no '='",
       ["HostName=h;DeviceId=d;SharedAccessKey=!" .. SECRET] =
-        "SharedAccessKey is not base64",
+        "SharedAccessKey is not a key in base64",
       ["HostName=" .. SECRET .. ";DeviceId=d;SharedAccessKey=" .. KEY] =
         "HostName must be",
       ["HostName=h;DeviceId=d e" .. SECRET .. ";SharedAccessKey=" .. KEY] =
-        "DeviceId is not an id",
+        "DeviceId is not a valid id",
       ["HostName=h;DeviceId=d;" .. SECRET] = "a field has an unknown name",
       ["HostName=h;DeviceId=d;sharedaccesskey=" .. SECRET] =
         "a field has an unknown name",

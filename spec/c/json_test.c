@@ -325,7 +325,7 @@ static void test_members_twice(void) {
   CHECK(dm_json_members(DM_SPAN("{\"b\":1,\"b\":2}"), &m, 1, &e) == DM_OK);
   CHECK(dm_json_members(DM_SPAN("{\"a\":1,\"\\u0061\":2}"), &m, 1, &e) ==
         DM_PROTOCOL_ERROR);
-  CHECK(strcmp(e.text, "member 'a' stands twice") == 0);
+  CHECK(strcmp(e.text, "member 'a' appears twice") == 0);
   CHECK(dm_json_members(DM_SPAN("{\"ab\":1,\"\":2,\"a\\u0000\":3}"), &m, 1,
                         &e) == DM_OK);
   CHECK(m.value.p == NULL);

@@ -334,18 +334,18 @@ describe("connection strings", function()
     { "a field has an unknown name", DEVICE .. ";" .. KEY },
     { "a field has an unknown name", DEVICE:gsub("HostName", "hostname") },
     { "a field has an unknown name", DEVICE .. ";;" },
-    { "DeviceId stands twice", DEVICE .. ";DeviceId=e" },
-    { "SharedAccessKey stands twice", DEVICE .. ";SharedAccessKey=" .. KEY },
+    { "DeviceId appears twice", DEVICE .. ";DeviceId=e" },
+    { "SharedAccessKey appears twice", DEVICE .. ";SharedAccessKey=" .. KEY },
     { "HostName is missing", "DeviceId=d;SharedAccessKey=" .. KEY },
     { "HostName is empty", DEVICE:gsub("=h;", "=;") },
     { "HostName has no '='", DEVICE:gsub("=h;", ";") },
     { "HostName must be a host name without a port", DEVICE:gsub("=h;", "=h:1;") },
-    { "DeviceId is not an id", DEVICE:gsub("=d;", "=d/e;") },
+    { "DeviceId is not a valid id", DEVICE:gsub("=d;", "=d/e;") },
     { "exclude each other", DEVICE .. ";x509=true" },
     { "exclude each other", DEVICE
       .. ";SharedAccessSignature=SharedAccessSignature sr=h&sig=a&se=1" },
-    { "x509 can only be true", "HostName=h;DeviceId=d;x509=yes" },
-    { "SharedAccessKey is not base64 of a key", "HostName=h;DeviceId=d;"
+    { "x509 must be true", "HostName=h;DeviceId=d;x509=yes" },
+    { "SharedAccessKey is not a key in base64", "HostName=h;DeviceId=d;"
       .. "SharedAccessKey=?" .. KEY },
   } do
     it("E17 of a device are refused: " .. case[1], function()
@@ -365,7 +365,7 @@ describe("connection strings", function()
     { "has no SharedAccessKeyName", "HostName=h;SharedAccessKey=" .. KEY },
     { "needs SharedAccessKeyName and SharedAccessKey", "HostName=h" },
     { "a field has an unknown name", SERVICE .. ";Colour=red" },
-    { "SharedAccessKeyName stands twice", SERVICE .. ";SharedAccessKeyName=t" },
+    { "SharedAccessKeyName appears twice", SERVICE .. ";SharedAccessKeyName=t" },
     { "SharedAccessKeyName is not a policy name", SERVICE:gsub("=s;", "=s t;") },
     { "HostName is missing", SERVICE:gsub("HostName=h;", "") },
   } do
