@@ -262,7 +262,14 @@ describe("registry", function()
       .. 'MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="}}}',
     ["another status"] = '{"deviceId":"d","status":"off"}',
     ["a long reason"] = '{"deviceId":"d","statusReason":"' .. ("x"):rep(129) .. '"}',
-    ["an edge device"] = '{"deviceId":"d","capabilities":{"iotEdge":true}}',
+    ["an edge device that is none"] = '{"deviceId":"d","capabilities":{"iotEdge":1}}',
+    ["a scope that is no text"] = '{"deviceId":"d","deviceScope":1}',
+    ["a long scope"] = '{"deviceId":"d","deviceScope":"' .. ("x"):rep(513) .. '"}',
+    ["parents that are no list"] = '{"deviceId":"d","parentScopes":"a"}',
+    ["a parent that is no text"] = '{"deviceId":"d","parentScopes":["a",1]}',
+    ["an empty parent"] = '{"deviceId":"d","parentScopes":[""]}',
+    ["eleven parents"] = '{"deviceId":"d","parentScopes":["a"' .. (',"a"'):rep(10)
+      .. "]}",
   }
 
   for what, body in pairs(MALFORMED) do

@@ -95,6 +95,25 @@ describe("X.509", function()
       assert.equal(1, hub:counters().connect_refused)
     end)
 
+    for what, life in pairs {
+      ["has expired"] = { -7200, -3600 }, ["is not valid yet"] = { 3600, 7200 },
+    } do
+      it("K05 answers 5 to a certificate that " .. what, function()
+        local certificate = pem.self_signed("dev", life)
+        hub:add_device("dev", {
+          primary_thumbprint = pem.thumbprint(certificate.cert, "sha256"),
+        })
+        assert.equal(5, show(certificate))
+        assert.equal(1, hub:counters().connect_unauthorized)
+      end)
+    end
+
+    it("K05 goes by real time, as TLS does", function()
+      hub:add_device("dev", { primary_thumbprint = SHA1 })
+      dm.advance(3700)
+      assert.equal(0, show(SELF))
+    end)
+
     it("C09 answers 5 to the certificate of another device", function()
       hub:add_device("dev", { primary_thumbprint = SHA1 })
       hub:add_device("dev2", { primary_thumbprint = OTHER_SHA1 })

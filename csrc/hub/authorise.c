@@ -215,5 +215,7 @@ bool dm_authorise_certificate(const dm_certificate *c,
   if (identity != NULL) out->signer.slot = slot_of_certificate(c, identity);
   if (identity != NULL && out->signer.slot == DM_KEY_NONE)
     return refuse(out, "the certificate is not the identity's");
+  if (c->early) return refuse(out, "the certificate is not valid yet");
+  if (c->late) return refuse(out, "the certificate has expired");
   return is_usable(identity, out);
 }

@@ -116,16 +116,40 @@ static void refuse(dm_exchange *x, dm_error_id id) {
   dm_record_replied(h, place);
 }
 
+/* /devices/{device}/modules[/{module}] */
+static bool is_modules_path(const dm_path *p) {
+  return (p->count == 3 || p->count == 4) &&
+         is_word(p->segment[0], "devices") && is_word(p->segment[2], "modules");
+}
+
+/* A device may list, read, create and remove its own modules by its own key, as
+** IoT Edge and the C SDK do. */
+static bool is_own(dm_hub *h, const caller *f, const dm_path *p, int64_t now,
+                   dm_grant *out) {
+  const dm_span none = {NULL, 0};
+  if (!is_modules_path(p)) return false;
+  const dm_identity *device =
+      dm_identities_find(&h->identities, p->segment[1], none);
+  if (!dm_authorise_device(&h->authority, f->authorization, device,
+                           p->segment[1], none, now, out) ||
+      out->signer.policy != NULL)
+    return false;
+  out->rights = DM_RIGHT_REGISTRY_READ | DM_RIGHT_REGISTRY_WRITE;
+  return true;
+}
+
 /* Is the token good, and does it cover this path? */
 static bool is_authorised(dm_exchange *x, const caller *f, const dm_path *p,
                           unsigned *rights) {
   dm_hub *h = x->hub;
   dm_grant grant = {.why = "there is no single Authorization field"};
   int64_t now = dm_clock_wall(&h->loop->contract) / 1000;
-  bool good = f->authorization.p != NULL && !f->authorization_twice &&
-              dm_authorise_service(&h->authority, f->authorization,
-                                   dm_http_server_notes(x->server, x->id),
-                                   p->segment, p->count, now, &grant);
+  bool single = f->authorization.p != NULL && !f->authorization_twice;
+  bool good =
+      single && (dm_authorise_service(&h->authority, f->authorization,
+                                      dm_http_server_notes(x->server, x->id),
+                                      p->segment, p->count, now, &grant) ||
+                 is_own(h, f, p, now, &grant));
   if (good && x->is_call && !(grant.rights & DM_RIGHT_SERVICE_CONNECT)) {
     grant.why = "the policy does not allow it";
     good = false;

@@ -47,6 +47,8 @@ bool dm_certificate_read(SSL *ssl, dm_certificate *out) {
   *out = (dm_certificate){.trusted = false};
   if (!x) return false;
   out->trusted = SSL_get_verify_result(ssl) == X509_V_OK;
+  out->early = X509_cmp_current_time(X509_get0_notBefore(x)) >= 0;
+  out->late = X509_cmp_current_time(X509_get0_notAfter(x)) <= 0;
   read_name(x, out);
   bool good = digest(x, EVP_sha1(), out->sha1, sizeof out->sha1) &&
               digest(x, EVP_sha256(), out->sha256, sizeof out->sha256);

@@ -18,7 +18,8 @@ enum {
 };
 
 typedef struct dm_certificate {
-  bool trusted; /* valid now, for clients, and of a trusted authority */
+  bool early, late; /* not valid yet; expired; by real time, as TLS judges */
+  bool trusted;     /* valid now, for clients, and of a trusted authority */
   char sha1[DM_SHA1_HEX],
       sha256[DM_SHA256_HEX]; /* of the whole certificate; upper-case hex */
   char name[DM_CERTIFICATE_NAME];

@@ -102,7 +102,7 @@ describe("a request", function()
 
   it("J02 has names of members in any case, but for twins", function()
     local device = read(ask("PUT", "/devices/x", '{"DeviceId":"x","STATUS":"Disabled",'
-      .. '"Authentication":{"Type":"SelfSigned","X509Thumbprint":{"primarythumbprint":"'
+      .. '"Authentication":{"Type":"selfSigned","X509Thumbprint":{"primarythumbprint":"'
       .. ("A"):rep(40) .. '"}}}'))
     local authentication = device.authentication
     assert.same({ "disabled", "selfSigned", ("A"):rep(40) }, { device.status,

@@ -61,6 +61,13 @@ function M.issue(issuer, names, o)
     { extendedKeyUsage = o.usage or "clientAuth" }, issuer, o.life)
 end
 
+--- A self-signed client certificate: cert, key (PEM).
+---@param common_name string
+---@param life number[] from when to when, seconds from now
+function M.self_signed(common_name, life)
+  return make({ common_name }, {}, nil, life)
+end
+
 --- The thumbprint of a certificate: hexadecimal, upper case.
 ---@param cert string PEM
 ---@param kind "sha1"|"sha256"

@@ -26,6 +26,7 @@ local PARTS = {
   { "t.desired_metadata", "t.reported_metadata" },
   { "i.auth", "i.status_reason", "i.status_time", "i.primary_thumbprint",
     "i.secondary_thumbprint", "i.etag" },
+  { "i.iot_edge", "i.device_scope", "i.parent_scopes" },
 }
 
 local PART_OF = {} -- by the column's name alone
@@ -109,6 +110,16 @@ local function of_column(name)
   }
 end
 
+local function of_json(name)
+  return {
+    columns = { name },
+    value = function(reader, row)
+      local text = column(reader, row, name)
+      return text and json.decode(text)
+    end,
+  }
+end
+
 FIELDS = {
   deviceId = { value = function(_, row) return row[DEVICE] end },
   moduleId = { value = function(_, row) return module_of(row) end },
@@ -147,7 +158,14 @@ FIELDS = {
   authenticationType = of_column "auth",
   cloudToDeviceMessageCount = { value = function() return 0 end },
   modelId = of_column "model_id",
-  capabilities = { value = function() return { iotEdge = false } end },
+  capabilities = {
+    columns = { "iot_edge" },
+    value = function(reader, row)
+      return { iotEdge = column(reader, row, "iot_edge") == 1 }
+    end,
+  },
+  deviceScope = of_json "device_scope",
+  parentScopes = of_json "parent_scopes",
   x509Thumbprint = {
     columns = { "primary_thumbprint", "secondary_thumbprint" },
     value = function(reader, row)

@@ -22,9 +22,9 @@ end
 --- A text that names one identity and no other.
 M.key = key
 
--- A module is looked at together with its device.
+-- A module is looked at together with its device, whose modules are counted.
 local function with_devices(ids)
-  local all, seen = {}, {}
+  local all, seen, devices = {}, {}, {}
   local function add(device_id, module_id)
     local name = key(device_id, module_id)
     if seen[name] then return end
@@ -33,9 +33,15 @@ local function with_devices(ids)
   end
   for _, id in ipairs(ids) do
     add(id.device_id)
-    if id.module_id then add(id.device_id, id.module_id) end
+    if id.module_id then
+      add(id.device_id, id.module_id)
+      if not devices[id.device_id] then
+        devices[id.device_id] = true
+        devices[#devices + 1] = id.device_id
+      end
+    end
   end
-  return all
+  return all, devices
 end
 
 --- Read the identities that may be changed, with their twins. Waits.
@@ -44,17 +50,36 @@ end
 ---@return directmethods.Changes? changes
 ---@return directmethods.Error? err
 function M.read(store, ids)
-  local all = with_devices(ids)
-  local found, err = store:pairs(all)
-  if not found then return nil, err end
-  local known = {}
+  local all, devices = with_devices(ids)
+  local found, counts = store:pairs(all, devices)
+  if not found then return nil, counts end
+  local known, modules = {}, {}
   for i, id in ipairs(all) do
     local pair = found[i]
     known[key(id.device_id, id.module_id)] = pair
       and { record = pair.record, twin = pair.twin } or false
   end
-  return setmetatable(
-    { known = known, list = {}, effects = {}, on_kept = {}, added = 0 }, Changes)
+  for i, device_id in ipairs(devices) do modules[device_id] = counts[i] end
+  return setmetatable({
+    known = known, modules = modules, list = {}, effects = {}, on_kept = {}, added = 0,
+  }, Changes)
+end
+
+--- Has the device room for one module more, when all changes so far are kept?
+---@param device_id string of a module that was read
+---@return boolean
+function Changes:has_room(device_id)
+  return self.modules[device_id] < rows.MODULES_MAX
+end
+
+-- A module comes (1) or goes (-1); the modules of a device go with it.
+local function count_module(self, record, count)
+  local device_id = record.device_id
+  if record.module_id then
+    self.modules[device_id] = self.modules[device_id] + count
+  elseif count < 0 then
+    self.modules[device_id] = 0
+  end
 end
 
 --- The identity, as it will be when all changes so far are kept.
@@ -89,9 +114,11 @@ end
 ---@param record directmethods.IdentityRecord of an identity that is not there
 function Changes:insert(record)
   change_identities(self)
+  if record.module_id then add(self, rows.module_room(record.device_id)) end
   add(self, rows.insert(record))
   self.known[key(record.device_id, record.module_id)] = { record = record }
   self.added = self.added + 1
+  count_module(self, record, 1)
   add_effect(self, "put", record)
 end
 
@@ -117,6 +144,7 @@ function Changes:remove(record)
     end
   end
   self.has_unusable = true
+  count_module(self, record, -1)
   add_effect(self, "remove", record)
 end
 

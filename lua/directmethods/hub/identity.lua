@@ -11,6 +11,8 @@ local KEY_BYTES = 32 -- of a key made here
 local DEV_PRIMARY = "ZGlyZWN0bWV0aG9kcyBwdWJsaWMga2V5OiBmaXJzdCE="
 local DEV_SECONDARY = "ZGlyZWN0bWV0aG9kcyBwdWJsaWMga2V5OiBzZWNvbmQ="
 local KEY_MIN, KEY_MAX = 16, 64 -- bytes of a key that is given
+local SCOPE_MAX = 512 -- bytes of a device scope
+local PARENTS_MAX = 10 -- scopes of parents
 local TEXT_MAX = 128 -- characters of statusReason, of managedBy
 local NEVER = "0001-01-01T00:00:00"
 
@@ -70,6 +72,8 @@ function M.members()
     statusReason = true,
     managedBy = true,
     capabilities = any_case { iotEdge = true },
+    deviceScope = true,
+    parentScopes = true,
     authentication = any_case {
       type = true,
       symmetricKey = any_case { primaryKey = true, secondaryKey = true },
@@ -113,15 +117,14 @@ end
 ---@type string[]
 M.AUTHENTICATIONS = { "sas", "selfSigned", "certificateAuthority", "none" }
 
-local AUTHENTICATION = {} -- by its name in lower case
-for _, name in ipairs(M.AUTHENTICATIONS) do AUTHENTICATION[name:lower()] = name end
+local IS_AUTHENTICATION = {}
+for _, name in ipairs(M.AUTHENTICATIONS) do IS_AUTHENTICATION[name] = true end
 
 -- A type that is not told follows from what is there.
 local function read_type(authentication, has_keys, has_thumbprints)
-  local told = member(authentication, "type", "string")
+  local auth = member(authentication, "type", "string")
     or (has_thumbprints and "selfSigned" or "sas")
-  local auth = AUTHENTICATION[told:lower()]
-  if not auth then
+  if not IS_AUTHENTICATION[auth] then
     refuse("'type' must be one of: " .. table.concat(M.AUTHENTICATIONS, ", "))
   elseif auth ~= "selfSigned" and has_thumbprints then
     refuse("'x509Thumbprint' is for the authentication type selfSigned")
@@ -163,6 +166,37 @@ local function read_status(document, fields)
   fields.status_reason = read_text(document, "statusReason")
 end
 
+local function is_scope(value)
+  return type(value) == "string" and #value <= SCOPE_MAX
+end
+
+local function are_parents(value)
+  if type(value) ~= "table" or #value > PARENTS_MAX then return false end
+  for key, each in pairs(value) do
+    if math.type(key) ~= "integer" or not is_scope(each) or each == "" then
+      return false
+    end
+  end
+  return true
+end
+
+-- A member that takes away what is there when it is empty, and not when it is null.
+local function read_told(document, name, fits, rule)
+  local value = document[name]
+  if value == nil or value == json.null then return nil end
+  if not fits(value) then refuse(("'%s' must be %s"):format(name, rule)) end
+  return value
+end
+
+local function read_scopes(document, fields)
+  local capabilities = member(document, "capabilities", "table") or {}
+  fields.iot_edge = member(capabilities, "iotEdge", "boolean")
+  fields.device_scope = read_told(document, "deviceScope", is_scope,
+    ("a string of at most %d bytes"):format(SCOPE_MAX))
+  fields.parent_scopes = read_told(document, "parentScopes", are_parents,
+    ("an array of at most %d scopes"):format(PARENTS_MAX))
+end
+
 local function read_members(document, device_id, module_id)
   if member(document, "deviceId", "string") ~= device_id then
     refuse("'deviceId' must be the one in the path")
@@ -170,22 +204,20 @@ local function read_members(document, device_id, module_id)
     refuse("'moduleId' must be the one in the path")
   end
   local fields = {}
-  local capabilities = member(document, "capabilities", "table")
-  if capabilities and capabilities.iotEdge == true then
-    refuse("'capabilities.iotEdge' must be false: this hub has no edge devices")
-  end
   read_authentication(document, fields)
   if module_id then
     fields.managed_by = read_text(document, "managedBy")
   else
     read_status(document, fields)
+    read_scopes(document, fields)
   end
   return fields
 end
 
 --- What a registry document asks for: auth, primary_key, secondary_key,
--- primary_thumbprint, secondary_thumbprint, enabled, status_reason, managed_by, each
--- nil when it is absent, null or "". Nil and the broken rule: it is none.
+-- primary_thumbprint, secondary_thumbprint, enabled, status_reason, managed_by,
+-- iot_edge, each nil when it is absent, null or ""; device_scope and parent_scopes, nil
+-- when they are absent or null. Nil and the broken rule: it is none.
 ---@param document any decoded
 ---@param device_id string that it must be for
 ---@param module_id string?
@@ -213,12 +245,13 @@ function M.time_text(seconds)
     .. (".%07dZ"):format(math.floor(ticks % TICK))
 end
 
---- What documents tell of an identity, as texts; `reason`, `manager`, `module`, keys
--- and thumbprints may be nil.
+--- What documents tell of an identity, as texts, `edge` as a boolean, `parents` as a
+-- list; `reason`, `manager`, `module`, `scope`, `parents`, keys and thumbprints may be
+-- nil.
 ---@param record directmethods.IdentityRecord
 ---@param connection { connected: boolean, changed: number?, active: number? } with
 ---  the unix times of the last connect or disconnect, and of the last message
----@return table<string, string>
+---@return table<string, any>
 function M.facts(record, connection)
   return {
     device = record.device_id,
@@ -237,6 +270,9 @@ function M.facts(record, connection)
     secondary = record.secondary_key,
     thumbprint = record.primary_thumbprint,
     second_thumbprint = record.secondary_thumbprint,
+    edge = record.iot_edge,
+    scope = record.device_scope,
+    parents = record.parent_scopes,
   }
 end
 
@@ -251,20 +287,21 @@ local DEVICE = [[{"deviceId":$device,]] .. COMMON_HEAD
   .. [["status":$status,"statusReason":$reason,]]
   .. [["connectionStateUpdatedTime":$connection_time,]]
   .. [["statusUpdatedTime":$status_time,]] .. COMMON_TAIL
-  .. [[,"capabilities":{"iotEdge":false},"deviceScope":null}]]
+  .. [[,"capabilities":{"iotEdge":$edge},"deviceScope":$scope$parents}]]
 local MODULE = [[{"moduleId":$module,"managedBy":$manager,"deviceId":$device,]]
   .. COMMON_HEAD .. [["connectionStateUpdatedTime":$connection_time,]]
   .. COMMON_TAIL .. "}"
 
 --- An identity as the registry shows it.
----@param facts table<string, string> of M.facts
+---@param facts table<string, any> of M.facts
 ---@return string json
 function M.write(facts)
   local values = {
     reason = "null", manager = "null", primary = "null", secondary = "null",
-    thumbprint = "null", second_thumbprint = "null",
+    thumbprint = "null", second_thumbprint = "null", scope = "null", parents = "",
   }
   for name, value in pairs(facts) do values[name] = json.encode(value) end
+  if facts.parents then values.parents = ',"parentScopes":' .. values.parents end
   return ((facts.module and MODULE or DEVICE):gsub("%$([%a_]+)", values))
 end
 

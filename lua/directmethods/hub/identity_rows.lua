@@ -23,6 +23,9 @@ local M = {}
 ---@field etag string           another one after each change
 ---@field generation_id string  another one when an id is used again
 ---@field managed_by string?    of a module, whatever its maker says
+---@field iot_edge boolean      it is an IoT Edge device
+---@field device_scope string?  of an edge device its own, else its parent's
+---@field parent_scopes string[]? never empty
 ---@field version integer?      of the row: higher after each change of any identity;
 ---  nil: not in the store yet
 
@@ -41,9 +44,11 @@ local M = {}
 local IDENTITY = {
   "device_id", "module_id", "auth", "primary_key", "secondary_key",
   "primary_thumbprint", "secondary_thumbprint", "enabled", "status_reason",
-  "status_time", "etag", "generation_id", "managed_by", "version",
+  "status_time", "etag", "generation_id", "managed_by", "iot_edge", "device_scope",
+  "parent_scopes", "version",
 }
-local FREE_TEXTS = { "status_reason", "managed_by" } -- in the store as JSON
+-- In the store as JSON, for they may hold any text.
+local FREE_TEXTS = { "status_reason", "managed_by", "device_scope", "parent_scopes" }
 local TWIN = {
   "tags", "desired", "reported", "desired_metadata", "reported_metadata",
   "desired_version", "reported_version", "version", "changes", "model_id",
@@ -75,14 +80,22 @@ local function damaged(what, id)
     readable.text(tostring(id)))
 end
 
+local function are_texts(list)
+  if type(list) ~= "table" then return list == nil end
+  for _, text in ipairs(list) do
+    if type(text) ~= "string" then return false end
+  end
+  return list[1] ~= nil
+end
+
 -- A file may hold anything: what documents are made of is text, and of the right type.
 local function is_sound(record)
-  for i = 1, COLUMN.managed_by do
+  for i = 1, COLUMN.parent_scopes do
     local value = record[IDENTITY[i]]
     if type(value) == "string" and not utf8.len(value) then return false end
   end
-  return AUTHENTICATIONS[record.auth] and type(record.etag) == "string"
-    and type(record.generation_id) == "string"
+  return are_texts(record.parent_scopes) and AUTHENTICATIONS[record.auth]
+    and type(record.etag) == "string" and type(record.generation_id) == "string"
 end
 
 --- The record of a row; nil and why: the row is damaged.
@@ -93,7 +106,7 @@ function M.record(row)
   local record = {}
   for i, name in ipairs(IDENTITY) do record[name] = row[i] end
   if record.module_id == "" then record.module_id = nil end
-  record.enabled = record.enabled == 1
+  record.enabled, record.iot_edge = record.enabled == 1, record.iot_edge == 1
   for _, name in ipairs(FREE_TEXTS) do
     if record[name] then record[name] = json.decode(record[name]) end
   end
@@ -150,6 +163,7 @@ local function values_of(record)
   local values = { n = #IDENTITY - 1 }
   for i = 1, values.n do values[i] = record[IDENTITY[i]] end
   values[COLUMN.module_id] = record.module_id or ""
+  values[COLUMN.iot_edge] = record.iot_edge or false
   for _, name in ipairs(FREE_TEXTS) do
     values[COLUMN[name]] = record[name] and json.encode(record[name])
   end
@@ -165,6 +179,19 @@ function M.insert(record)
   values.n = values.n + 1
   values[values.n] = record.device_id
   return { INSERT_MODULE, values, expect = 1 }
+end
+
+--- How many modules a device may have.
+M.MODULES_MAX = 50
+
+local ROOM = ("SELECT 1 WHERE (SELECT count(*) FROM identities WHERE device_id = ? "
+  .. "AND module_id > '') < %d"):format(M.MODULES_MAX)
+
+--- Must stand before a new module: its device has still room for it.
+---@param device_id string
+---@return directmethods.SqlStatement
+function M.module_room(device_id)
+  return { ROOM, { device_id }, expect = 1 }
 end
 
 local SETS = {}

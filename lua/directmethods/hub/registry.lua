@@ -6,6 +6,7 @@ local core = require "directmethods.core"
 local errors = require "directmethods.errors"
 local identity = require "directmethods.hub.identity"
 local locks = require "directmethods.hub.locks"
+local rows = require "directmethods.hub.identity_rows"
 
 local M = {}
 
@@ -55,6 +56,8 @@ function M.unavailable(err)
 end
 
 local ROOM = "The hub has no room for another identity."
+local MODULES = ("A device must not have more than %d modules."):format(
+  rows.MODULES_MAX)
 local TRIES = 5 -- of a change that others come before
 
 ---@class directmethods.Registry
@@ -192,13 +195,42 @@ local function merge_authentication(self, record, fields, old)
   return record
 end
 
+local SCOPE = "ms-azure-iot-edge://%s-%s" -- of an edge device: id and generation
+
+-- What is told, unless it is empty; nil where nothing is.
+local function present(value)
+  if value and #value > 0 then return value end
+end
+
+-- The scopes of a device that is no edge device: its scope is that of its parent.
+local function merge_leaf(record, fields, old)
+  local scope, parents = fields.device_scope, fields.parent_scopes
+  if not scope and not parents then
+    record.device_scope, record.parent_scopes = old.device_scope, old.parent_scopes
+    return
+  end
+  record.device_scope = present(scope) or present(parents) and parents[1]
+  record.parent_scopes = present(parents) or present(scope) and { scope }
+end
+
+-- Where a device stands among edge devices.
+local function merge_scopes(record, fields, old)
+  record.iot_edge = old.iot_edge or false
+  if fields.iot_edge ~= nil then record.iot_edge = fields.iot_edge end
+  if record.iot_edge ~= (old.iot_edge or false) then old = {} end
+  if not record.iot_edge then return merge_leaf(record, fields, old) end
+  record.device_scope = old.device_scope
+    or SCOPE:format(record.device_id, record.generation_id)
+  record.parent_scopes = present(fields.parent_scopes or old.parent_scopes)
+end
+
 -- A new record of what is asked for and, for the rest, of the old record.
 local function merge(self, device_id, module_id, fields, old)
   local enabled, was = fields.enabled, old.enabled ~= false
   if enabled == nil then enabled = was end
   local since = old.status_time
   if old.etag and enabled ~= was then since = identity.time_text(core.time()) end
-  return merge_authentication(self, {
+  local record = {
     device_id = device_id,
     module_id = module_id,
     enabled = enabled,
@@ -207,7 +239,9 @@ local function merge(self, device_id, module_id, fields, old)
     managed_by = fields.managed_by,
     etag = next_etag(self),
     generation_id = old.generation_id or next_generation(self),
-  }, fields, old)
+  }
+  merge_scopes(record, fields, old)
+  return merge_authentication(self, record, fields, old)
 end
 
 --- Have the data plane let in who is in the store already.
@@ -278,6 +312,8 @@ function Registry:decide_create(changes, device_id, module_id, fields)
       or "DeviceAlreadyExists")
   elseif module_id and not changes:find(device_id) then
     return nil, M.problem("DeviceNotFound")
+  elseif module_id and not changes:has_room(device_id) then
+    return nil, M.problem("TooManyModulesOnDevice", MODULES)
   end
   local record = merge(self, device_id, module_id, fields, {})
   wrong = check_thumbprints(record)
@@ -344,7 +380,7 @@ end
 
 --- What documents tell of an identity.
 ---@param record directmethods.IdentityRecord
----@return table<string, string>
+---@return table<string, any>
 function Registry:facts(record)
   local connected, _, changed, active = self.plane:connected(
     record.device_id, record.module_id)

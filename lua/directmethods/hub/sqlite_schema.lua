@@ -76,6 +76,10 @@ M.steps = {
     -- An identity takes the next of counts.version with each change, so that one
     -- that is made again is newer than the one that was removed.
     "ALTER TABLE identities ADD COLUMN version INTEGER NOT NULL DEFAULT 1",
+    -- device_scope and parent_scopes (an array): as JSON
+    "ALTER TABLE identities ADD COLUMN iot_edge INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE identities ADD COLUMN device_scope TEXT",
+    "ALTER TABLE identities ADD COLUMN parent_scopes TEXT",
     "ALTER TABLE counts ADD COLUMN version INTEGER NOT NULL DEFAULT 1",
     "ALTER TABLE twins ADD COLUMN model_id TEXT NOT NULL DEFAULT ''",
 

@@ -14,10 +14,14 @@ local SELECT_BOTH = ("SELECT %s, %s%s%s"):format(
 local ONE = "WHERE i.device_id = ? AND i.module_id = ?"
 local DEVICES = "WHERE i.module_id = '' AND i.device_id > ? "
   .. "ORDER BY i.device_id LIMIT ?"
+local EDGE_DEVICES = "WHERE i.module_id = '' AND i.iot_edge = 1 AND i.device_id > ? "
+  .. "ORDER BY i.device_id LIMIT ?"
 local ALL = "WHERE (i.device_id, i.module_id) > (?, ?) "
   .. "ORDER BY i.device_id, i.module_id LIMIT ?"
 local MODULES = "WHERE i.module_id > '' AND (i.device_id, i.module_id) > (?, ?) "
   .. "ORDER BY i.device_id, i.module_id LIMIT ?"
+local COUNT_MODULES = "SELECT count(*) FROM identities WHERE device_id = ? "
+  .. "AND module_id > ''"
 local OF_DEVICE = "WHERE i.device_id = ? AND i.module_id > '' ORDER BY i.module_id"
 
 ---@class directmethods.Store
@@ -54,10 +58,12 @@ end
 --- A page of devices, ordered by id.
 ---@param after string? the id behind which it begins; nil: from the first
 ---@param limit integer
+---@param edge boolean? edge devices alone
 ---@return directmethods.IdentityRecord[]? page
 ---@return directmethods.Error? err
-function Store:devices(after, limit)
-  return records_of(self, read(self, SELECT .. DEVICES, after or "", limit))
+function Store:devices(after, limit, edge)
+  return records_of(self, read(self, SELECT .. (edge and EDGE_DEVICES or DEVICES),
+    after or "", limit))
 end
 
 --- All modules of a device, ordered by id.
@@ -120,28 +126,39 @@ function Store:pair_of(row)
   return { record = record, twin = twin }
 end
 
---- Identities with their twins, as of one moment.
----@param ids { device_id: string, module_id: string? }[]
----@return { record: directmethods.IdentityRecord, twin: directmethods.Twin? }[]|nil
----  found in the order of the ids; false: there is none
----@return directmethods.Error? err
-function Store:pairs(ids)
+-- Statements that read identities with their twins, then how many modules devices have.
+local function pair_statements(ids, devices)
   local list = {}
   for i, id in ipairs(ids) do
     list[i] = { SELECT_BOTH .. ONE, { id.device_id, id.module_id or "" } }
   end
-  local results, err = self.db:read(list)
+  for _, device_id in ipairs(devices) do
+    list[#list + 1] = { COUNT_MODULES, { device_id } }
+  end
+  return list
+end
+
+--- Identities with their twins, as of one moment, and how many modules devices have.
+---@param ids { device_id: string, module_id: string? }[]
+---@param devices string[]? whose modules are to be counted
+---@return { record: directmethods.IdentityRecord, twin: directmethods.Twin? }[]|nil
+---  found in the order of the ids; false: there is none
+---@return directmethods.Error|integer[]|nil counts in the order of the devices
+function Store:pairs(ids, devices)
+  devices = devices or {}
+  local results, err = self.db:read(pair_statements(ids, devices))
   if not results then return nil, err end
-  local found = {}
-  for i, result in ipairs(results) do
-    local pair = false
-    if result[1] then
-      pair, err = self:pair_of(result[1])
+  local found, counts = {}, {}
+  for i = 1, #ids do
+    local row, pair = results[i][1], false
+    if row then
+      pair, err = self:pair_of(row)
       if not pair then return nil, err end
     end
     found[i] = pair
   end
-  return found
+  for i = 1, #devices do counts[i] = results[#ids + i][1][1] end
+  return found, counts
 end
 
 --- The twin of an identity; an empty one where nobody has changed it yet.

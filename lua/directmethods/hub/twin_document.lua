@@ -239,11 +239,11 @@ local DOCUMENT = [[{"deviceId":$device$module,"etag":$etag,"deviceEtag":$device_
   .. [["secondaryThumbprint":$second_thumbprint},]]
   .. [["modelId":$model_id,"version":$version,"tags":$tags,]]
   .. [["properties":{"desired":$desired,"reported":$reported},]]
-  .. [["capabilities":{"iotEdge":false}}]]
+  .. [["capabilities":{"iotEdge":$edge}$scope$parents}]]
 
 --- A twin as the service sees it.
 ---@param twin directmethods.Twin
----@param facts table texts that identity.facts gives
+---@param facts table what identity.facts gives
 ---@return string json
 function M.for_service(twin, facts)
   local values = {
@@ -262,6 +262,10 @@ function M.for_service(twin, facts)
     model_id = twin.model_id,
   }
   for name, value in pairs(values) do values[name] = json.encode(value) end
+  values.edge = tostring(facts.edge)
+  values.scope = facts.scope and ',"deviceScope":' .. json.encode(facts.scope) or ""
+  values.parents = facts.parents
+    and ',"parentScopes":' .. json.encode(facts.parents) or ""
   values.module = facts.module and ',"moduleId":' .. json.encode(facts.module) or ""
   values.tags = twin.tags
   values.desired = section(twin, "desired")
