@@ -110,11 +110,17 @@ bool dm_hub_answer_error(dm_hub *h, uint64_t request, int status,
   return dm_exchange_refuse_as(x, status, name, text);
 }
 
-bool dm_hub_meter(dm_hub *h, uint64_t request, dm_meter m) {
+bool dm_hub_allows(dm_hub *h, dm_meter m) {
   dm_throttle *t = &h->throttle;
   if (t->tier == DM_TIER_NONE) return true;
   if (dm_throttle_take(t, m, 1, dm_hub_now(h)) == 0) return true;
   h->counted.throttled++;
+  return false;
+}
+
+bool dm_hub_meter(dm_hub *h, uint64_t request, dm_meter m) {
+  const dm_throttle *t = &h->throttle;
+  if (dm_hub_allows(h, m)) return true;
   dm_exchange *x = request_of(h, request);
   if (x == NULL) return false;
   dm_meter_advise(x, dm_throttle_wait(t, m, 1, dm_hub_now(h)));

@@ -22,6 +22,7 @@
   X(calls_timed_out)      /* 404103 after a wait, or 504101 */                 \
   X(calls_over_limit)     /* 403800, or no memory for the wait */              \
   X(shaped)               /* calls that were delayed to keep the rate */       \
+  X(sends_shaped)         /* messages that made their device wait */           \
   X(throttled)            /* 429001, and CONNACK 3: over the tier's rates */   \
   X(quota_exceeded)       /* 403002: the day's messages are used up */         \
   X(messages_charged)     /* messages that the quota was charged with */       \

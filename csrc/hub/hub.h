@@ -206,6 +206,9 @@ bool dm_hub_answer(dm_hub *h, uint64_t request, int status, dm_span fields,
 bool dm_hub_answer_error(dm_hub *h, uint64_t request, int status,
                          const char *name, dm_span text);
 
+/* Count an operation in a rate of the tier. False: it is over the rate. */
+bool dm_hub_allows(dm_hub *h, dm_meter m);
+
 /* Charge an on_http to a rate of the tier. False: it was answered 429, or the
 ** caller is gone. */
 bool dm_hub_meter(dm_hub *h, uint64_t request, dm_meter m);

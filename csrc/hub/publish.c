@@ -92,7 +92,7 @@ static void take_twin(dm_session *s, const dm_mqtt_publish *p, bool reported) {
 }
 
 static void take_message(dm_session *s, const dm_mqtt_publish *p) {
-  dm_span properties = dm_telemetry_take(s->hub, s->identity, p);
+  dm_span properties = dm_telemetry_take(s, p);
   if (properties.n > 0) dm_fault_message(s, properties);
 }
 

@@ -1,6 +1,8 @@
 /* telemetry.c -- see telemetry.h. Loop thread only. */
 #include "hub/telemetry.h"
 
+#include "hub/hold.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -47,9 +49,40 @@ static dm_span properties_of(const dm_identity *i, dm_span topic) {
                              dm_identity_module(i));
 }
 
-dm_span dm_telemetry_take(dm_hub *h, const dm_identity *i,
-                          const dm_mqtt_publish *p) {
+typedef struct slow_sender {
+  dm_hold hold;
+  uint64_t session;
+} slow_sender;
+
+static void on_slept(dm_timer *timer) {
+  slow_sender *slow = DM_OWNER(timer, slow_sender, hold.timer);
+  const dm_session *s = dm_ids_get(&slow->hold.hub->sessions, slow->session);
+  if (s != NULL) dm_mqtt_server_resume(s->server, s->connection);
+  dm_hold_free(&slow->hold);
+}
+
+/* Over the rate of the tier the connection is not read for a while. Without
+** memory it goes on. */
+static void slow_down(const dm_session *s, size_t bytes) {
+  dm_hub *h = s->hub;
+  double tokens = dm_throttle_tokens(bytes);
+  if (h->throttle.tier == DM_TIER_NONE) return;
+  int64_t ms =
+      dm_throttle_take(&h->throttle, DM_METER_SENDS, tokens, dm_hub_now(h));
+  if (ms <= 0) return;
+  h->counted.sends_shaped++;
+  slow_sender *slow = dm_hold_new(h, sizeof *slow);
+  if (slow == NULL) return;
+  slow->session = s->id;
+  if (dm_hold_start(&slow->hold, ms, on_slept))
+    dm_mqtt_server_pause(s->server, s->connection);
+}
+
+dm_span dm_telemetry_take(dm_session *s, const dm_mqtt_publish *p) {
+  dm_hub *h = s->hub;
+  const dm_identity *i = s->identity;
   dm_span properties = properties_of(i, p->topic);
+  slow_down(s, p->payload.n);
   if (p->retain)
     keep_with(h, i, properties, p->payload, true, false);
   else

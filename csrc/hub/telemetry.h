@@ -12,10 +12,9 @@
 
 #pragma GCC visibility push(hidden)
 
-/* Keep a message of the identity's own topic. Returns its properties as the
-** device sent them. */
-dm_span dm_telemetry_take(dm_hub *h, const dm_identity *i,
-                          const dm_mqtt_publish *p);
+/* Keep a message of the identity's own topic; a device that sends faster than
+** the tier allows is slowed down. Returns the properties as they were sent. */
+dm_span dm_telemetry_take(dm_session *s, const dm_mqtt_publish *p);
 
 /* Copy the will of a CONNECT. False: no memory; true also without a will. */
 bool dm_telemetry_set_will(dm_session *s, const dm_mqtt_connect *c);

@@ -3,21 +3,22 @@
 
 #include <math.h>
 
-enum { DAY_MS = 86400000 };
+enum {
+  DAY_MS = 86400000,
+  SENDS_BACKLOG_S = 3600 /* devices are slowed down, so it is never full */
+};
 
 #define ALMOST 1e-6 /* tokens that rounding may have lost */
 
 typedef struct tier_facts { /* of one unit */
   double methods, operations, connections, connections_least, queries;
+  double reads, reads_least, updates, updates_least;
   int64_t quota;
   size_t chunk;
 } tier_facts;
 
 static const tier_facts TIERS[] = {[DM_TIER_NONE] = {.chunk = 1},
-#define X(id, name, methods, operations, connections, least, queries, quota,   \
-          chunk)                                                               \
-  [DM_TIER_##                                                                  \
-      id] = {methods, operations, connections, least, queries, quota, chunk},
+#define X(id, name, ...) [DM_TIER_##id] = {__VA_ARGS__},
                                    DM_TIER_MAP(X)
 #undef X
 };
@@ -35,6 +36,8 @@ static dm_bucket bucket_of(double rate, double seconds, double backlog,
 void dm_throttle_init(dm_throttle *t, dm_tier tier, int units, int64_t now) {
   const tier_facts *f = &TIERS[tier];
   double connections = fmax(f->connections_least, f->connections * units);
+  double reads = fmax(f->reads_least, f->reads * units);
+  double updates = fmax(f->updates_least, f->updates * units);
   *t = (dm_throttle){.tier = tier,
                      .units = units,
                      .quota = f->quota * units,
@@ -47,6 +50,11 @@ void dm_throttle_init(dm_throttle *t, dm_tier tier, int units, int64_t now) {
       bucket_of(f->operations * units / 60, 60, 0, now);
   t->bucket[DM_METER_QUERIES] = bucket_of(f->queries * units / 60, 60, 0, now);
   t->bucket[DM_METER_JOBS] = bucket_of(f->operations * units / 60, 60, 0, now);
+  t->bucket[DM_METER_TWIN_READS] = bucket_of(reads, DM_METER_BURST_S, 0, now);
+  t->bucket[DM_METER_TWIN_UPDATES] =
+      bucket_of(updates, DM_METER_BURST_S, 0, now);
+  t->bucket[DM_METER_SENDS] =
+      bucket_of(connections, DM_METER_BURST_S, SENDS_BACKLOG_S, now);
 }
 
 static double tokens_at(const dm_bucket *b, int64_t now) {

@@ -16,13 +16,15 @@
 
 /* id, the name in Lua, and for one unit: method calls of 4 KiB a second,
 ** registry and job operations a minute, connections a second and their minimum
-** whatever the units, queries a minute, messages a day, bytes of a message.
+** whatever the units, queries a minute, twin reads a second and their minimum,
+** twin updates a second and their minimum, messages a day, bytes of a message.
+** Device-to-cloud messages have the rates of connections.
 ** Source: Microsoft's page on IoT Hub's quotas and throttling. */
 #define DM_TIER_MAP(X)                                                         \
-  X(F1, "F1", 40, 100, 12, 100, 20, 8000, 512)                                 \
-  X(S1, "S1", 40, 100, 12, 100, 20, 400000, 4096)                              \
-  X(S2, "S2", 120, 100, 120, 0, 20, 6000000, 4096)                             \
-  X(S3, "S3", 6144, 5000, 6000, 0, 1000, 300000000, 4096)
+  X(F1, "F1", 40, 100, 12, 100, 20, 0, 100, 0, 50, 8000, 512)                  \
+  X(S1, "S1", 40, 100, 12, 100, 20, 0, 100, 0, 50, 400000, 4096)               \
+  X(S2, "S2", 120, 100, 120, 0, 20, 10, 100, 5, 50, 6000000, 4096)             \
+  X(S3, "S3", 6144, 5000, 6000, 0, 1000, 500, 0, 250, 0, 300000000, 4096)
 
 typedef enum dm_tier {
   DM_TIER_NONE, /* no limits */
@@ -38,7 +40,10 @@ typedef enum dm_tier {
   X(CONNECTIONS, "connections") /* CONNECTs that would be accepted */          \
   X(REGISTRY, "registry")       /* operations of the identity registry */      \
   X(QUERIES, "queries")                                                        \
-  X(JOBS, "jobs") /* made, read, listed, cancelled */
+  X(JOBS, "jobs")             /* made, read, listed, cancelled */              \
+  X(TWIN_READS, "twin_reads") /* by devices and the service */                 \
+  X(TWIN_UPDATES, "twin_updates")                                              \
+  X(SENDS, "sends") /* device-to-cloud messages, in tokens of 4 KiB */
 
 typedef enum dm_meter {
 #define X(id, name) DM_METER_##id,
@@ -50,7 +55,8 @@ typedef enum dm_meter {
 enum {
   DM_METER_PAYLOAD = 4096, /* bytes of payload for one token of METHODS */
   DM_METER_BURST_S = 1,    /* seconds of its rate that a bucket holds, for calls
-                           ** and connections; the others hold a minute's */
+                           ** connections, messages and twins; the others hold
+                           ** a minute's */
   DM_METER_BACKLOG_S = 2   /* seconds that a call waits at most */
 };
 

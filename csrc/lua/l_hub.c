@@ -213,17 +213,26 @@ static int l_hub_answer(lua_State *L) {
   return 1;
 }
 
-/* hub:meter(request, what) -> boolean; false: it was answered, or is gone */
-static int l_hub_meter(lua_State *L) {
+static dm_meter check_meter(lua_State *L, int arg) {
   static const char *const meters[] = {
 #define X(id, name) name,
       DM_METER_MAP(X)
 #undef X
           NULL};
+  return (dm_meter)luaL_checkoption(L, arg, NULL, meters);
+}
+
+/* hub:meter(request, what) -> boolean; false: it was answered, or is gone */
+static int l_hub_meter(lua_State *L) {
   dm_hub *h = l_hub_check(L);
   uint64_t request = (uint64_t)luaL_checkinteger(L, 2);
-  dm_meter m = (dm_meter)luaL_checkoption(L, 3, NULL, meters);
-  lua_pushboolean(L, dm_hub_meter(h, request, m));
+  lua_pushboolean(L, dm_hub_meter(h, request, check_meter(L, 3)));
+  return 1;
+}
+
+/* hub:allows(what) -> boolean; false: it is over the rate of the tier */
+static int l_hub_allows(lua_State *L) {
+  lua_pushboolean(L, dm_hub_allows(l_hub_check(L), check_meter(L, 2)));
   return 1;
 }
 
@@ -388,6 +397,7 @@ static const luaL_Reg METHODS[] = {
     {"answer", l_hub_answer},
     {"answer_error", l_hub_answer_error},
     {"meter", l_hub_meter},
+    {"allows", l_hub_allows},
     {"twin_result", l_hub_twin_result},
     {"twin_refuse", l_hub_twin_refuse},
     {"session_kept", l_hub_session_kept},

@@ -394,6 +394,84 @@ describe("a tier's rate of", function()
   end
 end)
 
+describe("a tier's rates of twins and messages", function()
+  local hub
+
+  after_each(function()
+    fixture.finish(hub)
+    hub = nil
+  end)
+
+  local function start(opts)
+    hub = fixture.hub(opts)
+    hub:add_device("d")
+  end
+
+  -- Ask until it is 429: how often it was not, and the first reply that was.
+  local function count(method, most, body)
+    for n = 0, most do
+      local reply = rest.ask(hub, method, "/twins/d", body)
+      if reply.status == 429 then return n, reply end
+      assert.equal(200, reply.status)
+    end
+    return most
+  end
+
+  it("G08 S1: 100 reads and 50 updates a second, then 429", function()
+    start { tier = "S1" }
+    local reads, reply = count("GET", 400)
+    assert.is_true(reads >= 100, reads)
+    rest.refused(reply, 429, "ThrottlingException")
+    local updates
+    updates, reply = count("PATCH", 400, '{"tags":{"a":1}}')
+    assert.is_true(updates >= 50, updates)
+    rest.refused(reply, 429, "ThrottlingException")
+    dm.advance(1)
+    assert.equal(200, rest.ask(hub, "GET", "/twins/d").status)
+    assert.equal(200, rest.ask(hub, "PUT", "/twins/d", "{}").status)
+  end)
+
+  it("G08 a device over the rate gets res/429 with a body", function()
+    start { tier = "S1" }
+    local device = fixture.device(hub, "d", { subscribe = false })
+    device:subscribe(0, "$iothub/twin/res/#")
+    device:send(mqtt.publish("$iothub/twin/GET/?$rid=1", ""):rep(300))
+    local statuses, body = {}, nil
+    for _ = 1, 300 do
+      local packet = assert(device:read())
+      local status = packet.topic:match("^%$iothub/twin/res/(%d+)/")
+      statuses[status] = (statuses[status] or 0) + 1
+      if status == "429" then body = packet.payload end
+    end
+    assert.is_true(statuses["200"] >= 100)
+    assert.equal(300, statuses["200"] + statuses["429"])
+    assert.equal(429001, dm.json.decode(body).errorCode)
+    device:close()
+  end)
+
+  it("G09 rates grow with the units, where the tier says so", function()
+    start { tier = "S2", units = 20 }
+    assert.is_true(count("GET", 200) >= 200)
+    assert.is_true(count("PATCH", 100, '{"tags":{"a":1}}') >= 100)
+  end)
+
+  it("G10 messages over the rate make their device wait, and are kept", function()
+    start { tier = "S1" }
+    local device = fixture.device(hub, "d", { subscribe = false })
+    local bytes = {}
+    for i = 1, 150 do
+      bytes[i] = mqtt.publish("devices/d/messages/events/", tostring(i))
+    end
+    device:send(table.concat(bytes))
+    assert(dm.wait_until(function() return hub:counters().telemetry >= 100 end, 5))
+    dm.advance(2)
+    assert(dm.wait_until(function() return hub:counters().telemetry == 150 end, 5))
+    assert.is_true(hub:counters().sends_shaped > 0)
+    assert.equal("150", hub:messages()[150].body)
+    device:close()
+  end)
+end)
+
 describe("dm.hub refuses", function()
   for rule, opts in pairs {
     ["option 'tier' must be one of"] = { tier = "B1" },

@@ -19,7 +19,8 @@ local M = {}
 -- body, or nil and a problem. It may wait.
 ---@class directmethods.HubRoute
 ---@field path string
----@field meter "registry"|"queries"|"jobs"|nil which of the tier's rates it counts in
+---@field meter string? which of the tier's rates it counts in; a verb may have another:
+---  { right, function, meter = "twin_reads" }
 ---@field [string] { [1]: string, [2]: fun(hub, request: directmethods.HubRequest) }
 
 local MODULES = { "registry_routes", "twin_routes", "job_routes", "query_routes" }
@@ -162,7 +163,8 @@ function M.handle(ask)
     return hub.plane:answer_error(ask.id, 401, "IotHubUnauthorizedAccess",
       "Unauthorized")
   end
-  if verbs.meter and not hub.plane:meter(ask.id, verbs.meter) then return end
+  local meter = route.meter or verbs.meter
+  if meter and not hub.plane:meter(ask.id, meter) then return end
   request.method, request.fields, request.body = ask.method, ask.fields, ask.body
   request.query = M.read_query(ask.query)
   respond(hub, ask.id, run(hub, request))

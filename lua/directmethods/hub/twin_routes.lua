@@ -46,9 +46,9 @@ local RIGHT = "ServiceConnect"
 local function twin_route(path)
   return {
     path = path,
-    GET = { RIGHT, get_twin },
-    PATCH = { RIGHT, patch_twin },
-    PUT = { RIGHT, put_twin },
+    GET = { RIGHT, get_twin, meter = "twin_reads" },
+    PATCH = { RIGHT, patch_twin, meter = "twin_updates" },
+    PUT = { RIGHT, put_twin, meter = "twin_updates" },
   }
 end
 

@@ -82,8 +82,11 @@ end
 ---  device_id: string, module_id: string?, kind: "get"|"reported", rid: string,
 ---  payload: string, version: string? }
 function M.handle(request)
-  local hub = request.state
-  local answer, problem = (request.kind == "get" and get or report)(hub, request)
+  local hub, reads = request.state, request.kind == "get"
+  if not hub.plane:allows(reads and "twin_reads" or "twin_updates") then
+    return refuse(request, registry.problem("ThrottlingException"))
+  end
+  local answer, problem = (reads and get or report)(hub, request)
   if not answer then return refuse(request, problem) end
   hub.plane:twin_result(request.connection, answer.status, request.rid, answer.version,
     answer.body)
