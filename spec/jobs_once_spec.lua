@@ -143,6 +143,31 @@ describe("jobs", function()
       table.concat(codes, " "))
   end)
 
+  it("forget no device when more come at a time than the queue holds", function()
+    open()
+    local ids = {}
+    for i = 1, 1300 do ids[i] = ("d%04d"):format(i) end
+    local owner <close> = hub:service("iothubowner")
+    assert(assert(owner.registry:bulk(ids)).ok)
+    local job = assert(service.jobs:schedule { method = "m", query = "*" })
+    dm.advance(1)
+    assert.equal(1300, job:status().pending)
+    local queue, db = hub.state.jobs.runs[job.id].queue, hub.state.store.db
+    assert.is_false(queue:has_more())
+    for _, id in ipairs(ids) do queue:add { device_id = id } end
+    local seen, count = {}, 0
+    while queue:has_more() do
+      assert(queue:fill(db))
+      local target = queue:take()
+      while target do
+        if not seen[target.device_id] then count = count + 1 end
+        seen[target.device_id] = true
+        target = queue:take()
+      end
+    end
+    assert.equal(1300, count)
+  end)
+
   local DEEP = ("--("):rep(28) .. "1" .. (")"):rep(28) .. "=1"
 
   describe("in a store", function()
