@@ -66,6 +66,48 @@ describe("directmethods hub", function()
     }
   end
 
+  describe("at SIGHUP", function()
+    -- A program with a terminal of its own, and one without any.
+    local WITH = { "python3", "-c", "import pty, sys; pty.spawn(sys.argv[1:])" }
+    local WITHOUT = { "setsid" }
+
+    local function hang_up(before)
+      process = hub_process.start(folder, { "--quiet", "--admin-port", "0" }, before)
+      process:serves()
+      process:kill "sighup"
+    end
+
+    -- It serves after the signal, too.
+    local function goes_on()
+      local facts = process.facts
+      local reply = require("spec.support.http").exchange(facts.ports.admin,
+        { method = "GET", target = "/healthz" })
+      assert.equal(200, reply.status)
+      assert.is_true(exists(process.ready))
+      assert.equal(0, stop().status)
+    end
+
+    it("ends in good order when it had a terminal", function()
+      hang_up(WITH)
+      assert.equal(0, process:ended().status)
+      assert.is_false(exists(process.ready))
+    end)
+
+    it("goes on without a terminal", function()
+      hang_up(WITHOUT)
+      goes_on()
+    end)
+
+    it("goes on when it was started to ignore it", function()
+      local nohup = { table.unpack(WITH) }
+      for _, word in ipairs { "sh", "-c", 'trap "" HUP; exec "$@"', "sh" } do
+        nohup[#nohup + 1] = word
+      end
+      hang_up(nohup)
+      goes_on()
+    end)
+  end)
+
   describe("-- COMMAND", function()
     it("runs it with every variable set, and leaves nothing behind", function()
       local result = run { "--device", "d1", "--device", "d2", "--", "sh", "-c", [[

@@ -3,8 +3,10 @@
 */
 #include "lua/bind.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "lua/l_log.h"
 #include "net/clock_watch.h"
@@ -15,7 +17,8 @@
 typedef struct binding {
   dm_loop *loop;
   lua_State *L; /* the main thread's, never a coroutine's */
-  uv_signal_t interrupt, terminate;
+  uv_signal_t interrupt, terminate, hangup;
+  bool hangup_tells; /* SIGHUP is told; else nothing happens */
   l_log log;
   dm_clock_watch clock_watch;
   dm_list timers; /* the running ones */
@@ -250,10 +253,16 @@ static int push_text(void *lua, void *text) {
   return 1;
 }
 
+static const char *signal_name(int number) {
+  if (number == SIGHUP) return "SIGHUP";
+  return number == SIGINT ? "SIGINT" : "SIGTERM";
+}
+
 static void on_signal(uv_signal_t *handle, int number) {
   binding *b = handle->data;
   char name[8];
-  snprintf(name, sizeof name, "%s", number == SIGINT ? "SIGINT" : "SIGTERM");
+  if (number == SIGHUP && !b->hangup_tells) return;
+  snprintf(name, sizeof name, "%s", signal_name(number));
   dm_loop_deliver(b->loop,
                   &(dm_event){b->signal_id, "signal", push_text, name});
 }
@@ -264,14 +273,34 @@ static void on_clock_set(dm_clock_watch *watch) {
   dm_loop_deliver(b->loop, &(dm_event){.id = b->clock_id, .name = "clock"});
 }
 
+static bool has_terminal(void) {
+  int fd = open("/dev/tty", O_RDWR | O_NOCTTY);
+  if (fd >= 0) close(fd);
+  return fd >= 0;
+}
+
+/* SIGHUP means that the terminal has gone, if the program had one. One that was
+** started to ignore it (by nohup) goes on ignoring it. */
+static void catch_hangup(binding *b) {
+  struct sigaction now;
+  if (uv_is_active((uv_handle_t *)&b->hangup)) return;
+  if (sigaction(SIGHUP, NULL, &now) == 0 && now.sa_handler == SIG_IGN) return;
+  b->hangup_tells = has_terminal();
+  uv_signal_start(&b->hangup, on_signal, SIGHUP);
+}
+
+/* signals(on): have SIGINT, SIGTERM and SIGHUP come as events, or not any more.
+** Without a controlling terminal SIGHUP does nothing. */
 static int l_signals(lua_State *L) {
   binding *b = bound(L);
   if (lua_toboolean(L, 1)) {
+    catch_hangup(b);
     uv_signal_start(&b->interrupt, on_signal, SIGINT);
     uv_signal_start(&b->terminate, on_signal, SIGTERM);
   } else {
     uv_signal_stop(&b->interrupt);
     uv_signal_stop(&b->terminate);
+    uv_signal_stop(&b->hangup);
   }
   return 0;
 }
@@ -285,6 +314,7 @@ static void binding_close(binding *b) {
   dm_clock_watch_close(&b->clock_watch);
   uv_close((uv_handle_t *)&b->interrupt, NULL);
   uv_close((uv_handle_t *)&b->terminate, NULL);
+  uv_close((uv_handle_t *)&b->hangup, NULL);
 }
 
 static int l_loop_gc(lua_State *L) {
@@ -317,7 +347,8 @@ static binding *binding_new(lua_State *L, dm_loop *loop) {
   b->signal_id = dm_loop_id(loop, b);
   uv_signal_init(&loop->uv, &b->interrupt);
   uv_signal_init(&loop->uv, &b->terminate);
-  b->interrupt.data = b->terminate.data = b;
+  uv_signal_init(&loop->uv, &b->hangup);
+  b->interrupt.data = b->terminate.data = b->hangup.data = b;
   loop->binding = b;
   loop->deliver = deliver;
   return b;

@@ -79,8 +79,8 @@ local function begin_run()
 end
 
 --- Run the loop. With a function: run it as a task until it ends, cancel the tasks
--- that are left, and return its results or raise its error; SIGINT and SIGTERM
--- cancel it. Without a function: run until dm.stop(), SIGINT or SIGTERM.
+-- that are left, and return its results or raise its error; SIGINT, SIGTERM and SIGHUP
+-- cancel it. Without a function: run until dm.stop(), SIGINT, SIGTERM or SIGHUP.
 --
 --     dm.run(function()
 --       local device <close> = dm.device { ... }
@@ -90,7 +90,7 @@ end
 --
 ---@param fn? function
 ---@param ... any its arguments
----@return any ... what fn returned; without fn: "stop", "SIGINT" or "SIGTERM"
+---@return any ... what fn returned; without fn: "stop", "SIGINT", "SIGTERM" or "SIGHUP"
 function dm.run(fn, ...)
   if fn ~= nil and type(fn) ~= "function" then
     error(("dm.run: function expected, got %s"):format(type(fn)), 2)

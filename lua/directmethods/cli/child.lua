@@ -84,7 +84,7 @@ local function has_terminal()
 end
 
 --- Pass a signal on.
----@param name "SIGINT"|"SIGTERM"
+---@param name "SIGINT"|"SIGTERM"|"SIGHUP"
 function Child:signal(name)
   if name == "SIGINT" and has_terminal() then return end
   dm.wait_until(function() return self.ended or self:pid() end)

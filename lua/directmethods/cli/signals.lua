@@ -1,4 +1,6 @@
---- Catches SIGINT and SIGTERM, so that a command can end in good order.
+--- Catches SIGINT, SIGTERM and SIGHUP, so that a command can end in good order. SIGHUP
+-- ends a command that had a controlling terminal when it began; otherwise it does
+-- nothing.
 
 local core = require "directmethods.core"
 local task = require "directmethods.task"
@@ -24,14 +26,14 @@ function M.catch()
 end
 
 --- Call fn(name), as a task, for each signal that was caught.
----@param fn fun(name: "SIGINT"|"SIGTERM")
+---@param fn fun(name: "SIGINT"|"SIGTERM"|"SIGHUP")
 function M.on(fn)
   listener = fn
   pass_on()
 end
 
 -- Exit statuses of programs that a signal has ended.
-local STATUS = { SIGINT = 130, SIGTERM = 143 }
+local STATUS = { SIGHUP = 129, SIGINT = 130, SIGTERM = 143 }
 
 --- Let a command stop at its next chance: the result returns the exit status once a
 -- signal has come, nil before. A second signal ends the process at once.
@@ -48,7 +50,7 @@ end
 
 --- Wait for the first signal. Later ones are ignored.
 ---@param seconds number? wait no longer than this
----@return "SIGINT"|"SIGTERM"|nil
+---@return "SIGINT"|"SIGTERM"|"SIGHUP"|nil
 function M.wait(seconds)
   local id = core.new_id()
   M.on(function(name) task.finish(id, name) end)
