@@ -15,6 +15,9 @@ local ROWS = {
     { MODEL_SEEDS = 300 } },
   { "jobs of a hub that is killed 100 times", "spec/job_crash_spec.lua",
     { KILL_ROUNDS = 100, SPEC_LIMIT = 600 } },
+  { "a hub under load that is killed 100 times", "spec/kill_spec.lua",
+    { KILL_ROUNDS = 100, SPEC_LIMIT = 600 } },
+  { "a disk that is slow, full or broken", "spec/disk_spec.lua", {} },
 }
 
 local FOLDER = ("build/%s/proof"):format(os.getenv("MODE") or "release")

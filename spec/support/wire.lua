@@ -48,8 +48,11 @@ function M.connect(port, source)
   socket:connect("127.0.0.1", port, function(err)
     connected, failure = true, err
   end)
-  assert(M.turn_until(function() return connected end), "connect: no answer")
-  assert(not failure, failure)
+  M.turn_until(function() return connected end)
+  if not connected or failure then
+    socket:close()
+    error(failure or "connect: no answer")
+  end
   return adopt(socket)
 end
 
