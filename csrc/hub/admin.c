@@ -8,7 +8,6 @@
 
 #include <openssl/crypto.h>
 
-#include "hub/control.h"
 #include "hub/exchange.h"
 #include "hub/secret.h"
 #include "proto/text.h"
@@ -54,15 +53,19 @@ static void refuse(dm_exchange *x, int status, dm_span fields, dm_span why) {
   dm_exchange_answer(x, status, fields, part);
 }
 
-void dm_admin_request(dm_exchange *x, const dm_http_request *r) {
+size_t dm_admin_admit(dm_exchange *x, const dm_http_request *r) {
   const dm_span none = {NULL, 0};
+  bool known = is_bearer(x->hub, dm_http_header(r, "Authorization"));
   if (!is_this_machine(dm_http_header(r, "Host"))) {
     refuse(x, 403, none, DM_SPAN("Host must name this machine."));
-  } else if (!dm_span_is(r->path, "/healthz") &&
-             !is_bearer(x->hub, dm_http_header(r, "Authorization"))) {
+    return 0;
+  }
+  if (!known && !dm_span_is(r->path, "/healthz")) {
     refuse(x, 401, DM_SPAN("WWW-Authenticate: Bearer\r\n"),
            DM_SPAN("The bearer token of this hub is needed."));
-  } else {
-    dm_control_hand_up(x, r, DM_RIGHT_ADMIN);
+    return 0;
   }
+  x->rights = DM_RIGHT_ADMIN;
+  dm_exchange_park(x);
+  return known ? (size_t)x->hub->limits.body_size : 0;
 }

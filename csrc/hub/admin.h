@@ -1,5 +1,4 @@
-/* admin.h -- requests at the admin listener: who may ask, then up to the
-** control plane. Loop thread only.
+/* admin.h -- requests at the admin listener: who may ask. Loop thread only.
 */
 #ifndef DM_HUB_ADMIN_H
 #define DM_HUB_ADMIN_H
@@ -8,7 +7,9 @@
 
 #pragma GCC visibility push(hidden)
 
-void dm_admin_request(dm_exchange *x, const dm_http_request *r);
+/* Answer a request whose caller may not ask, by its headers; or park its
+** exchange and return how many bytes its body may have. */
+size_t dm_admin_admit(dm_exchange *x, const dm_http_request *r);
 
 #pragma GCC visibility pop
 

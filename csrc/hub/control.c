@@ -17,16 +17,14 @@ enum {
 
 /* Up */
 
-void dm_control_hand_up(dm_exchange *x, const dm_http_request *r,
-                        unsigned rights) {
+void dm_control_hand_up(dm_exchange *x, const dm_http_request *r) {
   dm_hub *h = x->hub;
   x->handed = dm_ids_add(&h->handed, x);
   if (x->handed == 0 || h->events == NULL) {
     dm_exchange_refuse(x, DM_ERROR_UNAVAILABLE);
     return;
   }
-  dm_exchange_park(x);
-  h->events->on_http(h->context, x->handed, r, rights);
+  h->events->on_http(h->context, x->handed, r, x->rights);
 }
 
 /* Its packets wait while too many of its twin requests do. */

@@ -9,9 +9,8 @@
 
 #pragma GCC visibility push(hidden)
 
-/* Park the exchange and hand its request up. */
-void dm_control_hand_up(dm_exchange *x, const dm_http_request *r,
-                        unsigned rights);
+/* Hand the request of this exchange up, which is parked. */
+void dm_control_hand_up(dm_exchange *x, const dm_http_request *r);
 
 /* A twin request of this session's device. When 16 of them wait for their
 ** answer, or 256 KB, its packets wait too. */

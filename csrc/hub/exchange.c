@@ -43,6 +43,8 @@ dm_exchange *dm_exchange_open(dm_hub *h, dm_http_server *s, uint64_t id) {
   x->next = NULL;
   x->parked = x->is_call = false;
   x->settle = x->handed = 0;
+  x->rights = 0;
+  x->version = (dm_span){NULL, 0};
   x->retry_after = 0;
   x->echo.len = x->payload.len = x->method_length = 0;
   x->response_seconds = x->connect_seconds = 0;

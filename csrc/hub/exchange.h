@@ -12,7 +12,7 @@
 /* s NULL: a call of the control plane's own. NULL: out of memory. */
 dm_exchange *dm_exchange_open(dm_hub *h, dm_http_server *s, uint64_t id);
 
-/* It is answered after on_request has returned. */
+/* It is answered later: dm_exchange_find finds it until then. */
 void dm_exchange_park(dm_exchange *x);
 
 /* A parked one. NULL: unknown. */

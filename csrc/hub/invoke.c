@@ -133,15 +133,15 @@ static bool read_body(dm_exchange *x, dm_span body, const dm_contract *contract,
 }
 
 /* Would IoT Hub accept the call today? */
-static dm_call_azure azure_of(const dm_exchange *x, dm_span version) {
-  if (version.p == NULL) return DM_AZURE_NO_VERSION;
+static dm_call_azure azure_of(const dm_exchange *x) {
+  if (x->version.p == NULL) return DM_AZURE_NO_VERSION;
   const dm_contract *today = dm_contract_newest();
   bool fits = x->response_seconds >= today->response_min &&
               x->response_seconds <= today->response_max;
   return fits ? DM_AZURE_TAKES : DM_AZURE_RESPONSE_TIMEOUT;
 }
 
-void dm_invoke(dm_exchange *x, const dm_http_request *r, dm_span version) {
+void dm_invoke(dm_exchange *x, const dm_http_request *r) {
   dm_hub *h = x->hub;
   char why[WHY_MAX];
   dm_span payload;
@@ -151,11 +151,11 @@ void dm_invoke(dm_exchange *x, const dm_http_request *r, dm_span version) {
   if (!is_plain_coding(dm_http_header(r, "Content-Encoding")) ||
       (r->body.n > 0 && !is_json_type(dm_http_header(r, "Content-Type")))) {
     dm_call_fail(x, DM_ERROR_MEDIA);
-  } else if (!read_body(x, r->body, dm_hub_contract_of(h, version), &payload,
+  } else if (!read_body(x, r->body, dm_hub_contract_of(h, x->version), &payload,
                         why)) {
     dm_call_fail_as(x, DM_ERROR_ARGUMENT, dm_span_of(why));
   } else {
-    x->facts.azure = (uint8_t)azure_of(x, version);
+    x->facts.azure = (uint8_t)azure_of(x);
     dm_trace_request(&h->trace, &x->facts, payload);
     dm_inject_http(x, payload, dm_dispatch);
   }

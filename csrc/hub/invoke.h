@@ -10,7 +10,7 @@
 #pragma GCC visibility push(hidden)
 
 /* The request is authorised; the exchange has device and module. */
-void dm_invoke(dm_exchange *x, const dm_http_request *r, dm_span version);
+void dm_invoke(dm_exchange *x, const dm_http_request *r);
 
 #pragma GCC visibility pop
 

@@ -76,6 +76,7 @@ dm_hub *dm_hub_new(dm_loop *loop, const dm_hub_options *o,
   h->retry_after = o->retry_after;
   h->authority.lasting = o->lasting_tokens;
   h->limits = o->limits;
+  h->bodies.limit = (size_t)o->limits.body_bytes;
   h->random = seed[0];
   dm_identities_init(&h->identities, (size_t)o->limits.identities, seed[1]);
   dm_trace_init(&h->trace, (size_t)o->limits.trace_bytes);
@@ -151,6 +152,8 @@ static bool serve_http(dm_hub *h, dm_hub_listener *l, const char *host,
       .body_ms = m->body_timeout,
       .idle_ms = m->idle_timeout,
       .notes = sizeof(dm_seen_token),
+      .bodies = &h->bodies,
+      .on_headers = dm_route_on_headers,
       .on_request = dm_route_on_request,
       .on_gone = dm_route_on_gone,
       .on_refused = dm_route_on_refused,

@@ -27,6 +27,7 @@
   X(header_size, 16384)      /* bytes of a header block: then 431 */           \
   X(header_fields, 64)       /* header fields: then 431 */                     \
   X(body_size, 1048576)      /* bytes of a request body: then 413 */           \
+  X(body_bytes, 67108864)    /* of all unanswered bodies together: then 503 */ \
   X(control_requests, 64)    /* of the control plane that run at a time */     \
   X(trace_bytes, 1048576)    /* of the latest calls, with their payloads */    \
   X(message_bytes, 1048576)  /* of the latest device-to-cloud messages */

@@ -15,8 +15,11 @@
 #include "proto/path.h"
 
 enum {
-  PATH_BYTES = 8 * 1024, /* of a decoded path: limits.target_size */
-  MISSING_MAX = 128      /* bytes of a text, with its NUL */
+  PATH_BYTES = 8 * 1024,  /* of a decoded path: limits.target_size */
+  MISSING_MAX = 128,      /* bytes of a text, with its NUL */
+  TWIN_BODY = 256 * 1024, /* clients send a whole twin back, with metadata */
+  IDENTITY_BODY = 64 * 1024,
+  JOB_BODY = 512 * 1024
 };
 
 /* What the header fields say about the caller. */
@@ -85,12 +88,11 @@ static bool is_version(dm_span v) {
   return v.n == 10 || dm_span_is((dm_span){v.p + 10, v.n - 10}, "-preview");
 }
 
-static bool version_fits(const dm_hub *h, const dm_http_request *r,
-                         dm_span *version) {
+static bool version_fits(dm_exchange *x, const dm_http_request *r) {
   bool twice = false;
-  *version = dm_http_query(r, "api-version", &twice);
-  if (version->p == NULL) return h->api_version_optional;
-  return !twice && is_version(*version);
+  x->version = dm_http_query(r, "api-version", &twice);
+  if (x->version.p == NULL) return x->hub->api_version_optional;
+  return !twice && is_version(x->version);
 }
 
 static void refuse_verb(dm_exchange *x, dm_span method) {
@@ -139,8 +141,7 @@ static bool is_own(dm_hub *h, const caller *f, const dm_path *p, int64_t now,
 }
 
 /* Is the token good, and does it cover this path? */
-static bool is_authorised(dm_exchange *x, const caller *f, const dm_path *p,
-                          unsigned *rights) {
+static bool is_authorised(dm_exchange *x, const caller *f, const dm_path *p) {
   dm_hub *h = x->hub;
   dm_grant grant = {.why = "there is no single Authorization field"};
   int64_t now = dm_clock_wall(&h->loop->contract) / 1000;
@@ -154,7 +155,7 @@ static bool is_authorised(dm_exchange *x, const caller *f, const dm_path *p,
     grant.why = "the policy does not allow it";
     good = false;
   }
-  *rights = grant.rights;
+  x->rights = grant.rights;
   if (good) return true;
   if (f->authorization.p != NULL && grant.rights == 0)
     dm_meter_caller_failed(x);
@@ -170,10 +171,27 @@ static void refuse_missing(dm_exchange *x, const char *what) {
   dm_exchange_refuse_as(x, 501, "NotImplemented", dm_span_of(text));
 }
 
-static void route(dm_exchange *x, const dm_http_request *r, const caller *f,
+/* Bytes that the body of this request may have, by the class of its path. */
+static size_t body_limit(const dm_exchange *x, const dm_path *p) {
+  const dm_hub *h = x->hub;
+  size_t most = (size_t)h->limits.body_size, n = most;
+  dm_span first = p->count > 0 ? p->segment[0] : (dm_span){NULL, 0};
+  if (x->is_call)
+    n = dm_hub_contract_of(h, x->version)->payload + DM_CONTRACT_ENVELOPE;
+  else if (is_word(first, "twins"))
+    n = TWIN_BODY;
+  else if (is_word(first, "jobs"))
+    n = JOB_BODY;
+  else if (is_word(first, "devices") && p->count > 1 &&
+           !is_word(p->segment[1], "query"))
+    n = IDENTITY_BODY;
+  return n < most ? n : most;
+}
+
+/* May the caller send this request? False: it was answered. */
+static bool admit(dm_exchange *x, const dm_http_request *r, const caller *f,
                   const dm_path *p) {
-  dm_span version, method = dm_http_method(r);
-  unsigned rights;
+  dm_span method = dm_http_method(r);
   const char *missing = dm_missing(p);
   x->is_call = is_method_path(x, p);
   if (x->is_call) dm_record_begin(x);
@@ -181,18 +199,26 @@ static void route(dm_exchange *x, const dm_http_request *r, const caller *f,
     refuse_missing(x, missing);
   } else if (x->is_call && !dm_span_is(method, "POST")) {
     refuse_verb(x, method);
-  } else if (!version_fits(x->hub, r, &version)) {
+  } else if (!version_fits(x, r)) {
     x->hub->counted.http_bad_version++;
     refuse(x, DM_ERROR_BAD_VERSION);
   } else if (dm_meter_refuses_any(x->hub) && !dm_meter_caller(x)) {
     refuse(x, DM_ERROR_THROTTLED);
-  } else if (!is_authorised(x, f, p, &rights)) {
+  } else if (!is_authorised(x, f, p)) {
     refuse(x, DM_ERROR_UNAUTHORIZED);
-  } else if (x->is_call) {
-    dm_invoke(x, r, version);
   } else {
-    dm_control_hand_up(x, r, rights);
+    return true;
   }
+  return false;
+}
+
+/* Until its body is there, it is no call that has a record. */
+static size_t await_body(dm_exchange *x, const dm_path *p) {
+  size_t limit = body_limit(x, p);
+  x->is_call = false;
+  x->device = x->module = (dm_span){NULL, 0};
+  dm_exchange_park(x);
+  return limit;
 }
 
 /* MQTT over WebSocket: the device is authorised by its CONNECT. */
@@ -236,7 +262,8 @@ static dm_exchange *open_exchange(dm_hub_listener *l, uint64_t id,
   return x;
 }
 
-void dm_route_on_request(void *context, uint64_t id, const dm_http_request *r) {
+size_t dm_route_on_headers(void *context, uint64_t id,
+                           const dm_http_request *r) {
   dm_hub_listener *l = context;
   char memory[PATH_BYTES];
   dm_buf decoded = dm_buf_fixed(memory, sizeof memory);
@@ -245,17 +272,35 @@ void dm_route_on_request(void *context, uint64_t id, const dm_http_request *r) {
   bool good = dm_path_split(r->path, &decoded, &p);
   if (good && !l->admin && is_websocket_path(&p)) {
     upgrade(l, id, r);
-    return;
+    return 0;
   }
   caller f = read_caller(r);
   dm_exchange *x = open_exchange(l, id, &f);
-  if (x == NULL) return;
+  if (x == NULL) return 0;
   if (!good)
     dm_exchange_refuse(x, DM_ERROR_ARGUMENT);
   else if (l->admin)
-    dm_admin_request(x, r);
-  else
-    route(x, r, &f, &p);
+    return dm_admin_admit(x, r);
+  else if (admit(x, r, &f, &p))
+    return await_body(x, &p);
+  return 0;
+}
+
+void dm_route_on_request(void *context, uint64_t id, const dm_http_request *r) {
+  dm_hub_listener *l = context;
+  char memory[PATH_BYTES];
+  dm_buf decoded = dm_buf_fixed(memory, sizeof memory);
+  dm_path p;
+  dm_exchange *x = dm_exchange_find(l->hub, l->http, id);
+  if (x == NULL) return;
+  x->is_call = !l->admin && dm_path_split(r->path, &decoded, &p) &&
+               is_method_path(x, &p);
+  if (x->is_call) {
+    dm_invoke(x, r);
+    dm_http_server_release(l->http, id); /* the device has it, or x */
+  } else {
+    dm_control_hand_up(x, r);
+  }
 }
 
 void dm_route_on_gone(void *context, uint64_t id) {
@@ -268,7 +313,9 @@ void dm_route_on_gone(void *context, uint64_t id) {
   dm_exchange_end(x);
 }
 
-void dm_route_on_refused(void *context) {
+void dm_route_on_refused(void *context, uint64_t id) {
   dm_hub_listener *l = context;
+  dm_exchange *x = dm_exchange_find(l->hub, l->http, id);
   l->hub->counted.http_refused++;
+  if (x != NULL) dm_exchange_end(x);
 }

@@ -64,7 +64,9 @@ struct dm_exchange {
   uint64_t id;            /* the server's id of the request */
   dm_hub_result *failed;  /* set while dm_hub_invoke starts the call */
   dm_exchange *next;      /* in a chain of parked ones, or in the free list */
-  bool parked;            /* is answered after on_request has returned */
+  bool parked;            /* in such a chain: is answered later */
+  unsigned rights;        /* what the caller's token allows */
+  dm_span version;        /* api-version; borrowed until on_request returns */
   uint64_t settle;        /* the caller's token; 0: of another process */
   dm_buf echo;            /* header lines with the caller's own ids */
   uint64_t handed;        /* the control plane's id of it; 0: has none */
@@ -140,6 +142,7 @@ struct dm_hub {
   uint64_t random;  /* state of the generator of request and tracking ids */
   int64_t log_from; /* I/O clock: when the next line may be logged */
 
+  dm_http_bodies bodies; /* of all listeners */
   dm_authority authority;
   dm_span admin_token; /* owned; p NULL: every request is refused */
   dm_identities identities;

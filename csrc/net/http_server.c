@@ -1,9 +1,15 @@
-/* http_server.c -- see http_server.h: one request at a time, deadlines,
+/* http_server.c -- HTTP/1.1 connections: one request at a time, deadlines,
 ** pipelining, answers. Loop thread only.
 **
-** A connection's timer is not restarted with every deadline. When it is due, it
-** compares the time with the deadline and starts again if that is later. So a
-** request that comes in one piece changes no timer.
+** Deadlines are checked lazily: a connection's timer is left to run and looks
+** at the deadline when it is due, so that a request that comes in one piece
+** touches no timer.
+**
+** A request is with the owner from the end of its headers on. A body that is
+** not wanted is passed over when little of it is to come, and ends the
+** connection otherwise: the answer is sent, and some more is read and thrown
+** away, since a socket that is closed with bytes unread resets the connection,
+** and the answer would be lost.
 */
 #include "net/http_server.h"
 
@@ -16,21 +22,25 @@
 #include "proto/text.h"
 
 enum {
-  PAUSE_BYTES = 16384,           /* pipelined bytes: above it, reading stops */
-  REST_LIMIT = 4 * DM_LOOP_READ, /* and what may still come after that */
-  HOLD_BYTES = 65536,   /* queued answers: above it, the next request waits */
-  FIELDS_LIMIT = 65536, /* bytes of an answer's header lines */
-  HEAD_ROOM = 256,      /* bytes of the status line and our fields */
+  PAUSE_BYTES = 16384,           /* pipelined bytes: more is not read */
+  REST_LIMIT = 4 * DM_LOOP_READ, /* with what may still come after a pause */
+  HOLD_BYTES =
+      65536, /* queued answers: the next request waits for the reader */
+  PASS_BYTES = 65536,   /* of an unwanted body: more ends the connection */
+  REQUESTS = 16,        /* begun in a turn: other connections want theirs */
+  FIELDS_LIMIT = 65536, /* header lines of an answer */
+  HEAD_ROOM = 256,      /* status line and fields of ours */
   DATE_TEXT = 40
 };
 
 typedef enum phase {
   IDLE,    /* between requests */
-  HEADER,  /* a header block arrives, or the first is awaited */
-  BODY,    /* a body arrives */
-  WAITING, /* the owner has the request */
+  HEADER,  /* a header block is coming in, or the first is awaited */
+  BODY,    /* the owner knows the request, a body may be coming in */
+  PASSING, /* the request was answered, its body is thrown away */
+  WAITING, /* the request is with the owner */
   CLOSING, /* nothing more is read */
-  LEFT     /* the stream has another owner */
+  LEFT     /* the stream is another's */
 } phase;
 
 struct dm_http_server {
@@ -38,30 +48,33 @@ struct dm_http_server {
   dm_listener *listener;
   dm_http_server_options o;
   void (*on_closed)(void *context);
-  bool closed;        /* dm_http_server_close was called */
-  dm_ids requests;    /* the callers of unanswered requests */
-  dm_flusher flusher; /* callers whose pipelined bytes can be read now */
-  dm_list ready;
-  dm_buf fields; /* of the current answer */
+  bool closed;     /* dm_http_server_close was called */
+  bool stopped;    /* dm_http_server_stop was called */
+  dm_ids requests; /* the unanswered: their callers */
+  dm_list callers; /* all */
+  dm_buf fields;   /* of the answer being written */
   int64_t date_second;
   char date[DATE_TEXT]; /* "Date: ...\r\n" */
 };
 
 typedef struct caller {
   dm_http_server *server;
+  dm_list node; /* in the server's */
   dm_stream *stream;
   dm_http_reader *reader; /* owned */
-  uint64_t request;       /* the unanswered one; 0: none */
-  int64_t deadline;       /* of this phase; DM_NEVER: none */
+  uint64_t request;       /* unanswered; 0: none */
+  int64_t deadline;       /* of this phase; DM_NEVER */
   int64_t armed;          /* what the timer was started for */
   dm_timer timer;
-  dm_list ready; /* in the server's */
-  dm_buf rest;   /* bytes after an unanswered request */
-  void *notes;   /* owned; NULL: not asked for */
-  uint8_t phase;
+  dm_later later; /* when pipelined bytes wait for the next turn */
+  uint64_t turn;  /* of the loop, in which 'begun' requests were begun */
+  dm_buf rest;    /* bytes behind an unanswered request */
+  size_t claimed; /* bytes of its body, of what all may have together */
+  void *notes;    /* owned; NULL: nobody asked for them */
+  uint8_t phase, begun;
   bool keep_alive, head_only;
   bool feeding; /* inside feed */
-  bool held;    /* until the queued answers have gone out */
+  bool held;    /* until the answers queued have gone out */
 } caller;
 
 /* Deadlines. */
@@ -85,7 +98,7 @@ static void close_caller(caller *c) {
 
 /* Answers. */
 
-/* The Date line, made once a second. Its names are English in every locale. */
+/* The Date line, made once a second; names are English whatever the locale. */
 static const char *date_line(dm_http_server *s) {
   static const char day[][4] = {"Sun", "Mon", "Tue", "Wed",
                                 "Thu", "Fri", "Sat"};
@@ -127,42 +140,72 @@ static bool write_answer(caller *c, int status, dm_span fields,
   return dm_stream_written(c->stream, fits);
 }
 
-/* Refuse a request ourselves, and close. */
+/* Bodies that are unanswered. */
+
+static void release(caller *c) {
+  c->server->o.bodies->used -= c->claimed;
+  c->claimed = 0;
+}
+
+/* Have room for what came of its body, or will come. */
+static bool claim(caller *c) {
+  dm_http_bodies *all = c->server->o.bodies;
+  size_t more = dm_http_reader_needs(c->reader) - c->claimed;
+  if (more > all->limit - all->used) return false;
+  all->used += more;
+  c->claimed += more;
+  return true;
+}
+
+/* The request is going to be answered. */
+static void forgo_body(caller *c) {
+  release(c);
+  if (c->server->stopped ||
+      (c->phase == BODY && !dm_http_reader_skip(c->reader, PASS_BYTES)))
+    c->keep_alive = false;
+}
+
+/* Ready for the next request, unless the caller does not read its answers. */
+static void await_request(caller *c) {
+  enter(c, IDLE, c->server->o.idle_ms);
+  c->held = dm_stream_queued(c->stream) > HOLD_BYTES;
+  if (c->held)
+    dm_stream_await_drain(c->stream);
+  else if (c->rest.len > 0 && !c->feeding)
+    dm_loop_next_turn(c->server->loop, &c->later);
+}
+
+/* The request was answered: on to the next. */
+static void next_request(caller *c) {
+  if (!c->keep_alive)
+    close_caller(c);
+  else if (c->phase == BODY)
+    enter(c, PASSING, c->server->o.body_ms);
+  else
+    await_request(c);
+}
+
+/* Answer by ourselves. */
 static void refuse(caller *c, int status, const char *why) {
   dm_http_server *s = c->server;
+  uint64_t request = c->request;
   dm_buf text;
   dm_buf_init(&text, 1024);
   dm_text_json_string(&text, dm_span_of(why));
   dm_span part[3] = {DM_SPAN("{\"Message\":"), dm_buf_span(&text),
                      DM_SPAN("}")};
-  c->keep_alive = c->head_only = false;
-  write_answer(c, status,
-               DM_SPAN("Content-Type: application/json; charset=utf-8\r\n"),
-               part);
-  close_caller(c);
+  if (c->phase != BODY) c->keep_alive = c->head_only = false;
+  c->request = 0;
+  dm_ids_remove(&s->requests, request);
+  forgo_body(c);
+  if (write_answer(c, status,
+                   DM_SPAN("Content-Type: application/json; charset=utf-8\r\n"),
+                   part))
+    next_request(c);
+  else
+    c->phase = CLOSING;
   dm_buf_clear(&text);
-  if (s->o.on_refused) s->o.on_refused(s->o.context);
-}
-
-static void make_ready(caller *c) {
-  dm_http_server *s = c->server;
-  if (c->ready.next == &c->ready) dm_list_append(&s->ready, &c->ready);
-  dm_loop_flush_later(s->loop, &s->flusher);
-}
-
-/* The request was answered: continue with the next. */
-static void next_request(caller *c) {
-  if (!c->keep_alive) {
-    close_caller(c);
-    return;
-  }
-  enter(c, IDLE, c->server->o.idle_ms);
-  if (dm_stream_queued(c->stream) > HOLD_BYTES) {
-    c->held = true;
-    dm_stream_await_drain(c->stream);
-  } else if (c->rest.len > 0 && !c->feeding) {
-    make_ready(c);
-  }
+  s->o.on_refused(s->o.context, request);
 }
 
 bool dm_http_server_answer(dm_http_server *s, uint64_t id, int status,
@@ -171,12 +214,18 @@ bool dm_http_server_answer(dm_http_server *s, uint64_t id, int status,
   caller *c = dm_ids_remove(&s->requests, id);
   if (!c) return false;
   c->request = 0;
+  forgo_body(c);
   if (!write_answer(c, status, fields, (dm_span[3]){head, body, tail})) {
     c->phase = CLOSING;
     return false;
   }
   next_request(c);
   return true;
+}
+
+void dm_http_server_release(dm_http_server *s, uint64_t id) {
+  caller *c = dm_ids_get(&s->requests, id);
+  if (c) release(c);
 }
 
 void dm_http_server_drop(dm_http_server *s, uint64_t id) {
@@ -206,7 +255,9 @@ dm_stream *dm_http_server_upgrade(dm_http_server *s, uint64_t id,
 
 static void free_caller(caller *c) {
   dm_clock_stop(&c->server->loop->io, &c->timer);
-  dm_list_remove(&c->ready);
+  dm_list_remove(&c->later.node);
+  dm_list_remove(&c->node);
+  release(c);
   dm_http_reader_free(c->reader);
   dm_buf_clear(&c->rest);
   if (c->notes) dm_memory_wipe(c->notes, c->server->o.notes);
@@ -214,7 +265,7 @@ static void free_caller(caller *c) {
   free(c);
 }
 
-/* The stream has another owner now: give it the bytes that are left. */
+/* The stream was handed over; the rest of what was received goes with it. */
 static void leave(caller *c, dm_span rest) {
   dm_stream_resume(c->stream);
   if (rest.n > 0) dm_stream_deliver(c->stream, rest);
@@ -223,27 +274,62 @@ static void leave(caller *c, dm_span rest) {
 
 /* Requests. */
 
-static void hand_over(caller *c) {
+/* The headers are there: the owner judges them, and may answer at once. */
+static void judge(caller *c, size_t *limit) {
   dm_http_server *s = c->server;
   const dm_http_request *r = dm_http_reader_request(c->reader);
-  c->keep_alive = r->keep_alive && r->minor >= 1; /* HTTP/1.0: never kept */
+  *limit = s->o.message.body;
+  c->begun++;
+  c->keep_alive = r->keep_alive && r->minor >= 1; /* 1.0: never kept */
   c->head_only = dm_span_is(r->method, "HEAD");
+  if (r->length > *limit) return; /* whoever sends it */
   c->request = dm_ids_add(&s->requests, c);
-  if (c->request == 0) {
+  if (c->request == 0)
     refuse(c, 503, "The server is out of memory.");
-    return;
-  }
-  c->phase = WAITING;
-  c->deadline = DM_NEVER;
-  s->o.on_request(s->o.context, c->request, r);
-  dm_http_reader_next(c->reader);
+  else
+    *limit = s->o.on_headers(s->o.context, c->request, r);
 }
 
+/* A body follows. */
 static void begin_body(caller *c, bool nothing_came_yet) {
+  const dm_http_request *r = dm_http_reader_request(c->reader);
+  size_t limit = 0;
   enter(c, BODY, c->server->o.body_ms);
-  if (nothing_came_yet && dm_http_reader_request(c->reader)->expect_continue) {
+  if (c->phase == BODY) judge(c, &limit);
+  if (c->phase != BODY) return;
+  dm_http_reader_limit(c->reader, limit);
+  if (r->length > limit) {
+    refuse(c, 413, "body too large");
+  } else if (!claim(c)) {
+    refuse(c, 503, "The hub has no room for more bodies.");
+  } else if (nothing_came_yet && r->expect_continue) {
     dm_stream_write(c->stream, DM_SPAN("HTTP/1.1 100 Continue\r\n\r\n"));
   }
+}
+
+/* More of a chunked body came. */
+static void go_on_body(caller *c) {
+  if (claim(c)) return;
+  c->keep_alive = false;
+  refuse(c, 503, "The hub has no room for more bodies.");
+}
+
+static void end_request(caller *c) {
+  const dm_http_server *s = c->server;
+  size_t limit;
+  if (c->phase < BODY) { /* it has no body */
+    c->phase = BODY;
+    judge(c, &limit);
+  }
+  if (c->phase == BODY) {
+    c->phase = WAITING;
+    c->deadline = DM_NEVER;
+    s->o.on_request(s->o.context, c->request,
+                    dm_http_reader_request(c->reader));
+  } else if (c->phase == PASSING) {
+    await_request(c);
+  }
+  dm_http_reader_next(c->reader);
 }
 
 static void refuse_bad(caller *c) {
@@ -252,22 +338,36 @@ static void refuse_bad(caller *c) {
   refuse(c, status, why ? why : "The request cannot be understood.");
 }
 
-/* Read requests until the bytes end or a request must wait. Returns how many
-** bytes were used. */
+/* May it begin one more request in this turn? */
+static bool has_turn(caller *c) {
+  const dm_loop *loop = c->server->loop;
+  if (c->turn != loop->turns) c->begun = 0;
+  c->turn = loop->turns;
+  return c->begun < REQUESTS;
+}
+
+static bool may_read(caller *c) {
+  return c->phase < WAITING && !c->held && !c->server->closed &&
+         (c->phase >= BODY || has_turn(c));
+}
+
+/* Read requests until the bytes end or one has to wait; how many were used. */
 static size_t feed(caller *c, dm_span bytes) {
   size_t at = 0;
   c->feeding = true;
-  while (at < bytes.n && c->phase < WAITING && !c->held && !c->server->closed) {
+  while (at < bytes.n && may_read(c)) {
     size_t used = 0;
     dm_span left = {bytes.p + at, bytes.n - at};
     dm_http_state state = dm_http_reader_feed(c->reader, left, &used);
     at += used;
     if (state == DM_HTTP_COMPLETE) {
-      hand_over(c);
+      end_request(c);
     } else if (state == DM_HTTP_HEADERS) {
       begin_body(c, at == bytes.n);
     } else if (state == DM_HTTP_BAD) {
       refuse_bad(c);
+    } else if (c->phase == BODY) {
+      go_on_body(c);
     } else if (c->phase == IDLE && !dm_http_reader_idle(c->reader)) {
       enter(c, HEADER, c->server->o.header_ms);
     }
@@ -276,7 +376,7 @@ static size_t feed(caller *c, dm_span bytes) {
   return at;
 }
 
-/* Keep bytes that must wait for the current request. */
+/* Keep what a request in hand holds up. */
 static void keep(caller *c, dm_span bytes) {
   if (!dm_buf_add_span(&c->rest, bytes)) {
     c->phase = CLOSING;
@@ -284,6 +384,13 @@ static void keep(caller *c, dm_span bytes) {
   } else if (c->rest.len > PAUSE_BYTES) {
     dm_stream_pause(c->stream);
   }
+}
+
+/* What it has no turn for waits; that the caller leaves is noticed after it. */
+static void await_turn(caller *c) {
+  if (c->phase >= BODY || c->held || c->rest.len == 0 || has_turn(c)) return;
+  dm_stream_hold(c->stream);
+  dm_loop_next_turn(c->server->loop, &c->later);
 }
 
 static void go_on(caller *c) {
@@ -295,21 +402,14 @@ static void go_on(caller *c) {
   }
   if (c->rest.len == 0 || c->phase == CLOSING) dm_buf_clear(&c->rest);
   if (c->rest.len <= PAUSE_BYTES) dm_stream_resume(c->stream);
+  await_turn(c);
 }
 
-static void on_flush(dm_flusher *f) {
-  dm_http_server *s = DM_OWNER(f, dm_http_server, flusher);
-  dm_list now;
-  dm_list_init(&now);
-  dm_list_move(&now, &s->ready);
-  while (!dm_list_empty(&now)) {
-    caller *c = DM_OWNER(now.next, caller, ready);
-    dm_list_remove(&c->ready);
-    go_on(c);
-  }
+static void on_turn(dm_later *later) {
+  go_on(DM_OWNER(later, caller, later));
 }
 
-/* Events of the stream and the clock. */
+/* What the stream and the clock tell. */
 
 static void on_open(void *owner) {
   caller *c = owner;
@@ -324,10 +424,12 @@ static void on_data(void *owner, dm_span bytes) {
     used = feed(c, bytes);
   }
   dm_span rest = {bytes.p + used, bytes.n - used};
-  if (c->phase == LEFT)
+  if (c->phase == LEFT) {
     leave(c, rest);
-  else if (rest.n > 0 && c->phase != CLOSING)
-    keep(c, rest);
+    return;
+  }
+  if (rest.n > 0 && c->phase != CLOSING) keep(c, rest);
+  await_turn(c);
 }
 
 static void on_drained(void *owner) {
@@ -353,10 +455,10 @@ static void on_due(dm_timer *timer) {
   if (c->phase >= WAITING) return;
   if (dm_clock_now(io) < c->deadline) {
     enter(c, c->phase, c->deadline - dm_clock_now(io));
-  } else if (dm_http_reader_idle(c->reader)) {
-    dm_stream_close(c->stream); /* no request has begun, so no answer is due */
-    c->phase = CLOSING;
+  } else if (c->phase == PASSING || dm_http_reader_idle(c->reader)) {
+    close_caller(c); /* nobody waits for an answer */
   } else {
+    c->keep_alive = false;
     refuse(c, 408, "The request took too long to arrive.");
   }
 }
@@ -375,7 +477,9 @@ static void *on_accept(void *context, dm_stream *stream) {
   c->reader = reader;
   c->phase = HEADER;
   c->timer.on_due = on_due;
-  dm_list_init(&c->ready);
+  c->later.on_turn = on_turn;
+  dm_list_init(&c->later.node);
+  dm_list_append(&s->callers, &c->node);
   dm_buf_init(&c->rest, REST_LIMIT);
   return c;
 }
@@ -409,10 +513,8 @@ dm_http_server *dm_http_server_new(dm_loop *loop,
   }
   s->loop = loop;
   s->o = *o;
-  s->flusher.on_flush = on_flush;
   s->date_second = -1;
-  dm_list_init(&s->flusher.node);
-  dm_list_init(&s->ready);
+  dm_list_init(&s->callers);
   dm_ids_init(&s->requests, (uint32_t)o->connections);
   dm_buf_init(&s->fields, FIELDS_LIMIT);
   if (start_listening(s, e)) return s;
@@ -441,14 +543,18 @@ void *dm_http_server_notes(dm_http_server *s, uint64_t id) {
 }
 
 void dm_http_server_stop(dm_http_server *s) {
+  s->stopped = true;
   dm_listener_stop(s->listener);
+  for (dm_list *n = s->callers.next; n != &s->callers; n = n->next) {
+    caller *c = DM_OWNER(n, caller, node);
+    if (c->request == 0 && c->phase < WAITING) close_caller(c);
+  }
 }
 
 static void on_listener_closed(void *context) {
   dm_http_server *s = context;
   void (*on_closed)(void *) = s->on_closed;
   void *owner = s->o.context;
-  dm_list_remove(&s->flusher.node);
   dm_ids_clear(&s->requests);
   dm_buf_clear(&s->fields);
   free(s);

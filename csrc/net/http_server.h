@@ -4,7 +4,12 @@
 ** at any later time. If the caller has gone by then, nothing happens.
 **
 ** Requests that break the standard or a limit are answered here with the right
-** status and {"Message":"..."}, and the connection is closed.
+** status and {"Message":"..."}.
+**
+** The owner judges a request by its headers and lets the body come, or refuses.
+** If up to 64 KB of an unwanted body are still to come, they are thrown away and
+** the connection stays; otherwise it is closed after the answer. Connections
+** take turns: each may begin 16 requests in one turn of the loop.
 */
 #ifndef DM_NET_HTTP_SERVER_H
 #define DM_NET_HTTP_SERVER_H
@@ -21,6 +26,11 @@
 
 typedef struct dm_http_server dm_http_server;
 
+/* What the bodies of several servers may take together. */
+typedef struct dm_http_bodies {
+  size_t used, limit; /* bytes */
+} dm_http_bodies;
+
 typedef struct dm_http_server_options {
   const char *host;
   int port;
@@ -32,12 +42,18 @@ typedef struct dm_http_server_options {
   int64_t body_ms;   /* from the header's end to the body's end */
   int64_t idle_ms;   /* between requests */
   size_t notes;      /* bytes, see dm_http_server_notes */
-  /* A whole request. 'r' is borrowed within the call. Answer now or later. */
+  dm_http_bodies *bodies; /* borrowed: where unanswered bodies are counted */
+  /* The headers of a request are there, and its body may follow. 'r' is
+  ** borrowed until on_request has returned. Answer now, or return how many
+  ** bytes the body may have: then on_request follows, on_gone or on_refused. */
+  size_t (*on_headers)(void *context, uint64_t id, const dm_http_request *r);
+  /* The whole request. Answer now or later. */
   void (*on_request)(void *context, uint64_t id, const dm_http_request *r);
   /* The caller of an unanswered request has gone; the id is no longer valid. */
   void (*on_gone)(void *context, uint64_t id);
-  /* NULL, or: the server itself answered a request with 4xx or 5xx. */
-  void (*on_refused)(void *context);
+  /* The server itself answered a request with 4xx or 5xx. The id is no longer
+  ** valid; 0: the owner does not know the request. */
+  void (*on_refused)(void *context, uint64_t id);
   void *context;
 } dm_http_server_options;
 
@@ -64,19 +80,25 @@ bool dm_http_server_answer(dm_http_server *s, uint64_t id, int status,
                            dm_span fields, dm_span head, dm_span body,
                            dm_span tail);
 
+/* The owner has passed the body of a request on: it no longer counts as
+** unanswered. */
+void dm_http_server_release(dm_http_server *s, uint64_t id);
+
 /* Close the connection of an unanswered request without an answer; on_gone
 ** follows from the loop. */
 void dm_http_server_drop(dm_http_server *s, uint64_t id);
 
-/* Only within on_request: answer with 101 and these header lines, and give the
-** connection away. From now on its stream, with the bytes after the request,
-** has another owner; the server's end closes it anyway. NULL: the caller has
-** gone. */
+/* Only within on_headers, for a request without a body: answer with 101 and
+** these header lines, and give the connection away. From now on its stream, with
+** the bytes after the request, has another owner; the server's end closes it
+** anyway. NULL: the caller has gone. */
 dm_stream *dm_http_server_upgrade(dm_http_server *s, uint64_t id,
                                   dm_span fields,
                                   const dm_stream_events *events, void *owner);
 
-void dm_http_server_stop(dm_http_server *s); /* accept no more connections */
+/* Accept no more connections and requests. A connection is closed after the
+** answer to its unanswered request, or at once if it has none. */
+void dm_http_server_stop(dm_http_server *s);
 
 /* Close all connections; on_gone comes for each unanswered request. Then
 ** on_closed comes from the loop, and the server is freed. */

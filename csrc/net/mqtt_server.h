@@ -68,7 +68,7 @@ int dm_mqtt_server_connections(const dm_mqtt_server *s);
 
 /* Accept the caller of an HTTP request for a WebSocket. It is answered with 101
 ** and 'fields', and is a connection like any other from now on. Only within the
-** HTTP server's on_request. False: no room; answer the request. */
+** HTTP server's on_headers. False: no room; answer the request. */
 bool dm_mqtt_server_upgrade(dm_mqtt_server *s, dm_http_server *http,
                             uint64_t request, dm_span fields);
 

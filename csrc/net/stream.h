@@ -41,8 +41,8 @@ typedef struct dm_stream_limits {
 } dm_stream_limits;
 
 enum { /* after dm_stream_close, until the peer closes too */
-       DM_STREAM_LINGER_MS = 2000,
-       DM_STREAM_LINGER_BYTES = 1024 * 1024 /* read and thrown away, at most */
+       DM_STREAM_LINGER_MS = 1000,
+       DM_STREAM_LINGER_BYTES = 64 * 1024 /* read and thrown away, at most */
 };
 
 /* The context of a server: PEM texts. The certificates of its chain may follow

@@ -24,7 +24,8 @@ typedef struct dm_contract {
 
 enum {
   DM_CONTRACTS = 2,
-  DM_METHOD_NAME_MAX = 100 /* bytes of a method name */
+  DM_METHOD_NAME_MAX = 100,   /* bytes of a method name */
+  DM_CONTRACT_ENVELOPE = 4096 /* bytes of a call's body beside its payload */
 };
 
 extern const dm_contract dm_contracts[DM_CONTRACTS]; /* the oldest first */

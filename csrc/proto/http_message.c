@@ -40,11 +40,13 @@ struct dm_http_reader {
   phase phase;
   bool ended;     /* llhttp has seen the end of the request */
   bool no_memory; /* on_body could not add */
+  bool skipping;  /* the body is thrown away */
   int status;     /* after BAD */
   const char *why;
   dm_buf head;        /* the header block, as it came */
   size_t start, line; /* in head: the request line, and the current line */
   dm_buf body;
+  size_t limit;   /* bytes of this body, if it is chunked */
   uint64_t left;  /* bytes of the body or the chunk that are still to come */
   size_t excess;  /* bytes of chunk extensions, then of trailers, so far */
   size_t partial; /* bytes in 'text': part of a line between chunks */
@@ -82,6 +84,7 @@ static int on_headers_complete(llhttp_t *parser) {
 
 static int on_body(llhttp_t *parser, const char *bytes, size_t n) {
   dm_http_reader *r = parser->data;
+  if (r->skipping) return 0;
   r->no_memory = !dm_buf_add(&r->body, bytes, n);
   return r->no_memory ? -1 : 0;
 }
@@ -127,10 +130,10 @@ static dm_http_state end_head(dm_http_reader *r) {
   int status = dm_http_filter_head(block, &r->limits, &r->request, f, &why);
   if (status != 0) return refuse(r, status, why);
   if (!run(r, block)) return DM_HTTP_BAD;
-  if (f->length > r->limits.body) return refuse(r, 413, "body too large");
   if (f->other_expect) return refuse(r, 417, "Expect is not 100-continue");
   bool body = f->chunked || f->length > 0;
   r->request.expect_continue = f->expect && body && r->request.minor == 1;
+  r->request.length = f->length;
   r->request.body = (dm_span){NULL, 0};
   if (!body) return complete(r);
   r->phase = f->chunked ? CHUNK_SIZE : BODY;
@@ -194,7 +197,7 @@ static dm_http_state read_head(dm_http_reader *r, dm_span *in) {
 /* The body */
 
 static dm_http_state read_body(dm_http_reader *r, dm_span *in) {
-  if (r->body.len == 0 && r->left <= RESERVE &&
+  if (r->body.len == 0 && r->left <= RESERVE && !r->skipping &&
       dm_buf_reserve(&r->body, (size_t)r->left) == NULL)
     return refuse(r, 503, "out of memory");
   size_t n = in->n < r->left ? in->n : (size_t)r->left;
@@ -235,7 +238,7 @@ static dm_http_state chunk_size(dm_http_reader *r, dm_span line) {
     return refuse(r, 400, "chunk extensions too long");
   if (!dm_http_filter_extensions(line))
     return refuse(r, 400, "chunk size malformed");
-  if (size > r->limits.body - r->body.len)
+  if (size > r->limit || r->body.len > r->limit - size)
     return refuse(r, 413, "body too large");
   memcpy(r->text + n, "\r\n", 2); /* without the extensions */
   r->partial = n + 2;
@@ -319,6 +322,7 @@ dm_http_reader *dm_http_reader_new(const dm_http_limits *limits) {
   if (r->limits.fields > DM_HTTP_FIELDS) r->limits.fields = DM_HTTP_FIELDS;
   dm_buf_init(&r->head, limits->header);
   dm_buf_init(&r->body, limits->body);
+  r->limit = limits->body;
   llhttp_init(&r->parser, HTTP_REQUEST, &SETTINGS);
   r->parser.data = r;
   return r;
@@ -346,6 +350,22 @@ const dm_http_request *dm_http_reader_request(const dm_http_reader *r) {
   return &r->request;
 }
 
+void dm_http_reader_limit(dm_http_reader *r, size_t bytes) {
+  r->limit = bytes < r->limits.body ? bytes : r->limits.body;
+}
+
+bool dm_http_reader_skip(dm_http_reader *r, uint64_t most) {
+  if (r->phase == COMPLETE) return true;
+  if (r->phase != BODY || r->left > most) return false;
+  r->skipping = true;
+  dm_buf_clear(&r->body);
+  return true;
+}
+
+size_t dm_http_reader_needs(const dm_http_reader *r) {
+  return r->framing.chunked ? r->body.len : (size_t)r->framing.length;
+}
+
 int dm_http_reader_status(const dm_http_reader *r, const char **why) {
   *why = r->why;
   return r->status;
@@ -362,7 +382,8 @@ void dm_http_reader_next(dm_http_reader *r) {
   reuse(&r->body);
   llhttp_reset(&r->parser);
   r->phase = HEAD;
-  r->ended = false;
+  r->ended = r->skipping = false;
+  r->limit = r->limits.body;
   r->start = r->line = 0;
   r->excess = r->partial = 0;
   r->request.field_count = 0;

@@ -33,7 +33,7 @@ typedef struct dm_http_limits {
   size_t target; /* bytes of the request target: over it, 414 */
   size_t header; /* bytes of request line and header fields: over it, 431 */
   int fields;    /* header fields: over it, 431 */
-  size_t body;   /* bytes of the body, as received: over it, 413 */
+  size_t body;   /* bytes of the body, as received: the greatest limit */
 } dm_http_limits;
 
 enum { DM_HTTP_FIELDS = 100 }; /* the largest 'fields' */
@@ -51,6 +51,7 @@ typedef struct dm_http_request {
   bool keep_alive;      /* HTTP/1.1 without "Connection: close" */
   bool expect_continue; /* "Expect: 100-continue", and a body follows */
   bool upgrade;         /* Connection: upgrade (a WebSocket) */
+  uint64_t length;      /* of Content-Length; 0: none, or the body is chunked */
   dm_http_field field[DM_HTTP_FIELDS];
   int field_count;
   dm_span body; /* chunks joined */
@@ -71,8 +72,8 @@ typedef struct dm_http_reader dm_http_reader; /* one for each connection */
 
 typedef enum dm_http_state {
   DM_HTTP_MORE,     /* all bytes were used; more are needed */
-  DM_HTTP_HEADERS,  /* the header block is complete and a body follows: limits
-                    ** and Expect can be answered now; go on feeding */
+  DM_HTTP_HEADERS,  /* the header block is complete and a body follows: check
+                    ** its length and Expect, set its limit or skip it now */
   DM_HTTP_COMPLETE, /* a request is complete; until dm_http_reader_next */
   DM_HTTP_BAD       /* answer with dm_http_reader_status and close */
 } dm_http_state;
@@ -91,9 +92,21 @@ dm_http_state dm_http_reader_feed(dm_http_reader *r, dm_span bytes,
 ** BAD. Its spans are borrowed until dm_http_reader_next. */
 const dm_http_request *dm_http_reader_request(const dm_http_reader *r);
 
+/* After HEADERS: the bytes that this body may have if it is chunked. It is BAD
+** as soon as a chunk's size exceeds them. The caller checks Content-Length. */
+void dm_http_reader_limit(dm_http_reader *r, size_t bytes);
+
+/* After HEADERS: read the rest of this body and throw it away, until COMPLETE.
+** False: the rest is more than 'most' bytes, or its length is not known because
+** it is chunked. True, too, if the body is complete. */
+bool dm_http_reader_skip(dm_http_reader *r, uint64_t most);
+
+/* The memory that this request's body needs: its Content-Length, or the bytes
+** of a chunked body that have come. */
+size_t dm_http_reader_needs(const dm_http_reader *r);
+
 /* After BAD: 400, 413, 414, 417, 431, 501, 503 (out of memory) or 505, and why
-** (static). A body that is too large by its Content-Length is BAD instead of
-** HEADERS; a chunked one as soon as a chunk's size exceeds the limit. */
+** (static). */
 int dm_http_reader_status(const dm_http_reader *r, const char **why);
 
 /* Forget the request and get ready for the next one. BAD is final. */

@@ -153,8 +153,14 @@ static void test_chunk_limits(void) {
 }
 
 static void test_body_limit(void) {
-  READS(POST "Content-Length: 101\r\n\r\n", "BAD 413");
-  READS(POST "Content-Length: 9223372036854775807\r\n\r\n", "BAD 413");
+  dm_http_reader *r = dm_http_reader_new(&LIMITS);
+  size_t used;
+  CHECK(dm_http_reader_feed(
+            r, DM_SPAN(POST "Content-Length: 9223372036854775807\r\n\r\n"),
+            &used) == DM_HTTP_HEADERS);
+  CHECK(dm_http_reader_request(r)->length == INT64_MAX);
+  CHECK(!dm_http_reader_skip(r, INT64_MAX - 1));
+  dm_http_reader_free(r);
   dm_buf b;
   dm_buf_init(&b, 1000);
   CHECK(dm_buf_addf(&b, POST "Content-Length: 100\r\n\r\n%0100d", 7));
@@ -164,6 +170,72 @@ static void test_body_limit(void) {
            7);
   reads(&LIMITS, dm_buf_span(&b), expected);
   dm_buf_clear(&b);
+}
+
+static void limit_to_5(dm_http_reader *r) {
+  dm_http_reader_limit(r, 5);
+}
+
+static void test_limit_of_one(void) {
+  read_body = limit_to_5;
+  READS(TE "3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n", GOT "[abcde]\n");
+  READS(TE "6\r\n", "HEADERS BAD 413");
+  READS(TE "3\r\nabc\r\n3\r\n", "HEADERS BAD 413");
+  READS(TE "fffffffffffffff\r\n", "HEADERS BAD 413");
+  read_body = NULL;
+}
+
+static void skip(dm_http_reader *r) {
+  uint64_t length = dm_http_reader_request(r)->length;
+  CHECK(!dm_http_reader_skip(r, length - 1));
+  CHECK(dm_http_reader_skip(r, length));
+}
+
+/* The body of a refused request is passed over, and the next one is read. */
+static void test_skip(void) {
+  read_body = skip;
+  READS(POST "Content-Length: 5\r\n\r\nhello" GET "\r\n",
+        "HEADERS POST / 1.1 keep <Host=h> <Content-Length=5> []\n"
+        "GET / 1.1 keep <Host=h> []\n");
+  guard_prefixes(
+      POST "Content-Length: 9\r\n\r\nGET / HTT" GET "\r\n",
+      sizeof(POST "Content-Length: 9\r\n\r\nGET / HTT" GET "\r\n") - 1, silent);
+  read_body = NULL;
+}
+
+/* A chunked one has no known end. */
+static void test_skip_chunked(void) {
+  dm_http_reader *r = dm_http_reader_new(&LIMITS);
+  size_t used;
+  CHECK(dm_http_reader_feed(r, DM_SPAN(TE "3\r\nabc\r\n"), &used) ==
+        DM_HTTP_HEADERS);
+  CHECK(!dm_http_reader_skip(r, UINT64_MAX));
+  CHECK(dm_http_reader_needs(r) == 0);
+  CHECK(dm_http_reader_feed(r, DM_SPAN("3\r\nabc\r\n"), &used) == DM_HTTP_MORE);
+  CHECK(dm_http_reader_needs(r) == 3);
+  CHECK(dm_http_reader_feed(r, DM_SPAN("0\r\n\r\n"), &used) ==
+        DM_HTTP_COMPLETE);
+  CHECK(dm_http_reader_skip(r, 0));
+  dm_http_reader_free(r);
+}
+
+/* Half of it was read when it is skipped. */
+static void test_skip_rest(void) {
+  dm_http_reader *r = dm_http_reader_new(&LIMITS);
+  dm_span head = DM_SPAN(POST "Content-Length: 5\r\n\r\n");
+  size_t used;
+  CHECK(dm_http_reader_feed(r, head, &used) == DM_HTTP_HEADERS);
+  CHECK(dm_http_reader_needs(r) == 5);
+  CHECK(dm_http_reader_feed(r, DM_SPAN("ab"), &used) == DM_HTTP_MORE);
+  CHECK(!dm_http_reader_skip(r, 2));
+  CHECK(dm_http_reader_skip(r, 3));
+  CHECK(dm_http_reader_feed(r, DM_SPAN("cdeX"), &used) == DM_HTTP_COMPLETE);
+  CHECK(used == 3 && dm_http_reader_request(r)->body.n == 0);
+  dm_http_reader_next(r);
+  CHECK(dm_http_reader_feed(r, head, &used) == DM_HTTP_HEADERS);
+  CHECK(dm_http_reader_feed(r, DM_SPAN("hello"), &used) == DM_HTTP_COMPLETE);
+  CHECK_SPAN(dm_http_reader_request(r)->body, "hello");
+  dm_http_reader_free(r);
 }
 
 static void test_prefixes(void) {
@@ -224,6 +296,10 @@ int main(void) {
   RUN(test_chunks_refused);
   RUN(test_chunk_limits);
   RUN(test_body_limit);
+  RUN(test_limit_of_one);
+  RUN(test_skip);
+  RUN(test_skip_chunked);
+  RUN(test_skip_rest);
   RUN(test_prefixes);
   RUN(test_idle);
   RUN(test_random);

@@ -48,6 +48,9 @@ static inline void note_request(log_text *l, const dm_http_request *r) {
   note(l, "]\n", (dm_span){NULL, 0});
 }
 
+/* What the test does with a body that is told of. */
+static void (*read_body)(dm_http_reader *r);
+
 /* Feed one piece, freed afterwards. False: BAD, which ends it. */
 static inline bool feed(dm_http_reader *r, dm_span piece, log_text *l) {
   guard g = guard_new(piece.p, piece.n);
@@ -60,7 +63,10 @@ static inline bool feed(dm_http_reader *r, dm_span piece, log_text *l) {
     CHECK(state != DM_HTTP_MORE || used == in.n);
     in.p += used;
     in.n -= used;
-    if (state == DM_HTTP_HEADERS) note(l, "HEADERS ", (dm_span){NULL, 0});
+    if (state == DM_HTTP_HEADERS) {
+      note(l, "HEADERS ", (dm_span){NULL, 0});
+      if (read_body != NULL) read_body(r);
+    }
     if (state == DM_HTTP_COMPLETE) {
       note_request(l, dm_http_reader_request(r));
       dm_http_reader_next(r);

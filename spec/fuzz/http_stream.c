@@ -47,6 +47,14 @@ static void take_request(const dm_http_request *r, outcome *o) {
   judge_websocket(r);
 }
 
+/* As a server does: what is too large is passed over. */
+static void judge_body(dm_http_reader *r, outcome *o) {
+  uint64_t length = dm_http_reader_request(r)->length;
+  o->headers++;
+  if (length > LIMITS.body) MUST(dm_http_reader_skip(r, length));
+  dm_http_reader_limit(r, LIMITS.body / 2);
+}
+
 /* Feed a copy of the piece. False: refused. */
 static bool feed(dm_http_reader *r, dm_span piece, outcome *o) {
   char *copy = fuzz_copy(piece);
@@ -58,7 +66,7 @@ static bool feed(dm_http_reader *r, dm_span piece, outcome *o) {
     MUST(used <= in.n && (state != DM_HTTP_MORE || used == in.n));
     in.p += used;
     in.n -= used;
-    if (state == DM_HTTP_HEADERS) o->headers++;
+    if (state == DM_HTTP_HEADERS) judge_body(r, o);
     if (state != DM_HTTP_COMPLETE) continue;
     take_request(dm_http_reader_request(r), o);
     dm_http_reader_next(r);

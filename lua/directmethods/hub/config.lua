@@ -75,6 +75,7 @@ local M = {}
 ---@field header_size integer? bytes of a header block; default 16 KiB
 ---@field header_fields integer? default 64
 ---@field body_size integer? bytes of a request's body; default 1 MiB
+---@field body_bytes integer? of all unanswered bodies together; default 64 MiB
 ---@field control_requests integer? requests of the control plane that run at a time;
 ---  others wait for their turn; default 64
 ---@field trace_bytes integer? of the latest calls, with payloads; default 1 MiB
@@ -201,8 +202,8 @@ local SPEC = {
   limits = limits([[
     connections identities calls calls_per_device waiting_bytes filters filter_size
     packet_filters connect_size packet_size websocket_size mqtt_output http_output
-    target_size header_size header_fields body_size control_requests trace_bytes
-    message_bytes
+    target_size header_size header_fields body_size body_bytes control_requests
+    trace_bytes message_bytes
   ]], [[
     handshake_timeout connect_timeout keepalive_cap header_timeout body_timeout
     idle_timeout write_timeout
