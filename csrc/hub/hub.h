@@ -137,8 +137,9 @@ typedef struct dm_hub_tls { /* PEM texts */
 int dm_hub_listen(dm_hub *h, dm_hub_service service, const char *host, int port,
                   const dm_hub_tls *tls, dm_err *e);
 
-/* Take no new connections, and close when every request is answered, or after
-** 'ms' of real time: requests that are unanswered then are answered 503. */
+/* Take no new connections and requests, and end when every request is answered,
+** or after 'ms' of real time: requests that are unanswered then are answered
+** 503. Connections end in good order, within 1.5 s more. */
 void dm_hub_stop(dm_hub *h, int64_t ms);
 
 /* Close at once; on_closed follows from the loop. Harmless when repeated. */

@@ -1,5 +1,8 @@
 /* life.c -- a hub's life: new, listening, stopping, closed. Loop thread only.
 **
+** Stopping: no new connections and requests; when the requests in progress are
+** answered, or their time is over, the connections end in good order.
+**
 ** Closing: each server closes its connections. For each connection on_gone
 ** comes from the loop and frees the session or exchange. When the last server
 ** is gone, the hub frees the rest, says on_closed, and is gone itself.
@@ -16,6 +19,8 @@
 #include "hub/secret.h"
 #include "hub/session.h"
 
+enum { END_MS = DM_STREAM_LINGER_MS + 500 }; /* for the ends of connections */
+
 /* New */
 
 static bool copy_hosts(dm_hub *h, const dm_hub_options *o) {
@@ -23,37 +28,6 @@ static bool copy_hosts(dm_hub *h, const dm_hub_options *o) {
     if (!dm_authority_host(&h->authority, o->hosts[i])) return false;
   }
   return true;
-}
-
-/* Answer the requests that had no answer in time. False: there are none. */
-static bool refuse_rest(dm_hub *h) {
-  bool found = false;
-  for (int i = 0; i < DM_HUB_PARKED; i++) {
-    dm_exchange *next;
-    for (dm_exchange *x = h->parked[i]; x != NULL; x = next) {
-      next = x->next;
-      if (!dm_exchange_is_http(x)) continue; /* ends with the hub */
-      found = true;
-      if (x->is_call)
-        dm_call_fail(x, DM_ERROR_UNAVAILABLE);
-      else
-        dm_exchange_refuse(x, DM_ERROR_UNAVAILABLE);
-    }
-  }
-  return found;
-}
-
-static void on_refused(dm_timer *timer) {
-  dm_hub_close(DM_OWNER(timer, dm_hub, stop_timer));
-}
-
-/* The answers go out at the end of this turn of the loop, and the hub closes in
-** the next, even if new requests came. */
-static void on_stop_due(dm_timer *timer) {
-  dm_hub *h = DM_OWNER(timer, dm_hub, stop_timer);
-  timer->on_due = on_refused;
-  if (!refuse_rest(h) || !dm_clock_start(&h->loop->io, timer, 0))
-    dm_hub_close(h);
 }
 
 dm_hub *dm_hub_new(dm_loop *loop, const dm_hub_options *o,
@@ -90,7 +64,6 @@ dm_hub *dm_hub_new(dm_loop *loop, const dm_hub_options *o,
   dm_ids_init(&h->handed, (uint32_t)DM_HUB_LIMIT_MAX);
   dm_pending_init(&h->pending, (size_t)o->limits.calls);
   h->pending_timer.on_due = dm_dispatch_on_due;
-  h->stop_timer.on_due = on_stop_due;
   return h;
 }
 
@@ -222,6 +195,7 @@ static void finish(dm_hub *h) {
   dm_loop *loop = h->loop;
   free_rest(h);
   dm_clock_stop(&loop->contract, &h->pending_timer);
+  dm_clock_stop(&loop->io, &h->stop_timer);
   for (int i = 0; i < h->listeners; i++)
     dm_tls_free(h->listener[i].tls);
   dm_faults_free(&h->faults);
@@ -239,8 +213,15 @@ static void finish(dm_hub *h) {
   if (events != NULL) events->on_closed(context);
 }
 
-static void on_server_closed(void *context) {
+static void on_http_closed(void *context) {
   dm_hub_listener *l = context;
+  l->http = NULL;
+  if (--l->hub->open_servers == 0) finish(l->hub);
+}
+
+static void on_mqtt_closed(void *context) {
+  dm_hub_listener *l = context;
+  l->mqtt = NULL;
   if (--l->hub->open_servers == 0) finish(l->hub);
 }
 
@@ -249,26 +230,67 @@ static void on_nothing_open(uv_handle_t *handle) {
   finish(handle->data);
 }
 
-void dm_hub_close(dm_hub *h) {
+static void begin_closing(dm_hub *h) {
   if (h->closing) return;
   h->closing = true;
   h->loop->closing++;
-  dm_clock_stop(&h->loop->io, &h->stop_timer);
   dm_hold_free_all(h);
-  for (int i = 0; i < h->listeners; i++) {
-    dm_hub_listener *l = &h->listener[i];
-    if (l->mqtt != NULL) dm_mqtt_server_close(l->mqtt, on_server_closed);
-    if (l->http != NULL) dm_http_server_close(l->http, on_server_closed);
-  }
   if (h->listeners > 0) return;
   h->end.data = h;
   uv_idle_init(&h->loop->uv, &h->end);
   uv_close((uv_handle_t *)&h->end, on_nothing_open);
 }
 
+void dm_hub_close(dm_hub *h) {
+  begin_closing(h);
+  dm_clock_stop(&h->loop->io, &h->stop_timer);
+  for (int i = 0; i < h->listeners; i++) {
+    dm_hub_listener *l = &h->listener[i];
+    if (l->mqtt != NULL) dm_mqtt_server_close(l->mqtt, on_mqtt_closed);
+    if (l->http != NULL) dm_http_server_close(l->http, on_http_closed);
+  }
+}
+
+/* Stop */
+
+/* Answer the requests that had no answer in time. */
+static void refuse_rest(dm_hub *h) {
+  for (int i = 0; i < DM_HUB_PARKED; i++) {
+    dm_exchange *next;
+    for (dm_exchange *x = h->parked[i]; x != NULL; x = next) {
+      next = x->next;
+      if (!dm_exchange_is_http(x)) continue; /* ends with the hub */
+      if (x->is_call)
+        dm_call_fail(x, DM_ERROR_UNAVAILABLE);
+      else
+        dm_exchange_refuse(x, DM_ERROR_UNAVAILABLE);
+    }
+  }
+}
+
+static void on_end_due(dm_timer *timer) {
+  dm_hub_close(DM_OWNER(timer, dm_hub, stop_timer));
+}
+
+/* The peers have so long to read what was sent to them, and to close. */
+static void on_stop_due(dm_timer *timer) {
+  dm_hub *h = DM_OWNER(timer, dm_hub, stop_timer);
+  refuse_rest(h);
+  begin_closing(h);
+  for (int i = 0; i < h->listeners; i++) {
+    dm_hub_listener *l = &h->listener[i];
+    if (l->mqtt != NULL) dm_mqtt_server_end(l->mqtt, on_mqtt_closed);
+    if (l->http != NULL) dm_http_server_end(l->http, on_http_closed);
+  }
+  timer->on_due = on_end_due;
+  if (!dm_clock_start(&h->loop->io, timer, dm_clock_now(&h->loop->io) + END_MS))
+    dm_hub_close(h);
+}
+
 void dm_hub_stop(dm_hub *h, int64_t ms) {
   if (h->stopping || h->closing) return;
   h->stopping = true;
+  h->stop_timer.on_due = on_stop_due;
   for (int i = 0; i < h->listeners; i++) {
     dm_hub_listener *l = &h->listener[i];
     if (l->mqtt != NULL) dm_mqtt_server_stop(l->mqtt);

@@ -561,6 +561,12 @@ static void on_listener_closed(void *context) {
   if (on_closed) on_closed(owner);
 }
 
+void dm_http_server_end(dm_http_server *s, void (*on_closed)(void *context)) {
+  s->on_closed = on_closed;
+  dm_http_server_stop(s);
+  dm_listener_end(s->listener, on_listener_closed);
+}
+
 void dm_http_server_close(dm_http_server *s, void (*on_closed)(void *context)) {
   s->closed = true;
   s->on_closed = on_closed;

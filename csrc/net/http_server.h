@@ -7,9 +7,9 @@
 ** status and {"Message":"..."}.
 **
 ** The owner judges a request by its headers and lets the body come, or refuses.
-** If up to 64 KB of an unwanted body are still to come, they are thrown away and
-** the connection stays; otherwise it is closed after the answer. Connections
-** take turns: each may begin 16 requests in one turn of the loop.
+** If up to 64 KB of an unwanted body are still to come, they are thrown away
+** and the connection stays; otherwise it is closed after the answer.
+** Connections take turns: each may begin 16 requests in a turn of the loop.
 */
 #ifndef DM_NET_HTTP_SERVER_H
 #define DM_NET_HTTP_SERVER_H
@@ -89,9 +89,9 @@ void dm_http_server_release(dm_http_server *s, uint64_t id);
 void dm_http_server_drop(dm_http_server *s, uint64_t id);
 
 /* Only within on_headers, for a request without a body: answer with 101 and
-** these header lines, and give the connection away. From now on its stream, with
-** the bytes after the request, has another owner; the server's end closes it
-** anyway. NULL: the caller has gone. */
+** these header lines, and give the connection away. From now on its stream,
+** with the bytes after the request, has another owner; the server's end closes
+** it anyway. NULL: the caller has gone. */
 dm_stream *dm_http_server_upgrade(dm_http_server *s, uint64_t id,
                                   dm_span fields,
                                   const dm_stream_events *events, void *owner);
@@ -100,8 +100,13 @@ dm_stream *dm_http_server_upgrade(dm_http_server *s, uint64_t id,
 ** answer to its unanswered request, or at once if it has none. */
 void dm_http_server_stop(dm_http_server *s);
 
-/* Close all connections; on_gone comes for each unanswered request. Then
-** on_closed comes from the loop, and the server is freed. */
+/* Stop. When all connections have closed, on_closed comes from the loop, and
+** the server is freed. */
+void dm_http_server_end(dm_http_server *s, void (*on_closed)(void *context));
+
+/* Close all connections at once; on_gone comes for each unanswered request.
+** Then on_closed comes from the loop, and the server is freed. It may follow
+** dm_http_server_end. */
 void dm_http_server_close(dm_http_server *s, void (*on_closed)(void *context));
 
 #pragma GCC visibility pop

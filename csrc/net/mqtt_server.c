@@ -267,25 +267,41 @@ void dm_mqtt_server_stop(dm_mqtt_server *s) {
   if (s->listener) dm_listener_stop(s->listener);
 }
 
-/* End the guests. Their listener belongs to an HTTP server, which may stay. */
-static void end_guests(dm_mqtt_server *s) {
-  static const dm_err why = {DM_CLOSED, "the server closes"};
+static void end_peers(dm_mqtt_server *s, bool guests_alone, const dm_err *why) {
   uint32_t place = 0;
   dm_mqtt_peer *c;
   while ((c = dm_ids_next(&s->peers, &place)) != NULL) {
-    if (c->websocket && c->state != DM_MQTT_CLOSING) dm_mqtt_peer_end(c, &why);
+    if (c->state == DM_MQTT_CLOSING || (guests_alone && !c->websocket))
+      continue;
+    dm_mqtt_peer_end(c, why);
   }
 }
 
-void dm_mqtt_server_close(dm_mqtt_server *s, void (*on_closed)(void *context)) {
-  s->closed = true;
-  s->on_closed = on_closed;
-  end_guests(s);
-  if (s->listener) {
-    dm_listener_close(s->listener, on_listener_closed);
-    return;
-  }
+/* For a server without a listener. */
+static void end_itself(dm_mqtt_server *s) {
+  if (!s->open || s->end.data) return;
   s->end.data = s;
   uv_idle_init(&s->loop->uv, &s->end);
   uv_close((uv_handle_t *)&s->end, on_end);
+}
+
+void dm_mqtt_server_end(dm_mqtt_server *s, void (*on_closed)(void *context)) {
+  s->closed = true;
+  s->on_closed = on_closed;
+  end_peers(s, false, NULL);
+  if (s->listener)
+    dm_listener_end(s->listener, on_listener_closed);
+  else
+    end_itself(s);
+}
+
+void dm_mqtt_server_close(dm_mqtt_server *s, void (*on_closed)(void *context)) {
+  static const dm_err why = {DM_CLOSED, "the server closes"};
+  s->closed = true;
+  s->on_closed = on_closed;
+  end_peers(s, true, &why); /* their listener is another's, which may stay */
+  if (s->listener)
+    dm_listener_close(s->listener, on_listener_closed);
+  else
+    end_itself(s);
 }

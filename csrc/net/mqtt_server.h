@@ -115,8 +115,12 @@ void dm_mqtt_server_drop(dm_mqtt_server *s, uint64_t connection);
 
 void dm_mqtt_server_stop(dm_mqtt_server *s); /* accept no more connections */
 
-/* Close all connections. on_gone comes for each, then on_closed, all from the
-** loop; then the server is freed. */
+/* Close all connections after what is queued for them has gone out. on_gone
+** comes for each, then on_closed, all from the loop; then the server is freed.
+*/
+void dm_mqtt_server_end(dm_mqtt_server *s, void (*on_closed)(void *context));
+
+/* The same at once. It may follow dm_mqtt_server_end. */
 void dm_mqtt_server_close(dm_mqtt_server *s, void (*on_closed)(void *context));
 
 #pragma GCC visibility pop

@@ -126,8 +126,10 @@ int dm_listener_port(const dm_listener *l);
 int dm_listener_connections(const dm_listener *l);
 void dm_listener_stop(dm_listener *l); /* accept no more */
 
-/* Stop, and abort the listener's streams. When all have ended, on_closed comes
-** from the loop, and the listener is freed. */
+/* Stops accepting. on_closed comes from the loop when its streams have ended;
+** then it is freed. */
+void dm_listener_end(dm_listener *l, void (*on_closed)(void *context));
+/* The same, but aborts its streams. It may follow dm_listener_end. */
 void dm_listener_close(dm_listener *l, void (*on_closed)(void *context));
 
 /* What streams to servers have in common. */

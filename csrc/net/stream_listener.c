@@ -224,10 +224,14 @@ void dm_listener_stop(dm_listener *l) {
   l->fd = l->reserve = -1;
 }
 
-void dm_listener_close(dm_listener *l, void (*on_closed)(void *context)) {
+void dm_listener_end(dm_listener *l, void (*on_closed)(void *context)) {
   dm_listener_stop(l);
   if (uv_is_closing((uv_handle_t *)&l->end)) return;
   l->on_closed = on_closed;
-  dm_stream_group_abort(&l->group);
   uv_close((uv_handle_t *)&l->end, on_handle_closed);
+}
+
+void dm_listener_close(dm_listener *l, void (*on_closed)(void *context)) {
+  dm_listener_end(l, on_closed);
+  dm_stream_group_abort(&l->group);
 }
