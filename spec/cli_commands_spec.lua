@@ -357,6 +357,8 @@ describe("directmethods job", function()
       [{}] = "--method or --twin", [{ "--method", "m" }] = "--query or --device",
       [{ "--method", "m", "--device", "d", "--payload", "{" }] = "PAYLOAD is not JSON",
       [{ "--twin", "{", "--device", "d" }] = "--twin: ",
+      [{ "--method", "m", "--device", "d", "--response-timeout", "301" }] =
+        "--response-timeout must be from 5 to 300 s",
     } do
       local result = run("job", "start", table.unpack(words))
       assert.equal(2, result.status)

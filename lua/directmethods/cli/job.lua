@@ -1,10 +1,14 @@
 --- `directmethods job`: calls a method of many devices, or changes their twins.
 
 local command = require "directmethods.cli.command"
+local core = require "directmethods.core"
 local json = require "directmethods.json"
 local payloads = require "directmethods.cli.payload"
 local progress = require "directmethods.cli.progress"
 local targets = require "directmethods.cli.target"
+
+-- The widest range of all api-versions: the service checks that of the job's.
+local OLDEST = core.contract()
 
 local function text_of(status)
   return ("%s: %s, %d of %d devices done, %d failed, %d running, %d pending%s"):format(
@@ -89,10 +93,11 @@ local function start_options(parser)
     :argname("S"):convert(command.whole("--max-execution", 1, 2147483647))
   parser:option("--response-timeout", "Seconds within which each device must "
     .. "answer.")
-    :argname("S"):convert(command.whole("--response-timeout", 5, 300))
+    :argname("S"):convert(command.whole("--response-timeout", OLDEST.response_min,
+      OLDEST.response_max))
   parser:option("--connect-timeout", "Seconds that the hub waits for each device "
     .. "to connect.")
-    :argname("S"):convert(command.whole("--connect-timeout", 0, 300))
+    :argname("S"):convert(command.whole("--connect-timeout", 0, OLDEST.connect_max))
   parser:flag("--wait", "Wait until the job is over. The exit status is 1 if a "
     .. "device failed.")
   targets.options(parser)
