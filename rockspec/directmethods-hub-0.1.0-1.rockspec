@@ -197,6 +197,7 @@ build = {
     ["directmethods.hub.registry"] = "lua/directmethods/hub/registry.lua",
     ["directmethods.hub.registry_routes"] = "lua/directmethods/hub/registry_routes.lua",
     ["directmethods.hub.requests"] = "lua/directmethods/hub/requests.lua",
+    ["directmethods.hub.reset"] = "lua/directmethods/hub/reset.lua",
     ["directmethods.hub.restore"] = "lua/directmethods/hub/restore.lua",
     ["directmethods.hub.routes"] = "lua/directmethods/hub/routes.lua",
     ["directmethods.hub.selection"] = "lua/directmethods/hub/selection.lua",

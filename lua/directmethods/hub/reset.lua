@@ -1,0 +1,68 @@
+--- hub:reset: back to what a hub was when it began.
+
+local class = require "directmethods.hub.class"
+local errors = require "directmethods.errors"
+local registry = require "directmethods.hub.registry"
+local task = require "directmethods.task"
+local time = require "directmethods.time"
+
+local Hub, check_open = class.Hub, class.check_open
+
+local PAGE = 200 -- devices that are removed at a time
+
+-- Remove one page of devices; how many there were, or nil and a problem.
+local function remove_page(state)
+  local page, err = state.store:devices(nil, PAGE)
+  if not page then return nil, registry.unavailable(err) end
+  if not page[1] then return 0 end
+  local _, problem = state.registry:change(page, function(changes)
+    for _, record in ipairs(page) do
+      -- another request may have removed it meanwhile: that is no problem
+      state.registry:decide_remove(changes, record.device_id)
+    end
+  end)
+  if problem then return nil, problem end
+  return #page
+end
+
+-- Remove jobs before devices, so that no job calls a device that is about to go.
+-- `pause`, if there is one, is called between pages of devices.
+local function clear(state, pause)
+  local done, err = state.jobs:reset()
+  if not done then return nil, err end
+  repeat
+    local count, problem = remove_page(state)
+    if not count then
+      return nil, errors.new {
+        name = problem.name, code = problem.code, message = problem.text,
+      }
+    end
+    if pause and count == PAGE then pause() end
+  until count < PAGE
+  return true
+end
+
+--- Back to what it was when it began: devices and modules with their twins, rules for
+-- faults, jobs, calls, messages and what was counted are gone, connections of devices
+-- closed, calls under way failed. Ports, certificates, policies with their keys, and
+-- functions of hub:on stay. It waits: the loop goes on between pages of devices.
+---@return boolean? done
+---@return directmethods.Error? err the store does not let go, or the hub was closed
+function Hub:reset()
+  check_open(self, "hub:reset")
+  task.current("hub:reset")
+  local state = self.state
+  local done, err = clear(state, function() time.sleep(0) end)
+  if done then done, err = clear(state) end -- what came meanwhile
+  if not state.open then
+    return nil, errors.new { name = "Closed", message = "the hub was closed" }
+  elseif not done then
+    return nil, err
+  end
+  self:clear_faults()
+  state.plane:forget()
+  if state.on_reset then state.on_reset() end
+  return true
+end
+
+return Hub
