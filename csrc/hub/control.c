@@ -121,7 +121,7 @@ bool dm_hub_meter(dm_hub *h, uint64_t request, dm_meter m) {
   if (dm_hub_allows(h, m)) return true;
   dm_exchange *x = request_of(h, request);
   if (x == NULL) return false;
-  dm_meter_advise(x, dm_throttle_wait(t, m, 1, dm_hub_now(h)));
+  dm_meter_retry_after(x, dm_throttle_wait(t, m, 1, dm_hub_now(h)));
   dm_exchange_refuse(x, DM_ERROR_THROTTLED);
   return false;
 }

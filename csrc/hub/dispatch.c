@@ -25,8 +25,8 @@ bool dm_dispatch_has_quota(dm_exchange *x) {
 static void throttle(dm_exchange *x, double tokens) {
   dm_hub *h = x->hub;
   h->counted.throttled++;
-  dm_meter_advise(x, dm_throttle_wait(&h->throttle, DM_METER_METHODS, tokens,
-                                      dm_hub_now(h)));
+  dm_meter_retry_after(x, dm_throttle_wait(&h->throttle, DM_METER_METHODS,
+                                           tokens, dm_hub_now(h)));
   dm_call_fail(x, DM_ERROR_THROTTLED);
 }
 

@@ -29,7 +29,7 @@ bool dm_meter_connect(dm_hub *h) {
   return false;
 }
 
-void dm_meter_advise(dm_exchange *x, int64_t ms) {
+void dm_meter_retry_after(dm_exchange *x, int64_t ms) {
   if (!x->hub->retry_after) return;
   int64_t seconds = (ms + SECOND_MS - 1) / SECOND_MS;
   x->retry_after = seconds > 0 ? (int)seconds : 1;
@@ -68,7 +68,7 @@ static void count_failed(dm_hub *h, uint64_t source) {
 bool dm_meter_caller(dm_exchange *x) {
   uint64_t source;
   int64_t wait = source_of_caller(x, &source) ? wait_of(x->hub, source) : 0;
-  if (wait > 0) dm_meter_advise(x, wait);
+  if (wait > 0) dm_meter_retry_after(x, wait);
   return wait == 0;
 }
 

@@ -17,9 +17,8 @@ bool dm_meter_quota(dm_hub *h);   /* false: the day's messages are used up */
 bool dm_meter_connect(dm_hub *h); /* false: too many devices connect */
 void dm_meter_charge(dm_hub *h, size_t bytes); /* a payload to the quota */
 
-/* Have the error of this request say when to try again, if this hub sends
-** Retry-After at all. */
-void dm_meter_advise(dm_exchange *x, int64_t ms);
+/* Send Retry-After with the error of this request, if the option allows it. */
+void dm_meter_retry_after(dm_exchange *x, int64_t ms);
 
 /* Is there any source that failed too often and still waits? */
 static inline bool dm_meter_refuses_any(const dm_hub *h) {
