@@ -1,10 +1,10 @@
-/* authorise.h -- who may do what: shared access policies, tokens that are
-** checked against policies and against the keys of an identity, and
+/* authorise.h -- rights of callers and devices: shared access policies, tokens
+** that are checked against policies and against the keys of an identity, and
 ** certificates of devices. Loop thread only.
 **
 ** An unknown policy, an unknown device and a wrong key take the same path and
-** the same time, so that nobody can find out which names exist. The reason goes
-** to the log; a peer is told only "Unauthorized".
+** the same time, so a peer cannot find out which names exist. The reason goes
+** to the log; the peer is told only "Unauthorized".
 */
 #ifndef DM_HUB_AUTHORISE_H
 #define DM_HUB_AUTHORISE_H

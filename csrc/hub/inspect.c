@@ -1,5 +1,6 @@
-/* inspect.c -- what a hub is asked: who is connected, what it counted, the
-** latest calls and messages; and its fault rules. Loop thread only.
+/* inspect.c -- answers questions about a hub: which devices are connected, its
+** counters, the latest calls and messages; and changes its fault rules.
+** Loop thread only.
 */
 #include "hub/hub.h"
 #include "hub/state.h"

@@ -2,7 +2,7 @@
 ** For csrc/hub alone. Loop thread only.
 **
 ** csrc/hub is a stair: a file uses what stands on lower steps, and never names
-** the files that call it. Whoever must be called back hands a function down.
+** the files that call it. To be called back, a file hands a function down.
 **
 **   life                     new, listen, stop, close
 **   route                    an HTTP request: path, api-version, token

@@ -22,7 +22,7 @@ bool dm_telemetry_set_will(dm_session *s, const dm_mqtt_connect *c);
 /* The connection has ended: send its will, if it has one left. */
 void dm_telemetry_send_will(dm_session *s);
 
-/* There is none any more. */
+/* Forget the will without sending it, as after a DISCONNECT. */
 void dm_telemetry_drop_will(dm_session *s);
 
 #pragma GCC visibility pop

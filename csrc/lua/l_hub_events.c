@@ -28,7 +28,7 @@ typedef struct http_data {
   unsigned rights;
 } http_data;
 
-/* The header lines, but for Authorization, which is nobody's business. */
+/* The header lines without Authorization, because it is a secret. */
 static void push_fields(lua_State *L, const dm_http_request *r) {
   luaL_Buffer b;
   luaL_buffinit(L, &b);

@@ -348,7 +348,7 @@ static void add_pending(void *context, uint64_t id) {
   lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
 }
 
-/* store:close() -> the ids of those that are not told any more */
+/* store:close() -> the ids of lists that will get no event */
 static int l_close(lua_State *L) {
   store *s = check_store(L);
   lua_createtable(L, s->sql != NULL ? (int)dm_sql_pending(s->sql) : 0, 0);

@@ -39,7 +39,7 @@ static void after_poll(uv_check_t *check) {
   flush(loop);
 }
 
-/* Who asks for a turn meanwhile gets the one after this. */
+/* A callback that asks for a turn again gets the one after this. */
 static void on_next_turn(uv_idle_t *idle) {
   dm_loop *loop = DM_OWNER(idle, dm_loop, next_turn);
   dm_list now;

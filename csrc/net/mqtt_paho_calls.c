@@ -5,7 +5,7 @@
 ** wake. MQTTAsync_create, setCallbacks and destroy wait for that mutex, which
 ** paho holds while it looks up a name for any client. So only worker threads
 ** call them. connect, subscribe, sendMessage and disconnect do not wait for
-** look-ups, but for a destroy (mqtt_waker.h).
+** look-ups; they do wait for a destroy (mqtt_waker.h).
 */
 #include "net/mqtt_paho.h"
 

@@ -30,7 +30,7 @@ typedef struct dm_paho_probe_options {
 dm_paho_probe *dm_paho_probe_start(dm_loop *loop,
                                    const dm_paho_probe_options *o);
 
-/* on_done does not come any more. NULL is allowed. */
+/* on_done will not come. NULL is allowed. */
 void dm_paho_probe_forget(dm_paho_probe *p);
 
 #pragma GCC visibility pop

@@ -22,7 +22,7 @@ typedef void (*dm_resolve_done)(void *owner, const struct addrinfo *found,
 dm_resolve *dm_resolve_start(dm_loop *loop, const char *host,
                              dm_resolve_done on_done, void *owner, dm_err *e);
 
-/* on_done does not come any more. The thread ends by itself, maybe after the
+/* on_done will not come. The thread ends by itself, maybe after the
 ** loop. */
 void dm_resolve_forget(dm_resolve *r);
 

@@ -1,5 +1,5 @@
 /* sql_engine.h -- what an engine of sql.h has to do, and what it is given.
-** Loop thread only, but for what an engine does with a unit on its own thread.
+** Loop thread only, except for an engine's work on a unit in its own thread.
 */
 #ifndef DM_STORE_SQL_ENGINE_H
 #define DM_STORE_SQL_ENGINE_H

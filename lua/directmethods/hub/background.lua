@@ -53,7 +53,7 @@ function Background:pause()
   return M.deadline()
 end
 
---- End all; nothing is called any more.
+--- End all of it; from now on no function is called.
 function Background:close()
   self.closed = true
   if self.resume_timer then self.resume_timer.cancel() end

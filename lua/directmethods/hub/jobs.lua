@@ -182,7 +182,7 @@ local function end_early(self, id)
   start.next(self)
 end
 
---- Cancel a job: what was not called is not called any more.
+--- Cancel a job: targets that were not called yet will not be called.
 ---@param id string
 ---@return directmethods.Job? job as it is now
 ---@return directmethods.RegistryProblem? problem
@@ -265,7 +265,7 @@ function Jobs:look_again()
   each_queue(self, function(queue) queue:read_again() end)
 end
 
---- Call nothing any more.
+--- Call nothing from now on.
 function Jobs:stop()
   self.stopped = true
 end

@@ -66,7 +66,7 @@ local TRIES = 5 -- of a change that others come before
 local Registry = {}
 Registry.__index = Registry
 
---- `plane` is the C hub; dev_keys: who is given no keys gets the published ones.
+--- `plane` is the C hub; dev_keys: an identity without keys gets the published ones.
 function M.new(store, plane, dev_keys)
   return setmetatable({
     store = store,
@@ -244,7 +244,7 @@ local function merge(self, device_id, module_id, fields, old)
   return merge_authentication(self, record, fields, old)
 end
 
---- Have the data plane let in who is in the store already.
+--- Tell the data plane of the identities that are in the store.
 ---@param records directmethods.IdentityRecord[] a device before its modules
 ---@return boolean? adopted
 ---@return string? name "LimitExceeded": there is no room

@@ -19,7 +19,8 @@ local TWINS = 16 -- whole twins that are read at a time
 
 ---@class directmethods.Selection: directmethods.PageSource
 ---@field item_type "Twin"|"Raw" what rows are: twins, or members of them
----@field after { device_id: string, module_id: string? }? behind whom it goes on
+---@field after { device_id: string, module_id: string? }? the last that was
+---  read: it goes on after it
 ---@field ended boolean all were looked at
 ---@field attribute directmethods.QueryAttribute of the rows
 ---@field found any[][] what `next` has given
@@ -37,7 +38,8 @@ end
 --- What a plan selects of the devices or modules of a hub.
 ---@param hub directmethods.HubState
 ---@param plan directmethods.QueryPlan
----@param after { device_id: string, module_id: string? }? behind whom it begins
+---@param after { device_id: string, module_id: string? }? begin after it; nil:
+-- at the first
 ---@return directmethods.Selection
 function M.new(hub, plan, after)
   local columns, is_large = attributes.columns(plan.paths)

@@ -1,5 +1,5 @@
---- Who is told of calls that have ended: the function of hub:on, and tasks that wait
--- for one. The data plane makes records for them as long as there is somebody.
+--- Watchers of calls that have ended: the function of hub:on, and tasks that wait for a
+-- call. The data plane makes records only while there is a watcher.
 
 local core = require "directmethods.core"
 local task = require "directmethods.task"
@@ -72,7 +72,7 @@ function Watchers:wait(fits, timeout)
   end, timeout))
 end
 
---- Nothing is told any more; who waits gets nothing.
+--- Tell watchers nothing from now on; tasks that wait get nil.
 function Watchers:close()
   self.fn = nil
   for id in pairs(self.waits) do finish(self, id) end

@@ -107,7 +107,7 @@ function Batch:ended_runs(results)
   return ended
 end
 
--- Take those out of a list whose device jobs are not in this state any more.
+-- Remove those from a list whose device jobs have left this state.
 local function keep_in_state(list, states, first, state)
   local dropped, kept = {}, 0
   for i = 1, #list do

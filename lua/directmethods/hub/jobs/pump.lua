@@ -150,8 +150,8 @@ local function has_more(pump, run)
   return run.queue:has_more() and not (run.update and pump.updating == UPDATES)
 end
 
--- Each run gets its share of what is free; who is first changes. True: there may be
--- more to begin; nil: the store has failed.
+-- Each run gets its share of what is free. The runs take turns in being first. True:
+-- there may be more to begin; nil: the store has failed.
 local function take_begun(pump, batch)
   local runs, more, failed = { table.unpack(pump.runs) }, false, false
   local allowed = math.min(pump.free, pump.rate:allowed(pump.jobs:now()), BATCH)
@@ -279,7 +279,7 @@ function Pump:add(run)
   if not self.task then self.task = task.start(work, {}, self) end
 end
 
---- Call none of its targets any more; it has ended.
+--- Remove a run that has ended: none of its targets is called from now on.
 ---@param run directmethods.Run
 function Pump:remove(run)
   for i, each in ipairs(self.runs) do

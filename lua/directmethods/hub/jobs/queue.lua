@@ -37,7 +37,7 @@ function M.new(job_id)
     queued = {},
     found = {}, -- targets that were pending when the store was read
     first = 1, -- of `found`
-    after = nil, -- behind whom the next page begins
+    after = nil, -- the last id of the page before: the next page begins after it
     all_read = false,
     again = false, -- read the store from its beginning once all is read
   }, Queue)

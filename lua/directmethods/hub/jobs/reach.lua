@@ -16,7 +16,7 @@ function M.can_be_called(jobs, target)
   return is_subscribed or not target.is_usable
 end
 
---- How the device job of a target ends that is not called any more.
+--- The end of a device job whose target will not be called.
 ---@param run directmethods.Run
 ---@param is_away boolean its device is not there
 ---@return directmethods.RowEnd

@@ -7,7 +7,7 @@ local task = require "directmethods.task"
 local M = {}
 
 local KEPT_MS = 30 * 86400 * 1000 -- how long a job is kept after its end
-local PURGE = 86400 -- seconds between two looks for jobs that are not kept any more
+local PURGE = 86400 -- seconds between two searches for jobs that are too old
 local PAGE = 16 -- jobs that are read at a time: each may hold 128 KB
 local REMOVED = 256 -- device jobs that are removed at a time
 
@@ -47,14 +47,15 @@ local function remove_all(jobs, time)
   return true
 end
 
--- Remove the jobs that are not kept any more; where the store fails, the next time.
+-- Remove the jobs that are too old. If the store fails, the next search removes them.
 local function purge(jobs)
   remove_all(jobs, jobs:now() - KEPT_MS)
   jobs.purging = nil
   if jobs.count > 0 then M.purge_later(jobs) end
 end
 
---- Look for jobs that are not kept any more, now and then; unless that is done.
+--- Remove jobs that are too old, once after `seconds` and then daily. A second call
+-- while this goes on does nothing.
 ---@param jobs directmethods.Jobs
 ---@param seconds number? until the first time
 function M.purge_later(jobs, seconds)

@@ -31,7 +31,7 @@ local BROKEN = "The hub failed to run the job; its log says why."
 ---@field update table?
 ---@field queue directmethods.TargetQueue
 ---@field calling boolean its targets are known, and called
----@field over "expired"|"cancelled"|"failed"|nil no target is called any more
+---@field over "expired"|"cancelled"|"failed"|nil from now on no target is called
 ---@field to_sweep boolean and those that are left are to be ended
 ---@field ended boolean nothing is left to be done
 ---@field signal directmethods.Signal for its task: one of these has changed
@@ -137,8 +137,8 @@ local function end_job(run, first)
   if not results or results[2].changes == 1 then run.ended = true end
 end
 
--- End what is not called any more, and the job when no call is under way. Counts that
--- say otherwise are of a store that was damaged.
+-- End the targets that will not be called, and the job when no call is under way. If
+-- its counts disagree, the store was damaged.
 local function finish(run)
   run.to_sweep = false
   sweep.finish(run)

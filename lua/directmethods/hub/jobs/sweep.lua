@@ -1,6 +1,5 @@
---- Going through the targets of a run: those that are not called any more end, and so
--- do those that an earlier hub has called without seeing the end. Runs in the run's
--- task.
+--- Ends targets of a run: those that will not be called, and those that an earlier hub
+-- has called without seeing their end. Runs in the run's task.
 
 local counts = require "directmethods.hub.jobs.counts"
 local persist = require "directmethods.hub.jobs.persist"
@@ -67,7 +66,7 @@ function M.recover(run)
   end)
 end
 
---- End what is not called any more, since the run is over. Calls under way stay.
+--- End the targets that were not called, because the run is over. Calls under way stay.
 ---@param run directmethods.Run
 function M.finish(run)
   each_page(run, "pending", function(target)

@@ -84,7 +84,7 @@ local AGGREGATES = {
 
 -- Groups -----------------------------------------------------------------------
 
-local KEY_MAX = 128 -- bytes, of keys that are told to who asks
+local KEY_MAX = 128 -- bytes of a key, which the answer contains
 
 -- Values that are equal have one key. Objects and arrays are as undefined here as they
 -- are where values are compared.
