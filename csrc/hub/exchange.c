@@ -49,6 +49,8 @@ dm_exchange *dm_exchange_open(dm_hub *h, dm_http_server *s, uint64_t id) {
   x->echo.len = x->payload.len = x->method_length = 0;
   x->response_seconds = x->connect_seconds = 0;
   x->device = x->module = (dm_span){NULL, 0};
+  x->component = x->command = (dm_span){NULL, 0};
+  x->is_command = false;
   h->open_exchanges++;
   return x;
 }
@@ -237,10 +239,24 @@ static dm_span open_envelope(char memory[ENVELOPE_MAX], int32_t status) {
   return (dm_span){p, (size_t)(end - p)};
 }
 
+/* A command of a digital twin: the payload alone; the status is in the header.
+*/
+static void answer_command(dm_exchange *x, int32_t status, dm_span value) {
+  char memory[FIELD_MAX];
+  dm_buf field = dm_buf_fixed(memory, sizeof memory);
+  dm_buf_addf(&field, "x-ms-command-statuscode: %d\r\n", (int)status);
+  const dm_span part[3] = {value};
+  dm_exchange_answer(x, 200, dm_buf_span(&field), part);
+}
+
 void dm_exchange_answer_call(dm_exchange *x, int32_t status, dm_span value) {
   char memory[ENVELOPE_MAX];
   if (!dm_exchange_is_http(x)) {
     tell_invoked(x, (dm_hub_result){.status = status, .payload = value});
+    return;
+  }
+  if (x->is_command) {
+    answer_command(x, status, value);
     return;
   }
   const dm_span part[3] = {open_envelope(memory, status), value, DM_SPAN("}")};

@@ -132,6 +132,61 @@ static bool read_body(dm_exchange *x, dm_span body, const dm_contract *contract,
          read_payload(x, *payload, contract->payload, why);
 }
 
+/* A command of a digital twin: its name is in the path, the seconds are in the
+** query, and the body is the payload alone. */
+
+static bool read_command_name(dm_exchange *x, char why[WHY_MAX]) {
+  dm_buf name = dm_buf_fixed(x->method, sizeof x->method);
+  bool fits = x->component.p == NULL || (dm_buf_add_span(&name, x->component) &&
+                                         dm_buf_add(&name, "*", 1));
+  if (!fits || !dm_buf_add_span(&name, x->command))
+    return refuse(why, DM_METHOD_NAME_LONG);
+  const char *wrong = dm_contract_wrong_method_name(dm_buf_span(&name));
+  if (wrong != NULL) return refuse(why, wrong);
+  x->method_length = name.len;
+  return true;
+}
+
+static bool read_command_payload(dm_exchange *x, dm_span body, size_t limit,
+                                 dm_span *payload, char why[WHY_MAX]) {
+  dm_err e;
+  *payload = (dm_span){NULL, 0};
+  if (body.n == 0) return true;
+  if (dm_json_check(body, DM_JSON_DEPTH, payload, NULL, &e) != DM_OK) {
+    snprintf(why, WHY_MAX, "The body is not valid JSON: %.120s", e.text);
+    return false;
+  }
+  return read_payload(x, *payload, limit, why);
+}
+
+/* p NULL: the parameter is absent or empty. */
+static dm_span seconds_of(const dm_http_request *r, const char *name) {
+  bool twice;
+  dm_span value = dm_http_query(r, name, &twice);
+  return value.n > 0 ? value : (dm_span){NULL, 0};
+}
+
+static bool read_command(dm_exchange *x, const dm_http_request *r,
+                         const dm_contract *contract, dm_span *payload,
+                         char why[WHY_MAX]) {
+  static const char response[] = "responseTimeoutInSeconds",
+                    connect[] = "connectTimeoutInSeconds";
+  return read_command_name(x, why) &&
+         read_seconds(seconds_of(r, response), response, contract->response_min,
+                      contract->response_max, contract->response_default,
+                      &x->response_seconds, why) &&
+         read_seconds(seconds_of(r, connect), connect, 0, contract->connect_max,
+                      0, &x->connect_seconds, why) &&
+         read_command_payload(x, r->body, contract->payload, payload, why);
+}
+
+static bool read_request(dm_exchange *x, const dm_http_request *r,
+                         dm_span *payload, char why[WHY_MAX]) {
+  const dm_contract *contract = dm_hub_contract_of(x->hub, x->version);
+  if (x->is_command) return read_command(x, r, contract, payload, why);
+  return read_body(x, r->body, contract, payload, why);
+}
+
 /* Would IoT Hub accept the call today? */
 static dm_call_azure azure_of(const dm_exchange *x) {
   if (x->version.p == NULL) return DM_AZURE_NO_VERSION;
@@ -151,8 +206,7 @@ void dm_invoke(dm_exchange *x, const dm_http_request *r) {
   if (!is_plain_coding(dm_http_header(r, "Content-Encoding")) ||
       (r->body.n > 0 && !is_json_type(dm_http_header(r, "Content-Type")))) {
     dm_call_fail(x, DM_ERROR_MEDIA);
-  } else if (!read_body(x, r->body, dm_hub_contract_of(h, x->version), &payload,
-                        why)) {
+  } else if (!read_request(x, r, &payload, why)) {
     dm_call_fail_as(x, DM_ERROR_ARGUMENT, dm_span_of(why));
   } else {
     x->facts.azure = (uint8_t)azure_of(x);

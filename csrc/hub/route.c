@@ -58,10 +58,27 @@ static bool is_word(dm_span segment, const char *word) {
   return dm_span_equal_nocase(segment, dm_span_of(word));
 }
 
-/* /twins/{device}[/modules/{module}]/methods */
+/* /digitaltwins/{device}[/components/{component}]/commands/{command}: a method
+** that is called by another request. */
+static bool is_command_path(dm_exchange *x, const dm_path *p) {
+  const dm_span *s = p->segment;
+  bool of_device = p->count == 4 && is_word(s[2], "commands");
+  bool of_component =
+      p->count == 6 && is_word(s[2], "components") && is_word(s[4], "commands");
+  if (!of_device && !of_component) return false;
+  x->is_command = true;
+  x->device = s[1];
+  x->command = s[p->count - 1];
+  if (of_component) x->component = s[3];
+  return true;
+}
+
+/* /twins/{device}[/modules/{module}]/methods, or a command */
 static bool is_method_path(dm_exchange *x, const dm_path *p) {
   const dm_span *s = p->segment;
-  if (p->count < 3 || !is_word(s[0], "twins")) return false;
+  if (p->count < 3) return false;
+  if (is_word(s[0], "digitaltwins")) return is_command_path(x, p);
+  if (!is_word(s[0], "twins")) return false;
   if (p->count == 3 && is_word(s[2], "methods")) {
     x->device = s[1];
     return true;
@@ -178,7 +195,7 @@ static size_t body_limit(const dm_exchange *x, const dm_path *p) {
   dm_span first = p->count > 0 ? p->segment[0] : (dm_span){NULL, 0};
   if (x->is_call)
     n = dm_hub_contract_of(h, x->version)->payload + DM_CONTRACT_ENVELOPE;
-  else if (is_word(first, "twins"))
+  else if (is_word(first, "twins") || is_word(first, "digitaltwins"))
     n = TWIN_BODY;
   else if (is_word(first, "jobs"))
     n = JOB_BODY;
@@ -216,7 +233,7 @@ static bool admit(dm_exchange *x, const dm_http_request *r, const caller *f,
 static size_t await_body(dm_exchange *x, const dm_path *p) {
   size_t limit = body_limit(x, p);
   x->is_call = false;
-  x->device = x->module = (dm_span){NULL, 0};
+  x->device = x->module = x->component = x->command = (dm_span){NULL, 0};
   dm_exchange_park(x);
   return limit;
 }

@@ -76,6 +76,9 @@ struct dm_exchange {
   bool is_call;
   dm_span device, module; /* as requested; borrowed from the request, or from
                           ** the hold */
+  bool is_command;        /* of a digital twin */
+  dm_span component, command; /* its name, borrowed from the request until
+                              ** 'method' has it; component p NULL: none */
   char method[DM_METHOD_NAME_MAX];
   size_t method_length;
   int response_seconds, connect_seconds;

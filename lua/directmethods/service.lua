@@ -116,6 +116,10 @@ function M.service(opts)
     _methods = "/methods?api-version=" .. (opts.api_version or VERSION),
     _contract = core.contract(opts.api_version or VERSION),
     _rest_version = opts.api_version or REST_VERSION,
+    _commands = { -- what check_times and command_body look at
+      api_version = opts.api_version or REST_VERSION,
+      _contract = core.contract(opts.api_version or REST_VERSION),
+    },
     _max_connections = opts.max_connections,
     _retry = retry.policy(opts.retry),
     _connection = made,
@@ -215,6 +219,44 @@ function Service:invoke(device_id, method, payload, opts)
   local body, too_large = calls.body(self, WHAT, method, payload, opts, 0)
   if not body then return nil, too_large end
   return calls.run(self, device_id, opts.module_id, body, opts)
+end
+
+local COMMAND = "service:command"
+
+local COMMAND_OPTIONS = {
+  component = { "string", check = options.rules.method_name },
+  request_id = INVOKE.request_id,
+}
+for name, rule in pairs(calls.OPTIONS) do COMMAND_OPTIONS[name] = rule end
+
+---@class directmethods.CommandOptions
+---@field component string? of the digital twin that has the command
+---@field response_timeout integer?
+---@field connect_timeout integer?
+---@field request_id string?
+---@field retry directmethods.RetryOptions|boolean?
+
+--- Call a command of a digital twin (IoT Plug and Play): the device gets it as the
+-- method "name", or "component*name". Raises on wrong arguments.
+--- ```lua
+--- local reply, err = service:command("dev1", "getMaxMinReport", dm.json.raw "null",
+---   { component = "thermostat1" })
+--- ```
+---@param device_id string
+---@param name string
+---@param payload any
+---@param opts directmethods.CommandOptions?
+---@return directmethods.Reply? reply whatever status the device answered
+---@return directmethods.Error? err   nothing was answered by the device
+function Service:command(device_id, name, payload, opts)
+  check_open(self, COMMAND)
+  calls.check_text(COMMAND, "device_id", device_id, options.rules.identity, 0)
+  calls.check_text(COMMAND, "name", name, options.rules.method_name, 0)
+  opts = options.check(opts, COMMAND_OPTIONS, COMMAND, 0)
+  calls.check_times(self._commands, COMMAND, opts, 0)
+  local body, too_large = calls.command_body(self, COMMAND, payload, 0)
+  if too_large then return nil, too_large end
+  return calls.run_command(self, device_id, name, body, opts)
 end
 
 --- Call the same method of many devices, a bounded number at a time. If one fails,

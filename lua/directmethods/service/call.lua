@@ -1,4 +1,5 @@
---- A method call as an HTTP request: its arguments checked, its body, its answer.
+--- A method call, or a command, as an HTTP request: its arguments checked, its body,
+-- its answer.
 
 local core = require "directmethods.core"
 local errors = require "directmethods.errors"
@@ -88,6 +89,19 @@ function M.body(service, what, method, payload, opts, level)
   return body
 end
 
+--- The body of a command; nil without err: there is none. Raises as M.body does.
+---@return string? body
+---@return directmethods.Error? err
+function M.command_body(service, what, payload, level)
+  if payload == nil then return nil end
+  local body, wrong = json.try_encode(payload, "payload")
+  if not body then error(("%s: %s"):format(what, wrong), level + 3) end
+  if #body > service._commands._contract.payload then
+    return nil, too_large(service._commands, what, #body)
+  end
+  return body
+end
+
 -- Sending ------------------------------------------------------------------
 
 --- An id as a segment of a path.
@@ -113,15 +127,26 @@ function M.path(folder, device_id, module_id, rest)
   return folder .. M.escape(device_id) .. module .. (rest or "")
 end
 
-local function attempt(stop, connection, path, fields, body, timeout, started)
-  local status, head, answer = connection:send("POST", path, fields, body, timeout,
-    ANSWER_MAX, stop)
+-- `request`: path, fields, body, read (makes the reply), timeout.
+local function attempt(stop, connection, request, started)
+  local status, head, answer = connection:send("POST", request.path, request.fields,
+    request.body, request.timeout, ANSWER_MAX, stop)
   if not status then return nil, head end
   if status ~= 200 then return nil, errors.from_http(status, head, answer) end
-  return reply.new(head, answer, core.now() - started)
+  return request.read(head, answer, core.now() - started)
 end
 
---- Call, repeat if the options say so, and wait for the answer.
+-- Call, repeat if the options say so, and wait for the answer.
+local function run(service, contract, request, opts)
+  local id = opts.request_id
+  request.fields = id and { "x-ms-client-request-id: " .. id }
+  request.timeout = (opts.response_timeout or contract.response_default)
+    + (opts.connect_timeout or 0) + MARGIN_S
+  return retry.run(retry.policy(opts.retry, service._retry), attempt,
+    service._connection, request, core.now())
+end
+
+--- Call a method, repeat if the options say so, and wait for the answer.
 ---@param service directmethods.Service
 ---@param device_id string
 ---@param module_id string?
@@ -130,15 +155,36 @@ end
 ---@return directmethods.Reply? reply
 ---@return directmethods.Error? err
 function M.run(service, device_id, module_id, body, opts)
-  local id = opts.request_id
-  return retry.run(retry.policy(opts.retry, service._retry), attempt,
-    service._connection,
-    M.path("/twins/", device_id, module_id, service._methods),
-    id and { "x-ms-client-request-id: " .. id },
-    body,
-    (opts.response_timeout or service._contract.response_default)
-      + (opts.connect_timeout or 0) + MARGIN_S,
-    core.now())
+  return run(service, service._contract, {
+    path = M.path("/twins/", device_id, module_id, service._methods),
+    body = body,
+    read = reply.new,
+  }, opts)
+end
+
+local function parameter(name, value)
+  return value and ("&%s=%d"):format(name, value) or ""
+end
+
+--- The same for a command of a digital twin.
+---@param service directmethods.Service
+---@param device_id string
+---@param command string
+---@param body string? JSON text
+---@param opts table checked options
+---@return directmethods.Reply? reply
+---@return directmethods.Error? err
+function M.run_command(service, device_id, command, body, opts)
+  local component = opts.component
+    and "/components/" .. M.escape(opts.component) or ""
+  return run(service, service._commands._contract, {
+    path = ("/digitaltwins/%s%s/commands/%s?api-version=%s%s%s"):format(
+      M.escape(device_id), component, M.escape(command), service._commands.api_version,
+      parameter("connectTimeoutInSeconds", opts.connect_timeout),
+      parameter("responseTimeoutInSeconds", opts.response_timeout)),
+    body = body,
+    read = reply.of_command,
+  }, opts)
 end
 
 return M

@@ -38,6 +38,38 @@ local function split(body)
   return math.tointeger(tonumber(status)), payload
 end
 
+local function make(status, body, request_id, elapsed)
+  return setmetatable({
+    status = status,
+    ok = status < 400,
+    body = body,
+    request_id = request_id,
+    elapsed = elapsed,
+  }, Reply)
+end
+
+local function not_of_form(form)
+  return errors.new {
+    name = "ProtocolError",
+    http_status = 200,
+    message = "the hub's answer " .. form,
+  }
+end
+
+--- The reply to a command: the status is in a header line, the body is the payload.
+---@param fields string header block
+---@param body string
+---@param elapsed number seconds
+---@return directmethods.Reply? reply
+---@return directmethods.Error? err
+function M.of_command(fields, body, elapsed)
+  local text = http.field(fields, "x-ms-command-statuscode")
+  local status = text and math.tointeger(tonumber(text))
+  if not status then return nil, not_of_form "has no x-ms-command-statuscode" end
+  return make(status, body ~= "" and body or "null",
+    http.field(fields, "x-ms-request-id"), elapsed)
+end
+
 --- The reply in an HTTP answer with status 200.
 ---@param fields string header block
 ---@param body string
@@ -51,19 +83,9 @@ function M.new(fields, body, elapsed)
     request_id = http.field(fields, "x-ms-request-id")
   end
   if not status then
-    return nil, errors.new {
-      name = "ProtocolError",
-      http_status = 200,
-      message = "the hub's answer is not of the form {\"status\":...,\"payload\":...}",
-    }
+    return nil, not_of_form "is not of the form {\"status\":...,\"payload\":...}"
   end
-  return setmetatable({
-    status = status,
-    ok = status < 400,
-    body = payload or "null",
-    request_id = request_id,
-    elapsed = elapsed,
-  }, Reply)
+  return make(status, payload or "null", request_id, elapsed)
 end
 
 return M
