@@ -3,10 +3,11 @@
 local dm = require "directmethods"
 local fixture = require "spec.support.fixture"
 local http = require "spec.support.http"
+local mqtt = require "spec.support.mqtt"
 local rest = require "spec.support.rest"
 local wire = require "spec.support.wire"
 
-local refused = rest.refused
+local read, refused = rest.read, rest.refused
 
 describe("a digital twin", function()
   local hub
@@ -145,5 +146,147 @@ describe("a digital twin", function()
       assert(device:closed(10))
       service:close()
     end)
+  end)
+
+  -- Properties ------------------------------------------------------------------
+
+  local function twin_of()
+    return read(ask("GET", "/digitaltwins/dev1"))
+  end
+
+  local function patch(operations, o)
+    return ask("PATCH", "/digitaltwins/dev1",
+      dm.json.encode(dm.json.array(operations)), o)
+  end
+
+  local function desired()
+    local properties = read(ask("GET", "/twins/dev1")).properties.desired
+    properties["$metadata"], properties["$version"] = nil, nil
+    return properties
+  end
+
+  -- Report as the device, which names its model.
+  local function report(properties)
+    local device = fixture.device(hub, "dev1", {
+      subscribe = false,
+      username = "localhost/dev1/?api-version=2020-09-30&model-id=dtmi%3Aa%3BA%3B1",
+    })
+    device.wire:send(mqtt.subscribe({ { "$iothub/twin/res/#", 0 } }, 7))
+    assert(device:read())
+    device.wire:send(mqtt.publish("$iothub/twin/PATCH/properties/reported/?$rid=1",
+      dm.json.encode(properties)))
+    assert.matches("/res/204/", assert(device:read()).topic, 1, true)
+    device:close()
+  end
+
+  it("L04 shows properties, components, and when they were reported", function()
+    report {
+      serialNumber = "x1",
+      speed = { value = 3.5, ac = 200, av = 1, ad = "done" },
+      thermostat1 = {
+        __t = "c", max = 25.5, target = { value = 21, ac = 203, av = 4 },
+      },
+      plain = { value = 1 },
+    }
+    read(ask("PATCH", "/twins/dev1", { properties = { desired = {
+      speed = 2, thermostat1 = { __t = "c", target = 22 }, unknown = true,
+    } } }))
+    local twin = twin_of()
+    local metadata = twin["$metadata"]
+    assert.same({ "dev1", "dtmi:a;A;1", "x1", 3.5, { value = 1 } }, { twin["$dtId"],
+      metadata["$model"], twin.serialNumber, twin.speed, twin.plain })
+    assert.matches("^20%d%d%-%d%d%-%d%dT", metadata.serialNumber.lastUpdateTime)
+    metadata.speed.lastUpdateTime = nil
+    assert.same({ ackCode = 200, ackVersion = 1, ackDescription = "done",
+      desiredValue = 2, desiredVersion = 2 }, metadata.speed)
+    assert.same({ desiredValue = true, desiredVersion = 2 }, metadata.unknown)
+    assert.is_nil(twin.unknown)
+    local component = twin.thermostat1
+    assert.same({ 25.5, 21 }, { component.max, component.target })
+    assert.is_nil(component.__t)
+    assert.equal("string", type(component["$metadata"].max.lastUpdateTime))
+    component["$metadata"].target.lastUpdateTime = nil
+    assert.same({ ackCode = 203, ackVersion = 4, desiredValue = 22,
+      desiredVersion = 2 }, component["$metadata"].target)
+  end)
+
+  it("L04 of a device that was never there is empty", function()
+    assert.same({ ["$dtId"] = "dev1", ["$metadata"] = { ["$model"] = "" } }, twin_of())
+    refused(ask("GET", "/digitaltwins/nobody"), 404, "DeviceNotFound")
+    refused(ask("GET", "/digitaltwins/dev1", nil, { policy = "registryRead" }), 401,
+      "IotHubUnauthorizedAccess")
+  end)
+
+  it("L05 is changed by JSON Patch: 202, and the device is told", function()
+    local device = fixture.device(hub, "dev1", { subscribe = false })
+    device:subscribe(0, "$iothub/twin/PATCH/properties/desired/#")
+    local reply = patch {
+      { op = "add", path = "/speed", value = 1 },
+      { op = "add", path = "/thermostat1/target", value = 21.5 },
+    }
+    assert.same({ 202, "" }, { reply.status, reply.body })
+    assert.equal("string", type(reply.headers.etag))
+    local told = assert(device:read())
+    assert.same({ speed = 1, thermostat1 = { __t = "c", target = 21.5 },
+      ["$version"] = 2 }, dm.json.decode(told.payload))
+    assert.equal(202, patch({
+      { op = "replace", path = "/thermostat1/target", value = 22 },
+      { op = "remove", path = "/speed" }, { op = "remove", path = "/none" },
+    }, { if_match = reply.headers.etag }).status)
+    told = dm.json.decode(assert(device:read()).payload)
+    assert.same({ speed = dm.null, none = dm.null,
+      thermostat1 = { __t = "c", target = 22 }, ["$version"] = 3 }, told)
+    assert.same({ thermostat1 = { __t = "c", target = 22 } }, desired())
+    refused(patch({ { op = "remove", path = "/x" } },
+      { if_match = reply.headers.etag }), 412, "PreconditionFailed")
+    device:close()
+  end)
+
+  it("L05 has components that are put and removed whole", function()
+    patch { { op = "add", path = "/t", value = { a = 1, b = 2, ["$metadata"] = {} } } }
+    assert.same({ t = { __t = "c", a = 1, b = 2 } }, desired())
+    patch { { op = "replace", path = "/t", value = { b = 3, ["$metadata"] = {} } },
+      { op = "add", path = "/u/x", value = { deep = { y = 1 } } } }
+    assert.same({ t = { __t = "c", b = 3 },
+      u = { __t = "c", x = { deep = { y = 1 } } } }, desired())
+    -- an object replaces the one before; the last property takes its component along
+    patch { { op = "replace", path = "/u/x", value = { z = 1 } },
+      { op = "remove", path = "/t/b" } }
+    assert.same({ u = { __t = "c", x = { z = 1 } } }, desired())
+    patch { { op = "remove", path = "/u" } }
+    assert.same({}, desired())
+  end)
+
+  it("L06 refuses what is no change of a digital twin", function()
+    patch { { op = "add", path = "/p", value = 1 },
+      { op = "add", path = "/c/x", value = 1 } }
+    for why, operation in pairs {
+      ["'op' must be"] = { op = "test", path = "/p", value = 1 },
+      ["'path' must be a string"] = { op = "add", path = 1, value = 1 },
+      ["'path' must be a string that begins"] = { op = "add", path = "p", value = 1 },
+      ["'path' must name"] = { op = "add", path = "/a/b/c", value = 1 },
+      ["a name of a component"] = { op = "add", path = "/$model", value = 1 },
+      ["and begin with a letter"] = { op = "add", path = "/", value = 1 },
+      ["must have a value"] = { op = "add", path = "/p" },
+      ["not null"] = { op = "replace", path = "/p", value = dm.null },
+      ["an array"] = { op = "add", path = "/p", value = { a = dm.json.array {} } },
+      ["5 levels"] = { op = "add", path = "/p",
+        value = { a = { a = { a = { a = { a = 1 } } } } } },
+      ["'c' is a component"] = { op = "add", path = "/c", value = { x = 1 } },
+      ["'p' is no component"] = { op = "add", path = "/p/x", value = 1 },
+    } do
+      local text = refused(patch { operation }, 400, "ArgumentInvalid")
+      assert.truthy(text:find(why, 1, true), text)
+    end
+    for body, why in pairs {
+      ["{}"] = "JSON array", ["[1]"] = "JSON object", ["["] = "at byte",
+      ['[{"op":"add","op":"remove","path":"/p"}]'] = "'[0].op' stands twice",
+      ['[{"op":"add","path":"/p","value":4503599627370496}]'] = "whole number",
+    } do
+      local text = refused(ask("PATCH", "/digitaltwins/dev1", body), 400,
+        "ArgumentInvalid")
+      assert.truthy(text:find(why, 1, true), text)
+    end
+    assert.same({ p = 1, c = { __t = "c", x = 1 } }, desired())
   end)
 end)

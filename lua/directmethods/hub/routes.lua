@@ -23,7 +23,8 @@ local M = {}
 ---  { right, function, meter = "twin_reads" }
 ---@field [string] { [1]: string, [2]: fun(hub, request: directmethods.HubRequest) }
 
-local MODULES = { "registry_routes", "twin_routes", "job_routes", "query_routes" }
+local MODULES = { "registry_routes", "twin_routes", "job_routes", "query_routes",
+  "digital_twin_routes" }
 
 local function percent_decoded(segment)
   return (segment:gsub("%%(%x%x)", function(hex)
