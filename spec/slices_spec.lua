@@ -1,6 +1,7 @@
 --- Lists and queries of many devices are read and answered in parts: no read of the
 --- store gives more rows than a slice of the loop has time for.
 
+local background = require "directmethods.hub.background"
 local dm = require "directmethods"
 local fixture = require "spec.support.fixture"
 local identities = require "spec.bench.identities"
@@ -64,5 +65,58 @@ describe("many devices", function()
     local ids = ids_of(reply)
     assert.equal(50, #ids)
     for i, id in ipairs(ids) do assert.equal(identities.id_of(i * 5), id) end
+  end)
+end)
+
+describe("work whose slices are over at once", function()
+  local hub, deadline, pauses
+
+  before_each(function()
+    hub, deadline, pauses = fixture.hub(), background.deadline, 0
+    function background.deadline() return 0 end
+    local pause = hub.state.background.pause
+    function hub.state.background:pause()
+      pauses = pauses + 1
+      return pause(self)
+    end
+  end)
+
+  after_each(function()
+    background.deadline = deadline
+    fixture.finish(hub)
+  end)
+
+  local function bulk(o)
+    local entries = {}
+    for i = 1, o.count do
+      entries[i] = { id = identities.id_of(i), importMode = o.mode, tags = o.tags }
+    end
+    return dm.json.encode(entries)
+  end
+
+  it("pauses for each entry of a bulk, twice", function()
+    rest.read(rest.ask(hub, "POST", "/devices", bulk { count = 20, mode = "create" }))
+    assert.is_true(pauses >= 40, pauses)
+    assert.equal(20, #rest.read(rest.ask(hub, "GET", "/devices")))
+    assert.is_true(pauses >= 60, pauses)
+  end)
+
+  it("is done whole, one after the other, where bulks meet", function()
+    local owner <close> = hub:service("iothubowner")
+    local tasks = {}
+    for i = 1, 4 do
+      tasks[i] = function()
+        local entries = {}
+        for n = 1, 20 do
+          entries[n] = { id = identities.id_of(n), tags = { by = i } }
+        end
+        return assert(owner.registry:bulk(entries)).ok
+      end
+    end
+    assert.same({ true, true, true, true }, (dm.all(tasks)))
+    local by = owner.twins:get(identities.id_of(1)).tags.by
+    for n = 2, 20 do
+      assert.equal(by, owner.twins:get(identities.id_of(n)).tags.by)
+    end
   end)
 end)

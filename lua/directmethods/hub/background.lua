@@ -53,6 +53,17 @@ function Background:pause()
   return M.deadline()
 end
 
+--- In a task: call `fn` for each entry of a list, and pause between slices.
+---@param list table
+---@param fn fun(entry: any, place: integer)
+function Background:each(list, fn)
+  local deadline = M.deadline()
+  for place, entry in ipairs(list) do
+    fn(entry, place)
+    if os.clock() > deadline then deadline = self:pause() end
+  end
+end
+
 --- End all of it; from now on no function is called.
 function Background:close()
   self.closed = true

@@ -159,16 +159,16 @@ function M.run(hub, text)
     return nil, registry.problem("TooManyDevices")
   end
   local entries = {}
-  for i, document in ipairs(list) do entries[i] = read_entry(document) end
+  hub.background:each(list, function(document, i) entries[i] = read_entry(document) end)
   local failed = find_twice(entries)
   if failed[1] then return result(failed) end
   local wrong
   local _, problem = hub.registry:change(entries, function(changes)
     wrong = json.array()
-    for _, entry in ipairs(entries) do
+    hub.background:each(entries, function(entry)
       local done, why = decide(hub.registry, changes, entry)
       if not done then wrong[#wrong + 1] = error_of(entry, why) end
-    end
+    end)
   end)
   if problem then return nil, problem end
   return result(wrong)

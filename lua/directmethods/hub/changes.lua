@@ -53,15 +53,18 @@ function M.read(store, ids)
   local all, devices = with_devices(ids)
   local found, counts = store:pairs(all, devices)
   if not found then return nil, counts end
-  local known, modules = {}, {}
-  for i, id in ipairs(all) do
-    local pair = found[i]
-    known[key(id.device_id, id.module_id)] = pair
-      and { record = pair.record, twin = pair.twin } or false
+  local known, modules, module_keys = {}, {}, {}
+  for i, device_id in ipairs(devices) do
+    modules[device_id], module_keys[device_id] = counts[i], {}
   end
-  for i, device_id in ipairs(devices) do modules[device_id] = counts[i] end
+  for i, id in ipairs(all) do
+    local pair, name = found[i], key(id.device_id, id.module_id)
+    known[name] = pair and { record = pair.record, twin = pair.twin } or false
+    if id.module_id then table.insert(module_keys[id.device_id], name) end
+  end
   return setmetatable({
-    known = known, modules = modules, list = {}, effects = {}, on_kept = {}, added = 0,
+    known = known, modules = modules, module_keys = module_keys, list = {},
+    effects = {}, on_kept = {}, added = 0,
   }, Changes)
 end
 
@@ -137,9 +140,8 @@ function Changes:remove(record)
   change_identities(self)
   for _, statement in ipairs(rows.remove(record)) do add(self, statement) end
   self.known[key(record.device_id, record.module_id)] = false
-  for name, each in pairs(self.known) do
-    local is_module = each and not record.module_id and each.record.module_id
-    if is_module and each.record.device_id == record.device_id then
+  if not record.module_id then
+    for _, name in ipairs(self.module_keys[record.device_id] or {}) do
       self.known[name] = false
     end
   end

@@ -134,8 +134,8 @@ local function names_of(ids)
 end
 
 --- Change identities and twins. `decide(changes)` looks at them and makes changes;
--- they are kept all or none. It may not wait, and is called again when somebody else
--- was faster. Changes of the same identity run one after the other.
+-- they are kept all or none. It may pause but not read the store, and is called again
+-- when somebody else was faster. Changes of the same identity run one after the other.
 ---@param ids { device_id: string, module_id: string? }[] all that `decide` looks at
 ---@param decide fun(changes): any, directmethods.RegistryProblem? of Changes
 ---@return any result of `decide`; nil: it made no changes

@@ -1,7 +1,6 @@
 --- The HTTP routes of the registry. Answers: status, header lines, body; or nil and
 -- a problem.
 
-local background = require "directmethods.hub.background"
 local body = require "directmethods.hub.body"
 local bulk = require "directmethods.hub.bulk"
 local errors = require "directmethods.errors"
@@ -47,11 +46,9 @@ end
 
 -- Add the documents of records to a list, in slices.
 local function add_documents(hub, list, records)
-  local deadline = background.deadline()
-  for _, record in ipairs(records) do
+  hub.background:each(records, function(record)
     list[#list + 1] = hub.registry:document(record)
-    if os.clock() > deadline then deadline = hub.background:pause() end
-  end
+  end)
 end
 
 local function shown_list(list)

@@ -8,7 +8,7 @@ local time = require "directmethods.time"
 
 local Hub, check_open = class.Hub, class.check_open
 
-local PAGE = 200 -- devices that are removed at a time
+local PAGE = 50 -- devices that are removed at a time
 
 -- Remove one page of devices; how many there were, or nil and a problem.
 local function remove_page(state)
