@@ -39,6 +39,15 @@ local function life()
   return seen
 end
 
+local function digital_twin()
+  local hub <close> = dm.hub { mqtt_port = 8883, https_port = 443 }
+  assert(hub:add_device "plugged")
+  return stage.node(hub, "digital_twin.js", {
+    service = hub:connection_string "service",
+    device = hub:connection_string "plugged",
+  })
+end
+
 print(dm.json.encode(dm.run(function()
-  return { registry = registry(), life = life() }
+  return { registry = registry(), life = life(), digital_twin = digital_twin() }
 end)))

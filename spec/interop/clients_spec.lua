@@ -92,6 +92,20 @@ describe("Azure SDKs for Node:", function()
     end)
   end)
 
+  it("a digital twin by DigitalTwinClient (L01, L04, L05)", function()
+    assert.same({
+      model = "dtmi:com:example:TemperatureController;2",
+      serialNumber = "alpha",
+      reportedAt = "string",
+      updated = 202,
+      desired = { __t = "c", targetTemperature = 21.5 },
+      target = 21.5,
+      reboot = { 200, { delay = 5 }, "string" },
+      report = { 202, { since = "2020-01-01" } },
+      stale = "Error",
+    }, seen.digital_twin)
+  end)
+
   describe("a device", function()
     local life
     setup(function() life = seen.life end)
