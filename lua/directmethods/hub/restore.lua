@@ -147,7 +147,7 @@ function M.load(registry, store)
   if not store.path then return true end
   local page, err
   repeat
-    page, err = store:identities(page and page[#page], PAGE)
+    page, err = store:known(page and page[#page], PAGE)
     if not page then return nil, err end
     local ok, name, message = registry:adopt(page)
     if not ok then return nil, no_room(store, name, message) end

@@ -9,6 +9,7 @@ local FROM = " FROM identities i "
 local TWINS = "LEFT JOIN twins t ON t.device_id = i.device_id "
   .. "AND t.module_id = i.module_id "
 local SELECT = "SELECT " .. rows.IDENTITY_COLUMNS .. FROM
+local SELECT_KNOWN = "SELECT " .. rows.KNOWN_COLUMNS .. FROM
 local SELECT_BOTH = ("SELECT %s, %s%s%s"):format(
   rows.IDENTITY_COLUMNS, rows.TWIN_COLUMNS, FROM, TWINS)
 local ONE = "WHERE i.device_id = ? AND i.module_id = ?"
@@ -34,11 +35,11 @@ local function read(self, sql, ...)
   return results[1]
 end
 
-local function records_of(self, found, err)
+local function records_of(self, record_of, found, err)
   if not found then return nil, err end
   local list = {}
   for i, row in ipairs(found) do
-    local record, why = rows.record(row)
+    local record, why = record_of(row)
     if not record then return nil, self:damaged(why) end
     list[i] = record
   end
@@ -50,7 +51,7 @@ end
 ---@return directmethods.IdentityRecord? record nil without err: there is none
 ---@return directmethods.Error? err
 function Store:find(device_id, module_id)
-  local list, err = records_of(self, read(self, SELECT .. ONE, device_id,
+  local list, err = records_of(self, rows.record, read(self, SELECT .. ONE, device_id,
     module_id or ""))
   return list and list[1], err
 end
@@ -62,8 +63,8 @@ end
 ---@return directmethods.IdentityRecord[]? page
 ---@return directmethods.Error? err
 function Store:devices(after, limit, edge)
-  return records_of(self, read(self, SELECT .. (edge and EDGE_DEVICES or DEVICES),
-    after or "", limit))
+  local where = edge and EDGE_DEVICES or DEVICES
+  return records_of(self, rows.record, read(self, SELECT .. where, after or "", limit))
 end
 
 --- All modules of a device, ordered by id.
@@ -71,7 +72,7 @@ end
 ---@return directmethods.IdentityRecord[]? modules
 ---@return directmethods.Error? err
 function Store:modules(device_id)
-  return records_of(self, read(self, SELECT .. OF_DEVICE, device_id))
+  return records_of(self, rows.record, read(self, SELECT .. OF_DEVICE, device_id))
 end
 
 --- The modules of devices whose ids stand between two, both included.
@@ -93,15 +94,16 @@ function Store:module_ids(first, last)
   return modules
 end
 
---- A page of devices and modules, a device before its modules.
+--- A page of devices and modules, a device before its modules: what the data plane
+--- must know of them.
 ---@param after directmethods.IdentityRecord? nil: from the first
 ---@param limit integer
 ---@return directmethods.IdentityRecord[]? page
 ---@return directmethods.Error? err
-function Store:identities(after, limit)
+function Store:known(after, limit)
   after = after or {}
-  return records_of(self, read(self, SELECT .. ALL, after.device_id or "",
-    after.module_id or "", limit))
+  return records_of(self, rows.known, read(self, SELECT_KNOWN .. ALL,
+    after.device_id or "", after.module_id or "", limit))
 end
 
 ---@return integer? total devices, without modules
