@@ -494,7 +494,7 @@ BIN      = $(DESTDIR)$(prefix)/bin/directmethods
 install: all ## into PREFIX: bin/directmethods, lib/lua/5.4, share/lua/5.4
 	@$(INSTALL) -d $(LIB_DIR) $(dir $(BIN))
 	@$(INSTALL) -m 755 $(SO) $(LIB_DIR)
-	@cd lua/directmethods && find . -name '*.lua' | while read -r f; do \
+	@cd lua/directmethods && find . -name '*.lua' ! -name '*.meta.lua' | while read -r f; do \
 	  $(INSTALL) -D -m 644 "$$f" "$(LUA_DIR)/$$f" || exit 1; done
 	@LUA="$(LUA)" sh build-aux/launcher.sh $(prefix) $(LUA_VERSION) >$(BIN)
 	@chmod 755 $(BIN)

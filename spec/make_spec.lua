@@ -30,3 +30,13 @@ it("`make` builds without what is missing to run, and says so", function()
   assert.matches("run `make deps`", result.stderr, 1, true)
   assert.equal("", result.stdout)
 end)
+
+it("`make install` leaves the stubs for editors out", function()
+  local folder <close> = require("spec.support.folder").new()
+  local result = make("install", "DESTDIR=" .. folder.path, "PREFIX=/usr")
+  assert.equal(0, result.status, result.stderr)
+  local lua = folder.path .. "/usr/share/lua/5.4/directmethods"
+  local found = assert(dm.exec({ "find", lua, "-name", "*.lua" })).stdout
+  assert.is_truthy(found:find("/directmethods/init.lua\n", 1, true))
+  assert.is_nil(found:find(".meta.lua", 1, true))
+end)

@@ -1,0 +1,332 @@
+---@meta directmethods.core
+-- The functions of core.so, for editors. Nothing loads this file; a spec compares it
+-- with the module. Functions that return nil, name, message have failed: `name` is that
+-- of a code in csrc/base/err.h.
+
+---@class directmethods.Core
+---@field version string
+---@field loop userdata the event loop, for the other C modules
+---@field state table what all Lua states of this loop share: tasks, objects, waits
+---@field clock_id integer id of the events "clock": somebody set the system's clock
+---@field log_id integer id of the events "log"
+---@field signal_id integer id of the events "signal"
+---@field json_array_mt table metatable that marks arrays
+---@field JSON_NUMBERS integer the facts of json_decode: the text has a digit,
+---@field JSON_EMPTY_ARRAYS integer an empty array,
+---@field JSON_NUL integer an escaped NUL,
+---@field JSON_SURROGATES integer a lone surrogate
+local core = {}
+
+-- Loop and clock ----------------------------------------------------------------
+
+--- Run one turn of the loop. On the main thread and outside of the loop alone.
+---@param seconds number? that it waits at most; nil: without end
+function core.step(seconds) end
+
+--- Run the loop until no I/O of this process is outstanding.
+---@param seconds number of real time, at most
+---@return boolean settled
+function core.settle(seconds) end
+
+--- The contract clock: seconds, monotonic.
+---@return number
+function core.now() end
+
+--- The contract clock as unix time.
+---@return number
+function core.time() end
+
+--- Seconds until the next timer of the contract clock is due; nil: there is none.
+---@return number?
+function core.next_deadline() end
+
+--- Move the contract clock forward. What becomes due fires at the next turn.
+---@param seconds number
+function core.move(seconds) end
+
+--- How many operations with real I/O are outstanding.
+---@return integer
+function core.outstanding() end
+
+--- Is the loop running now, so that this is called from one of its events?
+---@return boolean
+function core.running() end
+
+--- The descriptor that becomes readable when the loop wants a turn.
+---@return integer
+function core.fd() end
+
+--- Seconds until the loop wants a turn by itself; nil: only its descriptor tells.
+---@return number?
+function core.timeout() end
+
+--- Open handles of libuv, for tests.
+---@return integer
+function core.handles() end
+
+--- Events whose Lua function raised: none, unless there is a bug.
+---@return integer
+function core.failed_events() end
+
+--- Ids and tokens in use, for tests.
+---@return integer ids
+---@return integer tokens
+function core.ids() end
+
+--- Have one function called with all events: id, name, then the event's values.
+---@param dispatch fun(id: integer, event: string, ...)
+function core.set_dispatcher(dispatch) end
+
+--- Start a timer of the contract clock. Its id gets the event "timer" once.
+---@param seconds number
+---@return integer id
+function core.timer(seconds) end
+
+---@param id integer
+function core.cancel_timer(id) end
+
+--- An id for an operation that Lua itself ends.
+---@return integer id
+function core.new_id() end
+
+---@param id integer
+function core.free_id(id) end
+
+--- Take SIGINT and SIGTERM as events, or leave them to the system.
+---@param wanted boolean
+function core.signals(wanted) end
+
+-- Log -----------------------------------------------------------------------------
+
+---@param level "debug"|"info"|"warn"|"error"|"off"
+function core.log_level(level) end
+
+--- Write a line, if its level is wanted.
+---@param level "debug"|"info"|"warn"|"error"
+---@param line string
+function core.log(level, line) end
+
+--- Would a line on stderr not wait for its reader?
+---@return boolean
+function core.stderr_takes() end
+
+-- Processes -----------------------------------------------------------------------
+
+--- Start a program; its end is the event "done".
+---@param argv string[]
+---@param input string? for its stdin
+---@param timeout number seconds
+---@param max_output integer bytes of stdout and of stderr that are kept
+---@return integer? id
+---@return string? name
+---@return string? message
+function core.exec(argv, input, timeout, max_output) end
+
+---@param id integer of a program that has not ended
+function core.cancel_exec(id) end
+
+-- Tokens and texts ----------------------------------------------------------------
+
+--- A SAS token.
+---@param resource string as it is before escaping
+---@param key string base64
+---@param expiry integer unix seconds
+---@param policy string?
+---@return string? token
+---@return string? name
+---@return string? message
+function core.sas_sign(resource, key, expiry, policy) end
+
+--- When a token expires: unix seconds; nil: it does not say.
+---@param token string
+---@return integer?
+function core.sas_expiry(token) end
+
+--- The parts of a connection string: host_name, gateway_host_name, device_id,
+--- module_id, key, key_name, signature; x509 is true where it says so.
+---@param text string
+---@return table<string, string|boolean>? parts
+---@return string? name
+---@return string? message
+function core.connstr(text) end
+
+--- Random bytes.
+---@param n integer from 1 to 65536
+---@return string
+function core.random(n) end
+
+---@param bytes string
+---@return string
+function core.base64_encode(bytes) end
+
+---@param text string
+---@return string? bytes nil: it is not base64
+function core.base64_decode(text) end
+
+---@class directmethods.ContractOfIoTHub
+---@field name string
+---@field since string the first api-version it is for
+---@field payload integer bytes, at most
+---@field response_min integer seconds
+---@field response_max integer
+---@field response_default integer
+---@field connect_max integer
+---@field newer directmethods.ContractOfIoTHub? the one that comes after it
+
+--- What IoT Hub allows a method call, by its api-version or by its own name.
+---@param api_version string? nil: the oldest
+---@param name string? goes before the version
+---@return directmethods.ContractOfIoTHub
+function core.contract(api_version, name) end
+
+--- What is wrong with a method's name, in IoT Hub's words; nil: nothing.
+---@param text string
+---@return string?
+function core.wrong_method_name(text) end
+
+-- JSON ----------------------------------------------------------------------------
+
+--- The value of a JSON text.
+---@param text string
+---@param depth integer of nesting, at most
+---@param cjson_decode function used where it is exact
+---@param inexact integer the facts that it gets wrong; -1: do not use it
+---@return any value
+---@return string? name
+---@return string? message
+function core.json_decode(text, depth, cjson_decode, inexact) end
+
+--- The JSON text of a value.
+---@param value any
+---@param array_mt table? a metatable that marks arrays, besides json_array_mt
+---@param empty_array_mt table? one that marks empty arrays
+---@param empty_array any a value that stands for []
+---@param before string? put before the text
+---@param after string? and behind it
+---@return string? text
+---@return string? path where the value has no JSON form
+---@return string? rule that it breaks
+function core.json_encode(value, array_mt, empty_array_mt, empty_array, before, after)
+end
+
+--- The members of an object, each as its JSON text or nil, in the order of the names.
+---@param text string
+---@param ... string
+---@return boolean? ok
+---@return string? ... the texts; name and message where it failed
+function core.json_members(text, ...) end
+
+--- What an array or an object holds; nothing: the JSON is neither.
+---@param text string
+---@return string[]? values JSON texts
+---@return string[]|string? names of an object's members; where it failed: a name
+---@return string? message
+function core.json_parts(text) end
+
+--- The integer of a JSON text, a number or a string that holds one; nil: it is none.
+---@param text string
+---@return integer?
+function core.json_integer(text) end
+
+--- A JSON text that is encoded as it is.
+---@param text string
+---@return userdata? raw
+---@return string? name
+---@return string? message
+function core.json_raw(text) end
+
+-- MQTT ----------------------------------------------------------------------------
+
+--- What devices share that connect with the engine "uv".
+---@class directmethods.Engine
+local Engine = {}
+
+--- Connections made with it live on.
+function Engine:close() end
+
+---@param tls boolean
+---@param ca string? PEM; nil: the system's
+---@param verify boolean
+---@param cert string? PEM
+---@param key string? PEM; nil: it is in cert
+---@param key_password string?
+---@return directmethods.Engine? engine
+---@return string? name
+---@return string? message
+function core.mqtt_engine(tls, ca, verify, cert, key, key_password) end
+
+--- A device's connection. Its events have the id of id().
+---@class directmethods.Connection
+local Connection = {}
+
+--- Connect a device. Fields: host, port, host_name, device_id, module_id, api_version,
+--- password, keepalive, clean_session, tls, verify, verify_name, ca, cert, key,
+--- key_password, websocket, proxy, connect_timeout, inbox, outbox, engine.
+---@param fields table
+---@return directmethods.Connection? connection
+---@return string? name
+---@return string? message
+function core.mqtt_connect(fields) end
+
+---@return integer
+function Connection:id() end
+
+--- Subscribe to all methods.
+---@return boolean? ok
+---@return string? name
+---@return string? message
+function Connection:subscribe() end
+
+---@return boolean? ok
+---@return string? name
+---@return string? message
+function Connection:unsubscribe() end
+
+---@param rid string
+---@param status integer
+---@param payload string
+---@return boolean? ok
+---@return string? name
+---@return string? message
+function Connection:reply(rid, status, payload) end
+
+---@param topic string
+---@param payload string
+---@param qos 0|1
+---@return boolean? ok
+---@return string? name
+---@return string? message
+function Connection:publish(topic, payload, qos) end
+
+--- The tasks of so many requests have waited or ended.
+---@param n integer
+function Connection:seen(n) end
+
+--- Answers that are not written out yet.
+---@return integer
+function Connection:pending() end
+
+--- Messages that nobody saw: malformed, or too many at once.
+---@return integer
+function Connection:dropped() end
+
+---@param linger number? seconds that queued answers have to go out
+function Connection:close(linger) end
+
+--- Check certificates and keys, PEM texts. The message begins with the argument's name.
+---@param ca string?
+---@param cert string?
+---@param key string?
+---@param password string?
+---@return boolean? ok
+---@return string? name
+---@return string? message
+function core.tls_check(ca, cert, key, password) end
+
+--- File descriptors of this process.
+---@return integer limit
+---@return integer most that it may set as the limit
+---@return integer open
+function core.descriptors() end
+
+return core

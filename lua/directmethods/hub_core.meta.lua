@@ -1,0 +1,271 @@
+---@meta directmethods.hub_core
+-- The functions of hub_core.so, for editors. Nothing loads this file; a spec
+-- compares it with the module.
+
+---@class directmethods.HubCore
+local hub_core = {}
+
+--- The decoded segments of a request's path; nil: a bad escape, or no leading slash.
+---@param path string
+---@return string[]?
+function hub_core.split_path(path) end
+
+--- The data plane of a hub.
+---@class directmethods.Plane
+local Plane = {}
+
+---@param loop userdata
+---@param config table of lua/directmethods/hub/config.lua
+---@return directmethods.Plane? plane
+---@return string? name
+---@return string? message
+function hub_core.hub(loop, config) end
+
+-- Life ----------------------------------------------------------------------------
+
+--- The id of its events.
+---@return integer
+function Plane:id() end
+
+---@param service "mqtt"|"https"|"admin"
+---@param host string
+---@param port integer 0: of the system's choice
+---@param cert string? PEM; nil: plain
+---@param key string?
+---@param client_ca string? of devices' certificates
+---@return integer? port
+---@return string? name
+---@return string? message
+function Plane:listen(service, host, port, cert, key, client_ca) end
+
+--- Take no more, and answer what is under way for so long.
+---@param seconds number
+function Plane:stop(seconds) end
+
+--- The event "closed" tells when it is gone.
+function Plane:close() end
+
+---@return table<string, number> name -> number, bytes or seconds of real time
+function Plane:limits() end
+
+-- Who may do what -----------------------------------------------------------------
+
+---@param token string
+function Plane:admin_token(token) end
+
+---@param name string
+---@param primary string key, base64
+---@param secondary string?
+---@param rights string[]
+---@return boolean? ok
+---@return string? name
+---@return string? message
+function Plane:policy(name, primary, secondary, rights) end
+
+---@param device string
+---@param module string?
+---@param auth "sas"|"selfSigned"|"certificateAuthority"|"none"
+---@param primary string? key or thumbprint
+---@param secondary string?
+---@param enabled boolean
+---@param version integer?
+---@return boolean? ok
+---@return string? name
+---@return string? message
+function Plane:put_identity(device, module, auth, primary, secondary, enabled, version)
+end
+
+---@param device string
+---@param module string?
+---@param version integer?
+---@return boolean it was there
+function Plane:remove_identity(device, module, version) end
+
+---@param device string
+---@param module string?
+---@return string? auth nil: it is not there
+---@return string? primary
+function Plane:identity(device, module) end
+
+--- How many identities more may be added.
+---@return integer
+function Plane:room() end
+
+---@param device string
+---@param module string?
+---@return boolean connected
+---@return boolean subscribed
+---@return number? changed unix time
+---@return number? active unix time of the last activity
+function Plane:connected(device, module) end
+
+---@return integer
+function Plane:connections() end
+
+--- Devices that are connected, modules apart.
+---@return integer
+function Plane:connected_devices() end
+
+--- The store has kept a session, or not: its device is told only then that it is in.
+---@param connection integer
+---@param kept boolean
+---@return boolean false: the device is gone
+function Plane:session_kept(connection, kept) end
+
+--- Put a session back that was kept before this hub began.
+---@param device string
+---@param module string?
+---@param filter string? it has subscribed to
+---@return boolean
+function Plane:restore_session(device, module, filter) end
+
+-- Requests that Lua answers -------------------------------------------------------
+
+---@param request integer
+---@param status integer
+---@param fields string? whole header lines
+---@param body string?
+---@return boolean false: the request was answered, or is gone
+function Plane:answer(request, status, fields, body) end
+
+--- Answer in Format E.
+---@param request integer
+---@param status integer
+---@param name string
+---@param text string
+---@return boolean
+function Plane:answer_error(request, status, name, text) end
+
+--- Count a request against the rates; false: it was answered 429, or is gone.
+---@param request integer
+---@param what string
+---@return boolean
+function Plane:meter(request, what) end
+
+---@param connection integer
+---@param status integer
+---@param rid string
+---@param version integer?
+---@param payload string?
+---@return boolean
+function Plane:twin_result(connection, status, rid, version, payload) end
+
+---@param connection integer
+---@param rid string
+---@param code integer
+---@param text string
+---@return boolean
+function Plane:twin_refuse(connection, rid, code, text) end
+
+---@param device string
+---@param module string?
+---@param version integer
+---@param payload string
+---@return boolean
+function Plane:twin_desired(device, module, version, payload) end
+
+-- Calls ---------------------------------------------------------------------------
+
+--- Call a device for a job; the event of the id has the result.
+---@param device string
+---@param module string?
+---@param method string
+---@param payload string? JSON
+---@param response_seconds integer
+---@param connect_seconds integer
+---@return integer? id
+---@return integer? code it has failed already
+---@return string? name
+---@return string? text
+function Plane:invoke(device, module, method, payload, response_seconds,
+  connect_seconds)
+end
+
+--- Send the event "call" for each call that ends.
+---@param wanted boolean
+function Plane:watch_calls(wanted) end
+
+--- Send an event for each identity that takes calls now.
+---@param wanted boolean
+function Plane:watch_ready(wanted) end
+
+---@return table<string, integer>
+function Plane:counters() end
+
+---@return table
+function Plane:metrics() end
+
+---@param device string?
+---@param module string?
+---@param method string?
+---@param outcome string?
+---@param since number?
+---@return table[]
+function Plane:calls(device, module, method, outcome, since) end
+
+---@param device string?
+---@param module string?
+---@param since number?
+---@return table[]
+function Plane:messages(device, module, since) end
+
+--- Forget the calls and messages that are remembered.
+function Plane:forget() end
+
+---@param rule table
+---@return integer? id
+---@return string? name
+---@return string? message
+function Plane:fault(rule) end
+
+---@param id integer
+---@return boolean it was there
+function Plane:remove_fault(id) end
+
+---@param id integer
+---@return integer? nil: it was removed
+function Plane:fault_hits(id) end
+
+function Plane:clear_faults() end
+
+-- Store ---------------------------------------------------------------------------
+
+--- SQL on a thread. Its events are "done" (a result) and "failed" (name, message).
+---@class directmethods.SqlStore
+local Store = {}
+
+---@param loop userdata
+---@param path string
+---@param application integer of SQLite's header
+---@return directmethods.SqlStore? store
+---@return integer|string id of the event that says whether it is open; else a name
+---@return string? message
+function hub_core.store(loop, path, application) end
+
+--- Run a list of statements in a transaction of their own.
+---@param list table[] statements: { text, parameters, expect = n }
+---@return integer? id
+---@return string? name
+---@return string? message
+function Store:write(list) end
+
+---@param list table[]
+---@return integer? id
+---@return string? name
+---@return string? message
+function Store:read(list) end
+
+---@return integer[] ids of those that are not told any more
+function Store:close() end
+
+---@class directmethods.SqlResult
+local Result = {}
+
+--- Put the next rows into the table of results, a bounded number of them.
+---@param results table
+---@return boolean they were the last
+function Result:take(results) end
+
+function Result:close() end
+
+return hub_core
