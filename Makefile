@@ -53,7 +53,7 @@ http_core_NET = loop* clock* settle* mailbox* lookup* resolve* socket* \
 http_core_LUA = http_core bind* l_http*
 
 hub_core_NET = loop* clock* settle* mailbox* socket* stream* tls* http_server* \
-               mqtt_server* mqtt_peer* websocket*
+               http_caller* mqtt_server* mqtt_peer* websocket*
 hub_core_LUA = hub_core bind* l_hub* l_store*
 
 core_SRC := $(BASE) $(PROTO) \
