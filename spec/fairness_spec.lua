@@ -165,6 +165,21 @@ describe("a device that floods the hub", function()
   end)
 end)
 
+describe("a TLS device that floods the hub", function()
+  it("loses nothing that it sent before its close_notify", function()
+    local hub = fixture.hub { tls = true }
+    hub:add_device("dev1")
+    local sent = { mqtt.connect(fixture.connect_fields(hub, "dev1")) }
+    for i = 1, 1000 do sent[#sent + 1] = mqtt.publish(EVENTS, tostring(i)) end
+    assert(dm.exec({ "openssl", "s_client", "-quiet", "-no_ign_eof", "-connect",
+      "127.0.0.1:" .. hub:ports().mqtt }, { stdin = table.concat(sent) }))
+    assert(dm.wait_until(function() return hub:counters().telemetry == 1000 end, 5))
+    local plane = hub.state.plane
+    assert(dm.wait_until(function() return not plane:connected("dev1") end, 5))
+    fixture.finish(hub)
+  end)
+end)
+
 describe("a guest that floods the hub", function()
   it("loses nothing that it sent before it closed its WebSocket", function()
     local hub = fixture.hub()
