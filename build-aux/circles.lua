@@ -104,7 +104,7 @@ local function is_allowed(circle)
   return false
 end
 
--- Say who uses whom, and by which symbol.
+-- Print which files use each other, and by which symbol.
 local function complain(uses, circle)
   io.stderr:write("circles: these files use each other in a circle:\n")
   for _, source in ipairs(circle) do

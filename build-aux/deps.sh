@@ -125,7 +125,7 @@ as_root() { # as_root COMMAND...
   if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
 }
 
-apt() { # apt WORD...: quiet, but for an error
+apt() { # apt WORD...: prints errors only
   log=$(mktemp) || exit 1
   as_root env DEBIAN_FRONTEND=noninteractive apt-get "$@" >"$log" 2>&1 || {
     tail -n 25 "$log" >&2

@@ -1,4 +1,5 @@
-/* admin.h -- requests at the admin listener: who may ask. Loop thread only.
+/* admin.h -- requests at the admin listener: is the caller allowed to send
+** them? Loop thread only.
 */
 #ifndef DM_HUB_ADMIN_H
 #define DM_HUB_ADMIN_H

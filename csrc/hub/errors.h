@@ -71,7 +71,7 @@ typedef struct dm_error {
 
 const dm_error *dm_error_of(dm_error_id id); /* static */
 
-/* What tells one error from another of its kind. */
+/* Makes each error document unique. */
 typedef struct dm_error_mark {
   uint64_t random[2]; /* of the tracking id */
   int64_t wall;       /* unix milliseconds */

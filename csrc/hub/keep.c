@@ -11,7 +11,7 @@
 
 enum { UNAVAILABLE = 3 }; /* CONNACK */
 
-/* What a session tells its device when it was kept. */
+/* The answer that the device gets when its session is on the disk. */
 struct dm_keeping {
   bool is_connect, present; /* CONNACK, and its flag */
   bool is_unsubscribe;

@@ -171,7 +171,7 @@ struct dm_hub {
 /* A number that does not repeat; it can be guessed. */
 uint64_t dm_hub_random(dm_hub *h);
 
-/* What tells one error from another of its kind. */
+/* For an error document of now. */
 dm_error_mark dm_hub_mark(dm_hub *h);
 
 /* Milliseconds of the contract clock. */

@@ -1,5 +1,5 @@
-/* trace.h -- the latest calls: when each reached which stage, between whom, how
-** it ended and why. Loop thread only.
+/* trace.h -- the latest calls: device and method, the time of each stage, how
+** they ended and why. Loop thread only.
 **
 ** The facts of a call are in its exchange until it ends. Then they go into a
 ** ring of bounded size, with the names and payloads. The payload of the request

@@ -45,8 +45,8 @@ typedef struct dm_flusher {
   void (*on_flush)(struct dm_flusher *f);
 } dm_flusher;
 
-/* Somebody who has more to do than one turn of the loop has room for. Embedded
-** in its owner; zero-initialise with dm_list_init(&node). */
+/* Its on_turn runs in the next turn of the loop, where long work goes on.
+** Embedded in its owner; call dm_list_init(&node) first. */
 typedef struct dm_later {
   dm_list node;
   void (*on_turn)(struct dm_later *l);
@@ -64,7 +64,7 @@ struct dm_loop {
   dm_settle settle;
   dm_log log;
   dm_list flushers; /* those that have something to flush */
-  dm_list later;    /* dm_later: who goes on in the next turn */
+  dm_list later;    /* each dm_later that runs in the next turn */
   uint64_t turns;   /* how often the loop has polled */
   dm_ids ids;       /* ids of operations and objects, for events */
   void (*deliver)(dm_loop *loop,

@@ -66,7 +66,7 @@ static bool open_up(const char *path, const char *suffix) {
 }
 
 static bool make_private(dm_sqlite_file *f, const struct stat *found) {
-  /* who may not change it is not its owner */
+  /* this fails if the process does not own the file */
   if ((found->st_mode & 077) != 0) (void)!fchmod(f->fd, found->st_mode & 0700);
   if ((found->st_mode & 0200) == 0) return true;
   return open_up(f->main.path, "-wal") && open_up(f->main.path, "-shm");
@@ -131,8 +131,8 @@ void dm_sqlite_file_release(dm_sqlite_file *f) {
   *f = DM_SQLITE_FILE_NONE;
 }
 
-/* What has happened to the file at the path; NULL: nothing. One that was never
-** seen, SQLite's log before there is one, may be missing. */
+/* What has happened to the file at the path, for a message; NULL: nothing. A
+** file that was never seen may be missing: SQLite makes its log later. */
 static const char *look(dm_sqlite_seen *seen) {
   struct stat found;
   if (stat(seen->path, &found) != 0) {

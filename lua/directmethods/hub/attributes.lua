@@ -220,7 +220,7 @@ local function property(reader, path)
 end
 
 --- How the attribute of a path is got from rows.
----@param plane userdata the C hub: it knows who is connected
+---@param plane userdata the C hub: it knows which devices are connected
 ---@param columns string[] of the rows
 ---@return directmethods.QueryAttribute attribute
 ---@return fun(): string? take_failure what was wrong with rows since it was last asked

@@ -252,7 +252,7 @@ end
 
 local function read_x509_ca(config)
   if config.x509_ca and not config.tls then
-    fail("x509_ca", "needs tls: without it nobody shows a certificate")
+    fail("x509_ca", "needs tls: devices send certificates over TLS only")
   end
   config.x509_ca = read_pem(config.x509_ca, "x509_ca")
 end

@@ -118,7 +118,7 @@ end
 ---@field counters table<string, integer> what hub:counters() gives
 ---@field outcomes table<string, integer> calls that ended, by their outcome
 ---@field latency directmethods.HubLatency of the calls that were answered
----@field mqtt_connections integer devices, or who wants to be one
+---@field mqtt_connections integer connections of devices, also before their CONNECT
 ---@field http_connections integer open at the HTTPS port
 ---@field calls_under_way integer
 ---@field waiting_bytes integer of payloads that wait for a device or a fault

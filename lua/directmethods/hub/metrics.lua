@@ -51,7 +51,7 @@ local COUNTERS = {
     "calls_over_limit", "quota_exceeded", "shaped", "throttled",
   },
   {
-    "auth_failures", "reason", "who did not show who it is, or came too often",
+    "auth_failures", "reason", "failed log-ins, and addresses that failed too often",
     "admin_refused", "connect_unauthorized", "http_unauthorized", "logins_refused",
     "sources_refused",
   },

@@ -104,8 +104,8 @@ local function keep_file(path, text)
   return kept
 end
 
--- Other users' clients read it, too, so it is made by the umask; nobody can have put
--- anything in its place, since its name cannot be guessed.
+-- Other users' clients read the file, too, so it is made by the umask. Its name cannot
+-- be guessed, so nobody can have put a link there.
 local function temporary_path()
   local mark = core.random(8):gsub(".", function(byte)
     return ("%02x"):format(byte:byte())

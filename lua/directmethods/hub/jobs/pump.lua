@@ -1,6 +1,6 @@
---- The calls of all running jobs: so many at a time, so many a second. One task, the
--- pump, keeps in one list what has ended and what is about to begin, and calls
--- then: a device job that the store calls pending was not called.
+--- The calls of all running jobs, limited in number and rate. One task, the pump,
+-- writes the calls that have ended and those that are about to begin as one list, and
+-- then calls. So a device job that is pending in the store was not called.
 --
 -- The pump knows runs as data: their queues, whether they are over or have ended. It
 -- sets their signals, and they add themselves.
