@@ -258,6 +258,27 @@ describe("the documents", function()
     assert(cited > 0)
   end)
 
+  it("draw the stair of csrc/hub: its files include those of lower steps", function()
+    local stair = read("docs/architecture.md"):match("a stair.-```text\n(.-)```")
+    local steps, number = {}, 0
+    for line in stair:gmatch("[^\n]+") do
+      number = number + 1
+      for name in line:match("^(.-)   "):gmatch("[%w_]+") do steps[name] = number end
+    end
+    for _, path in ipairs(list "ls csrc/hub/*.c") do
+      local name = path:match("([%w_]+)%.c$")
+      assert(steps[name], path .. " is on no step")
+    end
+    for _, path in ipairs(list "ls csrc/hub/*.[ch]") do
+      local step = steps[path:match("([%w_]+)%.[ch]$")]
+      for used in read(path):gmatch('#include "hub/([%w_]+)%.h"') do
+        assert(not step or not steps[used] or steps[used] > step
+          or path:find("/" .. used .. ".", 1, true),
+          ("%s includes hub/%s.h, which is on no lower step"):format(path, used))
+      end
+    end
+  end)
+
   it("keep the README under 200 lines", function()
     local _, lines = read(README):gsub("\n", "")
     assert(lines < 200)

@@ -3,23 +3,7 @@
 **
 ** csrc/hub is a stair: a file uses what stands on lower steps, and never names
 ** the files that call it. To be called back, a file hands a function down.
-**
-**   life                     new, listen, stop, close
-**   route                    an HTTP request: path, api-version, token
-**   admin                    a request at the admin listener
-**   invoke                   the body of a method call
-**   invocation               a method call of the control plane's own
-**   connect                  a CONNECT: recognised, authorised, admitted
-**   publish                  what a connected device sends
-**   dispatch                 a call: admitted, looked up, sent now or later
-**   inject                   what fault rules do to calls
-**   fault_message            faults that a device asks for
-**   registry                 identities and policies, as the control plane says
-**   session                  an MQTT connection after its CONNECT
-**   call                     a call's ends: answered, failed, rejected
-**   record control inspect   the trace; up to Lua and back; what Lua asks
-**   exchange hold meter      a request's answer; delays; rates and log-ins
-**   state                    and the pure ones: faults, throttle, trace, ...
+** docs/architecture.md draws the steps.
 */
 #ifndef DM_HUB_STATE_H
 #define DM_HUB_STATE_H
