@@ -126,6 +126,7 @@ describe("68 a failing allocation", function()
   end)
 
   it("starts no hub that lacks a policy", function()
+    local names = { SystemError = true, StorageFailed = true } -- SQLite allocates, too
     assert.is_true(each_failure(function()
       local hub, err = dm.hub { tls = false }
       if not hub then return false, err.name end
@@ -138,7 +139,7 @@ describe("68 a failing allocation", function()
       assert(hub:closed(10))
       fail_alloc("c", left)
       return true
-    end, function(name) assert.equal("SystemError", name) end) > 20)
+    end, function(name) assert.is_true(names[name], name) end) > 20)
   end)
 
   it("opens no store by halves, and leaves no request without an answer", function()
