@@ -180,6 +180,7 @@ build = {
     ["directmethods.cli.trace"] = "lua/directmethods/cli/trace.lua",
     ["directmethods.cli.variables"] = "lua/directmethods/cli/variables.lua",
     ["directmethods.clock_set"] = "lua/directmethods/clock_set.lua",
+    ["directmethods.connection_string"] = "lua/directmethods/connection_string.lua",
     ["directmethods.coroutines"] = "lua/directmethods/coroutines.lua",
     ["directmethods.date"] = "lua/directmethods/date.lua",
     ["directmethods.device"] = "lua/directmethods/device.lua",

@@ -42,7 +42,7 @@ enum { /* what a policy allows */
 };
 
 enum {
-  DM_HUB_HOSTS = 16,    /* host names of one hub */
+  DM_HUB_HOSTS = 18,    /* host names of one hub */
   DM_HUB_POLICIES = 16, /* shared access policies */
   DM_HUB_LISTENERS = 8  /* ports it listens on */
 };

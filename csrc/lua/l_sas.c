@@ -39,6 +39,15 @@ static int l_sas_expiry(lua_State *L) {
   return 1;
 }
 
+/* Set the field of the table at the top to an id that was percent-encoded. */
+static void set_encoded_id(lua_State *L, const char *field, dm_span encoded) {
+  char memory[DM_CONNSTR_ID_MAX + 1];
+  dm_buf id = dm_buf_fixed(memory, sizeof memory);
+  dm_text_percent_decode(&id, encoded); /* it was checked */
+  lua_pushlstring(L, id.data, id.len);
+  lua_setfield(L, -2, field);
+}
+
 /* connstr(text) -> table | nil, name, message */
 static int l_connstr(lua_State *L) {
   dm_connstr c;
@@ -62,6 +71,8 @@ static int l_connstr(lua_State *L) {
     dm_bind_push_span(L, field[i].value);
     lua_setfield(L, -2, field[i].name);
   }
+  if (c.encoded_device) set_encoded_id(L, "device_id", c.device_id);
+  if (c.encoded_module) set_encoded_id(L, "module_id", c.module_id);
   if (c.x509) {
     lua_pushboolean(L, 1);
     lua_setfield(L, -2, "x509");

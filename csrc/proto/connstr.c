@@ -8,9 +8,13 @@
 
 typedef enum field {
   HOST_NAME,
+  DEVICE_HOST_NAME,
+  SERVICE_HOST_NAME,
   GATEWAY_HOST_NAME,
   DEVICE_ID,
   MODULE_ID,
+  ENCODED_DEVICE_ID,
+  ENCODED_MODULE_ID,
   KEY,
   KEY_NAME,
   SIGNATURE,
@@ -20,9 +24,13 @@ typedef enum field {
 
 static const char *const field_name[FIELDS] = {
     [HOST_NAME] = "HostName",
+    [DEVICE_HOST_NAME] = "DeviceHostName",
+    [SERVICE_HOST_NAME] = "ServiceHostName",
     [GATEWAY_HOST_NAME] = "GatewayHostName",
     [DEVICE_ID] = "DeviceId",
     [MODULE_ID] = "ModuleId",
+    [ENCODED_DEVICE_ID] = "EncodedDeviceId",
+    [ENCODED_MODULE_ID] = "EncodedModuleId",
     [KEY] = "SharedAccessKey",
     [KEY_NAME] = "SharedAccessKeyName",
     [SIGNATURE] = "SharedAccessSignature",
@@ -62,16 +70,27 @@ static bool is_gateway(dm_span s) {
   return true;
 }
 
+static bool is_encoded_id(dm_span s) {
+  char memory[DM_CONNSTR_ID_MAX + 1];
+  dm_buf id = dm_buf_fixed(memory, sizeof memory);
+  return dm_text_percent_decode(&id, s) && dm_text_identity(dm_buf_span(&id));
+}
+
 /* The rule that the value of 'f' breaks; NULL: the value is valid. */
 static const char *broken_rule(field f, dm_span value) {
   switch (f) {
   case HOST_NAME:
+  case DEVICE_HOST_NAME:
+  case SERVICE_HOST_NAME:
     return made_of(value, "-._") ? NULL : "must be a host name without a port";
   case GATEWAY_HOST_NAME:
     return is_gateway(value) ? NULL : "must be a host name, maybe with a port";
   case DEVICE_ID:
   case MODULE_ID:
     return dm_text_identity(value) ? NULL : "is not a valid id";
+  case ENCODED_DEVICE_ID:
+  case ENCODED_MODULE_ID:
+    return is_encoded_id(value) ? NULL : "is not a valid id, percent-encoded";
   case KEY:
     return is_key(value) ? NULL : "is not a key in base64";
   case KEY_NAME:
@@ -121,20 +140,39 @@ static dm_code check_text(dm_span text, dm_err *e) {
   return DM_OK;
 }
 
-static dm_code check_together(dm_span value[FIELDS], dm_err *e) {
+/* The field that is there: 'first', or else 'second'. */
+static dm_span either(const dm_span value[FIELDS], field first, field second) {
+  return value[first].p != NULL ? value[first] : value[second];
+}
+
+static dm_code check_ids(const dm_span value[FIELDS], dm_err *e) {
+  if (value[DEVICE_ID].p && value[ENCODED_DEVICE_ID].p)
+    return refuse(e, "DeviceId and EncodedDeviceId", "exclude each other");
+  if (value[MODULE_ID].p && value[ENCODED_MODULE_ID].p)
+    return refuse(e, "ModuleId and EncodedModuleId", "exclude each other");
+  if (either(value, MODULE_ID, ENCODED_MODULE_ID).p &&
+      either(value, DEVICE_ID, ENCODED_DEVICE_ID).p == NULL)
+    return refuse(e, field_name[MODULE_ID], "needs DeviceId");
+  return DM_OK;
+}
+
+/* A hub may have a name for devices and one for services. */
+static dm_span host_of(const dm_span value[FIELDS]) {
+  bool of_device = either(value, DEVICE_ID, ENCODED_DEVICE_ID).p != NULL;
+  return either(value, of_device ? DEVICE_HOST_NAME : SERVICE_HOST_NAME,
+                HOST_NAME);
+}
+
+static dm_code check_together(const dm_span value[FIELDS], dm_err *e) {
   int credentials = (value[KEY].p != NULL) + (value[SIGNATURE].p != NULL) +
                     (value[X509].p != NULL);
-  if (value[HOST_NAME].p == NULL) {
+  if (host_of(value).p == NULL)
     return refuse(e, field_name[HOST_NAME], "is missing");
-  }
-  if (value[MODULE_ID].p && value[DEVICE_ID].p == NULL) {
-    return refuse(e, field_name[MODULE_ID], "needs DeviceId");
-  }
   if (credentials > 1) {
     return refuse(e, "SharedAccessKey, SharedAccessSignature and x509",
                   "exclude each other");
   }
-  return DM_OK;
+  return check_ids(value, e);
 }
 
 dm_code dm_connstr_parse(dm_span text, dm_connstr *out, dm_err *e) {
@@ -149,10 +187,12 @@ dm_code dm_connstr_parse(dm_span text, dm_connstr *out, dm_err *e) {
   if (code == DM_OK) code = check_together(value, e);
   if (code != DM_OK) return code;
   *out = (dm_connstr){
-      .host_name = value[HOST_NAME],
+      .host_name = host_of(value),
       .gateway_host_name = value[GATEWAY_HOST_NAME],
-      .device_id = value[DEVICE_ID],
-      .module_id = value[MODULE_ID],
+      .device_id = either(value, DEVICE_ID, ENCODED_DEVICE_ID),
+      .module_id = either(value, MODULE_ID, ENCODED_MODULE_ID),
+      .encoded_device = value[ENCODED_DEVICE_ID].p != NULL,
+      .encoded_module = value[ENCODED_MODULE_ID].p != NULL,
       .key = value[KEY],
       .key_name = value[KEY_NAME],
       .signature = value[SIGNATURE],

@@ -11,11 +11,18 @@
 
 #pragma GCC visibility push(hidden)
 
-enum { DM_CONNSTR_MAX = 4096 }; /* bytes of a connection string */
+enum {
+  DM_CONNSTR_MAX = 4096,  /* bytes of a connection string */
+  DM_CONNSTR_ID_MAX = 128 /* bytes of an id */
+};
 
 typedef struct dm_connstr { /* spans borrow from the text; p NULL: absent */
-  dm_span host_name, gateway_host_name;
+  dm_span host_name;        /* of a device DeviceHostName, of a service
+                     ** ServiceHostName, if it is there; else HostName */
+  dm_span gateway_host_name;
   dm_span device_id, module_id;
+  bool encoded_device, encoded_module; /* the id is percent-encoded: it came as
+                                       ** EncodedDeviceId, for it has a ';' */
   dm_span key;       /* SharedAccessKey: valid base64, still encoded */
   dm_span key_name;  /* SharedAccessKeyName */
   dm_span signature; /* SharedAccessSignature: a whole token */

@@ -40,6 +40,29 @@ static void test_device(void) {
   CHECK(parse("HostName=h", &c, NULL) == DM_OK);
 }
 
+static void test_encoded_ids(void) {
+  dm_connstr c;
+  CHECK(parse("HostName=h;EncodedDeviceId=a%3Bb%25;ModuleId=m%3B", &c, NULL) ==
+        DM_OK);
+  CHECK_SPAN(c.device_id, "a%3Bb%25");
+  CHECK(c.encoded_device && !c.encoded_module);
+  CHECK_SPAN(c.module_id, "m%3B");
+  CHECK(parse("HostName=h;DeviceId=d;EncodedModuleId=%3b", &c, NULL) == DM_OK);
+  CHECK(!c.encoded_device && c.encoded_module);
+}
+
+static void test_two_host_names(void) {
+  dm_connstr c;
+  CHECK(parse("HostName=h;DeviceHostName=d;ServiceHostName=s;DeviceId=x", &c,
+              NULL) == DM_OK);
+  CHECK_SPAN(c.host_name, "d");
+  CHECK(parse("DeviceHostName=d;ServiceHostName=s;SharedAccessKeyName=p", &c,
+              NULL) == DM_OK);
+  CHECK_SPAN(c.host_name, "s");
+  CHECK(parse("HostName=h;DeviceHostName=d", &c, NULL) == DM_OK);
+  CHECK_SPAN(c.host_name, "h");
+}
+
 typedef struct refused {
   const char *text, *message;
 } refused;
@@ -47,6 +70,19 @@ typedef struct refused {
 static const refused table[] = {
     {"", "a field has an unknown name"},
     {"DeviceId=d", "HostName is missing"},
+    {"DeviceId=d;ServiceHostName=s", "HostName is missing"},
+    {"DeviceHostName=s", "HostName is missing"},
+    {"HostName=h;DeviceHostName=d:1",
+     "DeviceHostName must be a host name without a port"},
+    {"HostName=h;DeviceId=d;EncodedDeviceId=e",
+     "DeviceId and EncodedDeviceId exclude each other"},
+    {"HostName=h;DeviceId=d;ModuleId=d;EncodedModuleId=e",
+     "ModuleId and EncodedModuleId exclude each other"},
+    {"HostName=h;EncodedModuleId=e", "ModuleId needs DeviceId"},
+    {"HostName=h;EncodedDeviceId=%4",
+     "EncodedDeviceId is not a valid id, percent-encoded"},
+    {"HostName=h;EncodedDeviceId=a%20b",
+     "EncodedDeviceId is not a valid id, percent-encoded"},
     {"HostName=h;Secret=" KEY, "a field has an unknown name"},
     {"HostName=h;" KEY, "a field has an unknown name"},
     {"hostname=h", "a field has an unknown name"},
@@ -132,6 +168,8 @@ static void test_every_prefix(void) {
 int main(void) {
   RUN(test_service);
   RUN(test_device);
+  RUN(test_encoded_ids);
+  RUN(test_two_host_names);
   RUN(test_refused);
   RUN(test_odd_bytes);
   RUN(test_every_prefix);

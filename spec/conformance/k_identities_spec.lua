@@ -1,5 +1,6 @@
 -- Checklist K: identities, what they may be and who may change them.
 
+local core = require "directmethods.core"
 local dm = require "directmethods"
 local fixture = require "spec.support.fixture"
 local http = require "spec.support.http"
@@ -202,5 +203,61 @@ describe("an identity", function()
     put("dev1", { status = "disabled" }, { if_match = "*" })
     refused(as("dev1", "GET", "/devices/dev1/modules"), 401, "IotHubUnauthorizedAccess")
     assert.equal(1, #read(ask("GET", "/devices/dev1/modules")))
+  end)
+end)
+
+describe("an id with ';'", function()
+  it("K06 connects, as a device and as a module", function()
+    local hub = fixture.hub()
+    local service = hub:service()
+    local function echo(request) return 200, request.payload end
+    for _, id in ipairs { "a;b", "a;b/m;%3B", "c/m;n", "p%3Bq" } do
+      local device = assert(hub:device(id, { echo = echo }))
+      assert(device:connect(10))
+      local device_id, module_id = id:match "^([^/]+)/?(.*)$"
+      local reply = assert(service:invoke(device_id, "echo", id,
+        { module_id = module_id ~= "" and module_id or nil }))
+      assert.equal(id, reply.payload)
+      device:close()
+      assert(device:closed(10))
+    end
+    local text = hub:connection_string "a;b/m;%3B"
+    assert.truthy(text:find(";EncodedDeviceId=a%3Bb;EncodedModuleId=m%3B%253B;", 1,
+      true))
+    local fields = assert(core.connstr(text))
+    assert.same({ "a;b", "m;%3B" }, { fields.device_id, fields.module_id })
+    -- others stay as they are
+    assert.truthy(hub:connection_string("p%3Bq"):find(";DeviceId=p%3Bq;", 1, true))
+    fixture.finish(hub, service)
+  end)
+end)
+
+describe("a hub with two names", function()
+  it("K07 has them in its connection strings, and answers to both", function()
+    local hub = fixture.hub {
+      tls = true, hostname = "hub.test", device_hostname = "hub.device.test",
+      service_hostname = "hub.service.test",
+    }
+    assert.truthy(hub:connection_string("service"):find(
+      "HostName=hub.test;ServiceHostName=hub.service.test;SharedAccessKeyName=", 1,
+      true))
+    local device = assert(hub:device("d", { echo = function() return 200 end }))
+    assert.truthy(hub:connection_string("d"):find(
+      "HostName=hub.test;DeviceHostName=hub.device.test;DeviceId=d;", 1, true))
+    assert(device:connect(10))
+    local service = hub:service()
+    assert.equal("hub.service.test", service.host)
+    assert(service:invoke("d", "echo"))
+    device:close()
+    assert(device:closed(10))
+    fixture.finish(hub, service)
+  end)
+
+  it("K07 refuses names that are none", function()
+    for _, name in ipairs { "device_hostname", "service_hostname" } do
+      local ok, why = pcall(dm.hub, { [name] = "a:1" })
+      assert.is_false(ok)
+      assert.matches(name, why, 1, true)
+    end
   end)
 end)

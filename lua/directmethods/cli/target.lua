@@ -5,6 +5,7 @@
 -- IOTHUB_CONNECTION_STRING the variables that `directmethods hub --env` prints.
 
 local command = require "directmethods.cli.command"
+local written = require "directmethods.connection_string"
 local core = require "directmethods.core"
 local json = require "directmethods.json"
 
@@ -245,9 +246,8 @@ function Target:string_of(identity)
     command.fail(command.LOCAL, ("'%s' does not log in by a key"):format(
       identity.device_id))
   end
-  local module = identity.module_id and ";ModuleId=" .. identity.module_id or ""
-  return ("HostName=%s;DeviceId=%s%s;SharedAccessKey=%s"):format(self.hostname,
-    identity.device_id, module, identity.primary_key)
+  return written.of_identity("HostName=" .. self.hostname, identity,
+    "SharedAccessKey=" .. identity.primary_key)
 end
 
 return M

@@ -1,5 +1,6 @@
 --- The devices of a fleet at a local hub: their ids and their registration.
 
+local connection_string = require "directmethods.connection_string"
 local core = require "directmethods.core"
 local options = require "directmethods.options"
 
@@ -39,8 +40,9 @@ end
 --- A placeholder for the connection string of a device that is not registered yet.
 ---@return string
 function M.sample(hub, ids)
-  return ("HostName=%s;DeviceId=%s;SharedAccessKey=%s"):format(hub.hostname, ids[1],
-    core.base64_encode(("k"):rep(32)))
+  return connection_string.of_identity("HostName=" .. hub.hostname,
+    { device_id = ids[1] },
+    "SharedAccessKey=" .. core.base64_encode(("k"):rep(32)))
 end
 
 --- Register the devices that the hub does not know yet.

@@ -4,6 +4,7 @@
 local canned = require "directmethods.hub.canned"
 local class = require "directmethods.hub.class"
 local configs = require "directmethods.hub.config"
+local connection_string = require "directmethods.connection_string"
 local devices = require "directmethods.hub.devices"
 local life = require "directmethods.hub.life"
 local task = require "directmethods.task"
@@ -13,15 +14,21 @@ local Hub, check_open = class.Hub, class.check_open
 -- A client that a hub made keeps it alive.
 local owners = setmetatable({}, { __mode = "k" })
 
+-- The fields that say where the hub is, with its name for devices or for services.
+local function host_fields(hub, field, name)
+  local host = "HostName=" .. hub.hostname
+  return name and ("%s;%s=%s"):format(host, field, name) or host
+end
+
 local function identity_string(hub, record)
-  local parts = { "HostName=" .. hub.hostname, "DeviceId=" .. record.device_id }
-  if record.module_id then parts[3] = "ModuleId=" .. record.module_id end
+  local credential
   if record.auth == "sas" then
-    parts[#parts + 1] = "SharedAccessKey=" .. record.primary_key
+    credential = "SharedAccessKey=" .. record.primary_key
   elseif record.auth ~= "none" then
-    parts[#parts + 1] = "x509=true"
+    credential = "x509=true"
   end
-  return table.concat(parts, ";")
+  return connection_string.of_identity(
+    host_fields(hub, "DeviceHostName", hub.config.device_hostname), record, credential)
 end
 
 -- What the data plane knows of an identity; it does not wait for the store.
@@ -45,8 +52,8 @@ function Hub:connection_string(name)
   check_open(self, "hub:connection_string")
   local key = self.state.policies[name]
   if key then
-    return ("HostName=%s;SharedAccessKeyName=%s;SharedAccessKey=%s"):format(
-      self.hostname, name, key)
+    return ("%s;SharedAccessKeyName=%s;SharedAccessKey=%s"):format(
+      host_fields(self, "ServiceHostName", self.config.service_hostname), name, key)
   end
   local device_id, module_id = devices.split_name(name, nil, "hub:connection_string")
   local known = known_identity(self, device_id, module_id)

@@ -12,6 +12,9 @@ local M = {}
 ---@field https_port integer? default 0: any free port
 ---@field hostname string? the HostName of connection strings and tokens; default
 ---  "localhost"
+---@field device_hostname string? the DeviceHostName of devices' connection strings: the
+---  hub's name for them; default: none
+---@field service_hostname string? likewise the ServiceHostName of policies'
 ---@field aliases string[]? further names that clients may use; at most 15
 ---@field tls boolean|{ cert: string, key: string, ca: string? }|nil default true: a
 ---  certificate authority of its own. false: plain TCP. cert, key, ca: PEM text or
@@ -163,6 +166,8 @@ local SPEC = {
   mqtt_port = port(),
   https_port = port(),
   hostname = { "string", default = "localhost", check = host_rule },
+  device_hostname = { "string", check = host_rule },
+  service_hostname = { "string", check = host_rule },
   aliases = { "table", default = {}, check = aliases_rule },
   tls = {
     "table|boolean",
@@ -292,6 +297,15 @@ local function unique(names)
   return list
 end
 
+-- All names of the hub.
+local function names_of(config)
+  local names = { config.hostname }
+  for _, name in ipairs { "device_hostname", "service_hostname" } do
+    names[#names + 1] = config[name]
+  end
+  return table.move(config.aliases, 1, #config.aliases, #names + 1, names)
+end
+
 --- The names of an option's own options, as of "limits", in order.
 ---@param option string
 ---@return string[]
@@ -322,7 +336,7 @@ function M.read(opts)
     config.failed_logins = is_loopback(config.host) and 0 or FAILED_LOGINS
   end
   config.lasting_tokens = not config.tokens
-  config.hostnames = unique { config.hostname, table.unpack(config.aliases) }
+  config.hostnames = unique(names_of(config))
   return config
 end
 
@@ -335,8 +349,9 @@ end
 
 --- The names that the hub's own certificate is for.
 function M.certificate_names(config)
-  return { config.hostname, "localhost", "127.0.0.1", "::1", M.reach(config),
-    table.unpack(config.aliases) }
+  local names = names_of(config)
+  local own = { "localhost", "127.0.0.1", "::1", M.reach(config) }
+  return table.move(own, 1, #own, #names + 1, names)
 end
 
 return M

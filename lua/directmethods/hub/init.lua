@@ -155,7 +155,8 @@ function M.hub(opts)
   if not state then return nil, err end
   local hub = setmetatable({
     hostname = config.hostname,
-    gateway = config.hostname ~= "localhost" and configs.reach(config) or nil,
+    gateway = (config.device_hostname or config.hostname) ~= "localhost"
+      and configs.reach(config) or nil,
     config = config,
     state = state,
   }, Hub)
