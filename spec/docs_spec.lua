@@ -21,7 +21,7 @@ local function list(command)
   return names
 end
 
-local DOCUMENTS = list "ls README.md docs/*.md"
+local DOCUMENTS = list "ls README.md CONTRIBUTING.md docs/*.md"
 
 -- The blocks of a document: lang, code, line, and the block that follows at once.
 local function blocks_of(path)

@@ -16,7 +16,7 @@
 
 bool dm_dispatch_has_quota(dm_exchange *x) {
   dm_hub *h = x->hub;
-  if (h->throttle.tier == DM_TIER_NONE || dm_meter_quota(h)) return true;
+  if (h->throttle.tier == DM_TIER_NONE || dm_meter_has_quota(h)) return true;
   dm_call_fail(x, DM_ERROR_QUOTA);
   return false;
 }

@@ -10,8 +10,8 @@ static int64_t wall_of(const dm_hub *h) {
   return dm_clock_wall(&h->loop->contract);
 }
 
-bool dm_meter_quota(dm_hub *h) {
-  if (dm_throttle_quota(&h->throttle, wall_of(h))) return true;
+bool dm_meter_has_quota(dm_hub *h) {
+  if (dm_throttle_has_quota(&h->throttle, wall_of(h))) return true;
   h->counted.quota_exceeded++;
   return false;
 }

@@ -13,8 +13,8 @@
 
 /* The first three are for hubs that have a tier. */
 
-bool dm_meter_quota(dm_hub *h);   /* false: the day's messages are used up */
-bool dm_meter_connect(dm_hub *h); /* false: too many devices connect */
+bool dm_meter_has_quota(dm_hub *h); /* false: the day's messages are used up */
+bool dm_meter_connect(dm_hub *h);   /* false: too many devices connect */
 void dm_meter_charge(dm_hub *h, size_t bytes); /* a payload to the quota */
 
 /* Send Retry-After with the error of this request, if the option allows it. */

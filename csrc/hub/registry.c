@@ -26,16 +26,16 @@ static void end_session(dm_hub *h, dm_identity *i) {
 }
 
 /* Disconnect it, and fail the calls that wait for it. */
-static void shut(dm_hub *h, dm_identity *i, dm_call_reason reason) {
+static void disconnect(dm_hub *h, dm_identity *i, dm_call_reason reason) {
   end_session(h, i);
   for (dm_list *n = i->waiting.next; n != &i->waiting; n = n->next)
     DM_OWNER(n, dm_exchange, node)->facts.reason = (uint8_t)reason;
   dm_call_fail_all(&i->waiting, DM_ERROR_NO_DEVICE);
 }
 
-static void shut_modules(dm_hub *h, dm_identity *i) {
+static void disconnect_modules(dm_hub *h, dm_identity *i) {
   for (dm_list *n = i->modules.next; n != &i->modules; n = n->next)
-    shut(h, DM_OWNER(n, dm_identity, sibling), DM_REASON_DISABLED);
+    disconnect(h, DM_OWNER(n, dm_identity, sibling), DM_REASON_DISABLED);
 }
 
 /* Find an identity, or add it; a module is added to its device. NULL: e says
@@ -89,8 +89,8 @@ dm_code dm_hub_put_identity(dm_hub *h, dm_span device, dm_span module,
   if (signed_here) i->signer.slot = slot;
   if (i->enabled && !what->enabled) {
     i->enabled = false;
-    shut(h, i, DM_REASON_DISABLED);
-    shut_modules(h, i);
+    disconnect(h, i, DM_REASON_DISABLED);
+    disconnect_modules(h, i);
   }
   i->enabled = what->enabled;
   return DM_OK;
@@ -98,7 +98,7 @@ dm_code dm_hub_put_identity(dm_hub *h, dm_span device, dm_span module,
 
 static void remove_one(dm_hub *h, dm_identity *i) {
   i->enabled = false;
-  shut(h, i, DM_REASON_NOT_REGISTERED);
+  disconnect(h, i, DM_REASON_NOT_REGISTERED);
   dm_identities_remove(&h->identities, i);
 }
 

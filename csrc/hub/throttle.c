@@ -92,7 +92,7 @@ static void begin_day(dm_throttle *t, int64_t wall) {
   t->used = 0;
 }
 
-bool dm_throttle_quota(dm_throttle *t, int64_t wall) {
+bool dm_throttle_has_quota(dm_throttle *t, int64_t wall) {
   begin_day(t, wall);
   return t->used < t->quota;
 }

@@ -97,7 +97,7 @@ static inline double dm_throttle_tokens(size_t payload) {
 }
 
 /* Is a message left of the day's quota? 'wall': unix ms. */
-bool dm_throttle_quota(dm_throttle *t, int64_t wall);
+bool dm_throttle_has_quota(dm_throttle *t, int64_t wall);
 
 /* Charge a payload, which is at least one message. Returns its messages. */
 int64_t dm_throttle_charge(dm_throttle *t, size_t bytes, int64_t wall);

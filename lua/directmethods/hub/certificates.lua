@@ -167,9 +167,9 @@ local function renew(ssl, kept, names, now)
   }
 end
 
---- The same of certificates that were kept, or new ones in the place of those that
--- end soon or are for other names; all to be kept. Raises when it needs luaossl and
--- that is not installed.
+--- Renew what a store keeps. Without anything kept it makes a CA and a server
+-- certificate; it makes the server certificate again if that ends soon or is for other
+-- names. The result is to be kept. It raises if it needs luaossl and that is missing.
 ---@param kept directmethods.KeptCertificates|{} what this gave before, or nothing
 ---@param names string[] host names and IP addresses
 ---@return directmethods.KeptCertificates? certificates `kept` itself: nothing changed;
