@@ -136,6 +136,11 @@ function Plane:answer(request, status, fields, body) end
 ---@return boolean
 function Plane:answer_error(request, status, name, text) end
 
+--- Count something against the rates; false: it is over the rate of the tier.
+---@param what string
+---@return boolean
+function Plane:allows(what) end
+
 --- Count a request against the rates; false: it was answered 429, or is gone.
 ---@param request integer
 ---@param what string
