@@ -289,4 +289,76 @@ describe("a request", function()
     assert.equal(404, reply.status)
     assert.truthy(reply.body:find("No route", 1, true))
   end)
+
+  -- As clients send them ------------------------------------------------------
+
+  -- What it comes from, the request, its body, header lines, the status.
+  local SENT = {
+    { "Go: create", "PUT /devices/go1", '{"deviceId":"go1","authentication":'
+      .. '{"symmetricKey":{},"x509Thumbprint":{},"type":""},"capabilities":{}}', 200 },
+    { "Go: update", "PUT /devices/go1", '{"deviceId":"go1","status":"disabled"}', 200,
+      "If-Match: *" },
+    { "Go: delete", "DELETE /devices/go1", nil, 204, "If-Match: *" },
+    { "Go: call", "POST /twins/dev1/methods", '{"methodName":"echo",'
+      .. '"connectTimeoutInSeconds":0,"responseTimeoutInSeconds":30}', 404 },
+    { ".NET: create", "PUT /devices/n2", '{"deviceId":"n2","generationId":null,'
+      .. '"connectionState":"Disconnected","status":"enabled","statusReason":null,'
+      .. '"connectionStateUpdatedTime":"0001-01-01T00:00:00",'
+      .. '"cloudToDeviceMessageCount":0,"authentication":{"symmetricKey":'
+      .. '{"primaryKey":null,"secondaryKey":null},"type":"sas"},'
+      .. '"capabilities":{"iotEdge":false},"parentScopes":[]}', 200 },
+    { ".NET: with twin", "POST /devices/", '[{"id":"n3","importMode":"create",'
+      .. '"status":"enabled","authentication":{"type":"sas"},"tags":{"x":1},'
+      .. '"properties":{"desired":{"d":2},"reported":{}}}]', 200 },
+    { ".NET: twin", "PATCH /twins/n2", '{"deviceId":"n2","etag":"*","version":null,'
+      .. '"tags":{"a":1},"properties":{"desired":{"x":1},"reported":{}}}', 200,
+      'If-Match: "*"' },
+    { ".NET: list", "GET /devices/?top=10&", nil, 200 },
+    { ".NET: job", "PUT /jobs/v2/n1", '{"jobId":"n1","type":"scheduleUpdateTwin",'
+      .. '"updateTwin":{"deviceId":null,"etag":"*","tags":{"b":1},'
+      .. '"properties":{"desired":{},"reported":{}}},'
+      .. '"queryCondition":"deviceId=\'n2\'",'
+      .. '"startTime":"2026-11-01T00:00:00.0Z","maxExecutionTimeInSeconds":120}',
+      200 },
+    { ".NET: jobs", "GET /jobs/v2/query?jobType=ScheduleUpdateTwin&", nil, 200,
+      "x-ms-max-item-count: 1" },
+    { "Explorer: twin", "GET /twins%2Fdev1", nil, 200 },
+    { "Explorer: etag", "PUT /devices%2Fn2",
+      '{"deviceId":"n2","etag":"xx","status":"enabled"}', 412, 'If-Match: "xx"' },
+    { "Explorer: delete", "POST /devices",
+      '[{"etag":"*","id":"n3","importMode":"deleteIfMatchEtag"}]', 200 },
+    { "az: scopes", "POST /devices/query",
+      '{"query":"SELECT deviceId, deviceScope FROM devices"}', 200 },
+    { "az: edge devices", "GET /devices?top=5&edge=true&", nil, 200 },
+    { "a preview", "GET /devices/dev1?api-version=2020-05-31-preview", nil, 200 },
+  }
+
+  it("J11 is taken as Go, .NET, IoT Explorer and az send it", function()
+    for _, each in ipairs(SENT) do
+      local from, request, body, status, line = table.unpack(each, 1, 5)
+      local verb, target = request:match "^(%u+) (.+)$"
+      if not target:find("api-version", 1, true) then
+        target = target .. (target:find("?", 1, true) and "" or "?")
+          .. "api-version=2021-04-12"
+      end
+      local reply = http.exchange(hub:ports().https, {
+        method = verb, target = target, body = body,
+        headers = { "Authorization: " .. fixture.service_token(hub, "iothubowner"),
+          line },
+      })
+      assert.equal(status, reply.status, from .. ": " .. reply.body)
+    end
+    assert.same({ a = 1, b = 1 }, read(ask("GET", "/twins/n2")).tags)
+  end)
+
+  it("J12 may have a condition without a change, in a bulk request", function()
+    local function bulk(etag)
+      return dm.json.decode(ask("POST", "/devices", ('[{"id":"dev1","importMode":'
+        .. '"updateTwinIfMatchETag","twinETag":"%s"}]'):format(etag)).body)
+    end
+    local etag = read(ask("GET", "/twins/dev1")).etag
+    assert.is_true(bulk(etag).isSuccessful)
+    assert.is_true(bulk("*").isSuccessful)
+    assert.equal(412001, bulk("AAAAAAAAAAk=").errors[1].errorCode)
+  end)
 end)

@@ -108,7 +108,10 @@ local function decide(registered, changes, entry)
   if entry.problem then return nil, entry.problem end
   local record, problem = entry.run(registered, changes, entry)
   if not record or entry.deletes then return record, problem end
-  if not entry.sections.tags and not entry.sections.desired then return record end
+  if not entry.sections.tags and not entry.sections.desired then
+    problem = twins.check_condition(changes, record, entry.twin_condition)
+    return not problem and record, problem
+  end
   return twins.decide_update(changes, record, entry.sections,
     { whole = true, condition = entry.twin_condition })
 end

@@ -189,6 +189,18 @@ local function change(twin, patches, now)
   end
 end
 
+--- Does a twin fit a condition?
+---@param changes directmethods.Changes
+---@param record directmethods.IdentityRecord
+---@param condition string? value of If-Match; nil: whatever the etag
+---@return directmethods.RegistryProblem?
+function M.check_condition(changes, record, condition)
+  local twin = changes:twin(record.device_id, record.module_id)
+  if condition and not registry.matches(condition, documents.etag(twin)) then
+    return registry.problem("PreconditionFailed")
+  end
+end
+
 --- The decision to change tags and desired properties, for Registry:change. The device
 --- is told once it is kept.
 ---@param changes directmethods.Changes
@@ -199,12 +211,11 @@ end
 ---@return directmethods.Twin? twin
 ---@return directmethods.RegistryProblem? problem
 function M.decide_update(changes, record, sections, how)
+  local problem = M.check_condition(changes, record, how.condition)
+  if problem then return nil, problem end
   local twin = copy_of(changes:twin(record.device_id, record.module_id))
-  if how.condition and not registry.matches(how.condition, documents.etag(twin)) then
-    return nil, registry.problem("PreconditionFailed")
-  end
   local before = twin.desired_version
-  local problem = how.whole and check_whole(sections)
+  problem = how.whole and check_whole(sections)
   if problem then return nil, problem end
   local patches = patches_of(twin, sections, how.whole)
   problem = change(twin, patches, identity.time_text(core.time()))
