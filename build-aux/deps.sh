@@ -87,10 +87,11 @@ need_run() {
 }
 
 need_test() {
-  need_modules busted=lua-busted luv=lua-luv dbd.sqlite3=lua-dbi-sqlite3
+  need_modules busted=lua-busted luaunit=lua-unit luv=lua-luv \
+    dbd.sqlite3=lua-dbi-sqlite3
   # Node may come from elsewhere, with which Debian's npm conflicts
   need_commands git=git node=nodejs npm=npm openssl=openssl ip=iproute2 \
-    curl=curl strace=strace faketime=faketime
+    curl=curl strace=strace faketime=faketime lua5.1=lua5.1
   need_python prometheus_client.openmetrics=python3-prometheus-client
 }
 

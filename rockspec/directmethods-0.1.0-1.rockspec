@@ -144,6 +144,7 @@ build = {
       libraries = { "curl", "uv", "ssl", "crypto" },
     },
     -- Lua files
+    ["directmethods.api"] = "lua/directmethods/api.lua",
     ["directmethods.cli.admin"] = "lua/directmethods/cli/admin.lua",
     ["directmethods.cli.advance"] = "lua/directmethods/cli/advance.lua",
     ["directmethods.cli.announce"] = "lua/directmethods/cli/announce.lua",
