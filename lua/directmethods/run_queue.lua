@@ -16,6 +16,7 @@ state.ready = state.ready or { first = 1, last = 0 }
 state.conditions = state.conditions or {} -- tasks inside wait_until
 state.jobs = state.jobs or {} -- functions for the driver, on the main thread
 state.unawaited = state.unawaited or {} -- tasks that failed in this turn
+state.errors = state.errors or {} -- those that nobody has awaited, for dm.errors
 
 local ready = state.ready
 
@@ -55,11 +56,36 @@ function M.report(level, text)
   end
 end
 
+local ERRORS_MAX = 100 -- that are kept; the oldest make room
+
+--- An error that reached nobody: log it, and keep it for dm.errors.
+---@param what string where it was raised
+---@param text string the error with its traceback
+---@param task table? who awaits this task later has the error
+function M.keep_error(what, text, task)
+  M.report("error", ("%s: %s"):format(what, text))
+  table.insert(state.errors, { what = what, text = text, task = task })
+  if #state.errors > ERRORS_MAX then table.remove(state.errors, 1) end
+end
+
+--- Take what keep_error has kept.
+---@return string[]
+function M.take_errors()
+  local kept, texts = state.errors, {}
+  state.errors = {}
+  for _, each in ipairs(kept) do
+    if not (each.task and each.task.awaited) then
+      texts[#texts + 1] = ("%s: %s"):format(each.what, each.text)
+    end
+  end
+  return texts
+end
+
 local function report_unawaited()
   local failed = state.unawaited
   state.unawaited = {}
   for _, task in ipairs(failed) do
-    if not task.awaited then M.report("error", "task failed: " .. task.traceback) end
+    if not task.awaited then M.keep_error("task failed", task.traceback, task) end
   end
 end
 

@@ -18,6 +18,7 @@ local M = {
   after = scheduler.after,
   current = scheduler.current,
   report = run_queue.report,
+  keep_error = run_queue.keep_error,
 }
 
 ---@class directmethods.Task
@@ -30,10 +31,7 @@ function Task:__tostring()
 end
 
 local function check_self(task, what)
-  if getmetatable(task) ~= Task then
-    error(("%s: called on a %s (is it task:name(...) with a colon?)"):format(
-      what, type(task)), 3)
-  end
+  options.check_self(task, Task, what, 1)
 end
 
 local FINAL = { done = true, failed = true, cancelled = true }
@@ -83,8 +81,7 @@ local function close_task(task)
   if task.co then
     local ok, err = coroutine.close(task.co)
     if not ok then
-      run_queue.report("error", "task failed while it was cancelled: "
-        .. M.text_of(err))
+      run_queue.keep_error("task failed while it was cancelled", M.text_of(err))
     end
   end
   end_task(task, "cancelled")
@@ -237,6 +234,17 @@ function M.all()
     if FINAL[task.status] then tasks[task] = nil end
   end
   return tasks
+end
+
+--- The errors that nobody has received since the last call of this function, with
+-- their tracebacks: of tasks that nobody awaited, and of handlers, whose callers got
+-- 500. They are in the log, too. The latest 100 are kept.
+--- ```lua
+--- for _, text in ipairs(dm.errors()) do print(text) end
+--- ```
+---@return string[]
+function M.errors()
+  return run_queue.take_errors()
 end
 
 --- The number of tasks that have not ended, for tests.

@@ -65,9 +65,12 @@ local function count(calls, what)
   counts[what] = counts[what] + 1
 end
 
+local function place_of(calls, request)
+  return ("device %s: method '%s'"):format(calls.device.name, request.method)
+end
+
 local function report(calls, level, request, text)
-  task.report(level, ("device %s: method '%s': %s"):format(
-    calls.device.name, request.method, text))
+  task.report(level, ("%s: %s"):format(place_of(calls, request), text))
 end
 
 -- Send an answer. If it cannot be sent, log why.
@@ -80,7 +83,7 @@ end
 
 local function fail(calls, request, body, why)
   count(calls, "errors")
-  report(calls, "error", request, why)
+  task.keep_error(place_of(calls, request), why)
   if not request.answered then answer(calls, request, 500, body) end
 end
 
