@@ -213,7 +213,7 @@ describe("a device whose hub ends", function()
     local identity = first:connection_string("dev1")
     assert(device:connect(10))
     local port = first:ports().mqtt
-    first:close()
+    first:close { clients = false }
     assert.is_true(first:closed(10))
     assert.is_true(dm.wait_until(function() return device.state == "backoff" end))
     assert.is_string(device:stats().why)

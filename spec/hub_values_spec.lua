@@ -337,6 +337,46 @@ describe("dm.hub", function()
   end)
 
   describe("the end", function()
+    it("is that of the devices and services that the hub has made", function()
+      hub = plain()
+      local device = hub:device("d")
+      assert(device:connect())
+      local service = hub:service()
+      hub:close()
+      assert.equal("closed", device.state)
+      assert.matches("closed", tostring(service))
+      assert(device:closed(5))
+    end)
+
+    it("leaves them with clients = false, and by hub:stop", function()
+      for _, finish in ipairs {
+        function() hub:close { clients = false } end,
+        function() assert(hub:stop(0)) end,
+      } do
+        hub = plain()
+        local device <close> = hub:device("d")
+        local service <close> = hub:service()
+        finish()
+        assert.equal("idle", device.state)
+        assert.matches("open", tostring(service))
+      end
+    end)
+
+    it("comes with the error of its block, and is silent", function()
+      local _, err = pcall(function()
+        local closing <close> = plain()
+        hub = closing
+        error("mine", 0)
+      end)
+      assert.equal("mine", err)
+      assert.matches("closed", tostring(hub))
+    end)
+
+    it("takes no other option", function()
+      hub = plain()
+      has(raises(hub.close, hub, { client = false }), "(did you mean 'clients'?)")
+    end)
+
     it("is silent the second time; every use after it raises", function()
       hub = plain()
       hub:close()

@@ -406,8 +406,23 @@ describe("the trace", function()
       assert(canned:closed(5))
     end)
 
+    it("answers one after the other, then the last one again", function()
+      local canned <close> = hub:device("canned", {
+        on = { { status = 503 }, { status = 200, payload = "at last" } },
+      })
+      assert(canned:connect())
+      local statuses = {}
+      for i = 1, 3 do statuses[i] = assert(service:invoke("canned", "on")).status end
+      assert.same({ 503, 200, 200 }, statuses)
+      canned:close()
+      assert(canned:closed(5))
+    end)
+
     it("raises for an answer that is none", function()
       for answer, message in pairs {
+        [{ {}, { stats = 1 } }] = "answer 2: unknown option 'stats'",
+        [{ {}, 7 }] = "answer 2: options must be a table",
+        [{ {}, status = 200 }] = "the table must be one answer or a list of answers",
         [{ stats = 1 }] = "unknown option 'stats' %(did you mean 'status'%?%)",
         [{ status = "ok" }] = "option 'status' must be of type integer",
         [{ delay = -1 }] = "option 'delay' must be from 0",

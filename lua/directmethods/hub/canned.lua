@@ -1,4 +1,5 @@
---- Devices without code: a table in the place of a handler is the answer itself.
+--- Devices without code: a table in the place of a handler is the answer itself, or a
+-- list of answers.
 
 local options = require "directmethods.options"
 local time = require "directmethods.time"
@@ -16,8 +17,16 @@ local SPEC = {
 ---@field payload any
 ---@field delay number? seconds before it is given; default 0
 
-local function handler_of(answer)
+---@alias directmethods.Canned
+---| directmethods.CannedAnswer
+---| directmethods.CannedAnswer[] one after the other, then the last one again
+
+-- One answer after the other; the last one for all further calls.
+local function handler_of(answers)
+  local next = 0
   return function()
+    next = math.min(next + 1, #answers)
+    local answer = answers[next]
     if answer.delay > 0 then time.sleep(answer.delay) end
     return answer.status, answer.payload
   end
@@ -27,6 +36,21 @@ local function is_canned(handler)
   if type(handler) ~= "table" then return false end
   local mt = getmetatable(handler)
   return not (mt and mt.__call)
+end
+
+-- The answers of a table, checked: it is one, or a list of them.
+local function read(canned, place)
+  if canned[1] == nil then return { options.check(canned, SPEC, place, 2) } end
+  local answers = {}
+  for key in pairs(canned) do
+    if math.type(key) ~= "integer" or key < 1 or key > #canned then
+      options.fail(place, "the table", "must be one answer or a list of answers", 2)
+    end
+  end
+  for i = 1, #canned do
+    answers[i] = options.check(canned[i], SPEC, ("%s: answer %d"):format(place, i), 2)
+  end
+  return answers
 end
 
 --- Handlers, where canned answers have become functions. Raises at the caller of the
@@ -40,7 +64,7 @@ function M.handlers(handlers, what)
   for name, handler in pairs(handlers) do
     if is_canned(handler) then
       local place = ("%s: handler '%s'"):format(what, tostring(name):sub(1, 100))
-      handler = handler_of(options.check(handler, SPEC, place, 1))
+      handler = handler_of(read(handler, place))
     end
     result[name] = handler
   end

@@ -96,8 +96,8 @@ end
 --- assert(device:connect())
 --- ```
 ---@param id string "dev1", or "dev1/mod1" for a module
----@param handlers table<string, directmethods.Handler|directmethods.CannedAnswer>?
----  a table is an answer: { status = 200, payload = {}, delay = 2 }
+---@param handlers table<string, directmethods.Handler|directmethods.Canned>?
+---  a table is an answer, { status = 200, payload = {}, delay = 2 }, or a list of them
 ---@param opts table? more options of dm.device
 ---@return directmethods.Device? device
 ---@return directmethods.Error? err the registry has no room
@@ -123,6 +123,7 @@ function Hub:device(id, handlers, opts)
     if not known then self.state.registry:remove(device_id, module_id) end
   end)
   owners[device] = self
+  self.state.devices[device] = true
   return device
 end
 
@@ -148,7 +149,10 @@ function Hub:service(policy, opts)
     tls = client_tls(self),
     connect_host = configs.reach(self.config),
   }, opts, "hub:service"))
-  if service then owners[service] = self end
+  if service then
+    owners[service] = self
+    self.state.services[service] = true
+  end
   return service, err
 end
 

@@ -100,7 +100,8 @@ end
 -- Ending -------------------------------------------------------------------
 
 --- Take no new connections, let pending requests be answered for at most so many
--- seconds of real time, and wait until the hub is closed.
+-- seconds of real time, and wait until the hub is closed. Devices and services stay
+-- open.
 ---@param seconds number? default 5
 ---@return boolean? closed
 ---@return directmethods.Error? err
@@ -115,15 +116,31 @@ function Hub:stop(seconds)
   return life.wait_closed(self.state)
 end
 
---- Close at once: connections are dropped, pending calls end unanswered. Returns
--- before the last is gone; silent the second time.
-function Hub:close()
+local CLOSE = { clients = { "boolean", default = true } }
+
+--- Close at once, with the devices and services that hub:device and hub:service made:
+-- connections are dropped, pending calls end unanswered. Returns before the last is
+-- gone; silent the second time.
+---@param opts { clients: boolean? }? clients = false: leave devices and services open
+function Hub:close(opts)
   check_self(self, "hub:close")
-  life.close(self.state)
+  opts = options.check(opts, CLOSE, "hub:close")
+  local state = self.state
+  if opts.clients then
+    for service in pairs(state.services) do service:close() end
+    for device in pairs(state.devices) do device:close() end
+  end
+  life.close(state)
 end
 
-Hub.__close = Hub.close
-Hub.__gc = Hub.close
+function Hub:__close()
+  self:close()
+end
+
+-- A client keeps its hub alive, so a hub that is collected has none.
+function Hub:__gc()
+  life.close(self.state)
+end
 
 --- Wait until the hub was closed and nothing of it is left.
 ---@param timeout number? seconds; default: none

@@ -41,6 +41,8 @@ for i, policy in ipairs(configs.POLICIES) do M.POLICY_NAMES[i] = policy[1] end
 ---@field watchers directmethods.CallWatchers
 ---@field on_reset function?   called at the end of a reset
 ---@field faults table<directmethods.Fault, boolean> rules, weak
+---@field devices table<directmethods.Device, boolean> made by hub:device, weak
+---@field services table<directmethods.Service, boolean> made by hub:service, weak
 ---@field admin directmethods.HubAdmin? what the admin listener keeps
 ---@field hub { [1]: directmethods.Hub? } weak: the hub is collected before its state
 ---@field waiting table<integer, boolean> ids of who waits for the end
@@ -157,6 +159,8 @@ local function make(plane, config, store)
     watchers = watchers.new(plane),
     policies = {},
     ports = {},
+    devices = setmetatable({}, { __mode = "k" }),
+    services = setmetatable({}, { __mode = "k" }),
     faults = setmetatable({}, { __mode = "k" }),
     hub = setmetatable({}, { __mode = "v" }),
     waiting = {},
