@@ -148,7 +148,7 @@ describe("a device that was never connected", function()
     assert_raises("device:connect: timeout must be", device.connect, device, "1")
     assert_raises("device:connect: timeout must be", device.connect, device, -1)
     assert_raises("device:closed: timeout must be", device.closed, device, 0 / 0)
-    assert_raises("is it device:name(...) with a colon", device.connect, 3)
+    assert_raises("is it device:connect(...) with a colon", device.connect, 3)
   end)
 
   it("takes every method name of the contract", function()
@@ -261,7 +261,7 @@ describe("a request", function()
 
   it("is called with a colon", function()
     local request, sent = fake_request()
-    assert_raises("request:reply: called on a number (is it request:name(...) with",
+    assert_raises("request:reply: called on a number (is it request:reply(",
       request.reply, 200, {})
     assert_raises("request:defer: called on a nil", request.defer)
     assert.same({}, sent)

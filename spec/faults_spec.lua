@@ -603,6 +603,52 @@ describe("a fault", function()
     end)
   end)
 
+  -- Names that nobody has -----------------------------------------------------------
+
+  describe("a rule for a name that nobody has", function()
+    local lines
+
+    before_each(function()
+      lines = {}
+      dm.log { level = "warn", sink = function(_, line) lines[#lines + 1] = line end }
+    end)
+
+    after_each(function() dm.log { level = "warn" } end)
+
+    -- What the log says of a rule.
+    local function warning(rule)
+      rule.stage, rule.action = "request", "drop"
+      local count = #lines
+      hub:fault(rule):remove()
+      dm.advance(0)
+      return lines[count + 1]
+    end
+
+    it("is kept, and the log warns of it", function()
+      assert.equal("hub:fault: 'nobody' is not registered: the rule does nothing until "
+        .. "it is", warning { device = "nobody" })
+      assert.matches("'dev1/m' is not registered", warning { device = "dev1",
+        module = "m" })
+    end)
+
+    it("is a rule for a method that no device of this process has", function()
+      local fan = hub:device("fan", { set_speed = {} })
+      assert.equal("hub:fault: no device has a handler for 'set_sped' (did you mean "
+        .. "'set_speed'?)", warning { device = "fan", method = "set_sped" })
+      assert.is_nil(warning { device = "fan", method = "set_speed" })
+      fan:fallback(function() end)
+      assert.is_nil(warning { device = "fan", method = "set_sped" })
+      fan:close()
+    end)
+
+    it("is none where devices of other processes may have it", function()
+      assert(hub:add_device "elsewhere")
+      assert.is_nil(warning { method = "reboot-of-theirs" })
+      assert.is_nil(warning { device = "elsewhere", method = "reboot" })
+      assert.is_nil(warning { device = "elsewhere" })
+    end)
+  end)
+
   -- Wrong use --------------------------------------------------------------------
 
   describe("rule raises for", function()

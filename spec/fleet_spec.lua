@@ -372,7 +372,8 @@ describe("dm.fleet", function()
     local fleet <close> = assert(dm.fleet { hub = hub, count = 1 })
     for _, name in ipairs { "connect", "ids", "device", "stats", "close", "closed" } do
       assert.has_error(function() fleet[name]() end,
-        "fleet:" .. name .. ": called on a nil (is it fleet:name(...) with a colon?)")
+        ("fleet:%s: called on a nil (is it fleet:%s(...) with a colon?)"):format(
+          name, name))
     end
     assert.has_error(function() fleet:connect(-1) end,
       "fleet:connect: timeout must be a number of seconds from 0 to 1e9, not -1")

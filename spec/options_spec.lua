@@ -50,6 +50,8 @@ describe("options.check", function()
       .. "%(did you mean 'connection_string'%?%)",
       message_of { conection_string = "x" })
     assert.matches("unknown option 'zzz'$", message_of(with("zzz", 1)))
+    assert.matches("unknown option 'string' %(did you mean 'connection_string'%?%)",
+      message_of(with("string", 1)))
     assert.matches("unknown option 'tls.verfy' %(did you mean 'tls.verify'%?%)",
       message_of(with("tls", { verfy = false })))
   end)

@@ -253,6 +253,8 @@ describe("dm.service", function()
       refused("options must be a table", "d", "m", nil, 5)
       refused("unknown option 'respons_timeout' (did you mean 'response_timeout'?)",
         "d", "m", nil, { respons_timeout = 5 })
+      refused("unknown option 'timeout' (did you mean 'connect_timeout' or "
+        .. "'response_timeout'?)", "d", "m", nil, { timeout = 5 })
       refused("option 'response_timeout' must be of type integer", "d", "m", nil,
         { response_timeout = "30" })
       refused("option 'response_timeout' must be of type integer", "d", "m", nil,

@@ -83,12 +83,38 @@ describe("wrong use is blamed on its caller", function()
     assert.matches("^service:invoke: called on a nil", message_of(service.invoke))
     assert.matches("^service:close: called on a string", message_of(service.close, "s"))
     assert.matches("^task:await: called on a nil", message_of(task.await))
+    assert.equal("hub:service: called on a string (is it hub:service(...) with a "
+      .. "colon?)", message_of(hub.service, "service"))
     assert.matches("^task:cancel: called on a number", message_of(task.cancel, 1))
     task:await()
+  end)
+
+  it("by a device in the place of its id", function()
+    local device <close> = dm.device { connection_string = DEVICE }
+    local rule = "must be a string, not a device: pass its device_id"
+    for what, message in pairs {
+      ["service:invoke: device_id "] = message_of(service.invoke, service, device, "m"),
+      ["service:invoke_many: ids[1] "] = message_of(service.invoke_many, service,
+        { device }, "m"),
+      ["twins:get: id "] = message_of(service.twins.get, service.twins, device),
+      ["hub:device: device id "] = message_of(hub.device, hub, device),
+    } do
+      assert.equal(what .. rule, message)
+    end
   end)
 
   it("says each thing once", function()
     assert.equal("dm.device: option 'connection_string' is wrong: a field has an "
       .. "unknown name", message_of(dm.device, { connection_string = "x" }))
+  end)
+end)
+
+describe("an older Lua", function()
+  it("is told which one is needed", function()
+    local result = assert(dm.exec { "lua5.1", "-e",
+      "package.path = 'lua/?.lua;lua/?/init.lua'; require 'directmethods'" })
+    assert.equal(1, result.status)
+    assert.matches("directmethods needs Lua 5.4 (busted: --lua=lua5.4), "
+      .. "this is Lua 5.1", result.stderr, 1, true)
   end)
 end)

@@ -51,10 +51,7 @@ function Device:__tostring()
 end
 
 local function check_self(device, what)
-  if getmetatable(device) ~= Device then
-    error(("%s: called on a %s (is it device:name(...) with a colon?)"):format(
-      what, type(device)), 3)
-  end
+  options.check_self(device, Device, what, 1)
 end
 
 local function check_open(device, what)

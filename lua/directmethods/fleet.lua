@@ -25,10 +25,7 @@ function Fleet:__tostring()
 end
 
 local function check_self(fleet, what)
-  if getmetatable(fleet) ~= Fleet then
-    error(("%s: called on a %s (is it fleet:name(...) with a colon?)"):format(
-      what, type(fleet)), 3)
-  end
+  options.check_self(fleet, Fleet, what, 1)
 end
 
 -- Making one -------------------------------------------------------------------

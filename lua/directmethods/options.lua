@@ -35,7 +35,17 @@ end
 
 local NAME_MAX = 40 -- bytes of an unknown name that are worth showing
 
-local function similar(key, spec)
+-- The names that end with the word: "response_timeout" for "timeout".
+local function ending_with(word, spec)
+  local names = {}
+  for name in pairs(spec) do
+    if name:sub(-#word - 1) == "_" .. word then names[#names + 1] = name end
+  end
+  table.sort(names)
+  return names
+end
+
+local function nearest(key, spec)
   local best, best_distance = nil, 3
   for name in pairs(spec) do
     local distance = edit_distance(key, name)
@@ -47,6 +57,19 @@ local function similar(key, spec)
   return best
 end
 
+--- The names that a wrong one may stand for: " (did you mean 'a' or 'b'?)", or "".
+---@param key string
+---@param spec table<string, any> by the names that are known
+---@param prefix string? that goes before each
+---@return string
+function M.did_you_mean(key, spec, prefix)
+  local near = nearest(key, spec)
+  local names = near and { near } or ending_with(key, spec)
+  if not names[1] then return "" end
+  for i, name in ipairs(names) do names[i] = ("'%s%s'"):format(prefix or "", name) end
+  return (" (did you mean %s?)"):format(table.concat(names, " or "))
+end
+
 local function unknown(key, spec, prefix)
   if type(key) ~= "string" then
     return ("unknown option [%s]; options are given by name"):format(
@@ -55,9 +78,8 @@ local function unknown(key, spec, prefix)
   if #key > NAME_MAX or key:find("[^%w_%-]") then
     return ("unknown option in '%s'"):format(prefix == "" and "options" or prefix)
   end
-  local near = similar(key, spec)
   return ("unknown option '%s%s'%s"):format(prefix, key,
-    near and (" (did you mean '%s'?)"):format(prefix .. near) or "")
+    M.did_you_mean(key, spec, prefix))
 end
 
 local function matches(kind, value)
@@ -203,6 +225,35 @@ function M.rules.api_version(value)
   local rest = value:match("^%d%d%d%d%-%d%d%-%d%d(.*)$")
   if rest == "" or rest == "-preview" then return nil end
   return "must be of the form 2018-06-30 or 2018-06-30-preview"
+end
+
+--- Raise unless `object` is of the class, at the caller of the method that calls this.
+---@param object any
+---@param class table its metatable
+---@param what string   the method's name, "hub:service"
+---@param level integer?
+function M.check_self(object, class, what, level)
+  if getmetatable(object) == class then return end
+  error(("%s: called on a %s (is it %s(...) with a colon?)"):format(
+    what, type(object), what), 3 + (level or 0))
+end
+
+--- Is it what dm.device makes?
+---@param value any
+---@return boolean
+function M.is_device(value)
+  local mt = getmetatable(value)
+  return type(mt) == "table" and mt.__name == "directmethods.Device"
+end
+
+--- What an argument that is no string must be.
+---@param value any
+---@return string
+function M.no_text(value)
+  if M.is_device(value) then
+    return "must be a string, not a device: pass its device_id"
+  end
+  return "must be a string, not a " .. type(value)
 end
 
 local WAIT_MAX = 1e9 -- seconds of a wait

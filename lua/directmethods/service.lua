@@ -83,14 +83,11 @@ Service.__index = Service
 -- connected; true: with the defaults; default: false, so each call is sent once
 
 local function check_self(service, what, level)
-  if getmetatable(service) ~= Service then
-    error(("%s: called on a %s (is it service:name(...) with a colon?)"):format(
-      what, type(service)), level or 3)
-  end
+  options.check_self(service, Service, what, level or 1)
 end
 
 local function check_open(service, what)
-  check_self(service, what, 4)
+  check_self(service, what, 2)
   if not service._connection.client then
     error(what .. ": attempt to use a closed service", 3)
   end
@@ -167,7 +164,7 @@ local NO_OPTIONS = {}
 -- The call that the arguments of invoke describe, checked: device, method, payload,
 -- options.
 local function read_call(self, device_id, method, payload, opts)
-  if type(device_id) == "table" then
+  if type(device_id) == "table" and not options.is_device(device_id) then
     if method ~= nil or payload ~= nil or opts ~= nil then
       options.fail(WHAT, "the table", "must be the only argument", 1)
     end

@@ -2,6 +2,7 @@
 
 local errors = require "directmethods.errors"
 local json = require "directmethods.json"
+local options = require "directmethods.options"
 
 local M = {}
 
@@ -67,10 +68,7 @@ function M.status_of(value)
 end
 
 local function check_self(request, what)
-  if getmetatable(request) ~= Request then
-    error(("%s: called on a %s (is it request:name(...) with a colon?)"):format(
-      what, type(request)), 3)
-  end
+  options.check_self(request, Request, what, 1)
 end
 
 local function too_large(config, size)

@@ -1,5 +1,7 @@
 --- The class of hubs; init.lua and clients.lua give it its methods.
 
+local options = require "directmethods.options"
+
 local M = {}
 
 --- A local hub. `<close>` works on it.
@@ -10,14 +12,11 @@ Hub.__index = Hub
 
 --- Raises at the caller of the method that calls this.
 function M.check_self(hub, what, level)
-  if getmetatable(hub) ~= Hub then
-    error(("%s: called on a %s (is it hub:name(...) with a colon?)"):format(
-      what, type(hub)), level or 3)
-  end
+  options.check_self(hub, Hub, what, level or 1)
 end
 
 function M.check_open(hub, what)
-  M.check_self(hub, what, 4)
+  M.check_self(hub, what, 2)
   if not hub.state.open then
     error(what .. ": attempt to use a closed hub", 3)
   end

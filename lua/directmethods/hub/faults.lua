@@ -3,6 +3,7 @@
 local class = require "directmethods.hub.class"
 local errors = require "directmethods.errors"
 local options = require "directmethods.options"
+local task = require "directmethods.task"
 
 local Hub, check_open = class.Hub, class.check_open
 
@@ -147,18 +148,55 @@ end
 
 --- End it; harmless the second time.
 function methods:remove()
-  if getmetatable(self) ~= Fault then
-    error("fault:remove: called on a " .. type(self)
-      .. " (is it fault:remove() with a colon?)", 2)
-  end
+  options.check_self(self, Fault, "fault:remove")
   count(self)
   self.state.faults[self] = nil
   if not self.state.gone then self.state.plane:remove_fault(self.id) end
 end
 
+-- Does the rule name this client of the hub?
+local function fits(rule, device)
+  return device.state ~= "closed"
+    and (not rule.device or rule.device == device.device_id)
+    and (not rule.module or rule.module == device.module_id)
+end
+
+-- The handlers of the clients that the rule is for, by method; nil: there may be
+-- others, whose handlers are not known here.
+local function known_handlers(state, rule)
+  local handlers, clients = {}, 0
+  for device in pairs(state.devices) do
+    if fits(rule, device) then
+      if device.fallback_handler then return nil end
+      for name, handler in pairs(device.handlers) do handlers[name] = handler end
+      clients = clients + 1
+    end
+  end
+  local all = rule.device and clients > 0 or clients == state.plane:metrics().identities
+  return all and handlers or nil
+end
+
+local SHOWN = 128 -- bytes of a name
+
+-- A rule that fits nothing has most often a misspelt name.
+local function warn_of_names(state, rule)
+  local device, method = rule.device, rule.method
+  if device and not state.plane:identity(device, rule.module) then
+    local name = rule.module and device .. "/" .. rule.module or device
+    return task.report("warn", ("%s: '%s' is not registered: the rule does nothing "
+      .. "until it is"):format(WHAT, name:sub(1, SHOWN)))
+  end
+  local handlers = method and known_handlers(state, rule)
+  if handlers and not handlers[method] then
+    task.report("warn", ("%s: no device has a handler for '%s'%s"):format(WHAT,
+      method:sub(1, SHOWN), options.did_you_mean(method, handlers)))
+  end
+end
+
 --- Have the hub do wrong: what fits the rule is dropped, delayed, sent twice, cut off
 -- or rejected. Rules are asked in the order they were made: delays add up, and the
--- first other one acts. Time is that of the movable clock.
+-- first other one acts. Time is that of the movable clock. The log warns of a rule for
+-- a device that is not registered, or for a method that no device has.
 --- ```lua
 --- local fault = hub:fault { stage = "response", action = "drop", times = 1 }
 --- print(hub:service():invoke("dev1", "reboot", nil, { response_timeout = 5 }))
@@ -174,6 +212,7 @@ function Hub:fault(rule)
   if not id then return nil, errors.new { name = name, message = message } end
   local fault = setmetatable({ id = id, state = self.state, last = 0 }, Fault)
   self.state.faults[fault] = true
+  warn_of_names(self.state, checked)
   return fault
 end
 

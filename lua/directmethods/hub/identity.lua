@@ -20,7 +20,7 @@ local NEVER = "0001-01-01T00:00:00"
 ---@param id any
 ---@return string?
 function M.wrong_id(id)
-  if type(id) ~= "string" then return "must be a string, not a " .. type(id) end
+  if type(id) ~= "string" then return options.no_text(id) end
   return options.rules.identity(id)
 end
 

@@ -31,7 +31,7 @@ M.OPTIONS = {
 --- Check that an argument is a string.
 function M.check_text(what, name, value, rule, level)
   if type(value) ~= "string" then
-    options.fail(what, name, "must be a string, not a " .. type(value), level + 1)
+    options.fail(what, name, options.no_text(value), level + 1)
   end
   local wrong = rule(value)
   if wrong then options.fail(what, name, wrong, level + 1) end

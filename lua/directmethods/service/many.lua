@@ -42,7 +42,7 @@ for name, rule in pairs(calls.OPTIONS) do SPEC[name] = rule end
 local function read_id(id, place)
   local name = ("ids[%d]"):format(place)
   if type(id) ~= "string" then
-    options.fail(WHAT, name, "must be a string, not a " .. type(id), 3)
+    options.fail(WHAT, name, options.no_text(id), 3)
   end
   local device, module = id:match("^([^/]*)/(.*)$")
   calls.check_text(WHAT, name, device or id, options.rules.identity, 3)

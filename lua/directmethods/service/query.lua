@@ -13,10 +13,7 @@ local Query = { __name = "directmethods.query" }
 Query.__index = Query
 
 local function check_self(query, what)
-  if getmetatable(query) ~= Query then
-    error(("%s: called on a %s (is it query:name(...) with a colon?)"):format(
-      what, type(query)), 3)
-  end
+  options.check_self(query, Query, what, 1)
 end
 
 --- The next row; nil after the last; nil, err: the page could not be fetched. A further

@@ -3,6 +3,7 @@
 
 local errors = require "directmethods.errors"
 local json = require "directmethods.json"
+local options = require "directmethods.options"
 local retry = require "directmethods.service.retry"
 local task = require "directmethods.task"
 
@@ -13,9 +14,8 @@ local ANSWER_MAX = 64 * 1024 * 1024 -- bytes of an answer: 1,000 twins
 
 --- Raises at the caller of the method that calls this.
 function M.check(object, class, what)
-  if getmetatable(object) ~= class then
-    error(("%s: called on a %s (call it with a colon)"):format(what, type(object)), 3)
-  elseif not object._service._connection.client then
+  options.check_self(object, class, what, 1)
+  if not object._service._connection.client then
     error(what .. ": attempt to use a closed service", 3)
   end
   task.current(what, 1)
