@@ -219,15 +219,6 @@ bool dm_hub_meter(dm_hub *h, uint64_t request, dm_meter m);
 bool dm_hub_twin_result(dm_hub *h, uint64_t connection, int status, dm_span rid,
                         int64_t version, dm_span payload);
 
-/* Answer an on_session: it is on the disk, or cannot be kept. False: the device
-** is gone. */
-bool dm_hub_session_kept(dm_hub *h, uint64_t connection, bool kept);
-
-/* Let an identity that is offline have a stored session, with this filter (p
-** NULL: with none). False: it is not there, or the filter is not allowed. */
-bool dm_hub_restore_session(dm_hub *h, dm_span device, dm_span module,
-                            dm_span filter);
-
 /* Refuse an on_twin with an error of this code (its status is code / 1000) and
 ** a body that says why. */
 bool dm_hub_twin_refuse(dm_hub *h, uint64_t connection, dm_span rid, int code,
@@ -237,6 +228,17 @@ bool dm_hub_twin_refuse(dm_hub *h, uint64_t connection, dm_span rid, int code,
 ** connected, or has not subscribed to changes. */
 bool dm_hub_twin_desired(dm_hub *h, dm_span device, dm_span module,
                          int64_t version, dm_span payload);
+
+/* keep.c */
+
+/* Answer an on_session: it is on the disk, or cannot be kept. False: the device
+** is gone. */
+bool dm_hub_session_kept(dm_hub *h, uint64_t connection, bool kept);
+
+/* Let an identity that is offline have a stored session, with this filter (p
+** NULL: with none). False: it is not there, or the filter is not allowed. */
+bool dm_hub_restore_session(dm_hub *h, dm_span device, dm_span module,
+                            dm_span filter);
 
 /* invocation.c */
 
