@@ -121,7 +121,7 @@ function M.lists(field) list(field, 4, 1) end
 function M.pipelines(field) list(field, 30, 100) end
 
 --- 800 connections post 1 MB without Authorization. When the hub closes one, another
--- takes its place.
+-- takes its place within a second, so that they do not come all at once.
 function M.posters(field)
   local body = ("x"):rep(1024 * 1024)
   local head = ("POST /devices/query?api-version=%s HTTP/1.1\r\nHost: localhost\r\n"
@@ -130,7 +130,13 @@ function M.posters(field)
     local read = answers(function(status) count(field, status) end)
     connect(field.http_port, function(socket)
       socket:write { head, body }
-    end, function(_, bytes) read(bytes) end, post)
+    end, function(_, bytes) read(bytes) end, function()
+      local timer = uv.new_timer()
+      timer:start(math.random(0, 1000), 0, function()
+        timer:close()
+        post()
+      end)
+    end)
   end
   for _ = 1, 800 do post() end
 end

@@ -1,6 +1,6 @@
 --- A hub under siege, and what a healthy device's method call takes meanwhile.
 --
---     siege.lua [SECONDS]                     of each siege; default 2
+--     siege.lua [SECONDS [NAME]]              of each siege, default 2; NAME: that one
 --     siege.lua --fill STORE COUNT            identities for a hub's store
 --     siege.lua --hub FACTS STORE             a hub, started by the first form
 --     siege.lua --besiege NAME FACTS SECONDS  started by it, too (besiegers.lua)
@@ -137,8 +137,8 @@ local SIEGES = {
   { "posters", "800 connections post 1 MB, no token" },
 }
 
-local function sieges(store, seconds)
-  for _, each in ipairs(SIEGES) do
+local function sieges(store, seconds, list)
+  for _, each in ipairs(list) do
     for _, slow in ipairs { 0, 2 } do
       local calls = siege(store, slow, each[1], seconds)
       local target = bound(calls.p99 / 1000, HEALTHY, "p99 %.1f <= 20 ms")
@@ -150,8 +150,14 @@ local function sieges(store, seconds)
   end
 end
 
+local WRITERS = {
+  { "report", "reported updates" },
+  { "put", "PUT /devices" },
+}
+
 -- One at a time against 100 at once.
-local function writers(store, seconds, name, title)
+local function writers(store, seconds, each)
+  local name, title = table.unpack(each)
   for _, slow in ipairs { 0, 5, 50 } do
     local one = siege(store, slow, name .. "_1", seconds)
     show(title .. ", one at a time", slow, one, "")
@@ -172,9 +178,9 @@ local QUERIES = {
   { "pages", "SELECT *, pages of 1,000" },
 }
 
-local function queries(store, seconds)
+local function queries(store, seconds, list)
   local loaded
-  for _, each in ipairs(QUERIES) do
+  for _, each in ipairs(list) do
     local calls = siege(store, 0, each[1], seconds)
     loaded = math.min(loaded or math.huge, calls.loaded)
     local target = bound(calls.asked, ASKED, "%.2f <= 0.5 s each")
@@ -191,14 +197,23 @@ local function new_store(folder, count)
   return store
 end
 
-local function main(seconds)
+-- The entry of a list that has the name; nil: all of them.
+local function named(list, name)
+  local found = {}
+  for _, each in ipairs(list) do
+    if not name or each[1] == name then found[#found + 1] = each end
+  end
+  return found
+end
+
+local function main(seconds, name)
   local folder = assert(uv.fs_mkdtemp("/tmp/siege.XXXXXX"))
   print(HEAD)
   local store = new_store(folder, FEW)
-  sieges(store, seconds)
-  writers(store, seconds, "report", "reported updates")
-  writers(store, seconds, "put", "PUT /devices")
-  queries(new_store(folder, MANY), seconds)
+  sieges(store, seconds, named(SIEGES, name))
+  for _, each in ipairs(named(WRITERS, name)) do writers(store, seconds, each) end
+  local asked = named(QUERIES, name)
+  if asked[1] then queries(new_store(folder, MANY), seconds, asked) end
   assert(os.execute(bench.shell_line("rm", "-rf", folder)))
 end
 
@@ -210,5 +225,5 @@ elseif what == "--hub" then
 elseif what == "--besiege" then
   besiege(a, b, tonumber(c))
 else
-  main(math.tointeger(tonumber(what or 2)))
+  main(math.tointeger(tonumber(what or 2)), a)
 end

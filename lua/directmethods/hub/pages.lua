@@ -91,6 +91,17 @@ local function add(page, source, found)
   return false
 end
 
+--- The JSON array of a list of texts, which is changed: a long text is made once,
+-- since what the collector does after it grows with its length.
+---@param list string[]
+---@return string
+function M.array(list)
+  if not list[1] then return "[]" end
+  list[1] = "[" .. list[1]
+  list[#list] = list[#list] .. "]"
+  return table.concat(list, ",")
+end
+
 --- Answer a request with a page. Waits for the store, and pauses between slices.
 ---@param hub directmethods.HubState
 ---@param source directmethods.PageSource
@@ -109,7 +120,7 @@ function M.answer(hub, source, size, left)
     hub.background:pause()
   end
   local goes_on = is_full and #page ~= page.left
-  return 200, fields_of(source, page, goes_on), "[" .. table.concat(page, ",") .. "]"
+  return 200, fields_of(source, page, goes_on), M.array(page)
 end
 
 local QUERY = { any_case = true, members = { query = true } }

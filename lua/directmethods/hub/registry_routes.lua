@@ -5,6 +5,7 @@ local body = require "directmethods.hub.body"
 local bulk = require "directmethods.hub.bulk"
 local errors = require "directmethods.errors"
 local identity = require "directmethods.hub.identity"
+local pages = require "directmethods.hub.pages"
 local registry = require "directmethods.hub.registry"
 
 local LIST_MAX = 1000
@@ -52,7 +53,7 @@ local function add_documents(hub, list, records)
 end
 
 local function shown_list(list)
-  return 200, nil, "[" .. table.concat(list, ",") .. "]"
+  return 200, nil, pages.array(list)
 end
 
 local function list_modules(hub, request)
