@@ -199,6 +199,8 @@ describe("the admin listener", function()
     assert.equal(400, (ask("POST", "/clock/advance", { body = { seconds = -1 } })))
     assert.equal(400, (ask("POST", "/clock/advance", { body = "{}" })))
     assert.equal(400, (ask("POST", "/clock/advance", { body = "not json" })))
+    assert.equal(400, (ask("POST", "/clock/advance",
+      { body = '{"seconds":1,"seconds":2}' })))
   end)
 
   it("forgets everything at a reset", function()

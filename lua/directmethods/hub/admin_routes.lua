@@ -42,12 +42,16 @@ local function body_of(request, ...)
   if type(value) ~= "table" or value[1] ~= nil then
     refuse(400, "The body must be a JSON object.")
   end
-  local known = {}
+  local known, seen = {}, {}
   for _, name in ipairs { ... } do known[name] = true end
-  for name in pairs(value) do
+  local _, names = core.json_parts(request.body)
+  for _, name in ipairs(names or {}) do
     if next(known) and not known[name] then
       refuse(400, ("unknown member %q"):format(readable.text(name)))
+    elseif seen[name] then
+      refuse(400, ("member %q stands twice"):format(readable.text(name)))
     end
+    seen[name] = true
   end
   return value
 end
