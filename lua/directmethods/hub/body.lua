@@ -61,10 +61,15 @@ local function read_all(text, place)
   return value
 end
 
-local function read_items(shape, texts, place)
+local function read_items(shape, texts, place, background)
   local list = #texts == 0 and json.array() or {}
-  for i, text in ipairs(texts) do
+  local function read_item(text, i)
     list[i] = read(shape, text, ("%s[%d]"):format(place or "", i - 1))
+  end
+  if background then
+    background:each(texts, read_item)
+  else
+    for i, text in ipairs(texts) do read_item(text, i) end
   end
   return list
 end
@@ -77,12 +82,12 @@ local function read_members(shape, texts, names, place)
   return document
 end
 
-function read(shape, text, place)
+function read(shape, text, place, background)
   if shape == true then return read_all(text, place) end
   local texts, names, message = core.json_parts(text)
   if message then unreadable(place, message) end
   if texts and not names and shape.items then
-    return read_items(shape.items, texts, place)
+    return read_items(shape.items, texts, place, background)
   elseif names and shape.members then
     return read_members(shape, texts, names, place)
   end
@@ -101,10 +106,11 @@ end
 -- is no JSON. A document of another type is given whole.
 ---@param text string
 ---@param shape directmethods.BodyShape
+---@param background directmethods.Background? pauses between the items of an array
 ---@return any document nil: see problem
 ---@return directmethods.RegistryProblem? problem
-function M.read(text, shape)
-  local document, rule = try(read, shape, text)
+function M.read(text, shape, background)
+  local document, rule = try(read, shape, text, nil, background)
   if rule then return nil, registry.problem("ArgumentInvalid", rule) end
   return document
 end

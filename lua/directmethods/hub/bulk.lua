@@ -154,7 +154,7 @@ end
 ---@return directmethods.RegistryProblem|nil problem
 ---@return string? json isSuccessful, errors, warnings
 function M.run(hub, text)
-  local list, unreadable = body.read(text, SHAPE)
+  local list, unreadable = body.read(text, SHAPE, hub.background)
   if unreadable then return nil, unreadable end
   if type(list) ~= "table" or documents.is_object(list) then
     return nil, invalid("the body must be a JSON array")
