@@ -36,15 +36,31 @@ static int traceback(lua_State *L) {
   return 1;
 }
 
+typedef struct delivery {
+  dm_event event;
+  bool entered; /* Lua has got it */
+} delivery;
+
 /* Protected: it builds the arguments, because that can fail too. */
 static int run_event(lua_State *L) {
-  const dm_event *event = lua_touserdata(L, 1);
+  delivery *d = lua_touserdata(L, 1);
+  const dm_event *event = &d->event;
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, &DISPATCHER) != LUA_TFUNCTION) return 0;
   lua_pushinteger(L, (lua_Integer)event->id);
   lua_pushstring(L, event->name);
   int n = event->push != NULL ? event->push(L, event->data) : 0;
+  d->entered = true;
   lua_call(L, 2 + n, 0);
   return 0;
+}
+
+/* Leaves an error message behind when it is not LUA_OK. */
+static int call_event(lua_State *L, delivery *d) {
+  int top = lua_gettop(L);
+  lua_pushcfunction(L, traceback);
+  lua_pushcfunction(L, run_event);
+  lua_pushlightuserdata(L, d);
+  return lua_pcall(L, 1, 0, top + 1);
 }
 
 static void deliver(dm_loop *loop, const dm_event *event) {
@@ -52,11 +68,14 @@ static void deliver(dm_loop *loop, const dm_event *event) {
   lua_State *L = b->L;
   int top = lua_gettop(L);
   if (!lua_checkstack(L, LUA_MINSTACK)) return;
-  dm_event copy = *event;
-  lua_pushcfunction(L, traceback);
-  lua_pushcfunction(L, run_event);
-  lua_pushlightuserdata(L, &copy);
-  if (lua_pcall(L, 1, 0, top + 1) != LUA_OK) {
+  delivery d = {.event = *event};
+  int status = call_event(L, &d);
+  if (status == LUA_ERRMEM && !d.entered) { /* some task may wait for it */
+    lua_settop(L, top);
+    lua_gc(L, LUA_GCCOLLECT);
+    status = call_event(L, &d);
+  }
+  if (status != LUA_OK) {
     b->failed++;
     fprintf(stderr, "directmethods: event '%s': %s\n", event->name,
             lua_tostring(L, -1));

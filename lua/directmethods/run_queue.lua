@@ -23,8 +23,8 @@ local ready = state.ready
 --- Resume a task (call its method resume) in one of the next turns.
 function M.push_ready(task)
   local last = ready.last + 1
+  ready[last] = task -- this may fail for lack of memory, and then nothing has changed
   ready.last = last
-  ready[last] = task
 end
 
 local function pop_ready()

@@ -54,10 +54,18 @@ function M.unlink(waiter)
   end
 end
 
-local function resolve(waiter, ...)
-  M.unlink(waiter)
+-- As long as it fails for lack of memory, the waiter still waits.
+local function try_resolve(waiter, ...)
   waiter.results = table.pack(...)
   if waiter.task then run_queue.push_ready(waiter.task) end
+  M.unlink(waiter)
+end
+
+-- What waits must not wait without end because memory was short once.
+local function resolve(waiter, ...)
+  if pcall(try_resolve, waiter, ...) then return end
+  collectgarbage()
+  try_resolve(waiter, ...)
 end
 
 local function expire(waiter)
