@@ -1,15 +1,16 @@
--- A busted spec with the hub inside: `busted examples/test_spec.lua`. No port is
--- fixed, no cloud account needed, and an hour passes in no time.
+-- A test with the hub inside: busted --lua=lua5.4 examples/test_spec.lua
+-- No port is fixed, no cloud account needed, and an hour passes in no time.
 -- luacheck: std +busted
 
 local dm = require "directmethods"
+local testing = require "directmethods.testing"
 
 describe("a door", function()
-  local hub, door, service
+  local t
 
-  setup(function()
-    hub = assert(dm.hub {})
-    door = hub:device("door", {
+  before_each(function()
+    t = testing.new {}
+    t:device("door", {
       open = function(request)
         if request.payload.code ~= 1234 then return 403, { open = false } end
         return 200, { open = true }
@@ -19,32 +20,26 @@ describe("a door", function()
         return 200
       end,
     })
-    assert(door:connect())
-    service = hub:service()
   end)
 
-  teardown(function()
-    service:close()
-    door:close()
-    hub:close()
-  end)
+  after_each(function() t:close() end)
 
   it("opens with the right code", function()
-    local reply = assert(service:invoke("door", "open", { code = 1234 }))
-    assert.same({ 200, true }, { reply.status, reply.payload.open })
+    local reply = assert(t.service:invoke("door", "open", { code = 1234 }))
+    assert.answered(200, reply)
+    assert.is_true(reply.payload.open)
   end)
 
   it("stays closed with another", function()
-    assert.equal(403, assert(service:invoke("door", "open", { code = 1 })).status)
+    t:expect_call("door", "open", { code = 1 })
+    assert.answered(403, t.service:invoke("door", "open", { code = 1 }))
   end)
 
   it("is given up when it takes longer than a minute", function()
     local call = dm.spawn(function()
-      return service:invoke("door", "open_slowly", {}, { response_timeout = 60 })
+      return t.service:invoke("door", "open_slowly", {}, { response_timeout = 60 })
     end)
-    dm.advance(61)
-    local reply, err = call:await()
-    assert.is_nil(reply)
-    assert.equal("GatewayTimeout", err.name)
+    t:advance(61)
+    assert.failed_with("GatewayTimeout", call:await())
   end)
 end)

@@ -215,6 +215,12 @@ build = {
     ["directmethods.hub.twin_routes"] = "lua/directmethods/hub/twin_routes.lua",
     ["directmethods.hub.twins"] = "lua/directmethods/hub/twins.lua",
     ["directmethods.hub.watchers"] = "lua/directmethods/hub/watchers.lua",
+    ["directmethods.testing.expected"] = "lua/directmethods/testing/expected.lua",
+    ["directmethods.testing"] = "lua/directmethods/testing/init.lua",
+    ["directmethods.testing.kit"] = "lua/directmethods/testing/kit.lua",
+    ["directmethods.testing.left"] = "lua/directmethods/testing/left.lua",
+    ["directmethods.testing.matchers"] = "lua/directmethods/testing/matchers.lua",
+    ["directmethods.testing.trace"] = "lua/directmethods/testing/trace.lua",
     -- end of Lua files
   },
 }

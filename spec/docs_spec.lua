@@ -454,7 +454,7 @@ local function close_scene(scene)
 end
 
 describe("what is public", function()
-  local scene, request
+  local scene, kit, request
   local public = {} -- name -> function
 
   setup(function()
@@ -464,6 +464,7 @@ describe("what is public", function()
       return 200
     end)
     assert(scene.service:invoke("dev1", "hold"))
+    kit = require "directmethods.testing".new { tls = false }
     for _, role in ipairs { "device", "reject", "service", "hub", "histogram",
       "fleet" } do
       assert(dm[role], role) -- loads it
@@ -475,6 +476,7 @@ describe("what is public", function()
       device = scene.device, service = scene.service, hub = scene.hub,
       task = dm.spawn(function() end), histogram = dm.histogram(),
       fleet = assert(dm.fleet { hub = scene.hub, count = 1 }),
+      t = kit,
     } do
       functions_of(getmetatable(object).__index, name .. ":", public)
     end
@@ -483,7 +485,10 @@ describe("what is public", function()
     end
   end)
 
-  teardown(function() close_scene(scene) end)
+  teardown(function()
+    kit:close()
+    close_scene(scene)
+  end)
 
   it("is all that there is", function()
     for _, name in ipairs { "dm.run", "dm.hub", "dm.json.raw", "dm.loop.fd",

@@ -7,6 +7,9 @@ local ROCKS = { -- a module's first word -> the rock it comes with, README's nam
   openssl = { "luaossl", "luaossl" },
 }
 
+-- What is used where it is installed.
+local OPTIONAL = { luassert = true, say = true }
+
 local function read(path)
   local file <close> = assert(io.open(path))
   return file:read("a")
@@ -24,7 +27,7 @@ local function needs_of(rockspec)
   for _, source in pairs(rockspec.build.modules) do
     for name in (type(source) == "string" and read(source) or "")
       :gmatch('require,? ?"(%w+)[%w.]*"') do
-      needs[name] = name ~= "directmethods" or nil
+      needs[name] = name ~= "directmethods" and not OPTIONAL[name] or nil
     end
   end
   return needs

@@ -17,6 +17,7 @@ state.conditions = state.conditions or {} -- tasks inside wait_until
 state.jobs = state.jobs or {} -- functions for the driver, on the main thread
 state.unawaited = state.unawaited or {} -- tasks that failed in this turn
 state.errors = state.errors or {} -- those that nobody has awaited, for dm.errors
+state.error_count = state.error_count or 0 -- of all that were ever kept
 
 local ready = state.ready
 
@@ -64,18 +65,24 @@ local ERRORS_MAX = 100 -- that are kept; the oldest make room
 ---@param task table? who awaits this task later has the error
 function M.keep_error(what, text, task)
   M.report("error", ("%s: %s"):format(what, text))
-  table.insert(state.errors, { what = what, text = text, task = task })
+  state.error_count = state.error_count + 1
+  table.insert(state.errors, {
+    number = state.error_count, what = what, text = text, task = task,
+  })
   if #state.errors > ERRORS_MAX then table.remove(state.errors, 1) end
 end
 
---- Take what keep_error has kept.
+--- Take what keep_error has kept, after the first `count` errors.
+---@param count integer
 ---@return string[]
-function M.take_errors()
+function M.take_errors(count)
   local kept, texts = state.errors, {}
   state.errors = {}
   for _, each in ipairs(kept) do
-    if not (each.task and each.task.awaited) then
-      texts[#texts + 1] = ("%s: %s"):format(each.what, each.text)
+    if each.number <= count then
+      table.insert(state.errors, each)
+    elseif not (each.task and each.task.awaited) then
+      table.insert(texts, ("%s: %s"):format(each.what, each.text))
     end
   end
   return texts

@@ -244,7 +244,7 @@ end
 --- ```
 ---@return string[]
 function M.errors()
-  return run_queue.take_errors()
+  return run_queue.take_errors(0)
 end
 
 --- The number of tasks that have not ended, for tests.

@@ -67,6 +67,13 @@ function M.status_of(value)
   if status and status >= STATUS_MIN and status <= STATUS_MAX then return status end
 end
 
+--- Is it what a handler gets?
+---@param value any
+---@return boolean
+function M.is_request(value)
+  return getmetatable(value) == Request
+end
+
 local function check_self(request, what)
   options.check_self(request, Request, what, 1)
 end
