@@ -8,7 +8,8 @@ local mqtt = require "spec.support.mqtt"
 local openapi = require "spec.support.openapi"
 
 local RULE = '{"stage":"http","action":"drop","device":"nobody"}'
-local LAMP = '{"methods":{"on":{"status":201,"payload":{"on":true}}}}'
+local LAMP = '{"methods":{"on":{"status":201,"payload":{"on":true}},'
+  .. '"weak":[{"status":503},{"status":200}]}}'
 -- operation, status; then what asks for it: the target where it is not the
 -- operation's path, the body
 local CASES = {
@@ -40,6 +41,7 @@ local CASES = {
   { "PUT /devices/{id}", 400, "/devices/x", body = "[1]" },
   { "PUT /devices/{id}", 400, "/devices/x", body = '{"handlers":{}}' },
   { "PUT /devices/{id}", 400, "/devices/x", body = '{"methods":{"on":{"code":1}}}' },
+  { "PUT /devices/{id}", 400, "/devices/x", body = '{"methods":{"on":[{"code":1}]}}' },
   { "PUT /devices/{id}", 400, "/devices/x", body = '{"methods":3}' },
   { "PUT /devices/{id}", 400, "/devices/x", body = '{"methods":[{}]}' },
   { "GET /devices/{id}", 404, "/devices/x" },

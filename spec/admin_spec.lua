@@ -116,10 +116,13 @@ describe("the admin listener", function()
     local status, device = ask("PUT", "/devices/lamp", { body = { methods = {
       on = { status = 201, payload = { on = true } },
       slow = { payload = 1, delay = 100 },
+      weak = { { status = 503 }, { status = 200 } },
     } } })
     assert.same({ 200, "lamp" }, { status, device.device_id })
     local reply = assert(service:invoke("lamp", "on"))
     assert.same({ 201, '{"on":true}' }, { reply.status, reply.body })
+    assert.equal(503, assert(service:invoke("lamp", "weak")).status)
+    assert.equal(200, assert(service:invoke("lamp", "weak")).status)
     local slow = dm.spawn(service.invoke, service, "lamp", "slow", nil,
       { response_timeout = 200 })
     dm.advance(101)

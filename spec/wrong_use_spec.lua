@@ -110,11 +110,13 @@ describe("wrong use is blamed on its caller", function()
 end)
 
 describe("an older Lua", function()
-  it("is told which one is needed", function()
-    local result = assert(dm.exec { "lua5.1", "-e",
-      "package.path = 'lua/?.lua;lua/?/init.lua'; require 'directmethods'" })
-    assert.equal(1, result.status)
-    assert.matches("directmethods needs Lua 5.4 (busted: --lua=lua5.4), "
-      .. "this is Lua 5.1", result.stderr, 1, true)
-  end)
+  for _, module in ipairs { "directmethods", "directmethods.testing" } do
+    it("is told which one " .. module .. " needs", function()
+      local result = assert(dm.exec { "lua5.1", "-e",
+        "package.path = 'lua/?.lua;lua/?/init.lua'; require '" .. module .. "'" })
+      assert.equal(1, result.status)
+      assert.matches("directmethods needs Lua 5.4 (busted: --lua=lua5.4), "
+        .. "this is Lua 5.1", result.stderr, 1, true)
+    end)
+  end
 end)

@@ -79,9 +79,20 @@ local function wrong_choice(value, schema, place)
   return ("%s is %s"):format(place, value)
 end
 
+-- One of the schemas must fit; the last one says what is wrong.
+local function wrong_in_all(self, value, schemas, place)
+  local wrong
+  for _, schema in ipairs(schemas) do
+    wrong = self:wrong(value, schema, place)
+    if not wrong then return nil end
+  end
+  return wrong
+end
+
 --- What of a value is not as its schema says; nil: nothing.
 function M:wrong(value, schema, place)
   schema, place = self:resolve(schema), place or "it"
+  if schema.oneOf then return wrong_in_all(self, value, schema.oneOf, place) end
   if schema.type and not IS[schema.type](value) then
     return ("%s is no %s"):format(place, schema.type)
   end
