@@ -146,8 +146,9 @@ describe("directmethods hub", function()
     it("says which option helps when a port is not allowed", function()
       run_with { name = "SystemError",
         message = "https_port: listen on 127.0.0.1:443: permission denied" }
-      has(written, "permission denied: ports below 1024 are for root; "
-        .. "choose another by --https-port")
+      has(written, "permission denied: ports below 1024 are for root; allow it by "
+        .. "sudo sysctl net.ipv4.ip_unprivileged_port_start=443, or choose another by "
+        .. "--https-port (Azure's SDKs cannot use another)")
     end)
 
     it("says what to install when the hub is missing", function()

@@ -36,6 +36,17 @@ describe("directmethods explain", function()
     end
   end)
 
+  it("knows the statuses of devices without a handler, or with a broken one", function()
+    assert.matches("^status 501 .-\n  cause:  The device has no handler",
+      explain("501").stdout)
+    local failed = explain("500").stdout
+    assert.matches("status 500 %(a device's answer%)\n  cause:  The handler", failed)
+    for code, entry in pairs(errors.codes) do
+      local shown = failed:find(("%d %s"):format(code, entry.name), 1, true)
+      assert.equal(entry.http_status == 500, shown ~= nil, entry.name)
+    end
+  end)
+
   it("knows numbers of CONNACKs, as MQTT clients tell them", function()
     for _, word in ipairs { "5", "rc=5", "RC 5", "connack 5", "0x05" } do
       assert.matches("^CONNACK 5\n  cause:  The device is not registered",
@@ -52,6 +63,8 @@ describe("directmethods explain", function()
     end
     assert.matches("Not authorized (MQTT clients)", explain("not authorized").stdout,
       1, true)
+    assert.matches("Azure's SDKs always use 8883 and 443",
+      explain("ECONNREFUSED").stdout, 1, true)
   end)
 
   it("lists all", function()

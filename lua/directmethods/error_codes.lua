@@ -113,7 +113,8 @@ local LIST = {
     "Check the path and the ids." },
   { 404001, "DeviceNotFound",
     "The device is not registered, or it is disabled.",
-    "Check the device id, whose case counts, and that the device is enabled." },
+    "Register the device, or check its id, whose case counts, and that it is "
+      .. "enabled." },
   { 404002, "JobNotFound", "There is no job of this id.",
     "Check the job id; finished jobs are kept for 30 days." },
   { 404010, "ModuleNotFound", "The device has no module of this id.",

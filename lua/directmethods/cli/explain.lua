@@ -13,8 +13,8 @@ local HELP = [[
 Usage: directmethods explain WHAT ...
        directmethods explain --list
 
-Says what an error means and what helps. WHAT is a code, a name, an HTTP status, the
-number of a CONNACK (rc=5), or a part of a message.
+Says what an error means and what helps. WHAT is a code, a name, the status of an HTTP
+answer or of a device, the number of a CONNACK (rc=5), or a part of a message.
 
 Examples:
   directmethods explain 404103
@@ -52,6 +52,16 @@ local MESSAGES = {
   { "All subscription requests were denied (Azure's Python SDK, SUBACK 0x80)",
     "The device subscribed to a topic that the hub does not have.",
     "Check the topic; for methods it is $iothub/methods/POST/#." },
+  { "ECONNREFUSED (connection refused)", "No program listens on this address and port.",
+    "Check that the hub runs, and its ports. Azure's SDKs always use 8883 and 443." },
+}
+
+-- Statuses of devices, which are no errors of the hub: title, cause, remedy.
+local DEVICE_STATUSES = {
+  { "status 500 (a device's answer)", "The handler of the method raised an error.",
+    "Read the device's log: it says which error, and where." },
+  { "status 501 (a device's answer)", "The device has no handler for this method.",
+    "Check the method's name, whose case counts, and the device's handlers." },
 }
 
 -- All entries, in the order of the list.
@@ -72,7 +82,7 @@ local function entries()
     local entry = errors.names[name]
     list[#list + 1] = { title = name, cause = entry.cause, remedy = entry.remedy }
   end
-  for _, own in ipairs { CONNACKS, MESSAGES } do
+  for _, own in ipairs { CONNACKS, MESSAGES, DEVICE_STATUSES } do
     for _, entry in ipairs(own) do
       list[#list + 1] = { title = entry[1], cause = entry[2], remedy = entry[3] }
     end
@@ -98,16 +108,18 @@ local function is_named(word)
   end
 end
 
--- The entries for a word: as a CONNACK, an HTTP status, a code or name, or a part of a
--- message; the first of these that has any.
+-- The entries for a word: as a CONNACK; as a status, a code or a name; or as a part of
+-- a message; the first of these that has any.
 local function find(word)
   word = word:lower()
   local connack = word:match("^rc *[=:]? *0?x?([1-5])$")
     or word:match("^connack *0?x?([1-5])$") or word:match("^0?x?0?([1-5])$")
   if connack then return { choose(is_named("connack " .. connack))[1] } end
   local status = word:match("^[45]%d%d$") and tonumber(word)
-  return status and choose(function(entry) return entry.status == status end)
-    or choose(is_named(word))
+  local named = is_named(word)
+  return choose(function(entry)
+    return status and entry.status == status or named(entry)
+  end)
     or #word >= PART_MIN and choose(function(entry)
       return (entry.title .. "\n" .. entry.cause):lower():find(word, 1, true) ~= nil
     end)

@@ -22,8 +22,9 @@ local STOP = 4 -- seconds that pending calls have at the end, which is to take 5
 -- Starting -------------------------------------------------------------------
 
 local PORT_HINTS = {
-  ["permission denied"] = "ports below 1024 are for root; choose another by %s, "
-    .. "or allow it: sysctl net.ipv4.ip_unprivileged_port_start=443",
+  ["permission denied"] = "ports below 1024 are for root; allow it by sudo sysctl "
+    .. "net.ipv4.ip_unprivileged_port_start=443, or choose another by %s (Azure's SDKs "
+    .. "cannot use another)",
   ["address already in use"] = "another process has the port; choose another by %s "
     .. "(0: any free one)",
 }
