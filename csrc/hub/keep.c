@@ -61,7 +61,8 @@ static void give_up(dm_session *s, bool is_connect) {
 
 void dm_keep_connect(dm_session *s, bool was_stored, dm_span model_id) {
   bool present = was_stored && !s->clean;
-  if (s->clean != was_stored && model_id.n == 0) {
+  bool row_changes = s->clean == was_stored; /* there is to be one, or none */
+  if (!row_changes && model_id.n == 0) {
     accept_connection(s, present);
     return;
   }

@@ -109,7 +109,7 @@ local function decide(registered, changes, entry)
   local record, problem = entry.run(registered, changes, entry)
   if not record or entry.deletes then return record, problem end
   if not entry.sections.tags and not entry.sections.desired then
-    problem = twins.check_condition(changes, record, entry.twin_condition)
+    problem = twins.check_if_match(changes, record, entry.twin_condition)
     return not problem and record, problem
   end
   return twins.decide_update(changes, record, entry.sections,

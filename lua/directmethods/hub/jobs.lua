@@ -285,7 +285,7 @@ end
 function Jobs:reset()
   drop(self)
   self.plane:watch_ready(false)
-  return retention.clear(self)
+  return retention.remove_all(self)
 end
 
 --- End; what was called is kept. Waits for nothing. Harmless the second time.

@@ -33,7 +33,7 @@ local function get(hub, request)
 end
 
 -- Is the condition of a report ($version) of this twin?
-local function check_version(text, twin)
+local function check_reported_version(text, twin)
   if not text then return nil end
   if not text:find("^%d+$") then
     return registry.problem("ArgumentInvalid", "'$version' must be a whole number")
@@ -49,7 +49,7 @@ local function decide_report(changes, request, patch)
   local record, problem = registry.find(changes, request.device_id, request.module_id)
   if not record then return nil, problem end
   local twin = copy_of(changes:twin(request.device_id, request.module_id))
-  problem = check_version(request.version, twin)
+  problem = check_reported_version(request.version, twin)
   if problem then return nil, problem end
   local wrong, too_large = documents.change(twin, "reported", patch,
     identity.time_text(core.time()))
@@ -194,7 +194,7 @@ end
 ---@param record directmethods.IdentityRecord
 ---@param condition string? value of If-Match; nil: whatever the etag
 ---@return directmethods.RegistryProblem?
-function M.check_condition(changes, record, condition)
+function M.check_if_match(changes, record, condition)
   local twin = changes:twin(record.device_id, record.module_id)
   if condition and not registry.matches(condition, documents.etag(twin)) then
     return registry.problem("PreconditionFailed")
@@ -211,7 +211,7 @@ end
 ---@return directmethods.Twin? twin
 ---@return directmethods.RegistryProblem? problem
 function M.decide_update(changes, record, sections, how)
-  local problem = M.check_condition(changes, record, how.condition)
+  local problem = M.check_if_match(changes, record, how.condition)
   if problem then return nil, problem end
   local twin = copy_of(changes:twin(record.device_id, record.module_id))
   local before = twin.desired_version

@@ -69,7 +69,7 @@ end
 ---@param jobs directmethods.Jobs
 ---@return boolean? done
 ---@return directmethods.Error? err the store has failed
-function M.clear(jobs)
+function M.remove_all(jobs)
   return remove_all(jobs)
 end
 
