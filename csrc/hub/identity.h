@@ -51,6 +51,7 @@ typedef struct dm_identity {
   int calls;        /* under way: waiting and sent */
   bool enabled;
   bool stored;  /* outlives its connection (clean session 0) */
+  bool unkept;  /* the store may hold another session than this one */
   uint8_t auth; /* dm_hub_auth: what the keys are */
   uint8_t primary_n, secondary_n; /* bytes of each key */
   uint8_t device_n, module_n;     /* bytes of each id */

@@ -45,6 +45,11 @@ static bool wait_for_it(dm_session *s, const dm_keeping *what,
   return true;
 }
 
+static void keep(dm_session *s, dm_span model_id) {
+  s->identity->unkept = true;
+  dm_control_session(s, model_id);
+}
+
 /* The device is not told that it has what could not be kept. */
 static void give_up(dm_session *s, bool is_connect) {
   dm_identity *i = s->identity;
@@ -61,7 +66,8 @@ static void give_up(dm_session *s, bool is_connect) {
 
 void dm_keep_connect(dm_session *s, bool was_stored, dm_span model_id) {
   bool present = was_stored && !s->clean;
-  bool row_changes = s->clean == was_stored; /* there is to be one, or none */
+  /* there is to be a row, or none */
+  bool row_changes = s->clean == was_stored || s->identity->unkept;
   if (!row_changes && model_id.n == 0) {
     accept_connection(s, present);
     return;
@@ -69,7 +75,7 @@ void dm_keep_connect(dm_session *s, bool was_stored, dm_span model_id) {
   dm_keeping what = {.is_connect = true, .present = present};
   dm_mqtt_server_own(s->server, s->connection, s);
   if (wait_for_it(s, &what, NULL))
-    dm_control_session(s, model_id);
+    keep(s, model_id);
   else
     give_up(s, true);
 }
@@ -84,7 +90,7 @@ void dm_keep_ack(dm_session *s, const dm_mqtt_suback *ack, bool changed) {
                      .codes = ack->codes.n};
   dm_mqtt_server_pause(s->server, s->connection);
   if (wait_for_it(s, &what, ack->codes.p))
-    dm_control_session(s, (dm_span){NULL, 0});
+    keep(s, (dm_span){NULL, 0});
   else
     give_up(s, false);
 }
@@ -94,6 +100,7 @@ bool dm_hub_session_kept(dm_hub *h, uint64_t connection, bool kept) {
   if (s == NULL || s->identity == NULL || s->keeping == NULL) return false;
   dm_keeping *what = s->keeping;
   s->keeping = NULL;
+  s->identity->unkept = !kept;
   if (!kept) {
     give_up(s, what->is_connect);
   } else if (what->is_connect) {

@@ -76,5 +76,6 @@ void dm_session_end(dm_session *s) {
 
 void dm_session_forget(dm_identity *i) {
   dm_filters_clear(&i->filters);
+  i->unkept = i->unkept || i->stored;
   i->stored = false;
 }

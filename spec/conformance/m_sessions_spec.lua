@@ -7,8 +7,13 @@ local fixture = require "spec.support.fixture"
 local mqtt = require "spec.support.mqtt"
 local rest = require "spec.support.rest"
 local stores = require "spec.support.stores"
+local wires = require "spec.support.wire"
 
 local PINGREQ, DISCONNECT = "\xC0\0", "\xE0\0"
+
+local function fail()
+  return nil, errors.new { name = "StorageFailed", message = "the disk is full" }
+end
 
 describe("a session of clean=0", function()
   local folder, path, hub
@@ -112,9 +117,6 @@ describe("a session of clean=0", function()
   it("M02 is not promised when the store fails: CONNACK 3, and no SUBACK", function()
     local db = hub.state.store.db
     local real = db.write
-    local function fail()
-      return nil, errors.new { name = "StorageFailed", message = "the disk is full" }
-    end
     db.write = fail
     local refused = connect()
     assert.equal(3, refused.code)
@@ -144,7 +146,7 @@ describe("a session of clean=0", function()
     local bytes = mqtt.connect(fixture.connect_fields(hub, "d", { clean = false }))
       .. mqtt.subscribe({ { "$iothub/methods/POST/#", 0 } }, 7) .. PINGREQ
       .. mqtt.subscribe({ { "$iothub/twin/res/#", 0 } }, 8) .. PINGREQ
-    local wire = require("spec.support.wire").connect(hub:ports().mqtt)
+    local wire = wires.connect(hub:ports().mqtt)
     wire:send(bytes)
     assert(dm.wait_until(function() return hub:devices()[1].connected end, 5))
     assert.is_false(hub:devices()[1].subscribed) -- nothing behind it was taken
@@ -155,6 +157,92 @@ describe("a session of clean=0", function()
     wire:close()
   end)
 
+  -- Let what is written from now on wait. Returns a function that lets it go on: it is
+  -- kept, or fails.
+  local function hold_writes()
+    local db = hub.state.store.db
+    local real, write = db.write, nil
+    function db.write(...)
+      dm.wait_until(function() return write end)
+      return write(...)
+    end
+    return function(fails)
+      write = fails and fail or real
+      db.write = write
+    end
+  end
+
+  -- The wire of a connection that sends CONNECT.
+  local function begin(clean)
+    local wire = wires.connect(hub:ports().mqtt)
+    wire:send(mqtt.connect(fixture.connect_fields(hub, "d", { clean = clean })))
+    return wire
+  end
+
+  local function is_subscribed()
+    return hub:devices()[1].subscribed
+  end
+
+  for name, fails in pairs { ["are kept"] = false, ["cannot be kept"] = true } do
+    it("is not promised to the next connection before the subscriptions of the last "
+      .. name, function()
+      local first = connect()
+      local go_on = hold_writes()
+      first:send(mqtt.subscribe({ { "$iothub/methods/POST/#", 0 } }, 7))
+      assert(dm.wait_until(is_subscribed, 5))
+      local second = begin(false)
+      assert.same({ nil, "closed" }, { first:read() })
+      assert.is_true(second:stays_quiet())
+      go_on(fails)
+      assert.equal(fails and "\x20\2\0\3" or "\x20\2\1\0", second:read(4))
+      first:close()
+      second:close()
+      reopen()
+      local third = connect()
+      assert.is_true(third.session_present)
+      assert.equal(not fails, is_subscribed())
+      third:close()
+    end)
+  end
+
+  it("that was ended does not come back by what its connection had asked for",
+    function()
+      local first = connect()
+      local go_on = hold_writes()
+      first:send(mqtt.publish("$iothub/twin/PATCH/properties/reported/?$rid=1", "{}")
+        .. mqtt.subscribe({ { "$iothub/methods/POST/#", 0 } }, 7))
+      assert(dm.wait_until(is_subscribed, 5))
+      local clean = begin(true)
+      assert.same({ nil, "closed" }, { first:read() })
+      assert.is_true(clean:stays_quiet())
+      go_on(false)
+      assert.equal("\x20\2\0\0", clean:read(4))
+      assert(dm.wait_until(function() return not next(hub.state.requests.lanes) end, 5))
+      first:close()
+      clean:close()
+      reopen()
+      local again = connect()
+      assert.is_false(again.session_present)
+      again:close()
+    end)
+
+  it("that was lost with a failure of the store ends there with a clean one",
+    function()
+      local first = connect()
+      local db = hub.state.store.db
+      local real = db.write
+      db.write = fail
+      first:send(mqtt.subscribe({ { "$iothub/methods/POST/#", 0 } }, 7))
+      assert.same({ nil, "closed" }, { first:read() })
+      first:close()
+      db.write = real
+      connect("d", { clean = true }):close()
+      reopen()
+      local again = connect()
+      assert.is_false(again.session_present)
+      again:close()
+    end)
+
   it("may lose its connection while it waits", function()
     local db = hub.state.store.db
     local real, open_gate = db.write, false
@@ -162,7 +250,7 @@ describe("a session of clean=0", function()
       dm.wait_until(function() return open_gate end)
       return real(...)
     end
-    local wire = require("spec.support.wire").connect(hub:ports().mqtt)
+    local wire = wires.connect(hub:ports().mqtt)
     wire:send(mqtt.connect(fixture.connect_fields(hub, "d", { clean = false })))
     assert(dm.wait_until(function() return hub:devices()[1].connected end, 5))
     wire:close()

@@ -3,6 +3,7 @@
 -- closed, while the loop still holds the state.
 
 local admin = require "directmethods.hub.admin"
+local changes = require "directmethods.hub.changes"
 local configs = require "directmethods.hub.config"
 local core = require "directmethods.core"
 local errors = require "directmethods.errors"
@@ -97,7 +98,8 @@ function EVENTS.session(state, connection, device_id, module_id, stored, filters
     run = sessions.handle,
   }
   function request.fail() sessions.fail(request) end
-  state.requests:add(connection, request)
+  -- those of an identity run in their order, whatever connections they come from
+  state.requests:add(changes.key(device_id, module_id), request)
 end
 
 function EVENTS.call(state, record)
