@@ -1,5 +1,6 @@
 -- The record of each call, what the hub measures, canned devices and hub:reset.
 
+local core = require "directmethods.core"
 local dm = require "directmethods"
 local fixture = require "spec.support.fixture"
 local http = require "spec.support.http"
@@ -268,6 +269,60 @@ describe("the trace", function()
       assert.equal(200, assert(http.read(wire)).status)
       wire:close()
       assert.equal("there is no api-version", last_call().azure_refuses)
+    end)
+  end)
+
+  describe("marks besides", function()
+    it("api-versions of other times", function()
+      local function mark(version)
+        raw { version = version, body = '{"methodName":"echo"}' }
+        assert.equal("Answered", last_call().outcome)
+        return last_call().azure_refuses
+      end
+      local none = "IoT Hub has no such api-version"
+      assert.equal(none, mark "2016-11-13")
+      assert.is_nil(mark "2016-11-14")
+      assert.is_nil(mark "2021-04-12")
+      assert.is_nil(mark "2026-11-01-preview")
+      assert.equal(none, mark "2026-11-02")
+    end)
+
+    it("expired tokens", function()
+      again { tokens = false }
+      local function mark(expiry)
+        local token = core.sas_sign("localhost", hub.state.policies.service,
+          math.floor(dm.time()) + expiry, "service")
+        raw { token = token, body = '{"methodName":"echo"}' }
+        assert.equal("Answered", last_call().outcome)
+        return last_call().azure_refuses
+      end
+      assert.is_nil(mark(60))
+      assert.equal("the caller's token is expired", mark(-400))
+    end)
+
+    it("several reasons at once", function()
+      again { api_version_optional = true }
+      raw { version = false,
+        body = '{"methodName":"echo","responseTimeoutInSeconds":4}' }
+      assert.equal("there is no api-version; "
+        .. "responseTimeoutInSeconds must be within [5; 300].",
+        last_call().azure_refuses)
+    end)
+
+    it("jobs that waited for their device", function()
+      assert(hub:add_device "late")
+      local jobs = service.jobs
+      local job = assert(jobs:schedule {
+        method = "echo", query = "deviceId IN ['dev1', 'late']",
+      })
+      dm.wait_until(function() return last_call() end)
+      assert.is_nil(last_call().azure_refuses)
+      local late <close> = hub:device("late", { echo = function() return 200 end })
+      assert(late:connect())
+      assert(job:await(20))
+      assert.equal("late", last_call().device_id)
+      assert.equal("a job does not wait for a device that is offline",
+        last_call().azure_refuses)
     end)
   end)
 

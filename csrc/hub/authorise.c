@@ -96,8 +96,8 @@ static bool verify(const dm_authority *a, const dm_sas *sas,
   out->expiry = a->lasting ? INT64_MAX : sas->expiry;
   if (out->signer.slot == DM_KEY_NONE)
     return refuse(out, "the signature matches no key of an identity or policy");
-  if (!a->lasting && dm_sas_expired(sas, now))
-    return refuse(out, "the token is expired");
+  out->expired = dm_sas_expired(sas, now);
+  if (out->expired && !a->lasting) return refuse(out, "the token is expired");
   if (!dm_sas_covers(sas, a->host, a->hosts, segments, count))
     return refuse(out, "the token's sr does not cover the resource");
   return true;

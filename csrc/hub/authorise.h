@@ -45,7 +45,8 @@ void dm_authority_clear(dm_authority *a);
 typedef struct dm_grant {
   dm_signer signer;
   unsigned rights; /* the policy's; 0 for an identity's own key */
-  int64_t expiry;  /* se, unix seconds */
+  int64_t expiry;  /* se, unix seconds; INT64_MAX: tokens do not expire */
+  bool expired;    /* the token has; where tokens do not expire, it is good */
   const char *why; /* why not; static */
 } dm_grant;
 

@@ -86,6 +86,7 @@ typedef struct dm_hub_invocation {
   dm_span payload;        /* JSON text, checked; p NULL: none */
   int response_seconds;
   int connect_seconds; /* to wait for an absent device; 0: fail at once */
+  bool held;           /* the job has waited for the device */
 } dm_hub_invocation;
 
 /* How it ended. The spans live within the event. */

@@ -40,6 +40,7 @@ static void start(dm_exchange *x, const dm_hub_invocation *o) {
   x->hub->counted.calls++;
   dm_record_begin(x);
   dm_record_reached(x, DM_CALL_AUTHORISED);
+  dm_record_accepted(x, o->held ? DM_AZURE_HELD : 0);
   dm_trace_request(&x->hub->trace, &x->facts, o->payload);
   if (admit(x, o->payload)) dm_dispatch_now(x, o->payload);
 }

@@ -187,13 +187,10 @@ static bool read_request(dm_exchange *x, const dm_http_request *r,
   return read_body(x, r->body, contract, payload, why);
 }
 
-/* Would IoT Hub accept the call today? */
-static dm_call_azure azure_of(const dm_exchange *x) {
-  if (x->version.p == NULL) return DM_AZURE_NO_VERSION;
-  const dm_contract *today = dm_contract_newest();
-  bool fits = x->response_seconds >= today->response_min &&
-              x->response_seconds <= today->response_max;
-  return fits ? DM_AZURE_TAKES : DM_AZURE_RESPONSE_TIMEOUT;
+/* What Azure would say of the api-version of a call that was accepted. */
+static unsigned azure_of(dm_span version) {
+  if (version.p == NULL) return DM_AZURE_NO_VERSION;
+  return dm_contract_is_dated(version) ? 0 : DM_AZURE_VERSION;
 }
 
 void dm_invoke(dm_exchange *x, const dm_http_request *r) {
@@ -209,7 +206,7 @@ void dm_invoke(dm_exchange *x, const dm_http_request *r) {
   } else if (!read_request(x, r, &payload, why)) {
     dm_call_fail_as(x, DM_ERROR_ARGUMENT, dm_span_of(why));
   } else {
-    x->facts.azure = (uint8_t)azure_of(x);
+    dm_record_accepted(x, azure_of(x->version));
     dm_trace_request(&h->trace, &x->facts, payload);
     dm_inject_http(x, payload, dm_dispatch);
   }

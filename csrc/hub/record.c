@@ -19,6 +19,15 @@ void dm_record_begin(dm_exchange *x) {
   x->facts.at[DM_CALL_RECEIVED] = now;
 }
 
+void dm_record_accepted(dm_exchange *x, unsigned azure) {
+  const dm_contract *today = dm_contract_newest();
+  if (x->response_seconds < today->response_min ||
+      x->response_seconds > today->response_max)
+    azure |= DM_AZURE_RESPONSE_TIMEOUT;
+  if (x->expired) azure |= DM_AZURE_EXPIRED;
+  x->facts.azure = (uint8_t)azure;
+}
+
 uint64_t dm_record_keep(dm_exchange *x, dm_span outcome, dm_span response) {
   const dm_identity *i = x->identity;
   const dm_hub_call call = {

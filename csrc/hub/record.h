@@ -17,6 +17,10 @@ static inline void dm_record_reached(dm_exchange *x, dm_call_stage stage) {
   x->facts.at[stage] = dm_hub_nanoseconds(x->hub);
 }
 
+/* The hub accepts the call. 'azure': reasons why Azure would not, beside those
+** that its seconds and its token give. */
+void dm_record_accepted(dm_exchange *x, unsigned azure);
+
 /* The call ends; response p NULL: the device sent none. Returns the record's
 ** place, for dm_record_replied. */
 uint64_t dm_record_keep(dm_exchange *x, dm_span outcome, dm_span response);

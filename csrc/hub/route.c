@@ -173,6 +173,7 @@ static bool is_authorised(dm_exchange *x, const caller *f, const dm_path *p) {
     good = false;
   }
   x->rights = grant.rights;
+  x->expired = grant.expired;
   if (good) return true;
   if (f->authorization.p != NULL && grant.rights == 0)
     dm_meter_caller_failed(x);

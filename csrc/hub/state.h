@@ -50,6 +50,7 @@ struct dm_exchange {
   dm_exchange *next;      /* in a chain of parked ones, or in the free list */
   bool parked;            /* in such a chain: is answered later */
   unsigned rights;        /* what the caller's token allows */
+  bool expired;           /* the caller's token, which this hub takes */
   dm_span version;        /* api-version; borrowed until on_request returns */
   uint64_t settle;        /* the caller's token; 0: of another process */
   dm_buf echo;            /* header lines with the caller's own ids */

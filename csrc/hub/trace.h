@@ -42,11 +42,14 @@ typedef enum dm_call_reason {
   DM_REASON_NOT_SUBSCRIBED
 } dm_call_reason;
 
-/* Why Azure would refuse today a call that this hub accepts. */
+/* Why Azure would refuse today a call that this hub accepts: a set. */
 typedef enum dm_call_azure {
-  DM_AZURE_TAKES,
-  DM_AZURE_NO_VERSION,
-  DM_AZURE_RESPONSE_TIMEOUT
+  DM_AZURE_NO_VERSION = 1,
+  DM_AZURE_VERSION = 2,          /* of a time when it had no method calls, or to
+                                 ** come */
+  DM_AZURE_RESPONSE_TIMEOUT = 4, /* outside of today's contract */
+  DM_AZURE_EXPIRED = 8,          /* the caller's token */
+  DM_AZURE_HELD = 16             /* a job waited for the device */
 } dm_call_azure;
 
 enum { DM_CALL_FAULTS = 8 }; /* fault rules that a call notes at most */
@@ -62,9 +65,9 @@ typedef struct dm_call_facts {
   int32_t status;                       /* the device's, or 0 */
   int code;                             /* the error's, or 0 */
   int http_status;                      /* the caller's; 0: no answer */
-  uint8_t reason, azure;                /* dm_call_reason, dm_call_azure */
-  uint8_t faults;                       /* rules that acted on it */
-  uint8_t fault[DM_CALL_FAULTS];        /* stage * 16 + action, of faults.h */
+  uint8_t reason, azure;         /* dm_call_reason; dm_call_azure, a set */
+  uint8_t faults;                /* rules that acted on it */
+  uint8_t fault[DM_CALL_FAULTS]; /* stage * 16 + action, of faults.h */
 } dm_call_facts;
 
 /* A call that ended. */

@@ -307,7 +307,7 @@ static int l_hub_twin_desired(lua_State *L) {
 }
 
 /* hub:invoke(device, module|nil, method, payload|nil, response_seconds,
-** connect_seconds) -> id | nil, code, name, text: it has failed already */
+** connect_seconds, held) -> id | nil, code, name, text: it has failed already */
 static int l_hub_invoke(lua_State *L) {
   dm_hub *h = l_hub_check(L);
   dm_hub_invocation o = {
@@ -317,6 +317,7 @@ static int l_hub_invoke(lua_State *L) {
       .payload = optional(L, 5),
       .response_seconds = (int)luaL_checkinteger(L, 6),
       .connect_seconds = (int)luaL_checkinteger(L, 7),
+      .held = lua_toboolean(L, 8),
   };
   dm_hub_result failed;
   luaL_argcheck(L, dm_contract_wrong_method_name(o.method) == NULL, 4,

@@ -48,14 +48,23 @@ static const char *reason_text(uint8_t reason) {
 }
 
 /* Why Azure would refuse today what this hub has taken. */
-static void set_azure(lua_State *L, uint8_t azure) {
+static void set_azure(lua_State *L, unsigned azure) {
+  static const char *const reasons[] = {
+      "there is no api-version", "IoT Hub has no such api-version",
+      "responseTimeoutInSeconds must be within [%d; %d].",
+      "the caller's token is expired",
+      "a job does not wait for a device that is offline"};
   const dm_contract *today = dm_contract_newest();
-  if (azure == DM_AZURE_TAKES) return;
-  if (azure == DM_AZURE_NO_VERSION)
-    lua_pushliteral(L, "there is no api-version");
-  else
-    lua_pushfstring(L, "responseTimeoutInSeconds must be within [%d; %d].",
-                    today->response_min, today->response_max);
+  const char *separator = "";
+  if (azure == 0) return;
+  lua_pushliteral(L, "");
+  for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++) {
+    if (!(azure >> i & 1)) continue;
+    lua_pushstring(L, separator);
+    lua_pushfstring(L, reasons[i], today->response_min, today->response_max);
+    lua_concat(L, 3);
+    separator = "; ";
+  }
   lua_setfield(L, -2, "azure_refuses");
 }
 

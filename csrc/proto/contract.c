@@ -1,8 +1,6 @@
 /* contract.c -- see contract.h. Pure. */
 #include "proto/contract.h"
 
-#include <stdbool.h>
-
 enum { DATE = 10 }; /* bytes of yyyy-mm-dd */
 
 const dm_contract dm_contracts[DM_CONTRACTS] = {
@@ -21,6 +19,10 @@ const dm_contract dm_contracts[DM_CONTRACTS] = {
      .connect_max = 300},
 };
 
+/* The api-versions with method calls: docs/protocol.md, 1.2. */
+static const char first_version[] = "2016-11-14";
+static const char last_version[] = "2026-11-01";
+
 /* Is the date of this version 'since' or later? */
 static bool is_since(dm_span version, const char *since) {
   return version.n >= DATE && memcmp(version.p, since, DATE) >= 0;
@@ -38,6 +40,11 @@ const dm_contract *dm_contract_named(dm_span name) {
     if (dm_span_is(name, dm_contracts[i].name)) return &dm_contracts[i];
   }
   return NULL;
+}
+
+bool dm_contract_is_dated(dm_span version) {
+  return is_since(version, first_version) &&
+         memcmp(version.p, last_version, DATE) <= 0;
 }
 
 static bool is_name_character(char c) {

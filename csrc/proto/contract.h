@@ -7,6 +7,7 @@
 #ifndef DM_PROTO_CONTRACT_H
 #define DM_PROTO_CONTRACT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/span.h"
@@ -40,6 +41,11 @@ static inline const dm_contract *dm_contract_newest(void) {
 const dm_contract *dm_contract_of(dm_span version);
 
 const dm_contract *dm_contract_named(dm_span name); /* NULL: unknown */
+
+/* Is the date of an api-version one of those from the first that had method
+** calls to the latest that is known? Which of the dates in between IoT Hub knows
+** is not published. */
+bool dm_contract_is_dated(dm_span version);
 
 #define DM_METHOD_NAME_LONG "methodName cannot be longer than 100 characters."
 

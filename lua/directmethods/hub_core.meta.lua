@@ -178,12 +178,13 @@ function Plane:twin_desired(device, module, version, payload) end
 ---@param payload string? JSON
 ---@param response_seconds integer
 ---@param connect_seconds integer
+---@param held boolean the job has waited for the device
 ---@return integer? id
 ---@return integer? code it has failed already
 ---@return string? name
 ---@return string? text
 function Plane:invoke(device, module, method, payload, response_seconds,
-  connect_seconds)
+  connect_seconds, held)
 end
 
 --- Send the event "call" for each call that ends.

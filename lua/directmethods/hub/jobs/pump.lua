@@ -180,7 +180,8 @@ local function launch(pump, flight)
   if run.over or jobs.stopped then return return_flight(pump, flight) end
   local call, hold = run.call, jobs.options.hold
   local id, code, name, text = jobs.plane:invoke(target.device_id, target.module_id,
-    call.name, call.payload, call.response_seconds, hold and 0 or call.connect_seconds)
+    call.name, call.payload, call.response_seconds, hold and 0 or call.connect_seconds,
+    hold and reach.was_held(jobs, target, run.job.start))
   if id then
     pump.free = pump.free - 1
     pump.flights[id] = flight

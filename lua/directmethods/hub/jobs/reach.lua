@@ -16,6 +16,17 @@ function M.can_be_called(jobs, target)
   return is_subscribed or not target.is_usable
 end
 
+--- Has the job waited for it? Its device has come since the job's start.
+---@param jobs directmethods.Jobs
+---@param target directmethods.FoundTarget
+---@param start integer unix ms
+---@return boolean
+function M.was_held(jobs, target, start)
+  local _, is_subscribed, changed =
+    jobs.plane:connected(target.device_id, target.module_id)
+  return is_subscribed and changed * 1000 > start
+end
+
 --- The end of a device job whose target will not be called.
 ---@param run directmethods.Run
 ---@param is_away boolean its device is not there
