@@ -156,6 +156,7 @@ build = {
     ["directmethods.hub.clients"] = "lua/directmethods/hub/clients.lua",
     ["directmethods.hub.config"] = "lua/directmethods/hub/config.lua",
     ["directmethods.hub.devices"] = "lua/directmethods/hub/devices.lua",
+    ["directmethods.hub.differences"] = "lua/directmethods/hub/differences.lua",
     ["directmethods.hub.digital_twin"] = "lua/directmethods/hub/digital_twin.lua",
     ["directmethods.hub.digital_twin_routes"] = "lua/directmethods/hub/digital_twin_routes.lua",
     ["directmethods.hub.faults"] = "lua/directmethods/hub/faults.lua",

@@ -3,6 +3,7 @@
 
 local cli = require "directmethods.cli.command"
 local core = require "directmethods.core"
+local differences = require "directmethods.hub.differences"
 local dm = require "directmethods"
 local tasks = require "directmethods.task"
 
@@ -12,6 +13,14 @@ local function read(path)
   local file <close> = assert(io.open(path))
   return file:read("a")
 end
+
+-- What the tables under these headings of docs/differences.md tell.
+local DIFFERENCES = {
+  ["## What passes here and fails on IoT Hub"] = "passes here",
+  ["## What fails here and passes on IoT Hub"] = "fails here",
+  ["## What is not known"] = "unknown",
+  head = "| case | here | IoT Hub | what to do | option | section |",
+}
 
 local function list(command)
   local names = {}
@@ -276,6 +285,41 @@ describe("the documents", function()
           or path:find("/" .. used .. ".", 1, true),
           ("%s includes hub/%s.h, which is on no lower step"):format(path, used))
       end
+    end
+  end)
+
+  it("have the rows of hub:differences, and no others", function()
+    local function cell(text) return text and (" %s "):format(text) or " " end
+    local rows, named = {}, {}
+    for i, row in ipairs(differences.ROWS) do
+      local option = row.option and ("`%s`"):format(row.option)
+      rows[i] = row.kind .. ("|%s|%s|%s|%s|%s|%s|"):format(cell(row.case),
+        cell(row.here), cell(row.azure), cell(row.advice), cell(option),
+        cell(row.section))
+      if row.option then
+        named[row.option] = true
+        assert(differences.CAUSES[row.option], row.option)
+      end
+    end
+    for option in pairs(differences.CAUSES) do assert(named[option], option) end
+    local found, kind = {}, nil
+    for line in io.lines "docs/differences.md" do
+      if line:find "^#" then kind = DIFFERENCES[line] end
+      if kind and line:find "^| " and line ~= DIFFERENCES.head then
+        found[#found + 1] = kind .. line
+      end
+    end
+    assert.same(rows, found)
+  end)
+
+  it("cite sections of the protocol that are there in hub:differences", function()
+    local sections = {}
+    for number in read("docs/protocol.md"):gmatch("\n##+ (%d[%d.]*)") do
+      sections[number:gsub("%.$", "")] = true
+    end
+    for _, row in ipairs(differences.ROWS) do
+      local number = row.section and row.section:match("^[%d.]+")
+      assert(not number or sections[number], row.case)
     end
   end)
 

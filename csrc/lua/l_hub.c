@@ -307,7 +307,8 @@ static int l_hub_twin_desired(lua_State *L) {
 }
 
 /* hub:invoke(device, module|nil, method, payload|nil, response_seconds,
-** connect_seconds, held) -> id | nil, code, name, text: it has failed already */
+** connect_seconds, held) -> id | nil, code, name, text: it has failed
+** already */
 static int l_hub_invoke(lua_State *L) {
   dm_hub *h = l_hub_check(L);
   dm_hub_invocation o = {

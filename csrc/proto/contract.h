@@ -42,9 +42,8 @@ const dm_contract *dm_contract_of(dm_span version);
 
 const dm_contract *dm_contract_named(dm_span name); /* NULL: unknown */
 
-/* Is the date of an api-version one of those from the first that had method
-** calls to the latest that is known? Which of the dates in between IoT Hub knows
-** is not published. */
+/* Is the date of an api-version one from the first that had method calls to the
+** latest that is known? Which of them IoT Hub knows is not published. */
 bool dm_contract_is_dated(dm_span version);
 
 #define DM_METHOD_NAME_LONG "methodName cannot be longer than 100 characters."

@@ -143,6 +143,14 @@ local function wait(hub, request)
   refuse(408, ("no call of that method ended within %g s"):format(timeout))
 end
 
+local function differences(hub, request)
+  local text = request.query.in_effect
+  if text and text ~= "true" and text ~= "false" then
+    refuse(400, "in_effect must be true or false.")
+  end
+  return json.array(hub:differences { in_effect = text == "true" })
+end
+
 -- Devices ----------------------------------------------------------------------
 
 -- A device that has no modules has a list of none.
@@ -259,6 +267,7 @@ M.ROUTES = {
     device = true, module = true, since = true } },
   { path = "/wait", GET = { wait,
     call = true, device = true, module = true, timeout = true, since = true } },
+  { path = "/differences", GET = { differences, in_effect = true } },
   { path = "/devices", GET = { devices, top = true, after = true } },
   {
     path = "/devices/{id}",

@@ -5,6 +5,7 @@
 
 local class = require "directmethods.hub.class"
 local configs = require "directmethods.hub.config"
+local differences = require "directmethods.hub.differences"
 local errors = require "directmethods.errors"
 local restore = require "directmethods.hub.restore"
 local options = require "directmethods.options"
@@ -19,6 +20,8 @@ require "directmethods.hub.reset"
 local M = {}
 
 local STOP = 5 -- default seconds that pending requests have at hub:stop
+
+local DIFFERENCES = { in_effect = { "boolean", default = false } }
 
 local Hub = class.Hub
 local check_self, check_open = class.check_self, class.check_open
@@ -65,6 +68,30 @@ end
 function Hub:admin_token()
   check_open(self, "hub:admin_token")
   return self.state.admin and self.state.admin.token
+end
+
+--- The known differences between this hub and IoT Hub, those that let a wrong test
+-- pass first. With `in_effect` those alone that an option of this hub causes.
+--- ```lua
+--- for _, row in ipairs(hub:differences { in_effect = true }) do
+---   print(row.kind, row.option, row.case, row.advice)
+--- end
+--- ```
+---@param filter { in_effect: boolean? }?
+---@return directmethods.Difference[]
+function Hub:differences(filter)
+  check_open(self, "hub:differences")
+  local in_effect = options.check(filter, DIFFERENCES, "hub:differences").in_effect
+  local list = {}
+  for _, row in ipairs(differences.ROWS) do
+    local is_cause = row.option and differences.CAUSES[row.option]
+    if not in_effect or is_cause and is_cause(self.config) then
+      local copy = {}
+      for name, value in pairs(row) do copy[name] = value end
+      list[#list + 1] = copy
+    end
+  end
+  return list
 end
 
 --- What the hub has counted since it began: each drop and refusal by its reason.
