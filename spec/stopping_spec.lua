@@ -15,7 +15,7 @@ describe("a hub that is stopped", function()
   local pair, stopping, token
 
   before_each(function()
-    pair = callers.pair()
+    pair = callers.pair { admin_port = 0 }
     stopping = nil
     token = "Authorization: " .. fixture.service_token(pair.hub)
   end)
@@ -60,6 +60,27 @@ describe("a hub that is stopped", function()
     assert.is_nil((pair.device:request(0.1)))
   end)
 
+  local function ask_admin(o)
+    o.headers = { "Authorization: Bearer " .. pair.hub:admin_token() }
+    return http.request(o)
+  end
+
+  it("answers what is in progress at the admin listener", function()
+    local wire = wires.connect(pair.hub:ports().admin)
+    wire:send(ask_admin { method = "GET", target = "/wait?call=reboot" })
+    assert.is_true(wire:stays_quiet())
+    local call, rid = pair:pending()
+    stop(30)
+    pair.device:answer(rid, 200)
+    assert.equal(200, http.read(call).status)
+    local reply = http.read(wire)
+    assert.same({ 200, "close" }, { reply.status, reply.headers.connection })
+    assert.equal("reboot", dm.json.decode(reply.body).method)
+    ended(wire)
+    wire:close()
+    call:close()
+  end)
+
   it("closes who has no request, and takes no new one", function()
     local idle = wires.connect(pair.hub:ports().https)
     local half = wires.connect(pair.hub:ports().https)
@@ -89,6 +110,20 @@ describe("a hub that is stopped", function()
     pair.device:answer(rid, 200)
     local reply = http.read(wire)
     assert.same({ 200, "close" }, { reply.status, reply.headers.connection })
+    ended(wire)
+    wire:close()
+  end)
+
+  it("does nothing more for the admin listener, and says so", function()
+    local wire = wires.connect(pair.hub:ports().admin)
+    local bytes = ask_admin { method = "POST", target = "/faults", body = "{}" }
+    wire:send(bytes:sub(1, -2))
+    assert.is_true(wire:stays_quiet())
+    stop(30)
+    wire:send(bytes:sub(-1))
+    local reply = http.read(wire)
+    assert.same({ 503, "close" }, { reply.status, reply.headers.connection })
+    assert.equal('{"Message":"The hub is closing."}', reply.body)
     ended(wire)
     wire:close()
   end)

@@ -17,7 +17,6 @@ local JSON_TYPE = "Content-Type: application/json; charset=utf-8\r\n"
 local ROUTES = routes.compile(actions.ROUTES)
 
 local function answer(state, id, status, value, fields)
-  if not state.open then return end
   local body = type(value) == "string" and value or value and json.encode(value) or ""
   state.plane:answer(id, value and status or 204, fields or JSON_TYPE, body)
 end
@@ -61,7 +60,7 @@ end
 ---@param ask directmethods.HubAsk
 function M.handle(ask)
   local state = ask.state
-  local hub = state.hub[1]
+  local hub = state.open and state.hub[1]
   if not hub then return answer_wrong(state, ask.id, 503, "The hub is closing.") end
   local verbs, request = routes.find(ROUTES, ask.path)
   if not verbs then
