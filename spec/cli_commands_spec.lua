@@ -65,7 +65,8 @@ describe("the hub is found", function()
   it("or the exit status is 4: no such file, or another one", function()
     local result = cli.run { "ping", "d", "--ready-file", "/no/file" }
     assert.equal(4, result.status)
-    has(result.stderr, "/no/file")
+    has(result.stderr, "/no/file: No such file or directory")
+    has(result.stderr, "does the hub run?")
     local path = cli.file "{}"
     finally(function() os.remove(path) end)
     result = cli.run { "ping", "d", "--ready-file", path }
@@ -231,7 +232,9 @@ describe("directmethods device run", function()
       assert.equal(2, result.status, part)
       has(result.stderr, part)
     end
-    assert.equal(3, run("device", "run", "nobody", "--answer", "on").status)
+    local refused = run("device", "run", "nobody", "--answer", "on")
+    assert.equal(3, refused.status)
+    has(refused.stderr, "`directmethods explain 404001` says what helps")
     local result = cli.run({ "device", "run", "away", "--answer", "on" }, {
       variables = {
         IOTHUB_DEVICE_CONNECTION_STRING = hub:connection_string("away"):gsub("Key=.",

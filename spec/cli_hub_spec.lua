@@ -247,6 +247,13 @@ describe("directmethods hub", function()
       has(text, "Next, in other terminals:\n")
       has(text, ("export DIRECTMETHODS_READY_FILE='%s/ready'"):format(folder))
       has(text, "directmethods invoke pump ")
+      assert.is_nil(text:find("directmethods device add", 1, true))
+    end)
+
+    it("says that a device is needed first when it has none", function()
+      start()
+      has(stop().stdout, "\n  directmethods device add dev1\n"
+        .. "  directmethods device run dev1 ")
     end)
 
     it("takes keys of devices and policies", function()

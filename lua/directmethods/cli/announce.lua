@@ -35,7 +35,7 @@ function M.facts(hub, opts, devices)
   return facts
 end
 
--- What can be done next, in another terminal.
+-- What can be done next, in another terminal; id: a registered device, or nil.
 local function try_next(id, ready_file)
   if not ready_file then
     return {
@@ -44,12 +44,18 @@ local function try_next(id, ready_file)
       "      with --ready-file hub.json, other terminals find this hub.",
     }
   end
-  return {
+  local lines = {
     "Next, in other terminals:",
     ("  export DIRECTMETHODS_READY_FILE='%s'"):format(ready_file),
-    ("  directmethods device run %s --answer 'status={\"ok\":true}'"):format(id),
-    ("  directmethods invoke %s status"):format(id),
   }
+  if not id then
+    id = "dev1"
+    lines[#lines + 1] = "  directmethods device add " .. id
+  end
+  lines[#lines + 1] = ("  directmethods device run %s --answer 'status={\"ok\":true}'")
+    :format(id)
+  lines[#lines + 1] = ("  directmethods invoke %s status"):format(id)
+  return lines
 end
 
 --- The text for people.
@@ -79,7 +85,7 @@ function M.text(facts, devices, ready_file)
   for _, id in ipairs(devices) do
     add("device " .. id, facts.devices[id])
   end
-  for _, line in ipairs(try_next(devices[1] or "dev1", ready_file)) do
+  for _, line in ipairs(try_next(devices[1], ready_file)) do
     lines[#lines + 1] = line
   end
   return table.concat(lines, "\n") .. "\n"

@@ -35,13 +35,22 @@ function M.status_of(err)
   return said and M.HUB or M.LOCAL
 end
 
+--- The text of an error, and how to have IoT Hub's errors explained.
+---@param err directmethods.Error
+---@return string
+function M.text_of(err)
+  local text = tostring(err)
+  if not err.code then return text end
+  return ("%s\n`directmethods explain %d` says what helps"):format(text, err.code)
+end
+
 --- Like assert, for results of the library: an error ends the command.
 ---@generic T
 ---@param value T?
 ---@param err directmethods.Error?
 ---@return T
 function M.check(value, err, ...)
-  if value == nil and err ~= nil then M.fail(M.status_of(err), tostring(err)) end
+  if value == nil and err ~= nil then M.fail(M.status_of(err), M.text_of(err)) end
   return value, err, ...
 end
 
@@ -78,8 +87,9 @@ end
 
 --- Read a whole file; "-" is stdin.
 ---@param path string
+---@param hint string? what helps if it cannot be read
 ---@return string
-function M.read_file(path)
+function M.read_file(path, hint)
   if path == "-" then return io.read("a") end
   local file, why = io.open(path, "rb")
   local text
@@ -87,8 +97,8 @@ function M.read_file(path)
     text, why = file:read("a")
     file:close()
   end
-  if not text then M.fail(M.LOCAL, why or path .. ": cannot be read") end
-  return text
+  if text then return text end
+  M.fail(M.LOCAL, (why or path .. ": cannot be read") .. (hint or ""))
 end
 
 --- Read an argument that may be `@FILE`, so that a key need not be an argument.

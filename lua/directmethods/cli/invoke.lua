@@ -87,9 +87,7 @@ end
 
 local function line_of(args, result)
   if result.err then
-    local code = result.err.code
-    return ("%s: %s%s"):format(args.device, tostring(result.err), code
-      and ("\n`directmethods explain %d` says what helps"):format(code) or "")
+    return ("%s: %s"):format(args.device, command.text_of(result.err))
   end
   return ("%s %s: status %d in %.1f ms%s"):format(args.device, args.method,
     result.reply.status, result.elapsed * 1000,

@@ -20,6 +20,8 @@ local NO_HUB = "which hub? Give --connection-string or --ready-file, or set "
   .. "IOTHUB_CONNECTION_STRING or DIRECTMETHODS_READY_FILE "
   .. "(`directmethods hub -- COMMAND` sets both)"
 
+local NO_READY_FILE = " (does the hub run? It removes its ready file when it ends)"
+
 ---@class directmethods.CliTarget
 ---@field connection_string string of the service
 ---@field host string?     to connect to, when it is not the HostName
@@ -88,7 +90,7 @@ local function from_string(args, text, what, defaults)
 end
 
 local function from_ready_file(path)
-  local facts = json.decode(command.read_file(path))
+  local facts = json.decode(command.read_file(path, NO_READY_FILE))
   if type(facts) ~= "table" or type(facts.connection_strings) ~= "table"
     or type(facts.ports) ~= "table" then
     command.fail(command.LOCAL, path .. ": is no ready file of a hub")
