@@ -306,6 +306,16 @@ describe("a hub's store", function()
       is_refused("the store is damaged: its policies cannot be read")
     end)
 
+    for _, damage in ipairs { "auth = 'x'", "version = 'x'", "version = 1.5" } do
+      it("one of its identities has " .. damage, function()
+        local other = stores.connect(path)
+        other.sql(("UPDATE identities SET %s WHERE device_id = 'device-50'"):format(
+          damage))
+        other.close()
+        is_refused("the identity of 'device-50' cannot be read")
+      end)
+    end
+
     it("it is of a newer version", function()
       local schema = require "directmethods.hub.sqlite_schema"
       local other = stores.connect(path)

@@ -304,6 +304,12 @@ describe("registry", function()
       read(ask("GET", "/devices/e"))
     end)
 
+    it("a version that is none", function()
+      damage "UPDATE identities SET version = 1.5 WHERE device_id = 'e'"
+      hits { "/devices", "/devices/e", "/twins/e" }
+      refused(ask("DELETE", "/devices/e"), 503, "ServiceUnavailable")
+    end)
+
     it("a way to log in that there is not", function()
       damage "UPDATE identities SET auth = 'x' WHERE device_id = 'e'"
       hits { "/devices", "/devices/e" }

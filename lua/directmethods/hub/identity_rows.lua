@@ -103,6 +103,7 @@ local function is_sound(record)
   end
   return are_texts(record.parent_scopes) and AUTHENTICATIONS[record.auth]
     and type(record.etag) == "string" and type(record.generation_id) == "string"
+    and math.type(record.version) == "integer"
 end
 
 --- The record of a row; nil and why: the row is damaged.
@@ -133,7 +134,7 @@ end
 function M.known(row)
   local device_id, module_id = row[1], row[2]
   if not (type(device_id) == "string" and type(module_id) == "string"
-    and AUTHENTICATIONS[row[3]]) then
+    and AUTHENTICATIONS[row[3]] and math.type(row[9]) == "integer") then
     return nil, damaged("identity", device_id)
   end
   return {
