@@ -312,6 +312,19 @@ describe("jobs", function()
       assert.equal(40, #assert(service:query("SELECT * FROM devices.jobs"):all()))
     end)
 
+    it("M fail when a device job cannot be ended, and free their place", function()
+      local job = assert(service.jobs:schedule { id = "j", method = "m", query = "*",
+        max_execution = 10 })
+      dm.advance(1)
+      damage "UPDATE device_jobs SET device_id = CAST(device_id AS BLOB)"
+      dm.advance(10)
+      assert(dm.wait_until(function() return not next(hub.state.jobs.runs) end, 10))
+      local status = job:status()
+      assert.same({ "failed", 1 }, { status.status, status.pending })
+      good_job "good"
+      check_good_job "good"
+    end)
+
     it("M end although a device job is damaged while they run", function()
       hub:add_device("b")
       local job = assert(service.jobs:schedule { id = "j", method = "m", query = "*",

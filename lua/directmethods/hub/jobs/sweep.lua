@@ -11,6 +11,7 @@ local row_store = require "directmethods.hub.jobs.row_store"
 local M = {}
 
 local PAGE = 256 -- targets that are read, and ended, at a time
+local TRIES = 20 -- of a page: its targets change only as calls under way end
 
 local UNKNOWN = {
   status = "failed",
@@ -46,13 +47,16 @@ local function is_gone(run)
   return not status
 end
 
--- End all targets in a state that `how_of` ends.
+-- End all targets in a state that `how_of` ends. Raises when one can be read and not
+-- be ended: the store is damaged.
 local function each_page(run, state, how_of)
-  local after
+  local after, tries = nil, 0
   repeat
     local page = persist.read(row_store.in_state, run.jobs.db, run.job.id, state, after,
       PAGE)
     local done = end_page(run, state, page, how_of)
+    tries = done and 0 or tries + 1
+    if tries == TRIES then error("a target cannot be ended: the store is damaged") end
     if done then after = page[#page] end
   until done and #page < PAGE or not done and is_gone(run)
 end
