@@ -19,6 +19,8 @@ static const struct {
     {"devices/{}/messages/devicebound/*", "cloud-to-device messages"},
     {"devices/{}/messages/*", "telemetry over HTTPS"},
     {"devices/{}/files/*", "file uploads"},
+    {"devices/{}/modules/{}/messages/devicebound/*",
+     "cloud-to-device messages"},
     {"devices/{}/modules/{}/messages/*", "telemetry over HTTPS"},
     {"devices/{}/modules/{}/files/*", "file uploads"},
 };

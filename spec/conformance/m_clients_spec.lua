@@ -44,7 +44,7 @@ local SDKS = {
     agent = "api-version=2021-04-12&DeviceClientType=.NET%2F1.42.0%20%28.NET%208.0.0"
       .. "%3B%20Linux%3B%20X64%29",
     keepalive = 300,
-    packets = { { { METHODS, 0 } }, { { RESULTS, 0 } }, { { DESIRED, 0 } },
+    packets = { { { METHODS, 1 } }, { { RESULTS, 1 } }, { { DESIRED, 1 } },
       { { "devices/d/messages/devicebound/#", 1 } } },
     twin = 1, get = GUID, body = "", report = GUID .. "1", answer = 1,
     properties = "%24.mid=1&%24.ct=application%2Fjson&a=b/", -- it ends so
