@@ -515,6 +515,23 @@ describe("dm.service", function()
       assert.is_false(err.retriable)
     end)
 
+    local heads = { invoke = "", command = "x-ms-command-statuscode: 200" }
+    for method, head in pairs(heads) do
+      it("goes on during " .. method .. " if only the call holds it", function()
+        http.answers = {}
+        local call = task.spawn(function()
+          local service = make()
+          return service[method](service, "d", "m")
+        end)
+        time.wait_until(function() return #http.sent == 1 end, 5)
+        collectgarbage()
+        collectgarbage()
+        task.finish(last().id, "answer", 200, head, OK)
+        local reply, err = call:await(5)
+        assert(reply, tostring(err))
+      end)
+    end
+
     it("cancels the request with the task", function()
       http.answers = {}
       local service = make()

@@ -142,8 +142,10 @@ local function run(service, contract, request, opts)
   request.fields = id and { "x-ms-client-request-id: " .. id }
   request.timeout = (opts.response_timeout or contract.response_default)
     + (opts.connect_timeout or 0) + MARGIN_S
-  return retry.run(retry.policy(opts.retry, service._retry), attempt,
+  -- No tail call: this frame holds the service, which its collection would close.
+  local answer, err = retry.run(retry.policy(opts.retry, service._retry), attempt,
     service._connection, request, core.now())
+  return answer, err
 end
 
 --- Call a method, repeat if the options say so, and wait for the answer.
