@@ -63,7 +63,7 @@ describe("directmethods hub", function()
 
   local WRONG = {
     { { "--bogus" }, "unknown option '--bogus'" },
-    { { "word" }, "too many arguments" },
+    { { "node", "app.js" }, "too many arguments (a command to run must follow --)" },
     { { "--mqtt-port", "65536" }, "must be a whole number from 0 to 65535" },
     { { "--https-port", "x" }, "--https-port must be a whole number" },
     { { "--cert", "c.pem" }, "--cert and --key go together" },

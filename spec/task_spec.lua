@@ -135,7 +135,8 @@ describe("task", function()
   end)
 
   it("names function and argument for wrong use", function()
-    has("dm.spawn: function expected, got table", names(function() dm.spawn {} end))
+    has("dm.spawn: function expected, got table (dm.spawn(fn, ...) calls fn(...))",
+      names(function() dm.spawn {} end))
     has("dm.sleep: seconds must be a number", names(function() dm.sleep("x") end))
     has("dm.sleep: seconds", names(function() dm.sleep(-1) end))
     has("dm.all: entry 2", names(function() dm.all { print, 7 } end))

@@ -160,7 +160,8 @@ end
 ---@return directmethods.Task
 function M.spawn(fn, ...)
   if type(fn) ~= "function" then
-    error(("dm.spawn: function expected, got %s"):format(type(fn)), 2)
+    error(("dm.spawn: function expected, got %s (dm.spawn(fn, ...) calls fn(...))")
+      :format(type(fn)), 2)
   end
   return M.start(call, NO_HOOKS, table.pack(fn, ...))
 end

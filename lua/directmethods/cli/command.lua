@@ -238,7 +238,10 @@ local function parse_and_run(spec, argv)
     return M.OK
   end
   local ok, args = parser:pparse(argv)
-  if not ok then M.fail(M.USAGE, args) end
+  if not ok then
+    local hint = args == "too many arguments" and spec.surplus
+    M.fail(M.USAGE, hint and ("%s (%s)"):format(args, hint) or args)
+  end
   require "directmethods.log".set { level = LEVELS[args.verbose] }
   return spec.run(args) or M.OK
 end

@@ -247,6 +247,7 @@ M.spec = {
     "directmethods hub --device dev1 -- node app.js",
     "directmethods hub --config lab.json --store lab.db --host 0.0.0.0",
   },
+  surplus = "a command to run must follow --",
   notes = hub_options.notes(),
   options = hub_options.add,
   run = run,
