@@ -114,6 +114,23 @@ describe("a hub that is stopped", function()
     wire:close()
   end)
 
+  it("keeps devices with canned answers until their calls have ended", function()
+    local made = http.exchange(pair.hub:ports().admin, {
+      method = "PUT", target = "/devices/lamp",
+      headers = { "Authorization: Bearer " .. pair.hub:admin_token() },
+      body = '{"methods":{"on":{"status":201,"delay":5}}}',
+    })
+    assert.equal(200, made.status)
+    local call = pair:send { device = "lamp", body = '{"methodName":"on"}' }
+    assert.is_true(call:stays_quiet())
+    stop(30)
+    assert.is_true(call:stays_quiet())
+    dm.advance(5)
+    assert.equal('{"status":201,"payload":null}', http.read(call).body)
+    ended(call)
+    call:close()
+  end)
+
   it("does nothing more for the admin listener, and says so", function()
     local wire = wires.connect(pair.hub:ports().admin)
     local bytes = ask_admin { method = "POST", target = "/faults", body = "{}" }

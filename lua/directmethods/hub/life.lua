@@ -124,6 +124,7 @@ end
 
 function EVENTS.closed(state)
   task.objects[state.plane:id()] = nil
+  if state.admin then state.admin.clients:close() end
   close_work(state)
   state.store:close()
   state.gone = true
@@ -261,7 +262,6 @@ end
 ---@param seconds number that pending requests have
 function M.stop(state, seconds)
   state.open = false
-  if state.admin then state.admin.clients:close() end
   state.jobs:stop()
   state.plane:stop(seconds)
   remove_ca_file(state)
@@ -277,13 +277,8 @@ function M.close(state)
   remove_ca_file(state)
 end
 
---- Wait for the end of a closed hub.
----@param timeout number? seconds
-function M.wait_closed(state, timeout)
-  if state.admin then
-    local closed, err = state.admin.clients:wait_closed(timeout)
-    if not closed then return nil, err end
-  end
+-- Until nothing is left of the data plane.
+local function wait_gone(state, timeout)
   if state.gone then return true end
   local id = core.new_id()
   state.waiting[id] = true
@@ -291,6 +286,14 @@ function M.wait_closed(state, timeout)
     state.waiting[id] = nil
     core.free_id(id)
   end, timeout)
+end
+
+--- Wait for the end of a closed hub, and of the devices with canned answers.
+---@param timeout number? seconds
+function M.wait_closed(state, timeout)
+  local closed, err = wait_gone(state, timeout)
+  if closed and state.admin then return state.admin.clients:wait_closed(timeout) end
+  return closed, err
 end
 
 return M
