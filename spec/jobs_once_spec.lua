@@ -2,6 +2,7 @@
 --- or read stays alone with its error (cases M).
 
 local dm = require "directmethods"
+local errors = require "directmethods.errors"
 local fixture = require "spec.support.fixture"
 local query = require "directmethods.hub.query"
 local stores = require "spec.support.stores"
@@ -310,6 +311,37 @@ describe("jobs", function()
         end
       end
       assert.equal(40, #assert(service:query("SELECT * FROM devices.jobs"):all()))
+    end)
+
+    it("M fail for a damaged twin at once, and for it alone", function()
+      for i = 1, 40 do hub:add_device(("d%02d"):format(i)) end
+      service.twins:patch("d20", { tags = { a = 1 } })
+      damage "UPDATE twins SET tags = '{' WHERE device_id = 'd20'"
+      local job = assert(service.jobs:schedule { id = "j",
+        update = { tags = { n = 1 } }, query = "deviceId != 'a'" })
+      local status = assert(job:await(10))
+      assert.same({ "completed", 39, 1 },
+        { status.status, status.succeeded, status.failed })
+      for row in job:results() do
+        assert.equal(row.device_id == "d20" and "ServiceUnavailable" or nil,
+          row.err and row.err.name)
+      end
+    end)
+
+    it("change a twin that could not be read for a while", function()
+      local store, real = hub.state.store, hub.state.store.pairs
+      local asked = 0
+      function store.pairs()
+        asked = asked + 1
+        return nil, errors.new { name = "StorageFailed", message = "not now" }
+      end
+      local job = assert(service.jobs:schedule { id = "j",
+        update = { tags = { n = 1 } }, query = "*" })
+      assert(dm.wait_until(function() return asked > 0 end, 10))
+      store.pairs = real
+      dm.advance(2)
+      local status = assert(job:await(10))
+      assert.same({ "completed", 1 }, { status.status, status.succeeded })
     end)
 
     it("M fail when a device job cannot be ended, and free their place", function()

@@ -20,6 +20,7 @@ local ETAG_START = 100000000
 ---@field code integer
 ---@field name string
 ---@field text string
+---@field is_damage boolean? of a row that cannot be read: it is in vain to try again
 
 local CODES = {}
 for code, entry in pairs(errors.codes) do CODES[entry.name] = code end
@@ -52,7 +53,9 @@ end
 ---@param err directmethods.Error
 ---@return directmethods.RegistryProblem
 function M.unavailable(err)
-  return M.problem("ServiceUnavailable", err.message)
+  local problem = M.problem("ServiceUnavailable", err.message)
+  problem.is_damage = err.is_damage
+  return problem
 end
 
 local ROOM = "The hub has no room for another identity."

@@ -22,11 +22,13 @@ local Store = {}
 Store.__index = Store
 store_identities.extend(Store)
 
---- The error of a row that cannot be read.
+--- The error of a row that cannot be read: the store works, and will not give it.
 ---@param why string
 ---@return directmethods.Error
 function Store:damaged(why)
-  return errors.new { name = "StorageFailed", message = why }
+  local err = errors.new { name = "StorageFailed", message = why }
+  err.is_damage = true
+  return err
 end
 
 --- Do all statements, or none.

@@ -63,19 +63,21 @@ local function change(update)
   end)
 end
 
-local function give_up(update)
-  local results = update.run.jobs.db:write(end_statements(update, failed(BROKEN)))
+local function give_up(update, problem)
+  local results = update.run.jobs.db:write(end_statements(update, failed(problem)))
   update.is_last = results and results[#results].changes == 1
   return results ~= nil
 end
 
 local function work(update)
   update.started = update.run.jobs:now()
-  local ok, done = xpcall(change, debug.traceback, update)
-  if not ok then
+  local ok, done, problem = xpcall(change, debug.traceback, update)
+  if ok and not done and problem.is_damage then
+    done = give_up(update, problem)
+  elseif not ok then
     task.report("error", ("job %s: a twin cannot be changed: %s"):format(
       update.run.job.id, done))
-    done = give_up(update)
+    done = give_up(update, BROKEN)
   end
   update.is_done = done
 end
