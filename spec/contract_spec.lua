@@ -47,7 +47,9 @@ local function code_files()
     else
       text = text:gsub("/%*.-%*/", "")
     end
-    if not path:find("error_codes", 1, true) then files[path] = text end
+    local is_document = path:find("error_codes", 1, true)
+      or path:find("differences", 1, true)
+    if not is_document then files[path] = text end
   end
   return files
 end
