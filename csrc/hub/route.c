@@ -210,8 +210,8 @@ static size_t body_limit(const dm_exchange *x, const dm_path *p) {
 static bool admit(dm_exchange *x, const dm_http_request *r, const caller *f,
                   const dm_path *p) {
   dm_span method = dm_http_method(r);
-  const char *missing = dm_missing(p);
   x->is_call = is_method_path(x, p);
+  const char *missing = x->is_call ? NULL : dm_missing(p);
   if (x->is_call) dm_record_begin(x);
   if (missing != NULL) {
     refuse_missing(x, missing);

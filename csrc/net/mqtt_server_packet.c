@@ -11,7 +11,7 @@
 enum {
   FIRST_BYTE = DM_MQTT_CONNECT << 4,
   SECOND_MS = 1000,
-  PACKETS = 16 /* of a connection in a turn: others want theirs */
+  PACKETS = 64 /* of a connection in a turn: others want theirs */
 };
 
 static void fail(dm_mqtt_peer *c, dm_code code, const char *why) {
