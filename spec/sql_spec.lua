@@ -335,11 +335,14 @@ describe("sql", function()
   describe("close", function()
     it("does what was submitted and queued", function()
       with_table()
-      local writers = {}
+      local writers, begun = {}, 0
       for i = 1, 10 do
-        writers[i] = dm.spawn(db.write, db, { { INSERT, { i, "a" } } })
+        writers[i] = dm.spawn(function()
+          begun = begun + 1
+          return db:write { { INSERT, { i, "a" } } }
+        end)
       end
-      dm.loop.step(0)
+      assert(dm.wait_until(function() return begun == #writers end))
       db:queue { { INSERT, { 11, "last" } } }
       db:close()
       for _, writer in ipairs(writers) do
