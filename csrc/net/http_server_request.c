@@ -21,7 +21,8 @@ static void judge(dm_http_caller *c, size_t *limit) {
   c->begun++;
   c->keep_alive = r->keep_alive && r->minor >= 1; /* HTTP/1.0: never kept */
   c->head_only = dm_span_is(r->method, "HEAD");
-  if (r->length > *limit) return; /* whoever sends it */
+  /* too long for every caller: the owner has nothing to judge */
+  if (r->length > *limit) return;
   c->request = dm_ids_add(&s->requests, c);
   if (c->request == 0)
     dm_http_caller_refuse(c, 503, "The server is out of memory.");

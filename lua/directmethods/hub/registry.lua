@@ -20,7 +20,7 @@ local ETAG_START = 100000000
 ---@field code integer
 ---@field name string
 ---@field text string
----@field is_damage boolean? of a row that cannot be read: it is in vain to try again
+---@field is_damage boolean? the stored row cannot be read; trying again does not help
 
 local CODES = {}
 for code, entry in pairs(errors.codes) do CODES[entry.name] = code end
