@@ -189,6 +189,7 @@ build = {
     ["directmethods.hub.locks"] = "lua/directmethods/hub/locks.lua",
     ["directmethods.hub.metrics"] = "lua/directmethods/hub/metrics.lua",
     ["directmethods.hub.pages"] = "lua/directmethods/hub/pages.lua",
+    ["directmethods.hub.problems"] = "lua/directmethods/hub/problems.lua",
     ["directmethods.hub.query"] = "lua/directmethods/hub/query.lua",
     ["directmethods.hub.query.check"] = "lua/directmethods/hub/query/check.lua",
     ["directmethods.hub.query.functions"] = "lua/directmethods/hub/query/functions.lua",

@@ -4,7 +4,7 @@ local dm = require "directmethods"
 local fixture = require "spec.support.fixture"
 local http = require "spec.support.http"
 local mqtt = require "spec.support.mqtt"
-local registry = require "directmethods.hub.registry"
+local problems = require "directmethods.hub.problems"
 local requests = require "directmethods.hub.requests"
 
 describe("the queue of requests", function()
@@ -218,7 +218,7 @@ describe("the text of a refusal", function()
 
     it("is JSON in the registry's format: " .. name, function()
       function hub.state.registry.get()
-        return nil, registry.problem("ArgumentInvalid", text)
+        return nil, problems.new("ArgumentInvalid", text)
       end
       local reply = http.exchange(hub:ports().https, {
         method = "GET",
@@ -232,7 +232,7 @@ describe("the text of a refusal", function()
 
     it("is JSON to a device: " .. name, function()
       function hub.state.registry.change()
-        return nil, registry.problem("ArgumentInvalid", text)
+        return nil, problems.new("ArgumentInvalid", text)
       end
       device:send(mqtt.publish("$iothub/twin/PATCH/properties/reported/?$rid=1", "{}"))
       local document = assert(dm.json.decode(device:read().payload))

@@ -4,7 +4,7 @@
 
 local core = require "directmethods.core"
 local json = require "directmethods.json"
-local registry = require "directmethods.hub.registry"
+local problems = require "directmethods.hub.problems"
 
 local M = {}
 
@@ -108,10 +108,10 @@ end
 ---@param shape directmethods.BodyShape
 ---@param background directmethods.Background? pauses between the items of an array
 ---@return any document nil: see problem
----@return directmethods.RegistryProblem? problem
+---@return directmethods.Problem? problem
 function M.read(text, shape, background)
   local document, rule = try(read, shape, text, nil, background)
-  if rule then return nil, registry.problem("ArgumentInvalid", rule) end
+  if rule then return nil, problems.new("ArgumentInvalid", rule) end
   return document
 end
 

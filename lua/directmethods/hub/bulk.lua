@@ -5,6 +5,7 @@ local body = require "directmethods.hub.body"
 local documents = require "directmethods.hub.twin_document"
 local identity = require "directmethods.hub.identity"
 local json = require "directmethods.json"
+local problems = require "directmethods.hub.problems"
 local registry = require "directmethods.hub.registry"
 local twins = require "directmethods.hub.twins"
 
@@ -64,13 +65,13 @@ local function read_mode(entry, document)
   local base, conditional = name:gsub("ifmatchetag$", "")
   entry.run = MODES[base]
   if not entry.run then
-    return registry.problem("ArgumentInvalid", "'importMode' is not known")
+    return problems.new("ArgumentInvalid", "'importMode' is not known")
   end
   if conditional == 1 then
     local of_twin = base == "updatetwin"
     entry.condition = text_member(document, of_twin and "twinETag" or "eTag", "eTag")
     if not entry.condition then
-      return registry.problem("ArgumentInvalid", "'eTag' is required by the importMode")
+      return problems.new("ArgumentInvalid", "'eTag' is required by the importMode")
     end
   end
   entry.twin_condition = base == "updatetwin" and entry.condition or nil
@@ -78,7 +79,7 @@ local function read_mode(entry, document)
 end
 
 local function invalid(rule)
-  return registry.problem("ArgumentInvalid", rule)
+  return problems.new("ArgumentInvalid", rule)
 end
 
 -- An entry of the request; its `problem` says what is wrong with it.
@@ -132,7 +133,7 @@ local function find_twice(entries)
     local name = entry.device_id .. "/" .. (entry.module_id or "")
     seen[name] = (seen[name] or 0) + 1
     if seen[name] == 2 then
-      local problem = registry.problem("DeviceDefinedMultipleTimes")
+      local problem = problems.new("DeviceDefinedMultipleTimes")
       found[#found + 1] = error_of(entry, problem)
     end
   end
@@ -151,7 +152,7 @@ end
 ---@param hub directmethods.HubState
 ---@param text string a JSON array
 ---@return integer? status 200; 400: some entries could not be done
----@return directmethods.RegistryProblem|nil problem
+---@return directmethods.Problem|nil problem
 ---@return string? json isSuccessful, errors, warnings
 function M.run(hub, text)
   local list, unreadable = body.read(text, SHAPE, hub.background)
@@ -159,7 +160,7 @@ function M.run(hub, text)
   if type(list) ~= "table" or documents.is_object(list) then
     return nil, invalid("the body must be a JSON array")
   elseif #list > ENTRIES_MAX then
-    return nil, registry.problem("TooManyDevices")
+    return nil, problems.new("TooManyDevices")
   end
   local entries = {}
   hub.background:each(list, function(document, i) entries[i] = read_entry(document) end)

@@ -5,6 +5,7 @@ local body = require "directmethods.hub.body"
 local digital_twin = require "directmethods.hub.digital_twin"
 local documents = require "directmethods.hub.twin_document"
 local errors = require "directmethods.errors"
+local problems = require "directmethods.hub.problems"
 local registry = require "directmethods.hub.registry"
 local twins = require "directmethods.hub.twins"
 
@@ -26,7 +27,7 @@ local function decide(changes, request, operations)
   local record, problem = registry.find(changes, request.device_id)
   if not record then return nil, problem end
   local patch, rule = digital_twin.patch(operations, changes:twin(request.device_id))
-  if not patch then return nil, registry.problem("ArgumentInvalid", rule) end
+  if not patch then return nil, problems.new("ArgumentInvalid", rule) end
   return twins.decide_update(changes, record, { desired = patch },
     { condition = errors.field(request.fields, "if-match") })
 end

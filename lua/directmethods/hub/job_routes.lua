@@ -1,9 +1,9 @@
 --- The HTTP routes of jobs. Answers: status, header lines, body; or nil and a problem.
 
 local document = require "directmethods.hub.jobs.document"
+local problems = require "directmethods.hub.problems"
 local retention = require "directmethods.hub.jobs.retention"
 local pages = require "directmethods.hub.pages"
-local registry = require "directmethods.hub.registry"
 
 local function shown(hub, job)
   return 200, nil, document.job(job, hub.jobs:now())
@@ -19,7 +19,7 @@ end
 local function get_job(hub, request)
   local job, err = hub.jobs:find(request.job_id)
   if job then return shown(hub, job) end
-  return nil, err and registry.unavailable(err) or registry.problem("JobNotFound")
+  return nil, err and problems.unavailable(err) or problems.new("JobNotFound")
 end
 
 local function cancel_job(hub, request)

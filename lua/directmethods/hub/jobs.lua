@@ -7,8 +7,8 @@
 local clock_set = require "directmethods.clock_set"
 local core = require "directmethods.core"
 local definition = require "directmethods.hub.jobs.definition"
+local problems = require "directmethods.hub.problems"
 local pumps = require "directmethods.hub.jobs.pump"
-local registry = require "directmethods.hub.registry"
 local retention = require "directmethods.hub.jobs.retention"
 local start = require "directmethods.hub.jobs.start"
 local job_store = require "directmethods.hub.jobs.job_store"
@@ -101,7 +101,7 @@ end
 
 local function room_for(self, due)
   if self.count >= self.options.kept then
-    return registry.problem("ThrottlingMaxActiveJobCountExceeded",
+    return problems.new("ThrottlingMaxActiveJobCountExceeded",
       "The hub keeps as many jobs as it may.")
   end
   local now, active = self:now(), self.running + self.admitted
@@ -109,20 +109,20 @@ local function room_for(self, due)
     if job.start <= now then active = active + 1 end
   end
   if due > now or active < self.options.active then return nil end
-  return registry.problem("ThrottlingMaxActiveJobCountExceeded")
+  return problems.new("ThrottlingMaxActiveJobCountExceeded")
 end
 
 -- Is the id free? One that is only not yet removed is.
 local function check_id(self, id)
   local old, err = job_store.find(self.db, id)
-  if err then return registry.unavailable(err) end
+  if err then return problems.unavailable(err) end
   if not old then return nil end
   if retention.is_kept(self, old.ended) then
-    return registry.problem("JobAlreadyExists")
+    return problems.new("JobAlreadyExists")
   end
   local done
   done, err = retention.remove(self, id)
-  if not done then return registry.unavailable(err) end
+  if not done then return problems.unavailable(err) end
 end
 
 -- Keep a new job. Its place among those that are counted is taken meanwhile.
@@ -138,8 +138,8 @@ local function keep(self, job)
   })
   done, err = self.db:write { job_store.insert(job) }
   if done then return nil end
-  if err.name == "Conflict" then return registry.problem("JobAlreadyExists") end
-  return registry.unavailable(err)
+  if err.name == "Conflict" then return problems.new("JobAlreadyExists") end
+  return problems.unavailable(err)
 end
 
 --- Schedule a job.
@@ -147,12 +147,12 @@ end
 ---@param body string JSON text
 ---@param version string? the request's api-version
 ---@return directmethods.Job? job
----@return directmethods.RegistryProblem? problem
+---@return directmethods.Problem? problem
 function Jobs:create(id, body, version)
   local now = self:now()
   local job, rule, name = definition.read(body, id,
     { contract = self.contract, version = version, now = now })
-  if not job then return nil, registry.problem(name, rule) end
+  if not job then return nil, problems.new(name, rule) end
   job.id, job.status, job.created, job.selected = id, "queued", now, false
   job.total, job.pending, job.running, job.succeeded, job.failed = 0, 0, 0, 0, 0
   local problem = check_id(self, id) or room_for(self, job.start) or keep(self, job)
@@ -167,7 +167,7 @@ local function try_to_cancel(self, id)
   local job, err = self:find(id)
   if not job then return nil, err end
   if job.ended or job.status ~= "queued" and job.status ~= "running" then
-    return job, registry.problem("JobRunPreconditionFailed",
+    return job, problems.new("JobRunPreconditionFailed",
       "The job has ended: it cannot be cancelled.")
   end
   local done
@@ -185,7 +185,7 @@ end
 --- Cancel a job: targets that were not called yet will not be called.
 ---@param id string
 ---@return directmethods.Job? job as it is now
----@return directmethods.RegistryProblem? problem
+---@return directmethods.Problem? problem
 function Jobs:cancel(id)
   local job, err
   for _ = 1, TRIES do
@@ -193,12 +193,12 @@ function Jobs:cancel(id)
     if not err or err.name ~= "Conflict" then break end
   end
   if job and err then return nil, err end
-  if err then return nil, registry.unavailable(err) end
-  if not job then return nil, registry.problem("JobNotFound") end
+  if err then return nil, problems.unavailable(err) end
+  if not job then return nil, problems.new("JobNotFound") end
   end_early(self, id)
   job, err = job_store.find(self.db, id)
-  if err then return nil, registry.unavailable(err) end
-  return job, not job and registry.problem("JobNotFound") or nil
+  if err then return nil, problems.unavailable(err) end
+  return job, not job and problems.new("JobNotFound") or nil
 end
 
 -- The hub's ---------------------------------------------------------------------

@@ -5,7 +5,7 @@ local body = require "directmethods.hub.body"
 local core = require "directmethods.core"
 local errors = require "directmethods.errors"
 local json = require "directmethods.json"
-local registry = require "directmethods.hub.registry"
+local problems = require "directmethods.hub.problems"
 
 local M = {}
 
@@ -23,7 +23,7 @@ local BYTES_MAX = 4 * 1024 * 1024 -- after which a page is full, too
 ---@field position fun(self, each: table): string[]
 
 local function invalid(rule)
-  return registry.problem("ArgumentInvalid", rule)
+  return problems.new("ArgumentInvalid", rule)
 end
 
 -- What was asked for by header, or by query parameter.
@@ -45,7 +45,7 @@ end
 -- begins; nil and a problem.
 ---@param request directmethods.HubRequest
 ---@return integer? size
----@return string[]|directmethods.RegistryProblem|nil position nil: from the beginning
+---@return string[]|directmethods.Problem|nil position nil: from the beginning
 function M.read(request)
   local text = asked(request, "x-ms-max-item-count", "pageSize")
   local size = SIZE_DEFAULT
@@ -108,14 +108,14 @@ end
 ---@param size integer
 ---@param left integer? no more rows than these, on this page and those behind it
 ---@return integer? status
----@return string|directmethods.RegistryProblem fields header lines
+---@return string|directmethods.Problem fields header lines
 ---@return string? body
 function M.answer(hub, source, size, left)
   local page, is_full = { size = size, left = left, bytes = 0 }, false
   while true do
     local found, err = source:next()
     if found then is_full, err = add(page, source, found) end
-    if err then return nil, registry.unavailable(err) end
+    if err then return nil, problems.unavailable(err) end
     if is_full or source.ended then break end
     hub.background:pause()
   end
@@ -128,7 +128,7 @@ local QUERY = { any_case = true, members = { query = true } }
 --- The text of a query in a request's body, or nil and a problem.
 ---@param request directmethods.HubRequest
 ---@return string?
----@return directmethods.RegistryProblem?
+---@return directmethods.Problem?
 function M.query_text(request)
   local document, problem = body.read(request.body, QUERY)
   if problem then return nil, problem end

@@ -3,9 +3,9 @@
 
 local change_sets = require "directmethods.hub.changes"
 local core = require "directmethods.core"
-local errors = require "directmethods.errors"
 local identity = require "directmethods.hub.identity"
 local locks = require "directmethods.hub.locks"
+local problems = require "directmethods.hub.problems"
 local rows = require "directmethods.hub.identity_rows"
 
 local M = {}
@@ -13,50 +13,6 @@ local M = {}
 local TICKS_PER_SECOND = 10000000
 local TICKS_OF_1970 = 621355968000000000 -- .NET counts from the year 1
 local ETAG_START = 100000000
-
---- Why the registry refuses; also an HTTP answer.
----@class directmethods.RegistryProblem
----@field http_status integer
----@field code integer
----@field name string
----@field text string
----@field is_damage boolean? the stored row cannot be read; trying again does not help
-
-local CODES = {}
-for code, entry in pairs(errors.codes) do CODES[entry.name] = code end
-
--- What the service says; else "BadRequest" and the like of the status.
-local TEXTS = {
-  PreconditionFailed = "Precondition failed: the etag is another one.",
-  ServerError = "InternalServerError",
-}
-local STATUS_TEXTS = {
-  [400] = "BadRequest", [404] = "NotFound", [409] = "Conflict",
-  [503] = "ServiceUnavailable",
-}
-
----@param name string of errors.codes
----@param text string? instead of the usual one
----@return directmethods.RegistryProblem
-function M.problem(name, text)
-  local code = CODES[name]
-  local status = code // 1000
-  return {
-    http_status = status,
-    code = code,
-    name = name,
-    text = text or TEXTS[name] or STATUS_TEXTS[status] or errors.codes[code].cause,
-  }
-end
-
---- The store has failed.
----@param err directmethods.Error
----@return directmethods.RegistryProblem
-function M.unavailable(err)
-  local problem = M.problem("ServiceUnavailable", err.message)
-  problem.is_damage = err.is_damage
-  return problem
-end
 
 local ROOM = "The hub has no room for another identity."
 local MODULES = ("A device must not have more than %d modules."):format(
@@ -87,23 +43,23 @@ end
 --- Identities with their twins, as of one moment. Waits.
 ---@param ids { device_id: string, module_id: string? }[]
 ---@return directmethods.Changes? found nothing will be changed by it
----@return directmethods.RegistryProblem? problem the store has failed
+---@return directmethods.Problem? problem the store has failed
 function Registry:read(ids)
   local found, err = change_sets.read(self.store, ids)
-  if not found then return nil, M.unavailable(err) end
+  if not found then return nil, problems.unavailable(err) end
   return found
 end
 
 --- One identity. Waits.
 ---@return directmethods.IdentityRecord? record
----@return directmethods.RegistryProblem? problem
+---@return directmethods.Problem? problem
 function Registry:get(device_id, module_id)
   local record, err = self.store:find(device_id, module_id)
   if record then return record end
   local device
   if not err and module_id then device, err = self.store:find(device_id) end
-  if err then return nil, M.unavailable(err) end
-  return nil, M.problem(device and "ModuleNotFound" or "DeviceNotFound")
+  if err then return nil, problems.unavailable(err) end
+  return nil, problems.new(device and "ModuleNotFound" or "DeviceNotFound")
 end
 
 -- Changing -----------------------------------------------------------------------
@@ -140,9 +96,9 @@ end
 -- they are kept all or none. It may pause but not read the store, and is called again
 -- when somebody else was faster. Changes of the same identity run one after the other.
 ---@param ids { device_id: string, module_id: string? }[] all that `decide` looks at
----@param decide fun(changes): any, directmethods.RegistryProblem? of Changes
+---@param decide fun(changes): any, directmethods.Problem? of Changes
 ---@return any result of `decide`; nil: it made no changes
----@return directmethods.RegistryProblem? problem its own, or the store's
+---@return directmethods.Problem? problem its own, or the store's
 function Registry:change(ids, decide)
   local _ <close> = self.locks:take(names_of(ids))
   local err
@@ -153,20 +109,20 @@ function Registry:change(ids, decide)
     result, problem = decide(changes)
     if not changes.list[1] then return result, problem end
     local room <close> = reserve(self, changes.added)
-    if not room then return nil, M.problem("TooManyDevices", ROOM) end
+    if not room then return nil, problems.new("TooManyDevices", ROOM) end
     local done
     done, err = write(self, changes)
     if done then return result, problem end
     if err.name ~= "Conflict" then break end
   end
-  return nil, M.unavailable(err)
+  return nil, problems.unavailable(err)
 end
 
 local function check_ids(device_id, module_id)
   local wrong = identity.wrong_id(device_id)
-  if wrong then return M.problem("ArgumentInvalid", "the device id " .. wrong) end
+  if wrong then return problems.new("ArgumentInvalid", "the device id " .. wrong) end
   wrong = module_id and identity.wrong_id(module_id)
-  if wrong then return M.problem("ArgumentInvalid", "the module id " .. wrong) end
+  if wrong then return problems.new("ArgumentInvalid", "the module id " .. wrong) end
 end
 
 -- Ticks as the service uses them, each a new one.
@@ -265,7 +221,7 @@ end
 local function check_thumbprints(record)
   if record.auth == "selfSigned" and not record.primary_thumbprint
     and not record.secondary_thumbprint then
-    return M.problem("ArgumentInvalid", "'x509Thumbprint' holds no thumbprint")
+    return problems.new("ArgumentInvalid", "'x509Thumbprint' holds no thumbprint")
   end
 end
 
@@ -282,19 +238,19 @@ end
 --- The present record of an identity, for decisions.
 ---@param changes directmethods.Changes
 ---@return directmethods.IdentityRecord? record
----@return directmethods.RegistryProblem? problem
+---@return directmethods.Problem? problem
 function M.find(changes, device_id, module_id)
   local record = changes:find(device_id, module_id)
   if record then return record end
   local device = module_id and changes:find(device_id)
-  return nil, M.problem(device and "ModuleNotFound" or "DeviceNotFound")
+  return nil, problems.new(device and "ModuleNotFound" or "DeviceNotFound")
 end
 
 -- The same, if the condition holds.
 local function find_if(changes, device_id, module_id, condition)
   local old, problem = M.find(changes, device_id, module_id)
   if old and condition and not M.matches(condition, old.etag) then
-    return nil, M.problem("PreconditionFailed")
+    return nil, problems.new("PreconditionFailed")
   end
   return old, problem
 end
@@ -306,17 +262,17 @@ end
 ---@param module_id string? of a device that is there
 ---@param fields table what identity.read gives
 ---@return directmethods.IdentityRecord? record
----@return directmethods.RegistryProblem? problem
+---@return directmethods.Problem? problem
 function Registry:decide_create(changes, device_id, module_id, fields)
   local wrong = check_ids(device_id, module_id)
   if wrong then return nil, wrong end
   if changes:find(device_id, module_id) then
-    return nil, M.problem(module_id and "ModuleAlreadyExistsOnDevice"
+    return nil, problems.new(module_id and "ModuleAlreadyExistsOnDevice"
       or "DeviceAlreadyExists")
   elseif module_id and not changes:find(device_id) then
-    return nil, M.problem("DeviceNotFound")
+    return nil, problems.new("DeviceNotFound")
   elseif module_id and not changes:has_room(device_id) then
-    return nil, M.problem("TooManyModulesOnDevice", MODULES)
+    return nil, problems.new("TooManyModulesOnDevice", MODULES)
   end
   local record = merge(self, device_id, module_id, fields, {})
   wrong = check_thumbprints(record)
@@ -328,7 +284,7 @@ end
 --- The decision to change one: keys and status that are not given stay as they are.
 ---@param condition string? value of If-Match; nil: whatever the etag
 ---@return directmethods.IdentityRecord? record
----@return directmethods.RegistryProblem? problem
+---@return directmethods.Problem? problem
 function Registry:decide_update(changes, device_id, module_id, fields, condition)
   local old, problem = find_if(changes, device_id, module_id, condition)
   if not old then return nil, problem end
@@ -342,7 +298,7 @@ end
 --- The decision to remove one; the modules of a device go with it.
 ---@param condition string? value of If-Match; nil: whatever the etag
 ---@return boolean? removed
----@return directmethods.RegistryProblem? problem
+---@return directmethods.Problem? problem
 function Registry:decide_remove(changes, device_id, module_id, condition)
   local old, problem = find_if(changes, device_id, module_id, condition)
   if not old then return nil, problem end
@@ -362,19 +318,19 @@ end
 
 --- Create an identity: see decide_create. Waits, as the next two.
 ---@return directmethods.IdentityRecord? record
----@return directmethods.RegistryProblem? problem
+---@return directmethods.Problem? problem
 function Registry:create(device_id, module_id, fields)
   return change_one(self, self.decide_create, device_id, module_id, fields)
 end
 
 ---@return directmethods.IdentityRecord? record
----@return directmethods.RegistryProblem? problem
+---@return directmethods.Problem? problem
 function Registry:update(device_id, module_id, fields, condition)
   return change_one(self, self.decide_update, device_id, module_id, fields, condition)
 end
 
 ---@return boolean? removed
----@return directmethods.RegistryProblem? problem
+---@return directmethods.Problem? problem
 function Registry:remove(device_id, module_id, condition)
   return change_one(self, self.decide_remove, device_id, module_id, condition)
 end

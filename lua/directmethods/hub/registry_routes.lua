@@ -6,7 +6,7 @@ local bulk = require "directmethods.hub.bulk"
 local errors = require "directmethods.errors"
 local identity = require "directmethods.hub.identity"
 local pages = require "directmethods.hub.pages"
-local registry = require "directmethods.hub.registry"
+local problems = require "directmethods.hub.problems"
 
 local LIST_MAX = 1000
 local PAGE = 100 -- records that are read at a time
@@ -26,7 +26,7 @@ local function put_identity(hub, request)
   local document, wrong = body.read(request.body, identity.SHAPE)
   if wrong then return nil, wrong end
   local fields, rule = identity.read(document, device_id, module_id)
-  if not fields then return nil, registry.problem("ArgumentInvalid", rule) end
+  if not fields then return nil, problems.new("ArgumentInvalid", rule) end
   local condition = errors.field(request.fields, "if-match")
   local record, problem
   if condition then
@@ -60,7 +60,7 @@ local function list_modules(hub, request)
   local device, problem = hub.registry:get(request.device_id)
   if not device then return nil, problem end
   local modules, err = hub.store:modules(request.device_id)
-  if not modules then return nil, registry.unavailable(err) end
+  if not modules then return nil, problems.unavailable(err) end
   local list = {}
   add_documents(hub, list, modules)
   return shown_list(list)
@@ -70,14 +70,14 @@ local function list_devices(hub, request)
   local top = request.query.top or tostring(LIST_MAX)
   local count = top:find("^%d+$") and math.tointeger(tonumber(top))
   if not count or count < 1 or count > LIST_MAX then
-    return nil, registry.problem("DeviceInvalidResultCount",
+    return nil, problems.new("DeviceInvalidResultCount",
       ("top must be within [1; %d]."):format(LIST_MAX))
   end
   local edge = (request.query.edge or ""):lower() == "true"
   local list, last = {}, nil
   repeat
     local page, err = hub.store:devices(last, math.min(PAGE, count - #list), edge)
-    if not page then return nil, registry.unavailable(err) end
+    if not page then return nil, problems.unavailable(err) end
     add_documents(hub, list, page)
     last = page[#page] and page[#page].device_id
   until #page < PAGE or #list == count
@@ -90,7 +90,7 @@ end
 
 local function statistics(hub)
   local total, enabled = hub.store:count()
-  if not total then return nil, registry.unavailable(enabled) end
+  if not total then return nil, problems.unavailable(enabled) end
   return 200, nil, ('{"totalDeviceCount":%d,"enabledDeviceCount":%d,'
     .. '"disabledDeviceCount":%d}'):format(total, enabled, total - enabled)
 end

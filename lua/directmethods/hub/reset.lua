@@ -2,7 +2,7 @@
 
 local class = require "directmethods.hub.class"
 local errors = require "directmethods.errors"
-local registry = require "directmethods.hub.registry"
+local problems = require "directmethods.hub.problems"
 local task = require "directmethods.task"
 local time = require "directmethods.time"
 
@@ -13,7 +13,7 @@ local PAGE = 50 -- devices that are removed at a time
 -- Remove one page of devices; how many there were, or nil and a problem.
 local function remove_page(state)
   local page, err = state.store:devices(nil, PAGE)
-  if not page then return nil, registry.unavailable(err) end
+  if not page then return nil, problems.unavailable(err) end
   if not page[1] then return 0 end
   local _, problem = state.registry:change(page, function(changes)
     for _, record in ipairs(page) do

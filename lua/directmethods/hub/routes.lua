@@ -3,7 +3,7 @@
 
 local hub_core = require "directmethods.hub_core"
 local json = require "directmethods.json"
-local registry = require "directmethods.hub.registry"
+local problems = require "directmethods.hub.problems"
 
 local M = {}
 
@@ -142,7 +142,7 @@ end
 ---@param hub directmethods.HubState
 ---@param id integer
 function M.fail(hub, id)
-  respond(hub, id, nil, registry.problem "ServerError")
+  respond(hub, id, nil, problems.new "ServerError")
 end
 
 --- Answer a request that the data plane handed up. A task of its own runs this.

@@ -3,6 +3,7 @@
 
 local body = require "directmethods.hub.body"
 local errors = require "directmethods.errors"
+local problems = require "directmethods.hub.problems"
 local registry = require "directmethods.hub.registry"
 local twins = require "directmethods.hub.twins"
 
@@ -24,7 +25,7 @@ local function update(hub, request, whole)
   local document, problem = body.read(request.body, twins.SHAPE)
   if problem then return nil, problem end
   local sections, rule = twins.read(document)
-  if not sections then return nil, registry.problem("ArgumentInvalid", rule) end
+  if not sections then return nil, problems.new("ArgumentInvalid", rule) end
   local changed
   changed, problem = twins.update(hub, request, sections, {
     whole = whole, condition = errors.field(request.fields, "if-match"),

@@ -5,6 +5,7 @@ local core = require "directmethods.core"
 local documents = require "directmethods.hub.twin_document"
 local identity = require "directmethods.hub.identity"
 local json = require "directmethods.json"
+local problems = require "directmethods.hub.problems"
 local registry = require "directmethods.hub.registry"
 
 local M = {}
@@ -16,7 +17,7 @@ local function copy_of(twin)
 end
 
 local function problem_of(wrong, too_large)
-  return registry.problem(too_large and "MessageTooLarge" or "ArgumentInvalid", wrong)
+  return problems.new(too_large and "MessageTooLarge" or "ArgumentInvalid", wrong)
 end
 
 -- Devices ------------------------------------------------------------------
@@ -36,9 +37,9 @@ end
 local function check_reported_version(text, twin)
   if not text then return nil end
   if not text:find("^%d+$") then
-    return registry.problem("ArgumentInvalid", "'$version' must be a whole number")
+    return problems.new("ArgumentInvalid", "'$version' must be a whole number")
   elseif math.tointeger(tonumber(text)) ~= twin.reported_version then
-    return registry.problem("PreconditionFailed",
+    return problems.new("PreconditionFailed",
       ("'$version' is not the version of the reported properties, which is %d"):format(
         twin.reported_version))
   end
@@ -62,7 +63,7 @@ end
 local function report(hub, request)
   local patch, err = json.decode(request.payload)
   if not documents.is_object(patch) then
-    return nil, registry.problem("ArgumentInvalid",
+    return nil, problems.new("ArgumentInvalid",
       err and err.message or "'properties.reported' must be a JSON object")
   end
   local twin, problem = hub.registry:change({ request }, function(changes)
@@ -84,7 +85,7 @@ end
 function M.handle(request)
   local hub, reads = request.state, request.kind == "get"
   if not hub.plane:allows(reads and "twin_reads" or "twin_updates") then
-    return refuse(request, registry.problem("ThrottlingException"))
+    return refuse(request, problems.new("ThrottlingException"))
   end
   local answer, problem = (reads and get or report)(hub, request)
   if not answer then return refuse(request, problem) end
@@ -94,7 +95,7 @@ end
 
 --- Answer a twin request that raised.
 function M.fail(request)
-  refuse(request, registry.problem "ServerError")
+  refuse(request, problems.new "ServerError")
 end
 
 -- The service --------------------------------------------------------------
@@ -193,11 +194,11 @@ end
 ---@param changes directmethods.Changes
 ---@param record directmethods.IdentityRecord
 ---@param condition string? value of If-Match; nil: whatever the etag
----@return directmethods.RegistryProblem?
+---@return directmethods.Problem?
 function M.check_if_match(changes, record, condition)
   local twin = changes:twin(record.device_id, record.module_id)
   if condition and not registry.matches(condition, documents.etag(twin)) then
-    return registry.problem("PreconditionFailed")
+    return problems.new("PreconditionFailed")
   end
 end
 
@@ -209,7 +210,7 @@ end
 ---@param how { whole: boolean?, condition: string? } whole: they are all that is to
 ---  be left; condition: value of If-Match
 ---@return directmethods.Twin? twin
----@return directmethods.RegistryProblem? problem
+---@return directmethods.Problem? problem
 function M.decide_update(changes, record, sections, how)
   local problem = M.check_if_match(changes, record, how.condition)
   if problem then return nil, problem end
@@ -232,7 +233,7 @@ end
 ---@param sections table what M.read gives
 ---@param how table as of decide_update
 ---@return { record: directmethods.IdentityRecord, twin: directmethods.Twin }? changed
----@return directmethods.RegistryProblem? problem
+---@return directmethods.Problem? problem
 function M.update(hub, id, sections, how)
   return hub.registry:change({ id }, function(changes)
     local record, problem = registry.find(changes, id.device_id, id.module_id)
