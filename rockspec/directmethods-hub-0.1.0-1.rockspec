@@ -143,6 +143,11 @@ build = {
     },
     -- Lua files
     ["directmethods.hub.admin"] = "lua/directmethods/hub/admin.lua",
+    ["directmethods.hub.admin.calls"] = "lua/directmethods/hub/admin/calls.lua",
+    ["directmethods.hub.admin.control"] = "lua/directmethods/hub/admin/control.lua",
+    ["directmethods.hub.admin.devices"] = "lua/directmethods/hub/admin/devices.lua",
+    ["directmethods.hub.admin.faults"] = "lua/directmethods/hub/admin/faults.lua",
+    ["directmethods.hub.admin.request"] = "lua/directmethods/hub/admin/request.lua",
     ["directmethods.hub.admin_clients"] = "lua/directmethods/hub/admin_clients.lua",
     ["directmethods.hub.admin_routes"] = "lua/directmethods/hub/admin_routes.lua",
     ["directmethods.hub.attributes"] = "lua/directmethods/hub/attributes.lua",

@@ -6,6 +6,7 @@ local clients = require "directmethods.hub.admin_clients"
 local core = require "directmethods.core"
 local json = require "directmethods.json"
 local readable = require "directmethods.hub.readable"
+local requests = require "directmethods.hub.admin.request"
 local routes = require "directmethods.hub.routes"
 local task = require "directmethods.task"
 
@@ -27,14 +28,14 @@ end
 
 -- An error that is no refusal is a defect: its place is known here alone.
 local function keep_refusal(err)
-  if getmetatable(err) == actions.Refusal then return err end
+  if getmetatable(err) == requests.Refusal then return err end
   return debug.traceback(task.text_of(err), 2)
 end
 
 local function act(hub, action, request)
   for name in pairs(request.query) do
     if not action[name] then
-      actions.refuse(400, ("unknown parameter %q"):format(readable.text(name)))
+      requests.refuse(400, ("unknown parameter %q"):format(readable.text(name)))
     end
   end
   return action[1](hub, request)
@@ -45,7 +46,7 @@ local function run(hub, ask, action, request)
   request.release = ask.release
   local ok, value, fields = xpcall(act, keep_refusal, hub, action, request)
   if ok then return answer(hub.state, ask.id, 200, value, fields) end
-  if getmetatable(value) ~= actions.Refusal then error(value, 0) end
+  if getmetatable(value) ~= requests.Refusal then error(value, 0) end
   answer_wrong(hub.state, ask.id, value.status, value.why)
 end
 

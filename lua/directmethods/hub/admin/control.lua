@@ -1,0 +1,54 @@
+--- The routes of the hub itself: is it there, its metrics, its clock, its reset.
+
+local json = require "directmethods.json"
+local metrics = require "directmethods.hub.metrics"
+local requests = require "directmethods.hub.admin.request"
+local time = require "directmethods.time"
+
+local refuse, try = requests.refuse, requests.try
+
+local ADVANCE_MAX = 400 * 86400 -- seconds
+
+local METRICS_TYPE =
+  "Content-Type: application/openmetrics-text; version=1.0.0; charset=utf-8\r\n"
+
+local function differences(hub, request)
+  local text = request.query.in_effect
+  if text and text ~= "true" and text ~= "false" then
+    refuse(400, "in_effect must be true or false.")
+  end
+  return json.array(hub:differences { in_effect = text == "true" })
+end
+
+local function advance(_, request)
+  local seconds = requests.body(request, "seconds").seconds
+  if type(seconds) ~= "number" or not (seconds >= 0 and seconds <= ADVANCE_MAX) then
+    refuse(400, ("seconds must be a number from 0 to %d."):format(ADVANCE_MAX))
+  end
+  request.release()
+  time.advance(seconds)
+  return { time = time.time() }
+end
+
+local function reset(hub)
+  hub.state.admin.clients:close()
+  hub.state.admin.faults = {}
+  try(hub.reset, hub)
+end
+
+local function healthz()
+  return { status = "ok" }
+end
+
+local function show_metrics(hub)
+  return metrics.text(hub:metrics()), METRICS_TYPE
+end
+
+---@type directmethods.AdminRoute[]
+return {
+  { path = "/healthz", GET = { healthz } },
+  { path = "/metrics", GET = { show_metrics } },
+  { path = "/differences", GET = { differences, in_effect = true } },
+  { path = "/clock/advance", POST = { advance } },
+  { path = "/reset", POST = { reset } },
+}

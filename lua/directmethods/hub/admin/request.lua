@@ -1,0 +1,83 @@
+--- What the routes of the admin listener share: refusals, and what a request says.
+
+local core = require "directmethods.core"
+local json = require "directmethods.json"
+local readable = require "directmethods.hub.readable"
+
+local M = {}
+
+--- What a request asked for cannot be: status and why.
+M.Refusal = { __name = "directmethods.AdminRefusal" }
+
+--- Raise a refusal.
+---@param status integer
+---@param why string
+function M.refuse(status, why)
+  error(setmetatable({ status = status, why = why }, M.Refusal), 0)
+end
+
+local refuse = M.refuse
+
+--- The body: an object with no members but these (none named: any).
+---@param request table
+---@param ... string
+---@return table
+function M.body(request, ...)
+  local value, err = json.decode(request.body)
+  if value == nil then refuse(400, tostring(err)) end
+  if type(value) ~= "table" or value[1] ~= nil then
+    refuse(400, "The body must be a JSON object.")
+  end
+  local known, seen = {}, {}
+  for _, name in ipairs { ... } do known[name] = true end
+  local _, names = core.json_parts(request.body)
+  for _, name in ipairs(names or {}) do
+    if next(known) and not known[name] then
+      refuse(400, ("unknown member %q"):format(readable.text(name)))
+    elseif seen[name] then
+      refuse(400, ("member %q stands twice"):format(readable.text(name)))
+    end
+    seen[name] = true
+  end
+  return value
+end
+
+--- A parameter of the query that is a number from 0 to max.
+---@param request table
+---@param name string
+---@param default number?
+---@param max number
+---@return number?
+function M.number(request, name, default, max)
+  local text = request.query[name]
+  if not text then return default end
+  local value = tonumber(text)
+  if not value or value ~= value or value < 0 or value > max then
+    refuse(400, ("%s must be a number from 0 to %g."):format(name, max))
+  end
+  return value
+end
+
+--- Call a function of the public face. Wrong arguments, whose errors begin with the
+--- function's name, are the caller's; another error is a defect and raised again.
+---@param fn function
+---@return any ...
+function M.try(fn, ...)
+  local results = table.pack(xpcall(fn, function(err)
+    local rule = tostring(err):gsub("^[^\n]-:%d+: ", "")
+    if rule:find("^%a+[:.][%w_]+: ") then return { rule = rule } end
+    return debug.traceback(tostring(err), 2)
+  end, ...))
+  if not results[1] then
+    local raised = results[2]
+    if type(raised) ~= "table" then error(raised, 0) end
+    refuse(400, raised.rule)
+  end
+  if results[2] == nil and results[3] then
+    local code = results[3].code
+    refuse(code and code // 1000 or 409, tostring(results[3]))
+  end
+  return table.unpack(results, 2, results.n)
+end
+
+return M
