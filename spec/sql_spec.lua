@@ -77,15 +77,28 @@ describe("sql", function()
         for i = 1, #values do assert.same({ changes = 1 }, results[i]) end
         local found = rows("SELECT * FROM v ORDER BY rowid")
         for i, row in ipairs(values) do
-          for column = 1, 5 do
+          for _, column in ipairs { 1, 2, 3, 5 } do
             assert.equal(row[column], found[i][column])
             assert.equal(math.type(row[column]), math.type(found[i][column]))
           end
+          assert.same(row[4] and sql.blob(row[4]), found[i][4])
         end
         local types = "SELECT typeof(i), typeof(r), typeof(s), typeof(b) FROM v"
         assert.same({ "integer", "real", "text", "blob" }, rows(types)[1])
         assert(db:write { { "INSERT INTO v (i, n) VALUES (?, ?)", { true, false } } })
         assert.same({ { 1 }, changes = 0 }, rows("SELECT i FROM v WHERE n = '0'"))
+      end)
+
+      it("finds a blob again by what it gave", function()
+        assert(db:write { { "CREATE TABLE p (k TEXT PRIMARY KEY)" },
+          { "INSERT INTO p VALUES (x'61'), (x'62'), ('z')" } })
+        local after, seen = "", {}
+        repeat
+          local row = rows("SELECT k FROM p WHERE k > ? ORDER BY k LIMIT 1", after)[1]
+          after = row and row[1]
+          seen[#seen + 1] = after
+        until not row
+        assert.same({ "z", sql.blob "a", sql.blob "b" }, seen)
       end)
 
       it("gives rows and counts of each statement", function()

@@ -436,6 +436,72 @@ describe("a hub's store", function()
     end)
   end)
 
+  describe("whose ids are blobs, by another program's hand,", function()
+    local COUNT = 250 -- more than any page that is read at a time
+    local hub
+
+    local function damage(...)
+      local list = {}
+      for i, text in ipairs { ... } do list[i] = { text } end
+      assert(hub.state.store.db:write(list))
+    end
+
+    before_each(function()
+      hub = open()
+      for i = 1, COUNT do assert(hub:add_device(("device-%03d"):format(i))) end
+      dm.log { level = "off" }
+    end)
+
+    after_each(function()
+      fixture.finish(hub)
+      dm.log { level = "warn" }
+    end)
+
+    local BLOBS = "UPDATE %s SET device_id = CAST(device_id AS BLOB)"
+
+    it("answers 503 for lists and queries, and does not read without end", function()
+      damage(BLOBS:format "identities")
+      local query = { query = "SELECT * FROM devices" }
+      assert.equal(503, rest.ask(hub, "GET", "/devices").status)
+      assert.equal(503, rest.ask(hub, "POST", "/devices/query", query).status)
+      query.query = "SELECT COUNT() AS n FROM devices"
+      assert.equal(503, rest.ask(hub, "POST", "/devices/query", query).status)
+      assert.equal(404, rest.ask(hub, "GET", "/devices/device-001").status)
+    end)
+
+    it("ends a job whose targets it has", function()
+      local service = assert(hub:service())
+      local job = assert(service.jobs:schedule { id = "j", method = "m", query = "*",
+        max_execution = 10 })
+      dm.advance(1)
+      assert.equal(COUNT, job:status().pending)
+      damage(BLOBS:format "device_jobs")
+      dm.advance(10)
+      assert(dm.wait_until(function() return job:status().status == "failed" end, 10))
+      service:close()
+    end)
+
+    it("can be emptied of jobs", function()
+      local service = assert(hub:service())
+      for i = 1, 120 do
+        assert(service.jobs:schedule { id = ("j%03d"):format(i), method = "m",
+          query = "*", delay = 1000 })
+      end
+      damage("UPDATE jobs SET id = CAST(id AS BLOB)")
+      assert(hub:reset())
+      assert.same({}, assert(service.jobs:list():all()))
+      service:close()
+    end)
+
+    it("opens with sessions that it cannot read", function()
+      damage("INSERT INTO sessions SELECT CAST(device_id AS BLOB), module_id, '[]' "
+        .. "FROM identities")
+      fixture.finish(hub)
+      hub = open()
+      assert.equal(200, rest.ask(hub, "GET", "/devices/device-001").status)
+    end)
+  end)
+
   describe("that fails", function()
     local lines
 

@@ -42,8 +42,12 @@ static size_t push_value(lua_State *L, const dm_sql_value *v) {
   case DM_SQL_REAL:
     lua_pushnumber(L, v->real);
     break;
+  case DM_SQL_BLOB: /* as sql.blob makes it */
+    lua_createtable(L, 0, 1);
+    lua_pushlstring(L, v->bytes.n > 0 ? v->bytes.p : "", v->bytes.n);
+    lua_setfield(L, -2, "blob");
+    return v->bytes.n;
   case DM_SQL_TEXT:
-  case DM_SQL_BLOB:
     lua_pushlstring(L, v->bytes.n > 0 ? v->bytes.p : "", v->bytes.n);
     return v->bytes.n;
   case DM_SQL_NULL:

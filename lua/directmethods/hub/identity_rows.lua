@@ -83,8 +83,13 @@ M.COLUMNS = #IDENTITY + #TWIN
 -- Rows that were read ---------------------------------------------------------
 
 local function damaged(what, id)
+  if type(id) == "table" then id = id.blob end
   return ("the store is damaged: the %s of '%s' cannot be read"):format(what,
     readable.text(tostring(id)))
+end
+
+local function is_text_or_nil(value)
+  return value == nil or type(value) == "string"
 end
 
 local function are_texts(list)
@@ -97,11 +102,13 @@ end
 
 -- A file may hold anything: what documents are made of is text, and of the right type.
 local function is_sound(record)
-  for i = 1, COLUMN.parent_scopes do
+  for i = 1, COLUMN.parent_scopes - 1 do
     local value = record[IDENTITY[i]]
+    if type(value) == "table" then return false end -- a blob
     if type(value) == "string" and not utf8.len(value) then return false end
   end
-  return are_texts(record.parent_scopes) and AUTHENTICATIONS[record.auth]
+  return are_texts(record.parent_scopes) and type(record.device_id) == "string"
+    and AUTHENTICATIONS[record.auth]
     and type(record.etag) == "string" and type(record.generation_id) == "string"
     and math.type(record.version) == "integer"
 end
@@ -116,7 +123,9 @@ function M.record(row)
   if record.module_id == "" then record.module_id = nil end
   record.enabled, record.iot_edge = record.enabled == 1, record.iot_edge == 1
   for _, name in ipairs(FREE_TEXTS) do
-    if record[name] then record[name] = json.decode(record[name]) end
+    local text = record[name]
+    if not is_text_or_nil(text) then return nil, damaged("identity", row[1]) end
+    record[name] = text and json.decode(text)
   end
   if is_sound(record) then return record end
   return nil, damaged("identity", row[1])
@@ -124,6 +133,15 @@ end
 
 local function is_text(value)
   return type(value) == "string" and utf8.len(value) ~= nil
+end
+
+--- Are the ids of a row, its first two columns, texts?
+---@param row any[]
+---@return boolean sound
+---@return string? why not
+function M.has_ids(row)
+  if type(row[1]) == "string" and type(row[2]) == "string" then return true end
+  return false, damaged("identity", row[1])
 end
 
 --- The part of a record that the data plane must know: a hub reads it of all
@@ -136,6 +154,9 @@ function M.known(row)
   if not (type(device_id) == "string" and type(module_id) == "string"
     and AUTHENTICATIONS[row[3]] and math.type(row[9]) == "integer") then
     return nil, damaged("identity", device_id)
+  end
+  for i = 4, 7 do
+    if not is_text_or_nil(row[i]) then return nil, damaged("identity", device_id) end
   end
   return {
     device_id = device_id, module_id = module_id ~= "" and module_id or nil,

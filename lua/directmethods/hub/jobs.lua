@@ -9,6 +9,7 @@ local core = require "directmethods.core"
 local definition = require "directmethods.hub.jobs.definition"
 local problems = require "directmethods.hub.problems"
 local pumps = require "directmethods.hub.jobs.pump"
+local readable = require "directmethods.hub.readable"
 local retention = require "directmethods.hub.jobs.retention"
 local start = require "directmethods.hub.jobs.start"
 local job_store = require "directmethods.hub.jobs.job_store"
@@ -205,7 +206,9 @@ end
 
 -- A job that cannot be read fails alone.
 local function bury(self, id)
-  core.log("error", ("job %s: its record in the store is damaged"):format(id))
+  local name = type(id) == "table" and id.blob or id
+  core.log("error", ("job %s: its record in the store is damaged"):format(
+    readable.text(name)))
   return self.db:write { job_store.bury(id, DAMAGED, self:now()) }
 end
 

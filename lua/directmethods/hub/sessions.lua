@@ -50,7 +50,10 @@ local SESSIONS = "SELECT device_id, module_id, subscriptions FROM sessions "
 
 -- One that cannot be read is left out: its device begins anew.
 local function restore(plane, row)
-  local device_id, module_id, filters = row[1], row[2], json.decode(row[3])
+  local device_id, module_id, text = row[1], row[2], row[3]
+  local are_texts = type(device_id) == "string" and type(module_id) == "string"
+    and type(text) == "string"
+  local filters = are_texts and json.decode(text)
   if module_id == "" then module_id = nil end
   if type(filters) ~= "table" then
     task.report("error", "the store is damaged: a session cannot be read")

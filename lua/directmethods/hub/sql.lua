@@ -32,7 +32,7 @@ M.MEMORY = ":memory:" -- a store that is in no file
 
 --- What a statement gave: its rows in their order, each an array of its columns'
 -- values in the order of the SELECT or RETURNING. NULL is nil, so a row may have holes:
--- read it by index. Integers have 64 bits; text and blobs are strings.
+-- read it by index. Integers have 64 bits, texts are strings, blobs `sql.blob(bytes)`.
 ---@class directmethods.SqlResult
 ---@field changes integer rows that were inserted, updated or deleted
 ---@field [integer] any[]
@@ -42,7 +42,8 @@ M.MEMORY = ":memory:" -- a store that is in no file
 local Sql = { __name = "directmethods.sql" }
 Sql.__index = Sql
 
---- A parameter that is kept as a blob; a plain string is kept as text.
+--- A value that is a blob in the store. A plain string is kept as text; SQL does not
+-- find a blob when it is asked for the same text.
 ---@param bytes string
 ---@return table
 function M.blob(bytes)

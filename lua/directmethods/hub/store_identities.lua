@@ -87,6 +87,8 @@ function Store:module_ids(first, last)
   if not found then return nil, err end
   local modules = {}
   for _, row in ipairs(found) do
+    local sound, why = rows.has_ids(row)
+    if not sound then return nil, self:damaged(why) end
     local list = modules[row[1]] or {}
     modules[row[1]] = list
     list[#list + 1] = row[2]
@@ -172,10 +174,19 @@ function Store:twin(device_id, module_id)
   return found[1] and found[1].twin or documents.BLANK
 end
 
+local function scanned(self, found, err)
+  if not found then return nil, err end
+  for _, row in ipairs(found) do
+    local sound, why = rows.has_ids(row)
+    if not sound then return nil, self:damaged(why) end
+  end
+  return found
+end
+
 --- Rows of a scan through all devices or all modules.
 ---@param modules boolean else devices
----@param columns string[] of identities, "i.device_id", and their twins, "t.tags": nil
----  where nobody has changed the twin
+---@param columns string[] first "i.device_id" and "i.module_id", then others of
+---  identities and of their twins, "t.tags": nil where nobody has changed the twin
 ---@param after { device_id: string, module_id: string? }? behind which it begins
 ---@param limit integer
 ---@return any[][]? rows
@@ -186,10 +197,10 @@ function Store:scan(modules, columns, after, limit)
   local sql = ("SELECT %s%s%s"):format(names, FROM,
     names:find("t.", 1, true) and TWINS or "")
   if modules then
-    return read(self, sql .. MODULES, after.device_id or "", after.module_id or "",
-      limit)
+    return scanned(self, read(self, sql .. MODULES, after.device_id or "",
+      after.module_id or "", limit))
   end
-  return read(self, sql .. DEVICES, after.device_id or "", limit)
+  return scanned(self, read(self, sql .. DEVICES, after.device_id or "", limit))
 end
 
 --- Add the methods of identities to the class of stores.

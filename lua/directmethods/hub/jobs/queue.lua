@@ -69,7 +69,7 @@ function Queue:has_more()
     or self.again
 end
 
---- The next target that was pending when it was read and is not flying.
+--- The next target that was pending when it was read, is not flying and not damaged.
 ---@return directmethods.FoundTarget? target nil: fill the queue first
 function Queue:take()
   local found = self.found
@@ -77,7 +77,7 @@ function Queue:take()
     local target = found[self.first]
     found[self.first] = nil
     self.first = self.first + 1
-    if not self.flying[key(target)] then return target end
+    if not (target.is_damaged or self.flying[key(target)]) then return target end
   end
 end
 

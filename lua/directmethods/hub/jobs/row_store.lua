@@ -126,6 +126,7 @@ local SELECT_IN_STATE = "SELECT r.device_id, r.module_id, r.owner, d.enabled, "
 ---@class directmethods.FoundTarget: directmethods.JobTarget
 ---@field owner string? the hub that calls it
 ---@field is_usable boolean its identity is there and enabled
+---@field is_damaged boolean its ids are no texts: it cannot be called or ended
 
 --- At most `limit` targets of a job whose device jobs are in this state, in order.
 ---@param db directmethods.Sql
@@ -147,6 +148,7 @@ function M.in_state(db, job_id, state, after, limit)
       module_id = row[2] ~= "" and row[2] or nil,
       owner = row[3],
       is_usable = row[4] == 1 and row[5] ~= nil,
+      is_damaged = not (columns.text(row[1]) and columns.text(row[2])),
     }
   end
   return targets

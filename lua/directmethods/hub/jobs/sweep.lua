@@ -20,12 +20,15 @@ local UNKNOWN = {
     .. "not known.",
 }
 
+local DAMAGED = "a target cannot be ended: the store is damaged"
+
 -- End the targets of a page, and the job if nothing of it is left. False: one of the
--- targets is in another state by now.
+-- targets is in another state by now. Raises for a damaged one.
 local function end_page(run, state, page, how_of)
   local jobs, id = run.jobs, run.job.id
   local list, changes, now = {}, counts.new(), jobs:now()
   for _, target in ipairs(page) do
+    if target.is_damaged then error(DAMAGED) end
     local how = how_of(target)
     if how then
       list[#list + 1] = row_store.finish(id, target, state, how, now)
@@ -56,7 +59,7 @@ local function each_page(run, state, how_of)
       PAGE)
     local done = end_page(run, state, page, how_of)
     tries = done and 0 or tries + 1
-    if tries == TRIES then error("a target cannot be ended: the store is damaged") end
+    if tries == TRIES then error(DAMAGED) end
     if done then after = page[#page] end
   until done and #page < PAGE or not done and is_gone(run)
 end
