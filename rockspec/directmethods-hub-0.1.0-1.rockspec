@@ -169,6 +169,7 @@ build = {
     ["directmethods.hub.history"] = "lua/directmethods/hub/history.lua",
     ["directmethods.hub.identity"] = "lua/directmethods/hub/identity.lua",
     ["directmethods.hub.identity_rows"] = "lua/directmethods/hub/identity_rows.lua",
+    ["directmethods.hub.identity_statements"] = "lua/directmethods/hub/identity_statements.lua",
     ["directmethods.hub"] = "lua/directmethods/hub/init.lua",
     ["directmethods.hub.job_routes"] = "lua/directmethods/hub/job_routes.lua",
     ["directmethods.hub.jobs"] = "lua/directmethods/hub/jobs.lua",

@@ -5,7 +5,7 @@ local dm = require "directmethods"
 local fixture = require "spec.support.fixture"
 local mqtt = require "spec.support.mqtt"
 local rest = require "spec.support.rest"
-local rows = require "directmethods.hub.identity_rows"
+local statements = require "directmethods.hub.identity_statements"
 local stores = require "spec.support.stores"
 
 local LUA = os.getenv("LUA") or "lua5.4"
@@ -726,7 +726,7 @@ describe("a hub's store", function()
     local LIST = 500 -- identities that are written at a time
 
     local function identity(device_id, module_id)
-      return rows.insert {
+      return statements.insert {
         device_id = device_id, module_id = module_id, auth = "sas", primary_key = KEY,
         secondary_key = KEY, enabled = true, etag = "e", generation_id = "g",
       }

@@ -3,7 +3,7 @@
 -- kept. The list is written whole or not at all.
 
 local documents = require "directmethods.hub.twin_document"
-local rows = require "directmethods.hub.identity_rows"
+local statements = require "directmethods.hub.identity_statements"
 
 local M = {}
 
@@ -72,7 +72,7 @@ end
 ---@param device_id string of a module that was read
 ---@return boolean
 function Changes:has_room(device_id)
-  return self.modules[device_id] < rows.MODULES_MAX
+  return self.modules[device_id] < statements.MODULES_MAX
 end
 
 -- A module comes (1) or goes (-1); the modules of a device go with it.
@@ -111,14 +111,14 @@ end
 local function change_identities(self)
   if self.versioned then return end
   self.versioned = true
-  table.insert(self.list, 1, rows.NEXT_VERSION)
+  table.insert(self.list, 1, statements.NEXT_VERSION)
 end
 
 ---@param record directmethods.IdentityRecord of an identity that is not there
 function Changes:insert(record)
   change_identities(self)
-  if record.module_id then add(self, rows.module_room(record.device_id)) end
-  add(self, rows.insert(record))
+  if record.module_id then add(self, statements.module_room(record.device_id)) end
+  add(self, statements.insert(record))
   self.known[key(record.device_id, record.module_id)] = { record = record }
   self.added = self.added + 1
   count_module(self, record, 1)
@@ -129,7 +129,7 @@ end
 function Changes:update(record)
   change_identities(self)
   local each = self.known[key(record.device_id, record.module_id)]
-  add(self, rows.update(record, each.record))
+  add(self, statements.update(record, each.record))
   each.record = record
   self.has_unusable = self.has_unusable or not record.enabled
   add_effect(self, "put", record)
@@ -138,7 +138,7 @@ end
 ---@param record directmethods.IdentityRecord that was read
 function Changes:remove(record)
   change_identities(self)
-  for _, statement in ipairs(rows.remove(record)) do add(self, statement) end
+  for _, statement in ipairs(statements.remove(record)) do add(self, statement) end
   self.known[key(record.device_id, record.module_id)] = false
   if not record.module_id then
     for _, name in ipairs(self.module_keys[record.device_id] or {}) do
@@ -156,7 +156,7 @@ end
 ---@param notification string? what the device is told of its desired properties: JSON
 function Changes:put_twin(record, twin, notification)
   local each = self.known[key(record.device_id, record.module_id)]
-  add(self, rows.put_twin(record, twin, each.twin))
+  add(self, statements.put_twin(record, twin, each.twin))
   each.twin = twin
   if notification then
     add_effect(self, "desired", record, twin.desired_version, notification)
@@ -176,8 +176,8 @@ end
 ---@param record directmethods.IdentityRecord
 ---@param filters string[]? nil: there is to be none
 function Changes:put_session(record, filters)
-  add(self, filters and rows.put_session(record, filters)
-    or rows.remove_session(record))
+  add(self, filters and statements.put_session(record, filters)
+    or statements.remove_session(record))
 end
 
 local TELL = {}

@@ -6,7 +6,7 @@ local core = require "directmethods.core"
 local identity = require "directmethods.hub.identity"
 local locks = require "directmethods.hub.locks"
 local problems = require "directmethods.hub.problems"
-local rows = require "directmethods.hub.identity_rows"
+local statements = require "directmethods.hub.identity_statements"
 
 local M = {}
 
@@ -16,7 +16,7 @@ local ETAG_START = 100000000
 
 local ROOM = "The hub has no room for another identity."
 local MODULES = ("A device must not have more than %d modules."):format(
-  rows.MODULES_MAX)
+  statements.MODULES_MAX)
 local TRIES = 5 -- of a change that others come before
 
 ---@class directmethods.Registry

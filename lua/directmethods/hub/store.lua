@@ -6,8 +6,8 @@
 -- puts a new one in its place.
 --
 -- A change is one list of statements, done all or none. Who changes what it has read
--- guards the statements with versions (hub/identity_rows.lua); a list that comes too
--- late gives the error Conflict, and its caller reads and decides again.
+-- guards the statements with versions (hub/identity_statements.lua); a list that
+-- comes too late gives the error Conflict, and its caller reads and decides again.
 
 local errors = require "directmethods.errors"
 local sql = require "directmethods.hub.sql"
