@@ -67,7 +67,18 @@ describe("the trace", function()
         id = 1, device_id = "dev1", method = "echo", rid = "1", outcome = "Answered",
         status = 201, code = 0, http_status = 200, request_size = 7,
         response_size = 7, payload = '{"a":1}', response = '{"a":1}',
+        response_timeout = 30, connect_timeout = 0, api_version = "2018-06-30",
       }, call)
+    end)
+
+    it("tells what its caller chose", function()
+      local call = raw {
+        version = "2021-04-12",
+        body = '{"methodName":"echo","responseTimeoutInSeconds":7,'
+          .. '"connectTimeoutInSeconds":5}',
+      }
+      assert.same({ 7, 5, "2021-04-12" },
+        { call.response_timeout, call.connect_timeout, call.api_version })
     end)
 
     it("of a module names it", function()
@@ -184,6 +195,8 @@ describe("the trace", function()
       assert.equal("", call.method)
       assert.is_nil(call.payload)
       assert.is_nil(call.stages.published)
+      assert.is_nil(call.response_timeout)
+      assert.is_nil(call.api_version)
     end)
 
     it("to a name of any length keeps 128 bytes of it", function()
@@ -269,6 +282,8 @@ describe("the trace", function()
       assert.equal(200, assert(http.read(wire)).status)
       wire:close()
       assert.equal("there is no api-version", last_call().azure_refuses)
+      assert.equal(30, last_call().response_timeout)
+      assert.is_nil(last_call().api_version)
     end)
   end)
 

@@ -19,8 +19,18 @@ void dm_record_begin(dm_exchange *x) {
   x->facts.at[DM_CALL_RECEIVED] = now;
 }
 
+/* What the caller chose, for a recording that can be replayed. */
+static void note_choices(const dm_exchange *x, dm_call_facts *f) {
+  f->response_seconds = x->response_seconds;
+  f->connect_seconds = x->connect_seconds;
+  if (x->version.p == NULL || x->version.n > DM_CALL_VERSION) return;
+  f->version_length = (uint8_t)x->version.n;
+  memcpy(f->version, x->version.p, x->version.n);
+}
+
 void dm_record_accepted(dm_exchange *x, unsigned azure) {
   const dm_contract *today = dm_contract_newest();
+  note_choices(x, &x->facts);
   if (x->response_seconds < today->response_min ||
       x->response_seconds > today->response_max)
     azure |= DM_AZURE_RESPONSE_TIMEOUT;

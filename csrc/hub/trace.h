@@ -52,7 +52,10 @@ typedef enum dm_call_azure {
   DM_AZURE_HELD = 16             /* a job waited for the device */
 } dm_call_azure;
 
-enum { DM_CALL_FAULTS = 8 }; /* fault rules that a call notes at most */
+enum {
+  DM_CALL_FAULTS = 8,  /* fault rules that a call notes at most */
+  DM_CALL_VERSION = 16 /* bytes of an api-version that a call notes at most */
+};
 
 typedef struct dm_call_facts {
   uint64_t id;  /* 1 for the hub's first call that ended */
@@ -68,6 +71,9 @@ typedef struct dm_call_facts {
   uint8_t reason, azure;         /* dm_call_reason; dm_call_azure, a set */
   uint8_t faults;                /* rules that acted on it */
   uint8_t fault[DM_CALL_FAULTS]; /* stage * 16 + action, of faults.h */
+  int response_seconds, connect_seconds; /* response 0: it was not accepted */
+  uint8_t version_length;                /* 0: it had no api-version */
+  char version[DM_CALL_VERSION];
 } dm_call_facts;
 
 /* A call that ended. */

@@ -96,6 +96,15 @@ static void set_faults(lua_State *L, const dm_call_facts *f) {
   lua_setfield(L, -2, "faults");
 }
 
+/* What the caller chose; nothing of a call that was not accepted. */
+static void set_choices(lua_State *L, const dm_call_facts *f) {
+  if (f->response_seconds == 0) return;
+  set_integer(L, "response_timeout", f->response_seconds);
+  set_integer(L, "connect_timeout", f->connect_seconds);
+  if (f->version_length > 0)
+    set_span(L, "api_version", (dm_span){f->version, f->version_length});
+}
+
 static void set_rid(lua_State *L, uint32_t rid) {
   char text[16];
   if (rid == 0) return;
@@ -105,7 +114,7 @@ static void set_rid(lua_State *L, uint32_t rid) {
 
 void l_hub_push_call(lua_State *L, const dm_hub_call *c) {
   const dm_call_facts *f = c->facts;
-  lua_createtable(L, 0, 20);
+  lua_createtable(L, 0, 23);
   set_integer(L, "id", (lua_Integer)f->id);
   set_number(L, "time", (lua_Number)f->wall / 1000);
   set_span(L, "device_id", c->device);
@@ -123,6 +132,7 @@ void l_hub_push_call(lua_State *L, const dm_hub_call *c) {
                  1e9);
   set_stages(L, f);
   set_faults(L, f);
+  set_choices(L, f);
   set_integer(L, "request_size", f->request_size);
   set_integer(L, "response_size", f->response_size);
   set_span(L, "payload", c->request);

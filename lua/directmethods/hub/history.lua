@@ -38,6 +38,10 @@ local MESSAGES = {
 ---@field stages table<string, number> seconds after its arrival: received, authorised,
 ---  waiting (for the device), published, answered, replied; those that it reached
 ---@field faults string[]? rules that acted: "response:drop"
+---@field response_timeout integer? seconds that the device had; nil: the call was not
+---  accepted
+---@field connect_timeout integer? seconds that the hub was to wait for the device
+---@field api_version string? of the request; nil: it had none, or is a job's call
 ---@field request_size integer bytes of its payload
 ---@field response_size integer bytes of the device's
 ---@field payload string? JSON text; nil: none, or it made room for later calls
