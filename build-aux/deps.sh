@@ -94,7 +94,8 @@ need_test() {
     curl=curl strace=strace faketime=faketime lua5.1=lua5.1 \
     mosquitto_pub=mosquitto-clients
   PATH=$PATH:/usr/sbin need_commands mosquitto=mosquitto
-  need_python prometheus_client.openmetrics=python3-prometheus-client
+  need_python prometheus_client.openmetrics=python3-prometheus-client \
+    paho.mqtt.client=python3-paho-mqtt requests=python3-requests pytest=python3-pytest
 }
 
 need_check() {

@@ -8,7 +8,7 @@ local LUA = os.getenv("LUA") or "lua5.4"
 local M = {}
 
 --- What no spec may inherit from whoever runs it.
-local VARIABLES = {
+M.VARIABLES = {
   "DIRECTMETHODS_READY_FILE", "IOTHUB_CONNECTION_STRING", "IOTHUB_CA_FILE",
   "IOTHUB_DEVICE_CONNECTION_STRING", "HUB_HTTPS_PORT", "HUB_MQTT_PORT",
   "HUB_ADMIN_PORT", "HUB_ADMIN_TOKEN",
@@ -29,7 +29,7 @@ end
 ---@return string[]
 function M.words(words, variables)
   local argv = { "env" }
-  for _, name in ipairs(VARIABLES) do
+  for _, name in ipairs(M.VARIABLES) do
     table.move({ "-u", name }, 1, 2, #argv + 1, argv)
   end
   for name, value in pairs(variables or {}) do
