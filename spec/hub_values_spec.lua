@@ -286,6 +286,52 @@ describe("dm.hub", function()
     end)
   end)
 
+  describe("admin_host", function()
+    local TOKEN = ("t"):rep(16)
+
+    it("needs TLS and a given token on another address than loopback", function()
+      for _, case in ipairs {
+        { { admin_host = "::1" }, "option 'admin_host' needs admin_port" },
+        { { admin_tls = true }, "option 'admin_tls' needs admin_port" },
+        { { admin_port = 0, admin_tls = true, tls = false },
+          "option 'admin_tls' must not be set when tls is false" },
+        { { admin_port = 0, admin_host = "a b" }, "option 'admin_host' must be an IP" },
+        { { admin_port = 0, admin_host = "0.0.0.0", admin_token = TOKEN },
+          "must be a loopback address, or else set admin_tls = true: the token" },
+        { { admin_port = 0, admin_host = "0.0.0.0", admin_tls = true },
+          "must be a loopback address, or else give admin_token" },
+      } do
+        has(raises(dm.hub, case[1]), case[2])
+      end
+    end)
+
+    it("lets this machine be asked by its own names without TLS", function()
+      hub = plain { admin_port = 0, admin_host = "::1" }
+      local url = ("http://[::1]:%d/healthz"):format(hub:ports().admin)
+      assert.equal("200", assert(dm.exec { "curl", "-s", "-o", "/dev/null", "-w",
+        "%{http_code}", "-g", url }).stdout)
+      assert.equal("403", assert(dm.exec { "curl", "-s", "-o", "/dev/null", "-w",
+        "%{http_code}", "-g", "-H", "Host: evil.test", url }).stdout)
+    end)
+
+    it("serves others over TLS, by any name that its certificate has", function()
+      hub = assert(dm.hub {
+        hostname = "hub.test", admin_port = 0, admin_host = "0.0.0.0",
+        admin_tls = true, admin_token = TOKEN,
+      })
+      local function ask(name, token)
+        local port = hub:ports().admin
+        return assert(dm.exec({ "curl", "-s", "-w", "%{http_code}", "--cacert",
+          hub:ca_file(), "--resolve", ("%s:%d:127.0.0.1"):format(name, port), "-H",
+          "Authorization: Bearer " .. token, "-o", "/dev/null",
+          ("https://%s:%d/devices"):format(name, port) }, { timeout = 20 })).stdout
+      end
+      assert.equal("200", ask("hub.test", TOKEN))
+      assert.equal("401", ask("hub.test", ("u"):rep(16)))
+      assert.equal("000", ask("other.test", TOKEN)) -- it is not in the certificate
+    end)
+  end)
+
   describe("ca_file", function()
     it("is a file for whom the umask says, removed at the end", function()
       hub = assert(dm.hub())

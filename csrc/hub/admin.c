@@ -1,8 +1,9 @@
 /* admin.c -- see admin.h. Loop thread only.
 **
-** The listener is for this machine alone. A Host header that names another is
-** refused, so that a web page cannot reach the listener by a domain name that
-** resolves to 127.0.0.1. Everything but /healthz needs the hub's bearer token.
+** Without TLS the listener is for this machine alone. A Host header that names
+** another is refused, so that a web page cannot reach the listener by a domain
+** name that resolves to 127.0.0.1. With TLS the certificate prevents this.
+** Everything but /healthz needs the hub's bearer token.
 */
 #include "hub/admin.h"
 
@@ -53,10 +54,10 @@ static void refuse(dm_exchange *x, int status, dm_span fields, dm_span why) {
   dm_exchange_answer(x, status, fields, part);
 }
 
-size_t dm_admin_admit(dm_exchange *x, const dm_http_request *r) {
+size_t dm_admin_admit(dm_exchange *x, const dm_http_request *r, bool tls) {
   const dm_span none = {NULL, 0};
   bool known = is_bearer(x->hub, dm_http_header(r, "Authorization"));
-  if (!is_this_machine(dm_http_header(r, "Host"))) {
+  if (!tls && !is_this_machine(dm_http_header(r, "Host"))) {
     refuse(x, 403, none, DM_SPAN("Host must name this machine."));
     return 0;
   }

@@ -10,7 +10,7 @@
 
 /* Answer a request whose caller may not ask, by its headers; or park its
 ** exchange and return how many bytes its body may have. */
-size_t dm_admin_admit(dm_exchange *x, const dm_http_request *r);
+size_t dm_admin_admit(dm_exchange *x, const dm_http_request *r, bool tls);
 
 #pragma GCC visibility pop
 

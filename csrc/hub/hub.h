@@ -126,7 +126,7 @@ dm_hub *dm_hub_new(dm_loop *loop, const dm_hub_options *o,
 typedef enum dm_hub_service {
   DM_HUB_MQTT,
   DM_HUB_HTTPS,
-  DM_HUB_ADMIN /* HTTP for this machine alone, by bearer token */
+  DM_HUB_ADMIN /* HTTP by bearer token; without TLS for this machine alone */
 } dm_hub_service;
 
 typedef struct dm_hub_tls { /* PEM texts */
@@ -137,6 +137,10 @@ typedef struct dm_hub_tls { /* PEM texts */
 /* Listen. Returns the port, 0 after an error. */
 int dm_hub_listen(dm_hub *h, dm_hub_service service, const char *host, int port,
                   const dm_hub_tls *tls, dm_err *e);
+
+/* Use this certificate for new connections of all listeners that have TLS;
+** those that are open go on with theirs. After an error nothing changes. */
+dm_code dm_hub_certify(dm_hub *h, const dm_hub_tls *tls, dm_err *e);
 
 /* Take no new connections and requests, and end when every request is answered,
 ** or after 'ms' of real time: requests that are unanswered then are answered

@@ -169,6 +169,38 @@ int dm_hub_listen(dm_hub *h, dm_hub_service service, const char *host, int port,
   return dm_http_server_port(l->http);
 }
 
+/* The contexts of TLS for the listeners that have it; 'tls' by their places.
+** NULL where a listener has none. False: nothing was made. */
+static bool make_contexts(const dm_hub *h, const dm_hub_tls *o, dm_tls **tls,
+                          dm_err *e) {
+  for (int i = 0; i < h->listeners; i++) {
+    if (h->listener[i].tls == NULL) continue;
+    dm_span client_ca =
+        h->listener[i].admin ? (dm_span){NULL, 0} : o->client_ca;
+    tls[i] = dm_tls_server(o->cert, o->key, client_ca, e);
+    if (tls[i] != NULL) continue;
+    while (i-- > 0)
+      dm_tls_free(tls[i]);
+    return false;
+  }
+  return true;
+}
+
+dm_code dm_hub_certify(dm_hub *h, const dm_hub_tls *o, dm_err *e) {
+  dm_tls *made[DM_HUB_LISTENERS] = {NULL};
+  if (h->stopping || h->closing) return dm_fail(e, DM_CLOSED, "hub: closed");
+  if (!make_contexts(h, o, made, e)) return e->code;
+  for (int i = 0; i < h->listeners; i++) {
+    dm_hub_listener *l = &h->listener[i];
+    if (made[i] == NULL) continue;
+    if (l->http != NULL) dm_http_server_certify(l->http, made[i]);
+    if (l->mqtt != NULL) dm_mqtt_server_certify(l->mqtt, made[i]);
+    dm_tls_free(l->tls);
+    l->tls = made[i];
+  }
+  return DM_OK;
+}
+
 /* Close */
 
 /* Free the sessions and exchanges for which no on_gone came. */

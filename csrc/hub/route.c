@@ -298,7 +298,7 @@ size_t dm_route_on_headers(void *context, uint64_t id,
   if (!good)
     dm_exchange_refuse(x, DM_ERROR_ARGUMENT);
   else if (l->admin)
-    return dm_admin_admit(x, r);
+    return dm_admin_admit(x, r, l->tls != NULL);
   else if (admit(x, r, &f, &p))
     return await_body(x, &p);
   return 0;

@@ -41,33 +41,6 @@ static int l_hub_id(lua_State *L) {
   return 1;
 }
 
-/* hub:admin_token(token) */
-static int l_hub_admin_token(lua_State *L) {
-  if (!dm_hub_admin_token(l_hub_check(L), dm_bind_span(L, 2)))
-    return luaL_error(L, "not enough memory");
-  return 0;
-}
-
-/* hub:listen("mqtt"|"https"|"admin", host, port[, cert, key[, client_ca]])
-** -> port */
-static int l_hub_listen(lua_State *L) {
-  static const char *const services[] = {"mqtt", "https", "admin", NULL};
-  dm_hub *h = l_hub_check(L);
-  int service = luaL_checkoption(L, 2, NULL, services);
-  const char *host = luaL_checkstring(L, 3);
-  lua_Integer port = luaL_checkinteger(L, 4);
-  luaL_argcheck(L, port >= 0 && port <= 65535, 4, "port out of range");
-  dm_hub_tls tls = {.cert = optional(L, 5),
-                    .key = optional(L, 6),
-                    .client_ca = optional(L, 7)};
-  dm_err e;
-  int bound =
-      dm_hub_listen(h, (dm_hub_service)service, host, (int)port, &tls, &e);
-  if (bound == 0) return dm_bind_fail(L, &e);
-  lua_pushinteger(L, bound);
-  return 1;
-}
-
 static unsigned check_rights(lua_State *L, int arg) {
   unsigned rights = 0;
   luaL_checktype(L, arg, LUA_TTABLE);
@@ -388,6 +361,7 @@ static const luaL_Reg METHODS[] = {
     {"id", l_hub_id},
     {"admin_token", l_hub_admin_token},
     {"listen", l_hub_listen},
+    {"certify", l_hub_certify},
     {"policy", l_hub_policy},
     {"put_identity", l_hub_put_identity},
     {"remove_identity", l_hub_remove_identity},

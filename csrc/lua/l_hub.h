@@ -33,6 +33,11 @@ void l_hub_read_options(lua_State *L, int table, dm_hub_options *o,
                         dm_span *hosts);
 int l_hub_limits(lua_State *L); /* a method */
 
+/* l_hub_listen.c: methods */
+int l_hub_admin_token(lua_State *L);
+int l_hub_listen(lua_State *L);
+int l_hub_certify(lua_State *L);
+
 /* l_hub_box.c: the open hub that is argument 1; raises when it is closed. */
 dm_hub *l_hub_check(lua_State *L);
 

@@ -115,6 +115,11 @@ dm_http_server *dm_http_server_new(dm_loop *loop,
   return NULL;
 }
 
+void dm_http_server_certify(dm_http_server *s, dm_tls *tls) {
+  s->o.tls = tls;
+  dm_listener_certify(s->listener, tls);
+}
+
 int dm_http_server_port(const dm_http_server *s) {
   return dm_listener_port(s->listener);
 }

@@ -60,6 +60,8 @@ typedef struct dm_http_server_options {
 /* Copies the texts in 'o' that it keeps. */
 dm_http_server *dm_http_server_new(dm_loop *loop,
                                    const dm_http_server_options *o, dm_err *e);
+/* Use another certificate for new connections; the server has TLS already. */
+void dm_http_server_certify(dm_http_server *s, dm_tls *tls);
 int dm_http_server_port(const dm_http_server *s);
 int dm_http_server_connections(const dm_http_server *s);
 

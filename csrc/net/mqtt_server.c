@@ -243,6 +243,11 @@ dm_mqtt_server *dm_mqtt_server_new(dm_loop *loop,
   return NULL;
 }
 
+void dm_mqtt_server_certify(dm_mqtt_server *s, dm_tls *tls) {
+  s->o.tls = tls;
+  if (s->listener) dm_listener_certify(s->listener, tls);
+}
+
 int dm_mqtt_server_port(const dm_mqtt_server *s) {
   return s->listener ? dm_listener_port(s->listener) : 0;
 }

@@ -63,6 +63,8 @@ typedef struct dm_mqtt_server_options {
 /* Copies the texts in 'o' that it keeps. */
 dm_mqtt_server *dm_mqtt_server_new(dm_loop *loop,
                                    const dm_mqtt_server_options *o, dm_err *e);
+/* Use another certificate for new connections; the server has TLS already. */
+void dm_mqtt_server_certify(dm_mqtt_server *s, dm_tls *tls);
 int dm_mqtt_server_port(const dm_mqtt_server *s);
 int dm_mqtt_server_connections(const dm_mqtt_server *s);
 

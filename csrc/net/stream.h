@@ -122,6 +122,8 @@ typedef struct dm_listener_options {
 /* DM_CONNECT_FAILED with the system's reason when it cannot bind. */
 dm_listener *dm_listener_new(dm_loop *loop, const dm_listener_options *o,
                              dm_err *e);
+/* Use this context for new streams; it has TLS already. */
+void dm_listener_certify(dm_listener *l, dm_tls *tls);
 int dm_listener_port(const dm_listener *l);
 int dm_listener_connections(const dm_listener *l);
 void dm_listener_stop(dm_listener *l); /* accept no more */

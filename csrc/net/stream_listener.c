@@ -14,6 +14,7 @@
 #include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -68,13 +69,36 @@ static void complain(dm_listener *l, const char *why) {
 
 /* Accepting. */
 
+/* Say why accept has failed, and which limit of the system is to be raised. */
+static void complain_of(dm_listener *l, int error) {
+  const char *reason = uv_strerror(uv_translate_sys_error(error));
+  struct rlimit files = {0};
+  char text[160];
+  if (error == EMFILE && getrlimit(RLIMIT_NOFILE, &files) == 0)
+    snprintf(text, sizeof text,
+             "%s: this process may have %llu (`ulimit -n`; LimitNOFILE= of a "
+             "systemd unit)",
+             reason, (unsigned long long)files.rlim_cur);
+  else
+    snprintf(text, sizeof text, "%s%s", reason,
+             error == ENFILE ? " in the system (sysctl fs.file-max)" : "");
+  complain(l, text);
+}
+
+static void complain_of_many(dm_listener *l) {
+  char text[80];
+  snprintf(text, sizeof text, "limits.connections (%d) is reached",
+           l->connections);
+  complain(l, text);
+}
+
 static int reserve_open(void) {
   return open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
 static void take(dm_listener *l, int fd) {
   if (l->group.count >= l->connections) {
-    complain(l, "too many connections");
+    complain_of_many(l);
     close(fd);
     return;
   }
@@ -115,7 +139,7 @@ static void on_connections(uv_poll_t *poll, int status, int events) {
     } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
       return;
     } else {
-      complain(l, uv_strerror(uv_translate_sys_error(errno)));
+      complain_of(l, errno);
       if (shed(l)) continue;
       pause_accepting(l);
       return;
@@ -205,6 +229,11 @@ dm_listener *dm_listener_new(dm_loop *loop, const dm_listener_options *o,
   l->poll.data = l->end.data = l;
   uv_poll_start(&l->poll, UV_READABLE, on_connections);
   return l;
+}
+
+void dm_listener_certify(dm_listener *l, dm_tls *tls) {
+  dm_tls_free(l->group.tls);
+  l->group.tls = dm_tls_keep(tls);
 }
 
 int dm_listener_port(const dm_listener *l) {

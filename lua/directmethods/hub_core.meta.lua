@@ -38,6 +38,16 @@ function Plane:id() end
 ---@return string? message
 function Plane:listen(service, host, port, cert, key, client_ca) end
 
+--- Use another certificate for new connections, at all listeners with TLS. After an
+--- error nothing changes.
+---@param cert string PEM
+---@param key string
+---@param client_ca string? of devices' certificates
+---@return boolean? done
+---@return string? name
+---@return string? message
+function Plane:certify(cert, key, client_ca) end
+
 --- Take no more, and answer what is under way for so long.
 ---@param seconds number
 function Plane:stop(seconds) end

@@ -11,7 +11,7 @@ local M = {}
 M.VARIABLES = {
   "DIRECTMETHODS_READY_FILE", "IOTHUB_CONNECTION_STRING", "IOTHUB_CA_FILE",
   "IOTHUB_DEVICE_CONNECTION_STRING", "HUB_HTTPS_PORT", "HUB_MQTT_PORT",
-  "HUB_ADMIN_PORT", "HUB_ADMIN_TOKEN",
+  "HUB_ADMIN_PORT", "HUB_ADMIN_TOKEN", "HUB_ADMIN_URL",
 }
 
 --- The words that start the command line, in the environment as it is.

@@ -8,7 +8,6 @@ local task = require "directmethods.task"
 
 local M = {}
 
-local HOST = "127.0.0.1" -- where the listener is
 local TIMEOUT = 60 -- seconds of real time
 local ANSWER_MAX = 64 * 1024 * 1024 -- bytes
 
@@ -16,7 +15,23 @@ local ANSWER_MAX = 64 * 1024 * 1024 -- bytes
 ---@param target directmethods.CliTarget
 ---@return boolean
 function M.is_there(target)
-  return target.ports.admin ~= nil and target.admin_token ~= nil
+  return (target.admin_url or target.ports.admin) ~= nil and target.admin_token ~= nil
+end
+
+-- The options of a client of the listener. Certificates are for the hub's name.
+local function client_options(target)
+  local url = target.admin_url or ("http://127.0.0.1:%d"):format(target.ports.admin)
+  local scheme, host, port = url:match("^(https?)://%[?([^/%]]+)%]?:(%d+)/?$")
+  if not scheme then
+    command.fail(command.USAGE, ("%s: is no URL of an admin listener"):format(url))
+  end
+  if scheme == "http" then
+    return { host = host, port = tonumber(port), tls = false, connections = 1 }
+  end
+  return {
+    host = target.hostname, connect_host = host, port = tonumber(port), tls = true,
+    verify = true, ca_file = target.tls and target.tls.ca, connections = 1,
+  }
 end
 
 local function send(client, method, path, body)
@@ -42,9 +57,7 @@ function M.ask(target, method, path, document)
       .. "(`directmethods hub --admin-port 0 --ready-file FILE`)")
   end
   local http = require "directmethods.http_core"
-  local client, name, message = http.client(core.loop, {
-    host = HOST, port = target.ports.admin, tls = false, connections = 1,
-  })
+  local client, name, message = http.client(core.loop, client_options(target))
   if not client then command.fail(command.LOCAL, ("%s: %s"):format(name, message)) end
   client:fields {
     "Authorization: Bearer " .. target.admin_token,

@@ -9,6 +9,14 @@ local M = {}
 
 local POLICY = "iothubowner" -- the one that unmodified SDKs are given
 
+-- The admin listener's, for clients on this machine; nil: there is none.
+local function admin_url(hub)
+  local port, host = hub:ports().admin, configs.reach_admin(hub.config)
+  if not port then return nil end
+  return ("%s://%s:%d"):format(hub.config.admin_tls and "https" or "http",
+    host:find(":", 1, true) and "[" .. host .. "]" or host, port)
+end
+
 --- Everything that a client needs.
 ---@param hub directmethods.Hub
 ---@param opts { pid: integer, host: string, tls: boolean, ca_file: string? }
@@ -24,6 +32,7 @@ function M.facts(hub, opts, devices)
     ca_file = opts.ca_file,
     connection_strings = {},
     devices = {},
+    admin_url = admin_url(hub),
     admin_token = hub:admin_token(),
   }
   for _, policy in ipairs(configs.POLICIES) do
@@ -76,7 +85,7 @@ function M.text(facts, devices, ready_file)
   end
   if facts.ca_file then add("CA file", facts.ca_file) end
   if facts.admin_token then
-    add("admin", ("http://127.0.0.1:%d"):format(facts.ports.admin))
+    add("admin", facts.admin_url)
     add("admin token", facts.admin_token)
   end
   for _, policy in ipairs { POLICY, "service" } do

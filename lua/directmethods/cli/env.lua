@@ -20,6 +20,7 @@ local function run(args)
     devices = target.devices,
     ca_file = target.tls and target.tls.ca,
     ports = target.ports,
+    admin_url = target.admin_url,
     admin_token = target.admin_token,
   }, device, ready_file)
   command.write(variables.text(list, args.format or "sh"))

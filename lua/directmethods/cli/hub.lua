@@ -52,7 +52,9 @@ local function translate(message)
       end)
     end)
     :gsub("tls is false", "--plain is given")
-    :gsub("set insecure = true", "give --insecure"))
+    :gsub("set insecure = true", "give --insecure")
+    :gsub("set admin_tls = true", "give --admin-tls")
+    :gsub("give admin_token$", "give --admin-token-file"))
 end
 
 local function add_device(hub, device)

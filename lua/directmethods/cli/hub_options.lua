@@ -36,6 +36,12 @@ local function add_listeners(parser)
     :argname("PORT"):convert(command.whole("--https-port", 0, 65535))
   parser:option("--hostname", "HostName of the connection strings; default: "
     .. "localhost."):argname("NAME")
+  parser:option("--device-hostname", "The hub's name for devices, DeviceHostName of "
+    .. "their connection strings (api-version 2026-11-01); default: none.")
+    :argname("NAME")
+  parser:option("--service-hostname", "Likewise for services, ServiceHostName; "
+    .. "default: none.")
+    :argname("NAME")
   parser:option("--alias", "Another host name that clients may use; may be "
     .. "repeated.")
     :count("*"):argname("NAME")
@@ -56,6 +62,11 @@ local function add_listeners(parser)
   parser:option("--admin-port", "Port of the admin listener; 0: any free one; "
     .. "default: off, or any free one with a COMMAND.")
     :argname("PORT"):convert(command.whole("--admin-port", 0, 65535))
+  parser:option("--admin-host", "Address of the admin listener; default: 127.0.0.1. "
+    .. "Another than a loopback address needs --admin-tls and --admin-token-file.")
+    :argname("ADDRESS")
+  parser:flag("--admin-tls", "HTTPS at the admin listener, with the hub's "
+    .. "certificate.")
   parser:option("--admin-token-file", "File with the token of the admin listener; "
     .. "default: a random token."):argname("FILE")
 end
@@ -178,6 +189,8 @@ function M.given(args)
     mqtt_port = args.mqtt_port,
     https_port = args.https_port,
     hostname = args.hostname,
+    device_hostname = args.device_hostname,
+    service_hostname = args.service_hostname,
     aliases = args.alias[1] and args.alias,
     tier = args.tier,
     units = args.units,
@@ -190,6 +203,8 @@ function M.given(args)
     insecure = args.insecure,
     store = args.store,
     admin_port = args.admin_port,
+    admin_host = args.admin_host,
+    admin_tls = args.admin_tls,
     admin_token = args.admin_token_file
       and command.read_argument("@" .. args.admin_token_file),
     tokens = args.lasting_tokens and false,
@@ -213,7 +228,9 @@ function M.complete(given, file, has_command)
   end
   all.mqtt_port = all.mqtt_port or PORT_MQTT
   all.https_port = all.https_port or PORT_HTTPS
-  if has_command then all.admin_port = all.admin_port or 0 end
+  if has_command or all.admin_host or all.admin_tls or all.admin_token then
+    all.admin_port = all.admin_port or 0
+  end
   return all
 end
 

@@ -29,6 +29,7 @@ local NO_READY_FILE = " (does the hub run? It removes its ready file when it end
 ---@field tls false|{ ca: string? }
 ---@field policies table<string, string> connection strings by name
 ---@field devices table<string, string>  likewise
+---@field admin_url string?   of the admin listener
 ---@field admin_token string?
 ---@field ready_file string? the file that told all this
 local Target = {}
@@ -85,6 +86,7 @@ local function from_string(args, text, what, defaults)
     tls = tls,
     policies = { [fields.key_name or ""] = not fields.device_id and text or nil },
     devices = {},
+    admin_url = defaults.admin_url,
     admin_token = defaults.admin_token,
   }, Target)
 end
@@ -103,6 +105,7 @@ local function from_ready_file(path)
     tls = facts.tls and { ca = facts.ca_file } or false,
     policies = facts.connection_strings,
     devices = facts.devices or {},
+    admin_url = facts.admin_url,
     admin_token = facts.admin_token,
     ready_file = path,
   }, Target)
@@ -115,6 +118,7 @@ local function from_variables()
     https = port_variable "HUB_HTTPS_PORT",
     mqtt = port_variable "HUB_MQTT_PORT",
     admin = port_variable "HUB_ADMIN_PORT",
+    admin_url = variable "HUB_ADMIN_URL",
     admin_token = variable "HUB_ADMIN_TOKEN",
   }
 end

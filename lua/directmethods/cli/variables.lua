@@ -27,6 +27,7 @@ function M.of(facts, first_device, ready_file)
   add("HUB_MQTT_PORT", facts.ports.mqtt)
   add("HUB_HTTPS_PORT", facts.ports.https)
   add("HUB_ADMIN_PORT", facts.ports.admin)
+  add("HUB_ADMIN_URL", facts.admin_url)
   add("HUB_ADMIN_TOKEN", facts.admin_token)
   add("DIRECTMETHODS_READY_FILE", ready_file)
   return list

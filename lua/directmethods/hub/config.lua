@@ -30,8 +30,11 @@ local M = {}
 ---@field api_version_optional boolean? take requests without one; default false
 ---@field tokens boolean? default true. false: tokens do not expire, for processes with
 ---  clocks of their own when this hub's is moved
----@field admin_port integer? of the admin listener, on 127.0.0.1 alone; 0: any free
----  one; default: none
+---@field admin_port integer? of the admin listener; 0: any free one; default: none
+---@field admin_host string? address of the admin listener; default "127.0.0.1". Another
+---  than a loopback address needs admin_tls and admin_token
+---@field admin_tls boolean? HTTPS at the admin listener, with the hub's certificate;
+---  default false
 ---@field admin_token string? what callers of the admin listener must show, 16 to 256
 ---  characters; default: a random one
 ---@field policies table<string, string>? primary keys of policies by their names,
@@ -185,6 +188,8 @@ local SPEC = {
   api_version_optional = { "boolean", default = false },
   tokens = { "boolean", default = true },
   admin_port = { "integer", min = 0, max = 65535 },
+  admin_host = { "string", check = bind_rule },
+  admin_tls = { "boolean", default = false },
   admin_token = { "string", check = token_rule },
   policies = policies(),
   documented_charset = { "boolean", default = false },
@@ -227,31 +232,56 @@ local function is_loopback(host)
 end
 
 -- What should be a path may be a key by mistake: it is not repeated.
-local function read_pem(value, option)
+local function read_pem(value, option, level)
   if not value or value:find("-----BEGIN", 1, true) then return value end
   local file, why = io.open(value, "rb")
   if not file then
-    fail(option, "cannot be read: " .. why:sub(#value + 3), LEVEL + 1)
+    fail(option, "cannot be read: " .. why:sub(#value + 3), level + 1)
   end
   local text = file:read("a")
   file:close()
   if not text or not text:find("-----BEGIN", 1, true) then
-    fail(option, "must be PEM text or the path of a PEM file", LEVEL + 1)
+    fail(option, "must be PEM text or the path of a PEM file", level + 1)
   end
   return text
+end
+
+--- Read a certificate. Raises `level` frames above.
+---@param tls { cert: string, key: string, ca: string? } PEM texts or paths
+---@param level integer
+---@return { cert: string, key: string, ca: string? } texts
+function M.read_certificate(tls, level)
+  return {
+    cert = read_pem(tls.cert, "tls.cert", level),
+    key = read_pem(tls.key, "tls.key", level),
+    ca = read_pem(tls.ca, "tls.ca", level),
+  }
 end
 
 local function read_tls(config)
   local tls = config.tls
   if type(tls) == "table" then
-    config.tls = {
-      cert = read_pem(tls.cert, "tls.cert"),
-      key = read_pem(tls.key, "tls.key"),
-      ca = read_pem(tls.ca, "tls.ca"),
-    }
+    config.tls = M.read_certificate(tls, LEVEL + 1)
   elseif not tls and not config.insecure and not is_loopback(config.host) then
     fail("host", "must be a loopback address when tls is false, or else set "
       .. "insecure = true: tokens and payloads would cross the network in the clear")
+  end
+end
+
+local function read_admin(config)
+  for _, name in ipairs { "admin_token", "admin_host", "admin_tls" } do
+    if config[name] and not config.admin_port then fail(name, "needs admin_port") end
+  end
+  if config.admin_tls and not config.tls then
+    fail("admin_tls", "must not be set when tls is false: the hub has no certificate")
+  end
+  config.admin_host = config.admin_host or "127.0.0.1"
+  if is_loopback(config.admin_host) then return end
+  if not config.admin_tls then
+    fail("admin_host", "must be a loopback address, or else set admin_tls = true: the "
+      .. "token would cross the network in the clear")
+  elseif not config.admin_token then
+    fail("admin_host", "must be a loopback address, or else give admin_token")
   end
 end
 
@@ -259,7 +289,7 @@ local function read_x509_ca(config)
   if config.x509_ca and not config.tls then
     fail("x509_ca", "needs tls: devices send certificates over TLS only")
   end
-  config.x509_ca = read_pem(config.x509_ca, "x509_ca")
+  config.x509_ca = read_pem(config.x509_ca, "x509_ca", LEVEL)
 end
 
 local function read_tier(config)
@@ -325,10 +355,8 @@ function M.read(opts)
     fail("dev_keys", "must not be set when host is not a loopback address: everybody "
       .. "knows these keys", LEVEL - 1)
   end
-  if config.admin_token and not config.admin_port then
-    fail("admin_token", "needs admin_port", LEVEL - 1)
-  end
   read_tls(config)
+  read_admin(config)
   read_x509_ca(config)
   read_tier(config)
   read_jobs(config)
@@ -347,10 +375,16 @@ function M.reach(config)
   return ANY[config.host] or config.host
 end
 
+--- The address of the admin listener's URL, for clients on this machine.
+function M.reach_admin(config)
+  return ANY[config.admin_host] or config.admin_host
+end
+
 --- The names that the hub's own certificate is for.
 function M.certificate_names(config)
   local names = names_of(config)
   local own = { "localhost", "127.0.0.1", "::1", M.reach(config) }
+  own[#own + 1] = config.admin_host and M.reach_admin(config)
   return table.move(own, 1, #own, #names + 1, names)
 end
 

@@ -191,12 +191,13 @@ local function listen(state, config, tls)
   return true
 end
 
-local function listen_admin(state, config)
+local function listen_admin(state, config, tls)
   if not config.admin_port then return true end
   state.admin = admin.new(config.admin_token)
   state.plane:admin_token(state.admin.token)
-  local port, name, message =
-    state.plane:listen("admin", "127.0.0.1", config.admin_port)
+  local cert = config.admin_tls and tls or {}
+  local port, name, message = state.plane:listen("admin", config.admin_host,
+    config.admin_port, cert.cert, cert.key)
   state.ports.admin = port
   if port then return true end
   return nil, errors.new { name = name, message = "admin_port: " .. message }
@@ -226,7 +227,7 @@ local function prepare(state, config)
   if not ok then return nil, err end
   ok, err = listen(state, config, tls)
   if not ok then return nil, err end
-  return listen_admin(state, config)
+  return listen_admin(state, config, tls)
 end
 
 --- Start a data plane with what its store holds, its policies and listeners. With a

@@ -129,6 +129,21 @@ function M.ca_file(store, ca)
   return nil, why
 end
 
+--- Let clients know of another authority: new ones of this process, and those that
+-- read the file.
+---@param state directmethods.HubState
+---@param ca string? PEM; nil: the system's authorities
+---@return boolean? done
+---@return directmethods.Error? err the file cannot be written
+function M.change_ca(state, ca)
+  state.ca = ca
+  if not ca or not state.ca_path or keep_file(state.ca_path, ca) then return true end
+  return nil, errors.new {
+    name = "SystemError",
+    message = ("%s: cannot be written"):format(state.ca_path),
+  }
+end
+
 local function no_room(store, name, message)
   if name == "LimitExceeded" then
     message = "it holds more identities than limits.identities allows"
