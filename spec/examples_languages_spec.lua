@@ -6,6 +6,7 @@ local folders = require "spec.support.folder"
 local installed = require "spec.support.installed"
 local stage = require "spec.interop.stage"
 
+local TAP = "npm test -- --test-reporter=tap"
 local LINES_MAX = 60 -- of a file: a reader takes it in at once
 
 describe("an example", function()
@@ -42,12 +43,12 @@ describe("an example", function()
     }
 
     it("when the test starts the hub", function()
-      assert.equal(3, count(run("node", "npm test", opts), "\nok %d"))
+      assert.equal(4, count(run("node", TAP, opts), "\nok %d"))
     end)
 
     it("when the hub starts the test", function()
-      assert.equal(3, count(run("node",
-        "directmethods hub --device fan --device attic -- npm test", opts), "\nok %d"))
+      assert.equal(4, count(run("node", "directmethods hub --device fan "
+        .. "--device attic --device pump -- " .. TAP, opts), "\nok %d"))
     end)
   end)
 

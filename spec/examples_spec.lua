@@ -59,6 +59,45 @@ describe("examples", function()
       .. "gate\t200\t7\npump\t200\t7\n$", result.stdout)
   end)
 
+  it("fan_control.lua keeps the rooms cool", function()
+    local result = lua("examples/fan_control.lua")
+    assert.same({ 0, "" }, { result.status, result.stderr })
+    assert.matches("^office: 23.5 degrees, fan at 0 %%\nserver%-room: 26.0 degrees, "
+      .. "fan at 60 %%\noffice: 24.5 degrees, fan at 60 %%\n", result.stdout)
+    assert.matches('office: 22.5 degrees, fan at 0 %%\n[^\n]*\n{"error":"speed must be '
+      .. 'an integer from 0 to 100"}\n$', result.stdout)
+  end)
+
+  it("sms_wakeup.lua wakes a device once", function()
+    local result = lua("examples/sms_wakeup.lua")
+    assert.same({ 0, "" }, { result.status, result.stderr })
+    assert.equal("offline: DeviceNotOnline\nSMS to meter\n1234.5\n1234.5\n",
+      result.stdout)
+  end)
+
+  it("gateway.lua answers for the machines behind it", function()
+    local result = lua("examples/gateway.lua")
+    assert.same({ 0, "" }, { result.status, result.stderr })
+    assert.equal('oven\t504\t{"error":"no answer from the bus"}\n'
+      .. 'press\t200\t{"value":42}\n', result.stdout)
+  end)
+
+  it("fleet_smoke_test.lua finds the device with the old version", function()
+    local result = lua("examples/fleet_smoke_test.lua", "30")
+    assert.equal("truck-007: has 2.0\ntruck-lost: DeviceNotOnline\n"
+      .. "29 of 31 devices are well\n", result.stdout)
+    assert.matches("^p50 [%d.]+ ms, p99 [%d.]+ ms\n$", result.stderr)
+    assert.equal(1, result.status)
+  end)
+
+  it("flaky_device.lua shows what retries can mend, and what they cannot", function()
+    local result = lua("examples/flaky_device.lua")
+    assert.same({ 0, "" }, { result.status, result.stderr })
+    assert.equal("each call is sent once: 9 answered, 10 not online, 1 timed out; "
+      .. "10 ran\nwith retries: 19 answered, 0 not online, 1 timed out; 20 ran\n",
+      result.stdout)
+  end)
+
   it("test_spec.lua passes in busted, as its first line says", function()
     local command = io.lines("examples/test_spec.lua")():match(": (busted .*)$")
     local result = run { "sh", "-c", (command:gsub("lua5%.4", LUA)) }

@@ -1,6 +1,6 @@
 // A device and a back end on Azure's SDKs, unmodified:
 //   npm install && npm test                                the test starts the hub
-//   directmethods hub --device fan --device attic -- npm test    the hub starts the test
+//   directmethods hub --device fan --device attic --device pump -- npm test    the hub starts it
 'use strict';
 
 const assert = require('node:assert');

@@ -1,5 +1,5 @@
-// hub.js -- a hub for tests with Azure's SDKs. Under `directmethods hub -- npm test` it is
-// that hub; else `startHub` starts one of its own, and `stop` ends it.
+// A hub for tests with Azure's SDKs: the one around `directmethods hub -- npm test`, else one
+// of their own, which `stop` ends.
 'use strict';
 
 const { spawn } = require('node:child_process');
@@ -8,7 +8,7 @@ const https = require('node:https');
 const { setTimeout: sleep } = require('node:timers/promises');
 const { Client: Device } = require('azure-iot-device');
 const { Mqtt } = require('azure-iot-device-mqtt');
-const { Client: Service } = require('azure-iothub');
+const { Client: Service, Registry } = require('azure-iothub');
 
 // Start a hub with these devices and wait for its ready file: the hub writes it, whole,
 // when it listens. SDKs connect to 443 and 8883, so only one such hub runs at a time.
@@ -19,11 +19,7 @@ async function spawnHub(devices) {
     '--admin-port', '0', ...devices.flatMap((id) => ['--device', id])],
   { stdio: ['ignore', 'ignore', 'inherit'] });
   const ended = new Promise((resolve) => child.on('error', resolve).on('exit', resolve));
-  const stop = async () => {
-    child.kill();
-    await ended;
-    fs.rmSync(folder, { recursive: true });
-  };
+  const stop = () => child.kill() && ended.then(() => fs.rmSync(folder, { recursive: true }));
   const failed = ended.then((why) => { throw new Error(`the hub has ended: ${why}`); });
   while (!fs.existsSync(file)) await Promise.race([failed, sleep(20)]);
   failed.catch(() => {}); // from here on its end is no error
@@ -35,23 +31,25 @@ exports.startHub = async function startHub(devices) {
   const { file, stop } = running ? { file: running, stop() {} } : await spawnHub(devices);
   const facts = JSON.parse(fs.readFileSync(file));
   const ca = fs.readFileSync(facts.ca_file);
+  // azure-iothub has no option for the CA: set its agent, or NODE_EXTRA_CA_CERTS before node starts
+  const caller = (Kind) => {
+    const client = Kind.fromConnectionString(facts.connection_strings.service);
+    client._restApiClient.setOptions({ http: { agent: new https.Agent({ ca }) } });
+    return client;
+  };
   return {
     stop,
+    service: () => caller(Service),
+    registry: () => caller(Registry), // also twins
     async device(id) { // not yet open; the SDK has an option for the CA
       const client = Device.fromConnectionString(facts.devices[id], Mqtt);
       await client.setOptions({ ca: ca.toString() });
       return client;
     },
-    service() { // has no such option: set its agent, or NODE_EXTRA_CA_CERTS before node starts
-      const client = Service.fromConnectionString(facts.connection_strings.service);
-      client._restApiClient.setOptions({ http: { agent: new https.Agent({ ca }) } });
-      return client;
-    },
     async admin(method, path, body) { // docs/control.md has the requests
-      const answer = await fetch(`http://127.0.0.1:${facts.ports.admin}${path}`, {
-        method, body: body && JSON.stringify(body),
-        headers: { Authorization: `Bearer ${facts.admin_token}` },
-      });
+      const headers = { Authorization: `Bearer ${facts.admin_token}` };
+      const answer = await fetch(`http://127.0.0.1:${facts.ports.admin}${path}`,
+        { method, headers, body: body && JSON.stringify(body) });
       const text = await answer.text();
       if (!answer.ok) throw new Error(`${path}: ${answer.status} ${text}`);
       return text && JSON.parse(text);
