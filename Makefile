@@ -200,6 +200,10 @@ C_TESTS := $(patsubst spec/c/%.c,$(B)/c/%,$(wildcard spec/c/*_test.c))
 TEST_LIB = $(call obj,$(BASE) $(PROTO) $(HTTP))
 
 $(B)/c/alloc_test: LDFLAGS += $(WRAP)
+# it has what it needs of libuv
+CLOCK = csrc/net/clock.c
+$(B)/c/clock_test: $(call obj,$(CLOCK))
+$(B)/c/clock_test: LDFLAGS += -lm
 $(B)/c/%: $(B)/obj/spec/c/%.o $(TEST_LIB)
 	@mkdir -p $(@D)
 	@echo "  LD   $@"
@@ -326,6 +330,8 @@ $(COV)/obj/%.o: %.c Makefile
 	@echo "  CC   $<"
 	$(Q)gcc $(STD) -O0 -g --coverage -MMD -MP -c -o $@ $<
 $(COV)/c/alloc_test: LDFLAGS += $(WRAP)
+$(COV)/c/clock_test: $(CLOCK:%.c=$(COV)/obj/%.o)
+$(COV)/c/clock_test: LDFLAGS += $(CLOCK:%.c=$(COV)/obj/%.o) -lm
 $(COV)/c/%: spec/c/%.c $(COV_OBJ)
 	@mkdir -p $(@D)
 	@echo "  LD   $@"

@@ -17,7 +17,7 @@ dm_error_mark dm_hub_mark(dm_hub *h) {
 }
 
 uint64_t dm_hub_nanoseconds(const dm_hub *h) {
-  return uv_hrtime() + (uint64_t)h->loop->contract.offset * 1000000;
+  return dm_clock_ns(&h->loop->contract);
 }
 
 void dm_hub_log(dm_hub *h, const char *what, dm_span who, const char *why) {

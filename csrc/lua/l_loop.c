@@ -146,6 +146,21 @@ static int l_move(lua_State *L) {
   return 0;
 }
 
+/* real() -> seconds, monotonic: for limits of real work */
+static int l_real(lua_State *L) {
+  lua_pushnumber(L, (lua_Number)dm_clock_now(&current(L)->io) / 1000);
+  return 1;
+}
+
+/* speed([n]) -> how many times as fast as the real clock the contract clock
+** runs, after n was set */
+static int l_speed(lua_State *L) {
+  dm_clock *clock = &current(L)->contract;
+  if (!lua_isnone(L, 1)) dm_clock_set_speed(clock, luaL_checknumber(L, 1));
+  lua_pushnumber(L, clock->speed);
+  return 1;
+}
+
 static int l_outstanding(lua_State *L) {
   lua_pushinteger(L, bound(L)->loop->settle.outstanding);
   return 1;
@@ -387,6 +402,8 @@ static const luaL_Reg FUNCTIONS[] = {
     {"time", l_time},
     {"next_deadline", l_next_deadline},
     {"move", l_move},
+    {"real", l_real},
+    {"speed", l_speed},
     {"outstanding", l_outstanding},
     {"running", l_running},
     {"fd", l_fd},

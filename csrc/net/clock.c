@@ -10,11 +10,40 @@
 */
 #include "net/clock.h"
 
+#include <math.h>
+
 #include "base/list.h"
 
-enum { TIMERS_MAX = 4 * 1000 * 1000 }; /* timers of one clock */
+enum {
+  TIMERS_MAX = 4 * 1000 * 1000, /* timers of one clock */
+  US_PER_MS = 1000,
+  NS_PER_US = 1000
+};
 
 static void arm(dm_clock *c);
+
+static int64_t real_us(void) {
+  return (int64_t)(uv_hrtime() / NS_PER_US);
+}
+
+/* How far the clock is ahead of the real one at a real time. The loop's time
+** may be a little older than the last change of the speed. */
+static int64_t ahead_us(const dm_clock *c, int64_t real) {
+  if (c->speed == 1 || real <= c->since) return c->offset;
+  return c->offset + (int64_t)((double)(real - c->since) * (c->speed - 1));
+}
+
+static int64_t ahead_now_us(const dm_clock *c) {
+  return ahead_us(c, (int64_t)uv_now(c->uv) * US_PER_MS);
+}
+
+/* The real ms at which the clock comes to 'key'. */
+static int64_t real_of(const dm_clock *c, int64_t key) {
+  if (c->speed == 1) return key - c->offset / US_PER_MS;
+  int64_t left = key * US_PER_MS - c->offset - c->since;
+  double real = (double)c->since + (double)left / c->speed;
+  return (int64_t)ceil(real / US_PER_MS);
+}
 
 static void on_wake(uv_timer_t *wake) {
   dm_clock *c = DM_OWNER(wake, dm_clock, wake);
@@ -44,7 +73,7 @@ static void arm(dm_clock *c) {
   dm_heap_node *first = dm_heap_first(&c->timers);
   if (first == NULL || c->firing || uv_is_closing((uv_handle_t *)&c->wake))
     return;
-  int64_t real = first->key - c->offset;
+  int64_t real = real_of(c, first->key);
   if (real >= c->armed) return;
   int64_t delay = real - (int64_t)uv_now(c->uv);
   c->armed = real;
@@ -55,6 +84,8 @@ int dm_clock_init(dm_clock *c, uv_loop_t *uv) {
   c->uv = uv;
   c->armed = DM_NEVER;
   c->firing = false;
+  c->speed = 1;
+  c->since = 0;
   c->offset = 0;
   dm_heap_init(&c->timers, TIMERS_MAX);
   return uv_timer_init(uv, &c->wake);
@@ -69,13 +100,19 @@ void dm_clock_free(dm_clock *c) {
 }
 
 int64_t dm_clock_now(const dm_clock *c) {
-  return (int64_t)uv_now(c->uv) + c->offset;
+  return (int64_t)uv_now(c->uv) + ahead_now_us(c) / US_PER_MS;
+}
+
+uint64_t dm_clock_ns(const dm_clock *c) {
+  uint64_t real = uv_hrtime();
+  int64_t ahead = ahead_us(c, (int64_t)(real / NS_PER_US));
+  return real + (uint64_t)ahead * NS_PER_US;
 }
 
 int64_t dm_clock_wall_us(const dm_clock *c) {
   uv_timeval64_t real;
-  if (uv_gettimeofday(&real) != 0) return c->offset * 1000;
-  return real.tv_sec * 1000000 + real.tv_usec + c->offset * 1000;
+  if (uv_gettimeofday(&real) != 0) return ahead_now_us(c);
+  return real.tv_sec * 1000000 + real.tv_usec + ahead_now_us(c);
 }
 
 int64_t dm_clock_wall(const dm_clock *c) {
@@ -101,6 +138,14 @@ int64_t dm_clock_next(const dm_clock *c) {
 }
 
 void dm_clock_move(dm_clock *c, int64_t by) {
-  c->offset += by;
+  c->offset += by * US_PER_MS;
+  arm(c);
+}
+
+void dm_clock_set_speed(dm_clock *c, double speed) {
+  int64_t now = real_us();
+  c->offset = ahead_us(c, now);
+  c->since = now;
+  c->speed = speed;
   arm(c);
 }

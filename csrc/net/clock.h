@@ -1,14 +1,15 @@
 /* clock.h -- a clock with timers. Loop thread only.
 **
-** A loop has two clocks. dm.advance can move the contract clock: its timers are
-** response and connect time-outs, token expiry, back-off, handler time-outs,
-** rate limits, schedules, dm.sleep. The I/O clock is never moved: its timers
-** are keep-alive, handshake, header, body, idle and slow-reader limits. No
-** other code calls time() or starts a uv timer.
+** A loop has two clocks. dm.advance can move the contract clock, and dm.speed
+** makes it faster: its timers are response and connect time-outs, token expiry,
+** back-off, handler time-outs, rate limits, schedules, dm.sleep. The I/O clock
+** is always the real one: its timers are keep-alive, handshake, header, body,
+** idle and slow-reader limits. No other code calls time() or starts a uv timer.
 **
 ** Times are milliseconds. 'now' is monotonic and does not change within one
 ** turn of the loop. 'wall' is unix time, for token expiry and schedules. Moving
-** the clock moves both.
+** the clock moves both, and so does its speed. Neither ever goes back, unless
+** somebody sets the machine's clock.
 */
 #ifndef DM_NET_CLOCK_H
 #define DM_NET_CLOCK_H
@@ -34,7 +35,9 @@ typedef struct dm_clock {
   dm_heap timers;
   int64_t armed;  /* the real deadline of 'wake'; DM_NEVER: none */
   bool firing;    /* 'wake' has fired; dm_clock_resume arms it again */
-  int64_t offset; /* how far the clock was moved */
+  double speed;   /* 1 or more: how many times as fast as the real clock */
+  int64_t since;  /* real us: when the speed was set */
+  int64_t offset; /* us: how far the clock was ahead of the real one then */
 } dm_clock;
 
 int dm_clock_init(dm_clock *c, uv_loop_t *uv); /* a uv error code or 0 */
@@ -42,6 +45,7 @@ void dm_clock_close(dm_clock *c);              /* start to close 'wake' */
 void dm_clock_free(dm_clock *c); /* after the uv loop has closed 'wake' */
 
 int64_t dm_clock_now(const dm_clock *c);
+uint64_t dm_clock_ns(const dm_clock *c);     /* this moment, not of this turn */
 int64_t dm_clock_wall(const dm_clock *c);    /* unix milliseconds */
 int64_t dm_clock_wall_us(const dm_clock *c); /* the same, in microseconds */
 
@@ -63,6 +67,10 @@ dm_clock_next(const dm_clock *c); /* the earliest deadline; DM_NEVER: none */
 
 /* Move the clock forward. Timers that become due fire at the next turn. */
 void dm_clock_move(dm_clock *c, int64_t by);
+
+/* From now on the clock runs 'speed' times as fast as the real one, 1 or more.
+** It goes on from the time that it shows. */
+void dm_clock_set_speed(dm_clock *c, double speed);
 
 #pragma GCC visibility pop
 

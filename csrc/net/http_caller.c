@@ -41,13 +41,14 @@ void dm_http_caller_close(dm_http_caller *c) {
 
 /* Answers. */
 
-/* The Date line, made once a second. Its names are English in every locale. */
+/* The Date line, made once a second: by the clock that tests move, which also
+** judges tokens. Its names are English in every locale. */
 static const char *date_line(dm_http_server *s) {
   static const char day[][4] = {"Sun", "Mon", "Tue", "Wed",
                                 "Thu", "Fri", "Sat"};
   static const char month[][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
                                   "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
-  int64_t second = dm_clock_wall(&s->loop->io) / 1000;
+  int64_t second = dm_clock_wall(&s->loop->contract) / 1000;
   if (second == s->date_second) return s->date;
   time_t t = (time_t)second;
   struct tm tm;

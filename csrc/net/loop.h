@@ -21,7 +21,7 @@
 
 #pragma GCC visibility push(hidden)
 
-enum { DM_LOOP_LAYOUT = 2, DM_LOOP_READ = 65536, DM_LOOP_CLOSE_MS = 5000 };
+enum { DM_LOOP_LAYOUT = 3, DM_LOOP_READ = 65536, DM_LOOP_CLOSE_MS = 5000 };
 
 typedef struct dm_loop dm_loop;
 

@@ -25,6 +25,7 @@ local dm = {
   wait_until = time.wait_until,
   advance = time.advance,
   advance_until = time.advance_until,
+  speed = time.speed,
   spawn = task.spawn,
   errors = task.errors,
   log = log.set,

@@ -44,6 +44,15 @@ function core.next_deadline() end
 ---@param seconds number
 function core.move(seconds) end
 
+--- The I/O clock, which is never moved: seconds, monotonic. For limits of real work.
+---@return number
+function core.real() end
+
+--- How many times as fast as the real clock the contract clock runs.
+---@param n number? sets it: 1 or more; the clock goes on from where it is
+---@return number
+function core.speed(n) end
+
 --- How many operations with real I/O are outstanding.
 ---@return integer
 function core.outstanding() end

@@ -98,10 +98,10 @@ end
 
 --- Resume tasks that are ready now, a bounded number of them for a bounded time.
 function M.run_ready()
-  local began = core.time() -- it costs less than os.clock
+  local began = core.real() -- it costs less than os.clock
   for _ = 1, math.min(ready_count(), READY_PER_TURN) do
     pop_ready():resume()
-    if math.abs(core.time() - began) >= READY_SECONDS then break end
+    if core.real() - began >= READY_SECONDS then break end
   end
   if state.unawaited[1] then report_unawaited() end
 end
@@ -155,16 +155,16 @@ end
 -- ready, or `cap` seconds of real time have passed. Main thread only.
 ---@return boolean settled
 function M.settle(cap)
-  local stop = core.now() + cap
+  local stop = core.real() + cap
   repeat
     M.run_ready()
     run_jobs()
-    local settled = M.idle() and core.settle(math.max(0, stop - core.now()))
+    local settled = M.idle() and core.settle(math.max(0, stop - core.real()))
     if not settled and not M.idle() then core.step(0) end
     wake_conditions()
     M.run_ready()
     if settled and M.idle() and core.outstanding() == 0 then return true end
-  until core.now() >= stop
+  until core.real() >= stop
   return false
 end
 

@@ -1,4 +1,4 @@
---- The clock in Lua: sleep, wait for a condition, and move the clock.
+--- The clock in Lua: sleep, wait for a condition, move the clock, and let it run fast.
 --
 -- To move the clock: wait until real I/O has arrived, set the clock to the next
 -- deadline, run what is due, and repeat.
@@ -13,8 +13,9 @@ local run_queue = require "directmethods.run_queue"
 local M = {}
 
 local SETTLE_CAP = 5 -- seconds of real time that one settling may take
-local WAIT_UNTIL = 5 -- default seconds of wait_until
+local WAIT_UNTIL = 5 -- default seconds of wait_until, of real time if nobody moves it
 local STEPS_MAX = 1000000 -- deadlines one advance may pass
+local SPEED_MAX = 1000000
 
 --- Monotonic time of the movable clock.
 ---@return number seconds
@@ -39,7 +40,7 @@ end
 
 --- Wait until `fn()` is true. It is called after every turn of the loop.
 ---@param fn fun(): any
----@param timeout? number seconds; default 5
+---@param timeout? number seconds; default 5, at `dm.speed(n)` 5 times n
 ---@return any|nil value what fn returned; nil: time-out
 ---@return directmethods.Error? err
 function M.wait_until(fn, timeout)
@@ -47,7 +48,7 @@ function M.wait_until(fn, timeout)
     error(("dm.wait_until: function expected, got %s"):format(type(fn)), 2)
   end
   options.check_timeout(timeout, "dm.wait_until")
-  timeout = timeout or WAIT_UNTIL
+  timeout = timeout or WAIT_UNTIL * core.speed()
   local running = task.current("dm.wait_until")
   local deadline = core.now() + timeout
   while true do
@@ -112,6 +113,29 @@ function M.advance_until(fn, max)
     return advance(max, fn)
   end)
   return held
+end
+
+local function whole(n)
+  return math.tointeger(n) or n
+end
+
+--- Let the clock run `n` times as fast as the real one: what moves with `dm.advance`
+-- happens so much earlier, by itself. Limits of network traffic (TLS handshakes,
+-- keep-alive) stay real. The clock goes on from where it is; it never goes back. It
+-- runs in this process only; `directmethods hub --speed n -- COMMAND` takes other
+-- programs along.
+--- ```lua
+--- dm.speed(600) -- ten minutes a second
+--- dm.speed(1)   -- as usual
+--- ```
+---@param n number? 1 to 1e6, also with a fraction; default: change nothing
+---@return number n how fast it runs now
+function M.speed(n)
+  if n == nil then return whole(core.speed()) end
+  if type(n) ~= "number" or not (n >= 1 and n <= SPEED_MAX) then
+    error(("dm.speed: n must be a number from 1 to %d"):format(SPEED_MAX), 2)
+  end
+  return whole(core.speed(n))
 end
 
 return M
