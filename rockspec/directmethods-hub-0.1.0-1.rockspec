@@ -208,6 +208,7 @@ build = {
     ["directmethods.hub.query.tokens"] = "lua/directmethods/hub/query/tokens.lua",
     ["directmethods.hub.query_routes"] = "lua/directmethods/hub/query_routes.lua",
     ["directmethods.hub.readable"] = "lua/directmethods/hub/readable.lua",
+    ["directmethods.hub.recordings"] = "lua/directmethods/hub/recordings.lua",
     ["directmethods.hub.registry"] = "lua/directmethods/hub/registry.lua",
     ["directmethods.hub.registry_routes"] = "lua/directmethods/hub/registry_routes.lua",
     ["directmethods.hub.requests"] = "lua/directmethods/hub/requests.lua",

@@ -510,7 +510,7 @@ describe("what is public", function()
     assert(scene.service:invoke("dev1", "hold"))
     kit = require "directmethods.testing".new { tls = false }
     for _, role in ipairs { "device", "reject", "service", "hub", "histogram",
-      "fleet" } do
+      "fleet", "record" } do
       assert(dm[role], role) -- loads it
     end
     functions_of(dm, "dm.", public)
@@ -520,7 +520,7 @@ describe("what is public", function()
       device = scene.device, service = scene.service, hub = scene.hub,
       task = dm.spawn(function() end), histogram = dm.histogram(),
       fleet = assert(dm.fleet { hub = scene.hub, count = 1 }),
-      t = kit,
+      t = kit, recorder = assert(dm.record "/dev/null"),
     } do
       functions_of(getmetatable(object).__index, name .. ":", public)
     end

@@ -41,6 +41,7 @@ local ROLES = {
   hub = "directmethods.hub",
   fleet = "directmethods.fleet",
   histogram = "directmethods.histogram",
+  record = "directmethods.recording",
 }
 
 setmetatable(dm, {

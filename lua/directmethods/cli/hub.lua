@@ -231,6 +231,7 @@ local function run(args)
   local hub <close>, ca_file, opts = listen(args, file)
   populate(hub, args, file)
   hub:on("reset", function() populate(hub, args, file) end)
+  if args.record then command.check(hub:record(args.record)) end
   watch(hub, args, log, trace)
   local status = serve(hub, opts, ca_file, args, names_of(args, file), log)
   file:close()

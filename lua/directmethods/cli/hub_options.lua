@@ -115,6 +115,9 @@ local function add_output(parser)
     .. "dotenv instead of text."):args("?"):argname("FORMAT"):choices(variables.FORMATS)
   parser:option("--trace", "Append a line of JSON for each call to this file, "
     .. "without payloads."):argname("FILE")
+  parser:option("--record", "Write each call with its payloads to this file, for "
+    .. "`directmethods replay`. The file is replaced if it exists.")
+    :argname("FILE")
   parser:option("--log-file", "Write the log to this file instead of stderr.")
     :argname("FILE")
   parser:option("--log-level", "debug, info, warn, error or off; default: warn.")

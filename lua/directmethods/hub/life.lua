@@ -10,6 +10,7 @@ local errors = require "directmethods.errors"
 local jobs = require "directmethods.hub.jobs"
 local requests = require "directmethods.hub.requests"
 local restore = require "directmethods.hub.restore"
+local recordings = require "directmethods.hub.recordings"
 local registry = require "directmethods.hub.registry"
 local routes = require "directmethods.hub.routes"
 local background = require "directmethods.hub.background"
@@ -40,6 +41,7 @@ for i, policy in ipairs(configs.POLICIES) do M.POLICY_NAMES[i] = policy[1] end
 ---@field ca_path string?      the file that holds it
 ---@field ca_temporary boolean? it goes with the hub
 ---@field watchers directmethods.CallWatchers
+---@field recordings directmethods.HubRecordings
 ---@field on_reset function?   called at the end of a reset
 ---@field faults table<directmethods.Fault, boolean> rules, weak
 ---@field devices table<directmethods.Device, boolean> made by hub:device, weak
@@ -71,10 +73,8 @@ end
 function EVENTS.twin(state, connection, device_id, module_id, kind, rid, payload,
     version)
   local request = {
-    state = state,
-    connection = connection,
-    device_id = device_id,
-    module_id = module_id,
+    state = state, connection = connection,
+    device_id = device_id, module_id = module_id,
     kind = kind,
     rid = rid,
     payload = payload,
@@ -88,10 +88,8 @@ end
 function EVENTS.session(state, connection, device_id, module_id, stored, filters,
     model_id)
   local request = {
-    state = state,
-    connection = connection,
-    device_id = device_id,
-    module_id = module_id,
+    state = state, connection = connection,
+    device_id = device_id, module_id = module_id,
     stored = stored,
     filters = filters,
     model_id = model_id,
@@ -120,6 +118,7 @@ local function close_work(state)
   state.requests:close()
   state.background:close()
   state.watchers:close()
+  state.recordings:close()
 end
 
 function EVENTS.closed(state)
@@ -168,6 +167,7 @@ local function make(plane, config, store)
     hub = setmetatable({}, { __mode = "v" }),
     waiting = {},
   }
+  state.recordings = recordings.new(state.watchers)
   state.jobs = jobs.new(state, config)
   state.registry.on_unusable = function() state.jobs:look_again() end
   task.objects[plane:id()] = function(event, ...)
@@ -264,6 +264,7 @@ end
 function M.stop(state, seconds)
   state.open = false
   state.jobs:stop()
+  state.recordings:stop()
   state.plane:stop(seconds)
   remove_ca_file(state)
 end

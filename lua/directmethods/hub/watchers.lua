@@ -1,5 +1,5 @@
---- Watchers of calls that have ended: the function of hub:on, and tasks that wait for a
--- call. The data plane makes records only while there is a watcher.
+--- Watchers of calls that have ended: the function of hub:on, tasks that wait for a
+-- call, and recordings. The data plane makes records only while there is a watcher.
 
 local core = require "directmethods.core"
 local task = require "directmethods.task"
@@ -15,17 +15,32 @@ Watchers.__index = Watchers
 --- `plane` is the C hub.
 ---@return directmethods.CallWatchers
 function M.new(plane)
-  return setmetatable({ plane = plane, waits = {}, count = 0 }, Watchers)
+  return setmetatable({ plane = plane, waits = {}, count = 0, sinks = {} }, Watchers)
 end
 
 local function watch(self)
-  self.plane:watch_calls(self.fn ~= nil or self.count > 0)
+  if self.closed then return end
+  self.plane:watch_calls(self.fn ~= nil or self.count > 0 or next(self.sinks) ~= nil)
 end
 
 --- Spawn a task for each call that ends; nil: no longer.
 ---@param fn fun(call: directmethods.HubCall)?
 function Watchers:on(fn)
   self.fn = fn
+  watch(self)
+end
+
+--- Call sink(call) for each call that ends, at once and not as a task.
+---@param sink fun(call: directmethods.HubCall) that neither waits nor raises
+function Watchers:add_sink(sink)
+  self.sinks[sink] = true
+  watch(self)
+end
+
+--- Calls end without this sink from now on; harmless when it is none.
+---@param sink fun(call: directmethods.HubCall)
+function Watchers:remove_sink(sink)
+  self.sinks[sink] = nil
   watch(self)
 end
 
@@ -43,6 +58,7 @@ end
 --- A call has ended.
 ---@param call directmethods.HubCall
 function Watchers:tell(call)
+  for sink in pairs(self.sinks) do sink(call) end
   if self.fn then task.spawn(self.fn, call) end
   for id, fits in pairs(self.waits) do
     if fits(call) then finish(self, id, call) end
@@ -75,6 +91,7 @@ end
 --- Tell watchers nothing from now on; tasks that wait get nil.
 function Watchers:close()
   self.fn = nil
+  self.sinks, self.closed = {}, true
   for id in pairs(self.waits) do finish(self, id) end
 end
 

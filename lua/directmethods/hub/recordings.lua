@@ -1,0 +1,214 @@
+--- Recordings of a hub's calls: files of hub:record, and queues from which clients of
+-- the admin listener read.
+
+local class = require "directmethods.hub.class"
+local core = require "directmethods.core"
+local format = require "directmethods.recording.format"
+local options = require "directmethods.options"
+local readable = require "directmethods.hub.readable"
+local recording = require "directmethods.recording"
+local task = require "directmethods.task"
+local time = require "directmethods.time"
+
+local Hub, check_open = class.Hub, class.check_open
+
+local M = {}
+
+local QUEUES_MAX = 8
+local QUEUE_BYTES = 8 * 1024 * 1024 -- of lines that a reader has not read
+local ABANDONED = 60 -- seconds after which a full queue that nobody reads ends
+
+-- A request that named no method cannot be made again, so it is no call.
+local function is_call(call)
+  return call.method ~= ""
+end
+
+-- The call with names that are UTF-8.
+local function with_readable_names(call)
+  if utf8.len(call.device_id .. (call.module_id or "") .. call.method) then
+    return call
+  end
+  local copy = {}
+  for name, value in pairs(call) do copy[name] = value end
+  for _, name in ipairs { "device_id", "module_id", "method" } do
+    copy[name] = readable.text(call[name])
+  end
+  return copy
+end
+
+-- Queues -----------------------------------------------------------------------
+
+---@class directmethods.RecordingQueue
+---@field id integer
+---@field lost integer calls that had no room since the last read
+local Queue = {}
+Queue.__index = Queue
+
+-- A sink must not wait, so a reader that is too slow loses calls.
+local function add(queue, call)
+  local line = format.line(with_readable_names(call))
+  if queue.bytes + #line > QUEUE_BYTES then
+    queue.lost = queue.lost + 1
+    return
+  end
+  if queue.lost > 0 then
+    queue.lines[#queue.lines + 1] = format.lost(queue.lost)
+    queue.lost = 0
+  end
+  queue.lines[#queue.lines + 1] = line
+  queue.bytes = queue.bytes + #line
+  if queue.waiting then task.finish(queue.waiting) end
+end
+
+-- All lines, and an empty queue.
+local function take(queue)
+  local lines = queue.lines
+  if queue.lost > 0 then lines[#lines + 1] = format.lost(queue.lost) end
+  queue.lines, queue.bytes, queue.lost = {}, 0, 0
+  return table.concat(lines)
+end
+
+--- Wait until there is a line or the time is over, and take all lines.
+---@param timeout number seconds
+---@return string lines may be empty
+function Queue:read(timeout)
+  self.used = time.now()
+  if self.bytes == 0 and self.lost == 0 and not self.closed and not self.waiting then
+    self.waiting = core.new_id()
+    task.wait(self.waiting, nil, timeout)
+    core.free_id(self.waiting)
+    self.waiting = nil
+  end
+  return take(self)
+end
+
+-- All of a hub -----------------------------------------------------------------
+
+---@class directmethods.HubRecordings
+local Recordings = {}
+Recordings.__index = Recordings
+
+--- The recordings of a hub.
+---@param watchers directmethods.CallWatchers
+---@return directmethods.HubRecordings
+function M.new(watchers)
+  return setmetatable({
+    watchers = watchers,
+    recorders = {}, -- -> true
+    queues = {}, -- by their ids
+    last = 0,
+  }, Recordings)
+end
+
+local function count(set)
+  local n = 0
+  for _ in pairs(set) do n = n + 1 end
+  return n
+end
+
+-- Whoever opened it has gone, when it has been full for so long.
+local function is_abandoned(queue)
+  return queue.lost > 0 and time.now() - queue.used > ABANDONED
+end
+
+--- Begin a queue of the calls that end from now on. nil: there are too many.
+---@return directmethods.RecordingQueue?
+function Recordings:open()
+  for id, queue in pairs(self.queues) do
+    if is_abandoned(queue) then self:drop(id) end
+  end
+  if count(self.queues) >= QUEUES_MAX then return nil end
+  self.last = self.last + 1
+  local header = format.header(time.time())
+  local queue = setmetatable({
+    id = self.last,
+    lines = { header },
+    bytes = #header,
+    lost = 0,
+    used = time.now(),
+  }, Queue)
+  function queue.sink(call)
+    if not is_call(call) then return end
+    add(queue, call)
+    if is_abandoned(queue) then self:drop(queue.id) end
+  end
+  self.queues[queue.id] = queue
+  self.watchers:add_sink(queue.sink)
+  return queue
+end
+
+--- A queue that was opened.
+---@param id any
+---@return directmethods.RecordingQueue?
+function Recordings:find(id)
+  return self.queues[id]
+end
+
+--- End a queue.
+---@param id integer
+function Recordings:drop(id)
+  local queue = self.queues[id]
+  if not queue then return end
+  self.queues[id] = nil
+  queue.closed = true
+  self.watchers:remove_sink(queue.sink)
+  if queue.waiting then task.finish(queue.waiting) end
+end
+
+--- Answer those who wait for lines, because the hub stops.
+function Recordings:stop()
+  for _, queue in pairs(self.queues) do
+    queue.closed = true
+    if queue.waiting then task.finish(queue.waiting) end
+  end
+end
+
+--- End all recordings.
+function Recordings:close()
+  for id in pairs(self.queues) do self:drop(id) end
+  for recorder in pairs(self.recorders) do recorder:close() end
+end
+
+--- Write all calls that end from now on to a file.
+---@param path string
+---@return directmethods.Recorder?
+---@return directmethods.Error? err
+function Recordings:write_to(path)
+  local recorder, err, sink
+  local function forget()
+    self.watchers:remove_sink(sink)
+    if recorder then self.recorders[recorder] = nil end
+  end
+  recorder, err = recording.open(path, function(failed)
+    core.log("error", ("%s; the hub goes on without it"):format(failed.message))
+  end, forget)
+  if not recorder then return nil, err end
+  function sink(call)
+    if is_call(call) then recording.put(recorder, with_readable_names(call)) end
+  end
+  self.recorders[recorder] = true
+  self.watchers:add_sink(sink)
+  return recorder
+end
+
+--- Write all calls that end from now on to a file, which is replaced if it exists.
+-- `directmethods replay` sends them again; docs/record.md describes the lines. The file
+-- has no keys and tokens, but it has the payloads. It is complete after
+-- `recorder:close()`, or when the hub was closed.
+--- ```lua
+--- local recorder = assert(hub:record "calls.jsonl")
+--- service:invoke("dev1", "reboot")
+--- assert(recorder:close())
+--- ```
+---@param path string
+---@return directmethods.Recorder? recorder
+---@return directmethods.Error? err the file cannot be written
+function Hub:record(path)
+  check_open(self, "hub:record")
+  if type(path) ~= "string" then
+    options.fail("hub:record", "path", options.no_text(path))
+  end
+  return self.state.recordings:write_to(path)
+end
+
+return M
