@@ -43,9 +43,9 @@ BASE  := $(wildcard csrc/base/*.c)
 PROTO := $(filter-out $(HTTP_PROTO:%=csrc/proto/%),$(proto_all))
 HTTP  := $(filter $(HTTP_PROTO:%=csrc/proto/%),$(proto_all))
 
-core_NET = loop* clock* settle* mailbox* process* inherit* mqtt_client* mqtt_paho* \
+core_NET = loop* clock* settle* mailbox* process* inherit* notify* mqtt_client* mqtt_paho* \
            mqtt_waker* mqtt_uv* lookup* resolve* socket* stream* tls*
-core_LUA = core bind* l_loop* l_log* l_exec* l_device* l_fleet* l_sas* l_json* \
+core_LUA = core bind* l_loop* l_log* l_exec* l_notify* l_device* l_fleet* l_sas* l_json* \
            l_contract*
 
 http_core_NET = loop* clock* settle* mailbox* lookup* resolve* socket* \

@@ -2,7 +2,9 @@
 -- and what it tells the system's service manager.
 
 local cli = require "spec.support.cli"
+local dm = require "directmethods"
 local hub_process = require "spec.support.hub_process"
+local managers = require "spec.support.manager"
 local stores = require "spec.support.stores"
 
 local has = cli.has
@@ -112,6 +114,104 @@ describe("directmethods hub as a service", function()
       } })
       assert.equal(2, result.status)
       has(result.stderr, "hub.test:1: is no URL of an admin listener")
+    end)
+  end)
+
+  describe("the service manager", function()
+    -- What runs the hub, with these variables.
+    local function with(variables)
+      local words = { "env" }
+      for name, value in pairs(variables) do
+        words[#words + 1] = ("%s=%s"):format(name, value)
+      end
+      return words
+    end
+
+    it("is told that the hub is ready and that it stops", function()
+      local manager <close> = managers.start(folder)
+      local facts = start({ "--quiet" },
+        with { NOTIFY_SOCKET = manager.name })
+      assert.equal(("READY=1\nSTATUS=serves on 127.0.0.1, MQTT %d, HTTPS %d"):format(
+        facts.ports.mqtt, facts.ports.https), manager:wait("READY=1"))
+      stop()
+      manager:wait("STOPPING=1\nSTATUS=stopping %(SIGTERM%)")
+      assert.equal(2, #manager:messages())
+    end)
+
+    it("may have an abstract socket, and wants signs of life", function()
+      local name = ("@directmethods-spec-%s"):format(folder:match("[^/]+$"))
+      local manager <close> = managers.start(folder, name)
+      start({ "--quiet" }, with { NOTIFY_SOCKET = name, WATCHDOG_USEC = "40000" })
+      manager:wait("^WATCHDOG=1$", 5)
+      stop()
+    end)
+
+    it("gets no signs of life that another process is to send", function()
+      local manager <close> = managers.start(folder)
+      start({ "--quiet" }, with {
+        NOTIFY_SOCKET = manager.name, WATCHDOG_USEC = "1000", WATCHDOG_PID = "1",
+      })
+      stop()
+      manager:wait("STOPPING=1")
+      for _, text in ipairs(manager:messages()) do
+        assert.is_nil(text:find("WATCHDOG", 1, true))
+      end
+    end)
+
+    it("is not the COMMAND's business", function()
+      local manager <close> = managers.start(folder)
+      local words = cli.words({ "hub", "--mqtt-port", "0", "--https-port", "0", "--",
+        "sh", "-c", "env | grep -E '^(NOTIFY|WATCHDOG)'; echo end" }, {
+        NOTIFY_SOCKET = manager.name, WATCHDOG_USEC = "1000000", WATCHDOG_PID = "1",
+      })
+      local result = assert(dm.exec(words, { timeout = 30 }))
+      assert.equal("end\n", result.stdout, result.stderr)
+      manager:wait("READY=1")
+    end)
+
+    it("may be gone, or named by nonsense", function()
+      for _, name in ipairs { folder .. "/nobody", "vsock:1:2", ("/"):rep(200), "@" } do
+        start({ "--quiet" }, with { NOTIFY_SOCKET = name })
+        assert.equal(0, stop().status)
+      end
+    end)
+  end)
+
+  describe("stderr", function()
+    -- What a hub around a command that calls a method writes to its stderr, a file
+    -- that is the journal, or is not.
+    local function log_of(is_journal, ...)
+      local path = write("journal", "")
+      local words = cli.words { "hub", "--mqtt-port", "0", "--https-port", "0", ... }
+      for _, word in ipairs { "--", "sh", "-c", '"$@" 2>"$0"', folder .. "/out",
+        table.unpack(cli.bare_words { "invoke", "d", "m" }) } do
+        words[#words + 1] = word
+      end
+      local script = is_journal
+        and 'JOURNAL_STREAM=$(stat -c %d:%i "$0") exec "$@" 2>>"$0"'
+        or 'JOURNAL_STREAM=1:1 exec "$@" 2>>"$0"'
+      assert(dm.exec({ "sh", "-c", script, path, table.unpack(words) },
+        { timeout = 30 }))
+      return stores.read(path)
+    end
+
+    it("has priorities and no time where it is the journal", function()
+      local text = log_of(true, "--log-level", "debug")
+      assert.matches("<6>d m DeviceNotFound %(404001%) ", text)
+      for line in text:gmatch("[^\n]+") do assert.matches("^<[34567]>", line) end
+      assert.is_nil(text:find("20%d%d%-%d%d%-"))
+    end)
+
+    it("has the time where it is not", function()
+      assert.matches("^20%d%d%-[^ ]+Z d m DeviceNotFound %(404001%) ", log_of(false))
+    end)
+
+    it("has the priority of an error that ends the command", function()
+      local path = write("journal", "")
+      assert(dm.exec { "sh", "-c",
+        'JOURNAL_STREAM=$(stat -c %d:%i "$0") exec "$@" 2>>"$0"', path,
+        table.unpack(cli.words { "hub", "--config", folder .. "/none" }) })
+      assert.matches("^<3>directmethods hub: ", stores.read(path))
     end)
   end)
 end)

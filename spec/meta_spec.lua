@@ -2,7 +2,8 @@
 
 -- The classes of a module's stub, and the metatables of their objects in the registry.
 local MODULES = {
-  core = { Connection = "directmethods.connection", Engine = "directmethods.engine" },
+  core = { Connection = "directmethods.connection", Engine = "directmethods.engine",
+    Notifier = "directmethods.notify" },
   http_core = { Client = "directmethods.http_client" },
   hub_core = { Plane = "directmethods.hub", Store = "directmethods.store",
     Result = "directmethods.store_result" },

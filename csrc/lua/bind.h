@@ -51,6 +51,7 @@ int64_t dm_bind_ms(lua_State *L, int arg, int64_t absent);
 ** l_loop_open must be the first, because it sets the field 'loop'. */
 void l_loop_open(lua_State *L);
 void l_exec_open(lua_State *L);
+void l_notify_open(lua_State *L);
 void l_sas_open(lua_State *L);
 void l_json_open(lua_State *L);
 void l_contract_open(lua_State *L);

@@ -42,6 +42,7 @@ int luaopen_directmethods_core(lua_State *L) {
   lua_newtable(L);
   l_loop_open(L);
   l_exec_open(L);
+  l_notify_open(L);
   l_sas_open(L);
   l_json_open(L);
   l_contract_open(L);

@@ -3,6 +3,7 @@
 
 #include <poll.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { LINES_MAX = 1000 }; /* that wait between two turns; more are counted */
@@ -111,10 +112,23 @@ static int l_log_stderr_takes(lua_State *L) {
   return 1;
 }
 
+/* stderr_is("device:inode") -> boolean: is stderr this file? So systemd names
+** the journal in JOURNAL_STREAM. */
+static int l_log_stderr_is(lua_State *L) {
+  struct stat found;
+  char name[64] = "";
+  if (fstat(STDERR_FILENO, &found) == 0)
+    snprintf(name, sizeof name, "%llu:%llu", (unsigned long long)found.st_dev,
+             (unsigned long long)found.st_ino);
+  lua_pushboolean(L, strcmp(name, luaL_checkstring(L, 1)) == 0);
+  return 1;
+}
+
 void l_log_open(lua_State *L, l_log *log) {
   static const luaL_Reg functions[] = {{"log_level", l_log_level},
                                        {"log", l_log_line},
                                        {"stderr_takes", l_log_stderr_takes},
+                                       {"stderr_is", l_log_stderr_is},
                                        {NULL, NULL}};
   lua_pushinteger(L, (lua_Integer)log->id);
   lua_setfield(L, -2, "log_id");

@@ -18,7 +18,7 @@ typedef struct binding {
   dm_loop *loop;
   lua_State *L; /* the main thread's, never a coroutine's */
   uv_signal_t interrupt, terminate, hangup;
-  bool hangup_tells; /* SIGHUP is told; else nothing happens */
+  bool had_terminal; /* when SIGHUP was caught: it ends the program */
   l_log log;
   dm_clock_watch clock_watch;
   dm_list timers; /* the running ones */
@@ -295,8 +295,8 @@ static const char *signal_name(int number) {
 static void on_signal(uv_signal_t *handle, int number) {
   binding *b = handle->data;
   char name[8];
-  if (number == SIGHUP && !b->hangup_tells) return;
-  snprintf(name, sizeof name, "%s", signal_name(number));
+  bool reload = number == SIGHUP && !b->had_terminal;
+  snprintf(name, sizeof name, "%s", reload ? "reload" : signal_name(number));
   dm_loop_deliver(b->loop,
                   &(dm_event){b->signal_id, "signal", push_text, name});
 }
@@ -319,12 +319,12 @@ static void catch_hangup(binding *b) {
   struct sigaction now;
   if (uv_is_active((uv_handle_t *)&b->hangup)) return;
   if (sigaction(SIGHUP, NULL, &now) == 0 && now.sa_handler == SIG_IGN) return;
-  b->hangup_tells = has_terminal();
+  b->had_terminal = has_terminal();
   uv_signal_start(&b->hangup, on_signal, SIGHUP);
 }
 
 /* signals(on): have SIGINT, SIGTERM and SIGHUP come as events, or not any more.
-** Without a controlling terminal SIGHUP does nothing. */
+** If the program had no controlling terminal, SIGHUP comes as "reload". */
 static int l_signals(lua_State *L) {
   binding *b = bound(L);
   if (lua_toboolean(L, 1)) {

@@ -63,7 +63,7 @@ local function stop_run(why)
 end
 
 task.objects[core.signal_id] = function(_, name)
-  stop_run(name)
+  if name ~= "reload" then stop_run(name) end
 end
 
 local function end_run()

@@ -101,7 +101,8 @@ function core.new_id() end
 ---@param id integer
 function core.free_id(id) end
 
---- Take SIGINT and SIGTERM as events, or leave them to the system.
+--- Take SIGINT, SIGTERM and SIGHUP as events, or leave them to the system. SIGHUP is
+--- "reload" for a program that had no terminal.
 ---@param wanted boolean
 function core.signals(wanted) end
 
@@ -118,6 +119,40 @@ function core.log(level, line) end
 --- Would a line on stderr not wait for its reader?
 ---@return boolean
 function core.stderr_takes() end
+
+--- Is stderr the file of this "device:inode", as JOURNAL_STREAM has it?
+---@param file string
+---@return boolean
+function core.stderr_is(file) end
+
+-- The service manager ---------------------------------------------------------------
+
+--- Tells a service manager how this service is (sd_notify).
+---@class directmethods.Notifier
+local Notifier = {}
+
+---@param loop userdata
+---@param path string of its socket: a path, or "@" and an abstract name
+---@return directmethods.Notifier? notifier nil: it cannot be an address
+function core.notifier(loop, path) end
+
+---@param lines string "NAME=VALUE", separated by newlines
+---@return boolean sent
+function Notifier:send(lines) end
+
+--- Send a sign of life now, and again after each so many seconds of real time.
+---@param seconds number
+function Notifier:watchdog(seconds) end
+
+function Notifier:close() end
+
+--- Children do not get this environment variable.
+---@param name string
+function core.forget_variable(name) end
+
+--- CLOCK_MONOTONIC, in microseconds.
+---@return integer
+function core.uptime() end
 
 -- Processes -----------------------------------------------------------------------
 

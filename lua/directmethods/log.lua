@@ -10,7 +10,7 @@ local M = {}
 local state = core.state
 
 local function to_stderr(level, line)
-  stderr.write(("directmethods: %s: %s"):format(level, line))
+  stderr.write(("directmethods: %s: %s"):format(level, line), level)
 end
 
 -- The failure of a sink is not logged to the sink: that would never end.

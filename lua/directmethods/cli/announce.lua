@@ -100,6 +100,14 @@ function M.text(facts, devices, ready_file)
   return table.concat(lines, "\n") .. "\n"
 end
 
+--- A line for the service manager.
+---@param facts table
+---@return string
+function M.status(facts)
+  return ("serves on %s, MQTT %d, HTTPS %d"):format(facts.host, facts.ports.mqtt,
+    facts.ports.https)
+end
+
 --- Write the ready file.
 ---@param path string
 ---@param facts table

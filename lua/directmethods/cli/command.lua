@@ -2,6 +2,7 @@
 -- arguments, writing results.
 
 local json = require "directmethods.json"
+local stderr = require "directmethods.stderr"
 
 local M = {}
 
@@ -167,7 +168,7 @@ end
 
 --- Write a message for people to stderr, unless --quiet is given.
 function M.note(args, line)
-  if not args.quiet then io.stderr:write(line, "\n") end
+  if not args.quiet then stderr.write(line) end
 end
 
 --- Format rows of words as columns.
@@ -263,7 +264,8 @@ function M.run(spec, argv)
   if ok then return result end
   local hint = result.status == M.USAGE
     and ("\nTry `directmethods %s --help`."):format(spec.name) or ""
-  io.stderr:write(("directmethods %s: %s%s\n"):format(spec.name, result.message, hint))
+  stderr.write(("directmethods %s: %s%s"):format(spec.name, result.message, hint),
+    "error")
   return result.status
 end
 

@@ -2,15 +2,15 @@
 -- runs.
 
 local announce = require "directmethods.cli.announce"
-local ca_folder = require "directmethods.cli.ca_folder"
 local children = require "directmethods.cli.child"
 local command = require "directmethods.cli.command"
 local dm = require "directmethods"
 local files = require "directmethods.cli.files"
 local hub_file = require "directmethods.cli.hub_file"
 local hub_options = require "directmethods.cli.hub_options"
+local hub_start = require "directmethods.cli.hub_start"
 local logs = require "directmethods.cli.log"
-local register = require "directmethods.cli.register"
+local managers = require "directmethods.cli.manager"
 local signals = require "directmethods.cli.signals"
 local traces = require "directmethods.cli.trace"
 local variables = require "directmethods.cli.variables"
@@ -18,94 +18,6 @@ local variables = require "directmethods.cli.variables"
 local M = {}
 
 local STOP = 4 -- seconds that pending calls have at the end, which is to take 5
-
--- Starting -------------------------------------------------------------------
-
-local PORT_HINTS = {
-  ["permission denied"] = "ports below 1024 are for root; allow it by sudo sysctl "
-    .. "net.ipv4.ip_unprivileged_port_start=443, or choose another by %s (Azure's SDKs "
-    .. "cannot use another)",
-  ["address already in use"] = "another process has the port; choose another by %s "
-    .. "(0: any free one)",
-}
-
--- What went wrong, and which option helps.
-local function explain(err)
-  local text = err.message
-  if err.name == "NameNotResolved" then return (text:gsub("^[%a_]+", "--host")) end
-  local option = text:match("^([%a_]+): ")
-  for reason, hint in pairs(PORT_HINTS) do
-    if option and text:find(reason, 1, true) then
-      return ("%s: %s"):format(text, hint:format("--" .. option:gsub("_", "-")))
-    end
-  end
-  return tostring(err)
-end
-
--- What dm.hub and hub:add_device raise, in the words of the command line.
-local function translate(message)
-  return (tostring(message):gsub("^[^\n]-:%d+: ", ""):gsub("^[%w_.:]+: ", "")
-    :gsub("option '([%w_.]+)'", function(name)
-      name = name == "aliases" and "alias" or name:gsub("^tls%.", "")
-      return "--" .. name:gsub("^([^.]+)", function(first)
-        return (first:gsub("_", "-"))
-      end)
-    end)
-    :gsub("tls is false", "--plain is given")
-    :gsub("set insecure = true", "give --insecure")
-    :gsub("set admin_tls = true", "give --admin-tls")
-    :gsub("give admin_token$", "give --admin-token-file"))
-end
-
-local function add_device(hub, device)
-  local ok, done, err = pcall(register.add, hub, device.id, device.identity)
-  if ok and done then
-    device.identity = done
-    return
-  end
-  local wrong_use = not ok or register.is_taken(err)
-  command.fail(wrong_use and command.USAGE or command.LOCAL, ("--device %s: %s"):format(
-    logs.word(device.id), ok and tostring(err) or translate(done)))
-end
-
--- Add the devices and faults of the command line and of the file: at the start, and
--- again after a reset.
-local function populate(hub, args, file)
-  for _, device in ipairs(args.device) do add_device(hub, device) end
-  file:add_devices(hub)
-  file:add_faults(hub)
-end
-
--- The options of dm.hub, and the CA file of --ca-dir.
-local function options_of(args, file, given)
-  local opts = hub_options.complete(given, file, args.command ~= nil)
-  if not args.ca_dir or opts.tls == false then return opts, nil end
-  local ca_file
-  opts.tls, ca_file = ca_folder.open(args.ca_dir, {
-    hostname = opts.hostname or "localhost",
-    host = opts.host or "127.0.0.1",
-    aliases = opts.aliases or {},
-  })
-  return opts, ca_file
-end
-
--- Start the hub. A wrong option stands on the command line or in the file.
-local function listen(args, file)
-  local given = hub_options.given(args)
-  local opts, ca_file = options_of(args, file, given)
-  local ok, hub, err = pcall(dm.hub, opts)
-  if not ok then
-    local name = tostring(hub):match("option '([^']+)'")
-    if name and file:has(name, given) then
-      file:fail(name:find "^policies" and {} or { "options" }, hub)
-    end
-    command.fail(command.USAGE, translate(hub))
-  end
-  if not hub then command.fail(command.LOCAL, explain(err)) end
-  return hub, ca_file or command.check(hub:ca_file()), opts
-end
-
--- Serving --------------------------------------------------------------------
 
 -- Lua's collector does work for what was allocated; by default it may go through all
 -- memory at once after a long answer, and hold the loop for 20 ms.
@@ -190,8 +102,16 @@ local function leave_ready_file(path, facts)
   })
 end
 
+-- Wait for a signal; the exit status.
+local function wait(log, manager)
+  local why = signals.wait()
+  manager:stopping(why)
+  log:say("info", ("stopping (%s)"):format(why))
+  return command.OK
+end
+
 -- Say that the hub serves, and wait for the end; the exit status.
-local function serve(hub, opts, ca_file, args, devices, log)
+local function serve(hub, opts, ca_file, args, devices, log, manager)
   local pid, folder = files.process()
   local facts = announce.facts(hub, {
     pid = pid,
@@ -202,11 +122,11 @@ local function serve(hub, opts, ca_file, args, devices, log)
   if ca_file then files.publish(ca_file) end
   collectgarbage("incremental", 0, COLLECTOR_STEP)
   local ready_file = args.ready_file and files.absolute(args.ready_file, folder)
+  manager:ready(announce.status(facts))
   if not args.command then banner(args, facts, devices, ready_file) end
   local _ <close> = leave_ready_file(ready_file, facts)
   if args.command then return run_command(args, facts, devices, ready_file) end
-  log:say("info", ("stopping (%s)"):format(signals.wait()))
-  return command.OK
+  return wait(log, manager)
 end
 
 local function open_trace(args, log)
@@ -227,13 +147,15 @@ local function run(args)
     level = args.log_level,
   }
   local trace = open_trace(args, log)
+  local manager = managers.open()
   signals.catch()
-  local hub <close>, ca_file, opts = listen(args, file)
-  populate(hub, args, file)
-  hub:on("reset", function() populate(hub, args, file) end)
+  local hub <close>, ca_file, opts = hub_start.listen(args, file)
+  hub_start.populate(hub, args, file)
+  hub:on("reset", function() hub_start.populate(hub, args, file) end)
   if args.record then command.check(hub:record(args.record)) end
   watch(hub, args, log, trace)
-  local status = serve(hub, opts, ca_file, args, names_of(args, file), log)
+  local status = serve(hub, opts, ca_file, args, names_of(args, file), log,
+    manager)
   file:close()
   hub:stop(STOP)
   if trace then trace:close() end

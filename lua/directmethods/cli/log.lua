@@ -31,12 +31,17 @@ local function now()
   return os.date("!%Y-%m-%dT%TZ", math.floor(dm.time()))
 end
 
-function Log:write(line)
-  if not self.file then return stderr.write(line) end
+-- The time at the beginning of a line of text. The journal adds it by itself.
+function Log:stamp()
+  return not self.file and stderr.is_journal and "" or now() .. " "
+end
+
+function Log:write(line, level)
+  if not self.file then return stderr.write(line, level) end
   local ok, why = self.file:write(line .. "\n")
   if ok then return end
   self.file = nil
-  stderr.write("directmethods hub: --log-file: " .. why)
+  stderr.write("directmethods hub: --log-file: " .. why, "error")
 end
 
 --- Write a message.
@@ -44,10 +49,11 @@ end
 ---@param message string
 function Log:say(level, message)
   if self.format == "json" then
-    return self:write(json.encode { time = now(), level = level, message = message })
+    return self:write(json.encode { time = now(), level = level, message = message },
+      level)
   end
   local mark = level == "info" and "" or level .. ": "
-  self:write(("directmethods hub: %s%s"):format(mark, message))
+  self:write(("directmethods hub: %s%s"):format(mark, message), level)
 end
 
 --- Write a line for a call, without its payloads.
@@ -64,8 +70,8 @@ function Log:call(call)
   if call.outcome ~= "Answered" then
     outcome = ("%s (%d)"):format(call.outcome, call.code)
   end
-  self:write(("%s %s %s %s %.1f ms"):format(now(), who, word(call.method), outcome,
-    call.elapsed * 1000))
+  self:write(("%s%s %s %s %.1f ms"):format(self:stamp(), who, word(call.method),
+    outcome, call.elapsed * 1000))
 end
 
 --- Open the log. From now on, the library's messages go to it.

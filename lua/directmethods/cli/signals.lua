@@ -1,13 +1,13 @@
 --- Catches SIGINT, SIGTERM and SIGHUP, so that a command can end in good order. SIGHUP
--- ends a command that had a controlling terminal when it began; otherwise it does
--- nothing.
+-- ends a command that had a controlling terminal when it began; otherwise it makes the
+-- command read its files again, if it has any.
 
 local core = require "directmethods.core"
 local task = require "directmethods.task"
 
 local M = {}
 
-local listener
+local listener, reloader
 local received = {} -- before there was a listener
 
 local function pass_on()
@@ -19,6 +19,10 @@ end
 --- From now on these signals do not end the process; M.on or M.wait receives them.
 function M.catch()
   task.objects[core.signal_id] = function(_, name)
+    if name == "reload" then
+      if reloader then task.spawn(reloader) end
+      return
+    end
     received[#received + 1] = name
     pass_on()
   end
@@ -30,6 +34,12 @@ end
 function M.on(fn)
   listener = fn
   pass_on()
+end
+
+--- Call fn(), as a task, for each SIGHUP that means to reload.
+---@param fn fun()
+function M.on_reload(fn)
+  reloader = fn
 end
 
 -- Exit statuses of programs that a signal has ended.
