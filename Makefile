@@ -1,7 +1,8 @@
 # directmethods -- `make help` lists the targets. Nothing here is generated.
 #
 # Variables for the command line: MODE=release|asan|tsan selects flags and the
-# build folder, SPEC=FILE one spec, PREFIX= where `make install` goes.
+# build folder, SPEC=FILE one spec, PREFIX= where `make install` goes, PAHO_DIR=
+# and the like where a library is, SYSROOT= the root of a cross build's target.
 
 MODE       ?= release
 PREFIX     ?= /usr/local
@@ -62,33 +63,60 @@ http_core_SRC := $(BASE) $(PROTO) \
   $(wildcard $(http_core_NET:%=csrc/net/%.c) $(http_core_LUA:%=csrc/lua/%.c))
 hub_core_SRC := $(BASE) $(PROTO) $(HTTP) $(wildcard csrc/store/*.c csrc/hub/*.c \
   $(hub_core_NET:%=csrc/net/%.c) $(hub_core_LUA:%=csrc/lua/%.c))
-rock_hub_SRC := $(hub_core_SRC)
 
 MODULES = core http_core hub_core
 SO      = $(MODULES:%=$(OUT)/%.so)
 
 # -- Libraries ------------------------------------------------------------------
-# LLHTTP_DIR holds llhttp's C sources, LLHTTP_INCDIR its header; neither is read
-# where pkg-config knows the library.
+# PAHO_DIR=/x looks for paho in /x/include and /x/lib, first; so do the others of
+# LIBRARIES. LuaRocks names the two folders of each: PAHO_INCDIR and PAHO_LIBDIR.
+
+LIBRARIES   = LUA LIBUV PAHO CURL OPENSSL WSLAY SQLITE
+# where compiler and linker look by themselves: they must not look there first
+SYSTEM_DIRS := /usr/include /usr/lib /usr/lib64 /lib /usr/lib/$(shell $(CC) -print-multiarch 2>/dev/null)
+folder      = $(abspath $(or $(addsuffix /$(3),$($(1)_DIR)),$($(1)_$(2))))
+folders     = $(wildcard $(filter-out $(SYSTEM_DIRS),$(sort $(foreach l,$(LIBRARIES),$(call folder,$(l),$(1),$(2))))))
+FOUND_INC  := $(addprefix -isystem ,$(call folders,INCDIR,include))
+FOUND_LIB  := $(foreach d,$(call folders,LIBDIR,lib),-L$(d) -Wl,-rpath,$(d))
 
 pkg = $(shell $(PKG_CONFIG) $(1) $(2) 2>/dev/null)
 
-LUA_CFLAGS ?= $(or $(patsubst -I%,-isystem %,$(call pkg,--cflags,lua$(LUA_VERSION))),\
+LUA_CFLAGS ?= $(or $(if $(LUA_DIR)$(LUA_INCDIR),-isystem $(call folder,LUA,INCDIR,include)),\
+  $(patsubst -I%,-isystem %,$(call pkg,--cflags,lua$(LUA_VERSION))),\
   $(patsubst -I%,-isystem %,$(call pkg,--cflags,lua-$(LUA_VERSION))),\
-  -isystem /usr/include/lua$(LUA_VERSION))
+  -isystem $(SYSROOT)/usr/include/lua$(LUA_VERSION))
 LUA_LIBS ?= $(or $(call pkg,--libs,lua$(LUA_VERSION)),-llua$(LUA_VERSION))
 LUA_CFLAGS := $(LUA_CFLAGS)
 
-LLHTTP_DIR    ?= /usr/share/llhttp
-LLHTTP_INCDIR ?= /usr/share/include/llhttp
-ifneq ($(call pkg,--modversion,libllhttp),)
+# llhttp is a library or C sources. LLHTTP_DIR is a folder with either: a prefix, what
+# llhttp's own archive unpacks to, or the folder of the sources, whose header may be in
+# LLHTTP_INCDIR. Otherwise pkg-config is asked, then Debian 12's folders are looked at.
+# LLHTTP_HINT is a LLHTTP_DIR that need not hold llhttp: LuaRocks always names one.
+llhttp_source  = $(firstword $(wildcard $(addsuffix /llhttp.c,$(1) $(1)/src $(1)/share/llhttp)))
+llhttp_header  = $(firstword $(wildcard $(addsuffix /llhttp.h,$(LLHTTP_INCDIR) $(1) $(1)/include \
+  $(1)/share/include/llhttp $(1)/../include/llhttp)))
+llhttp_library = $(firstword $(wildcard $(1)/lib/libllhttp.*))
+llhttp_here    = $(if $(call llhttp_header,$(1)),$(or $(call llhttp_source,$(1)),$(call llhttp_library,$(1))))
+
+LLHTTP_FOUND := $(or $(LLHTTP_DIR),$(if $(LLHTTP_HINT),$(if $(call llhttp_here,$(LLHTTP_HINT)),$(LLHTTP_HINT))))
+ifneq ($(and $(LLHTTP_DIR),$(if $(call llhttp_here,$(LLHTTP_DIR)),,nothing)),)
+$(error LLHTTP_DIR is $(LLHTTP_DIR): llhttp.h with llhttp.c or libllhttp is not there)
+endif
+ifeq ($(LLHTTP_FOUND)$(call pkg,--modversion,libllhttp),)
+LLHTTP_FOUND := $(SYSROOT)/usr
+endif
+ifeq ($(LLHTTP_FOUND),)
 LLHTTP_CFLAGS := $(call pkg,--cflags,libllhttp)
 LLHTTP_LIBS   := $(call pkg,--libs,libllhttp)
-HTTP          := $(filter-out csrc/proto/llhttp_unit%,$(HTTP))
-hub_core_SRC  := $(filter-out csrc/proto/llhttp_unit%,$(hub_core_SRC))
 else
-LLHTTP_CFLAGS := -isystem $(LLHTTP_INCDIR) -isystem $(LLHTTP_DIR)
-LLHTTP_LIBS   :=
+LLHTTP_SOURCE := $(call llhttp_source,$(LLHTTP_FOUND))
+LLHTTP_CFLAGS := $(addprefix -isystem ,$(filter-out /usr/include/,\
+  $(dir $(call llhttp_header,$(LLHTTP_FOUND)) $(LLHTTP_SOURCE))))
+LLHTTP_LIBS   := $(if $(LLHTTP_SOURCE),,$(foreach d,$(abspath $(LLHTTP_FOUND))/lib,-L$(d) -Wl,-rpath,$(d)) -lllhttp)
+endif
+ifneq ($(LLHTTP_LIBS),)
+HTTP         := $(filter-out csrc/proto/llhttp_unit%,$(HTTP))
+hub_core_SRC := $(filter-out csrc/proto/llhttp_unit%,$(hub_core_SRC))
 endif
 
 # Debian's wslay comes without a pkg-config file
@@ -118,6 +146,9 @@ comma := ,
 takes = $(shell $(CC) $(1) -x c -c -o /dev/null /dev/null 2>/dev/null && echo '$(1)')
 links = $(shell echo 'int x;' | $(CC) -shared $(1) -o /dev/null -x c - 2>/dev/null && echo '$(1)')
 
+# debug information must not name the folder of the machine that builds
+PLACE   := $(call takes,-ffile-prefix-map=$(CURDIR)=.)
+
 # Hardening, of releases alone: it would hide what the sanitizers look for.
 CET     := $(call takes,-fcf-protection)
 RELRO   := $(call links,-Wl$(comma)-z$(comma)relro -Wl$(comma)-z$(comma)now)
@@ -130,13 +161,13 @@ LD_APPLE = -Wl$(comma)-undefined$(comma)dynamic_lookup -Wl$(comma)-dead_strip
 LD_FLAGS := $(or $(call links,$(LD_GNU)),$(LD_APPLE))
 
 STD     = -std=c11 -D_GNU_SOURCE -Werror=implicit-function-declaration \
-          -Icsrc $(LUA_CFLAGS) $(LLHTTP_CFLAGS)
+          -Icsrc $(FOUND_INC) $(LUA_CFLAGS) $(LLHTTP_CFLAGS)
 CFLAGS ?= $(OPT_$(MODE))
 COMPILE = $(STD) $(HARDEN_$(MODE)) $(CFLAGS) $(CPPFLAGS) -fPIC \
-          -fvisibility=hidden -ffunction-sections -fdata-sections -MMD -MP
+          -fvisibility=hidden -ffunction-sections -fdata-sections $(PLACE) -MMD -MP
 # the sanitized interpreter has these wrappers, which fail when a spec wants it
 WRAP    = $(foreach f,malloc calloc realloc strdup,-Wl,--wrap=$(f))
-LINK    = $(CFLAGS) $(if $(HOST),$(WRAP)) -shared $(LD_FLAGS) $(HARDEN_LINK_$(MODE)) $(LDFLAGS)
+LINK    = $(CFLAGS) $(if $(HOST),$(WRAP)) -shared $(FOUND_LIB) $(LD_FLAGS) $(HARDEN_LINK_$(MODE)) $(LDFLAGS)
 
 obj = $(patsubst %.c,$(B)/obj/%.o,$(1))
 
@@ -166,6 +197,8 @@ MAKEFLAGS += --no-builtin-rules
 all: $(SO) $(HOST) ## the three shared objects, under build/$(MODE)
 	@$(DEPS) --note run
 
+modules: $(SO) ## the shared objects of MODULES alone: MODULES=core for a device
+
 define module
 $(OUT)/$(1).so: $(call obj,$($(1)_SRC))
 	@mkdir -p $$(@D)
@@ -175,19 +208,29 @@ endef
 $(foreach m,$(MODULES),$(eval $(call module,$(m))))
 
 # Say what is missing to build before a compiler does.
-NEEDS = build/needs
-$(NEEDS): build-aux/deps.sh
-	@$(DEPS) --look build
+NEEDS = build/needed
+empty :=
+READY = $(NEEDS)/$(subst $(empty) $(empty),-,$(strip $(MODULES)))
+$(READY): build-aux/deps.sh
+	@$(DEPS) --look $(MODULES)
 	@mkdir -p $(@D)
 	@touch $@
 
-$(B)/obj/%.o: %.c Makefile | $(NEEDS)
+# With other flags than the last time everything is compiled again. They are read here,
+# because a target's own flags count for what it needs, too.
+FLAGS     = $(B)/flags
+USED     := $(CC) $(COMPILE) $(LINK)
+$(FLAGS): always | $(READY)
+	@mkdir -p $(@D)
+	@echo '$(USED)' | cmp -s - $@ || echo '$(USED)' >$@
+
+$(B)/obj/%.o: %.c Makefile $(FLAGS) | $(READY)
 	@mkdir -p $(@D)
 	@echo "  CC   $<"
 	$(Q)$(CC) $(COMPILE) $(call warn,$<) -c -o $@ $<
 
 # the sanitized interpreter: it must be the first to load the runtime
-$(B)/lua: build-aux/host.c Makefile | $(NEEDS)
+$(B)/lua: build-aux/host.c Makefile | $(READY)
 	@mkdir -p $(@D)
 	@echo "  LD   $@"
 	$(Q)$(CC) $(STD) $(CFLAGS) $(WARN) -o $@ $< -rdynamic $(LDFLAGS) $(LUA_LIBS)
@@ -207,7 +250,7 @@ $(B)/c/clock_test: LDFLAGS += -lm
 $(B)/c/%: $(B)/obj/spec/c/%.o $(TEST_LIB)
 	@mkdir -p $(@D)
 	@echo "  LD   $@"
-	$(Q)$(CC) -o $@ $^ $(CFLAGS) $(LD_FLAGS) $(LDFLAGS) $(LLHTTP_LIBS) -lcrypto
+	$(Q)$(CC) -o $@ $^ $(CFLAGS) $(FOUND_LIB) $(LD_FLAGS) $(LDFLAGS) $(LLHTTP_LIBS) -lcrypto
 .SECONDARY: $(patsubst $(B)/c/%,$(B)/obj/spec/c/%.o,$(C_TESTS))
 
 # two Lua states in one process, for spec/device_process_spec.lua
@@ -310,8 +353,8 @@ $(BENCH)/%: $(B)/obj/spec/bench/%.o $(TEST_LIB)
 
 # -- What must be installed -----------------------------------------------------
 
-DEPS = CC="$(CC)" LUA="$(LUA)" LUA_CFLAGS="$(LUA_CFLAGS)" PKG_CONFIG="$(PKG_CONFIG)" \
-       LLHTTP_CFLAGS="$(LLHTTP_CFLAGS)" sh build-aux/deps.sh
+DEPS = CC="$(CC)" LUA="$(LUA)" LUA_CFLAGS="$(FOUND_INC) $(LUA_CFLAGS)" PKG_CONFIG="$(PKG_CONFIG)" \
+       LLHTTP_CFLAGS="$(LLHTTP_CFLAGS)" LLHTTP_LIBS="$(LLHTTP_LIBS)" sh build-aux/deps.sh
 deps: ## install what is missing to build and run
 	@$(DEPS) build run
 dev-deps: ## install what is missing to build, run, test, check and make rocks
@@ -481,55 +524,79 @@ $(K)/layers: $(C_ALL) $(H_ALL) build-aux/layers.lua build-aux/circles.lua $(call
 symbols: $(SO) ## the modules export luaopen_* alone and miss nothing
 	@for so in $(SO); do sh build-aux/symbols.sh $$so || exit 1; done
 
-ROCK_LISTS = core $(core_SRC) http_core $(http_core_SRC) hub_core $(rock_hub_SRC)
 rocks-check: ## the rockspecs name the files that are there
-	@$(LUA) build-aux/rocks.lua --check $(ROCK_LISTS)
+	@$(LUA) build-aux/rocks.lua --check
 rocks-write: ## rewrite the file lists of the rockspecs
-	@$(LUA) build-aux/rocks.lua --write $(ROCK_LISTS)
+	@$(LUA) build-aux/rocks.lua --write
 
 version: ## the same version stands everywhere
 	@$(LUA) build-aux/version.lua --check
 
 # -- Install --------------------------------------------------------------------
+# DESTDIR=/stage puts everything below /stage, for packages; then the launcher names
+# the interpreter that TARGET_LUA says, not this machine's.
 
-prefix   = $(abspath $(PREFIX))
-LIB_DIR  = $(DESTDIR)$(prefix)/lib/lua/$(LUA_VERSION)/directmethods
-LUA_DIR  = $(DESTDIR)$(prefix)/share/lua/$(LUA_VERSION)/directmethods
-BIN      = $(DESTDIR)$(prefix)/bin/directmethods
+prefix      = $(abspath $(PREFIX))
+INSTALL_CMOD ?= $(prefix)/lib/lua/$(LUA_VERSION)
+INSTALL_LMOD  ?= $(prefix)/share/lua/$(LUA_VERSION)
+DOCDIR     ?= $(prefix)/share/doc/directmethods
+TARGET_LUA ?= $(if $(DESTDIR),/usr/bin/env lua$(LUA_VERSION),$(shell command -v $(LUA)))
+BIN         = $(DESTDIR)$(prefix)/bin/directmethods
+
+# what a device needs, and that alone
+DEVICE_LUA = $(shell sh build-aux/closure.sh directmethods directmethods.device)
+ALL_LUA    = $(shell find lua -name '*.lua' ! -name '*.meta.lua')
+
+# install_lua FILES; install_so: the modules of MODULES
+define install_lua
+	@for f in $(patsubst lua/%,%,$(1)); do \
+	  $(INSTALL) -D -m 644 lua/$$f $(DESTDIR)$(INSTALL_LMOD)/$$f || exit 1; done
+endef
+define install_so
+	@$(INSTALL) -d $(DESTDIR)$(INSTALL_CMOD)/directmethods
+	@$(INSTALL) -m 755 $(SO) $(DESTDIR)$(INSTALL_CMOD)/directmethods
+endef
 
 install: all ## into PREFIX: bin/directmethods, lib/lua/5.4, share/lua/5.4
-	@$(INSTALL) -d $(LIB_DIR) $(dir $(BIN))
-	@$(INSTALL) -m 755 $(SO) $(LIB_DIR)
-	@cd lua/directmethods && find . -name '*.lua' ! -name '*.meta.lua' | while read -r f; do \
-	  $(INSTALL) -D -m 644 "$$f" "$(LUA_DIR)/$$f" || exit 1; done
-	@LUA="$(LUA)" sh build-aux/launcher.sh $(prefix) $(LUA_VERSION) >$(BIN)
+	$(install_so)
+	$(call install_lua,$(ALL_LUA))
+	@$(INSTALL) -d $(dir $(BIN))
+	@sh build-aux/launcher.sh "$(TARGET_LUA)" $(INSTALL_LMOD) $(INSTALL_CMOD) >$(BIN)
 	@chmod 755 $(BIN)
 	@echo "installed $(BIN)"
 
-uninstall: ## remove what `make install` put into PREFIX
-	@rm -rf $(LIB_DIR) $(LUA_DIR) $(BIN)
+install-device: ## into PREFIX: core.so and the Lua files of a device, nothing else
+	@$(MAKE) --no-print-directory -j$(JOBS) MODULES=core modules install-device-files
 
-# LuaRocks leaves objects beside the sources, so it gets a copy of them.
-ROCKS = build/rocks
-ROCK_TREE = $(CURDIR)/$(ROCKS)/tree
-ROCK_ENV = LUA_PATH="$(ROCK_TREE)/share/lua/$(LUA_VERSION)/?.lua;$(ROCK_TREE)/share/lua/$(LUA_VERSION)/?/init.lua;;" \
-  LUA_CPATH="$(ROCK_TREE)/lib/lua/$(LUA_VERSION)/?.so;;"
-rock: ## install both rocks into build/rocks/tree with LuaRocks, and try them
-	@$(DEPS) build run rock
-	@rm -rf $(ROCKS)
-	@mkdir -p $(ROCKS)/src
-	@cp -R csrc lua build-aux rockspec LICENSE $(ROCKS)/src
-	@cd $(ROCKS)/src && for r in rockspec/*.rockspec; do \
-	  $(LUAROCKS) --lua-version $(LUA_VERSION) make --deps-mode=none \
-	    --tree ../tree $$r >../log 2>&1 || { cat ../log; exit 1; }; done
-	@for m in $(MODULES); do sh build-aux/symbols.sh \
-	  $(ROCKS)/tree/lib/lua/$(LUA_VERSION)/directmethods/$$m.so || exit 1; done
-	@cd / && $(ROCK_ENV) $(LUA) $(CURDIR)/examples/demo.lua >$(CURDIR)/$(ROCKS)/log
-	@cd / && $(ROCK_ENV) $(ROCK_TREE)/bin/directmethods --version
-	@echo "installed both rocks into $(ROCKS)/tree"
+install-device-files: modules
+	$(install_so)
+	$(call install_lua,$(DEVICE_LUA))
+	@echo "installed the device into $(DESTDIR)$(INSTALL_CMOD) and $(DESTDIR)$(INSTALL_LMOD)"
+
+install-doc: ## into DOCDIR: README, licence, documents and examples
+	@$(INSTALL) -d $(DESTDIR)$(DOCDIR)
+	@cp -R README.md CHANGELOG.md LICENSE docs examples $(DESTDIR)$(DOCDIR)
+
+uninstall: ## remove what `make install` put into PREFIX
+	@rm -rf $(DESTDIR)$(INSTALL_CMOD)/directmethods $(DESTDIR)$(INSTALL_LMOD)/directmethods $(BIN)
+
+# -- Rocks and archives ---------------------------------------------------------
+
+# dist-files: what the archive has and git has not, below build/dist-files
+dist-files:
+dist: dist-files ## an archive of the sources that builds, tests and packs itself
+	@mkdir -p build
+	@sh build-aux/dist.sh build
+
+rock: ## both rocks with LuaRocks: from sources, source rocks and binary rocks; try each
+	@$(DEPS) run rock $(MODULES)
+	@mkdir -p build
+	@archive=$$(sh build-aux/dist.sh $(CURDIR)/build) && LUAROCKS="$(LUAROCKS)" LUA="$(LUA)" \
+	  LUA_VERSION=$(LUA_VERSION) sh build-aux/rock.sh $(CURDIR)/build/rocks $$archive
 
 clean: ## remove everything that was built
 	@rm -rf build spec/interop/node_modules
+always:
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | \
@@ -538,4 +605,5 @@ help: ## this list
 
 .PHONY: all test test-c run-specs proof asan tsan gc interop-deps demo bench deps \
   dev-deps test-deps check-deps check lint format-check format warnings musl coverage fuzz fuzz-check tidy \
-  cppcheck luacheck layers symbols rocks-check rocks-write version install uninstall rock clean help
+  cppcheck luacheck layers symbols rocks-check rocks-write version modules always install \
+  install-device install-device-files install-doc uninstall dist dist-files rock clean help

@@ -2,19 +2,21 @@
 # deps.sh [--look|--note] GROUP... -- see that what the groups need is there,
 # install the rest.
 #
-# Groups: build, run, test, check, bench, rock. The script asks for every command,
+# Groups: core, http_core and hub_core (to build these modules), build (all of them),
+# run, test, check, bench, rock. The script asks for every command,
 # header and Lua module, and installs only what is missing, with apt-get where there
 # is one. Elsewhere it prints what is missing.
 # --look installs nothing: it says what is missing, and fails.
 # --note installs nothing: it says what is missing, and succeeds.
-# Environment: CC, LUA, LUA_CFLAGS, LLHTTP_CFLAGS, PKG_CONFIG as the Makefile sets
-# them.
+# Environment: CC, LUA, LUA_CFLAGS, LLHTTP_CFLAGS, LLHTTP_LIBS, PKG_CONFIG as the
+# Makefile sets them.
 set -u
 
 CC=${CC:-gcc}
 LUA=${LUA:-lua5.4}
 LUA_CFLAGS=${LUA_CFLAGS:--I/usr/include/lua5.4}
 LLHTTP_CFLAGS=${LLHTTP_CFLAGS:--I/usr/share/include/llhttp -I/usr/share/llhttp}
+LLHTTP_LIBS=${LLHTTP_LIBS:-}
 PKG_CONFIG=${PKG_CONFIG:-pkg-config}
 
 missing= # what was not found, for a person
@@ -61,8 +63,10 @@ need_python() { # MODULE=PACKAGE...: of the system's Python, whatever else is in
   done
 }
 
-# A library that pkg-config knows, or C sources: Debian 12 has the sources alone.
+# A library, or C sources: Debian 12 has the sources alone. The Makefile has found
+# either and says which by LLHTTP_LIBS.
 need_llhttp() {
+  if [ -n "$LLHTTP_LIBS" ]; then compiles llhttp.h && return; fi
   "$PKG_CONFIG" --exists libllhttp 2>/dev/null && return
   compiles llhttp.h && compiles llhttp.c && return
   if apt-cache show libllhttp-dev >/dev/null 2>&1; then
@@ -72,12 +76,29 @@ need_llhttp() {
   fi
 }
 
-need_build() {
+need_core() {
   need_commands "$CC=gcc" make=make "$PKG_CONFIG=pkg-config"
   need_headers stdlib.h=libc6-dev lua.h=liblua5.4-dev uv.h=libuv1-dev \
-    MQTTAsync.h=libpaho-mqtt-dev curl/curl.h=libcurl4-openssl-dev \
+    MQTTAsync.h=libpaho-mqtt-dev openssl/ssl.h=libssl-dev
+}
+
+need_http_core() {
+  need_commands "$CC=gcc" make=make "$PKG_CONFIG=pkg-config"
+  need_headers stdlib.h=libc6-dev lua.h=liblua5.4-dev uv.h=libuv1-dev \
+    curl/curl.h=libcurl4-openssl-dev openssl/ssl.h=libssl-dev
+}
+
+need_hub_core() {
+  need_commands "$CC=gcc" make=make "$PKG_CONFIG=pkg-config"
+  need_headers stdlib.h=libc6-dev lua.h=liblua5.4-dev uv.h=libuv1-dev \
     openssl/ssl.h=libssl-dev sqlite3.h=libsqlite3-dev wslay/wslay.h=libwslay-dev
   need_llhttp
+}
+
+need_build() {
+  need_core
+  need_http_core
+  need_hub_core
 }
 
 need_run() {
@@ -90,7 +111,7 @@ need_test() {
   need_modules busted=lua-busted luaunit=lua-unit luv=lua-luv \
     dbd.sqlite3=lua-dbi-sqlite3
   # Node may come from elsewhere, with which Debian's npm conflicts
-  need_commands git=git node=nodejs npm=npm openssl=openssl ip=iproute2 \
+  need_commands luarocks=luarocks git=git node=nodejs npm=npm openssl=openssl ip=iproute2 \
     curl=curl strace=strace faketime=faketime lua5.1=lua5.1 \
     mosquitto_pub=mosquitto-clients
   PATH=$PATH:/usr/sbin need_commands mosquitto=mosquitto
@@ -117,7 +138,7 @@ need_bench() {
 }
 
 need_rock() {
-  need_commands luarocks=luarocks
+  need_commands luarocks=luarocks nm=binutils unzip=unzip zip=zip
 }
 
 no_root() {
@@ -154,7 +175,7 @@ look() {
   packages=
   for group; do
     case $group in
-    build | run | test | check | bench | rock) "need_$group" ;;
+    core | http_core | hub_core | build | run | test | check | bench | rock) "need_$group" ;;
     *) echo "deps: unknown group '$group'" >&2 && exit 2 ;;
     esac
   done
@@ -166,7 +187,8 @@ case ${1:-} in --look | --note) how=${1#--} && shift ;; esac
 look "$@"
 [ -n "$packages" ] || exit 0
 if [ "$how" != install ]; then
-  echo "missing to $1: $missing" >&2
+  case $1 in *core) goal=build ;; *) goal=$1 ;; esac
+  echo "missing to $goal: $missing" >&2
   echo "run \`make deps\`; on Debian they are called:$packages" >&2
   [ "$how" = note ]
   exit

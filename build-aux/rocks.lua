@@ -1,116 +1,105 @@
--- rocks.lua --check | --write MODULE FILE.c... [MODULE FILE.c...] -- holds the
--- file lists of the rockspecs equal to the Makefile's lists of C sources and to
--- the Lua files in the tree: --check says whether they are, --write makes them.
+-- rocks.lua --check | --write | --files ROCK -- the rockspecs list the Lua files in the
+-- tree, and those of the next version (scm) are those of the release but for where the
+-- source is. --check says whether it is so, --write makes it so, --files prints the Lua
+-- files of a rock, a path a line.
 
 -- The rock of the hub takes the hub's Lua files and the test kit.
 local HUB_FILES = {
   "^lua/directmethods/hub%.lua$", "^lua/directmethods/hub/",
   "^lua/directmethods/testing%.lua$", "^lua/directmethods/testing/",
 }
+local ROCKS = { "directmethods", "directmethods-hub" }
+local SCM_SOURCE = [[
+source = {
+  url = "git+https://directmethods.invalid/directmethods.git",
+}
+]]
 
 local function read(path)
-  local file <close> = assert(io.open(path))
-  return file:read("a")
+  local file <close> = io.open(path)
+  return file and file:read("a")
 end
 
 local VERSION = read("csrc/base/version.h"):match('DM_VERSION "(.-)"')
-local ROCKS = {
-  { path = ("rockspec/directmethods-%s-1.rockspec"):format(VERSION),
-    modules = { "core", "http_core" }, hub = false },
-  { path = ("rockspec/directmethods-hub-%s-1.rockspec"):format(VERSION),
-    modules = { "hub_core" }, hub = true },
-}
 
 local function write(path, text)
   local file <close> = assert(io.open(path, "w"))
   assert(file:write(text))
 end
 
-local function belongs_to_hub(path)
+local function rock_of(path)
   for _, pattern in ipairs(HUB_FILES) do
-    if path:find(pattern) then return true end
+    if path:find(pattern) then return "directmethods-hub" end
   end
-  return false
+  return "directmethods"
 end
 
-local function lua_files()
+local function lua_files(rock)
   local files = {}
   local pipe <close> = assert(io.popen("find lua -name '*.lua' | LC_ALL=C sort"))
   for path in pipe:lines() do
     -- stubs for editors are no modules
-    if not path:find("%.meta%.lua$") then files[#files + 1] = path end
+    if not path:find("%.meta%.lua$") and rock_of(path) == rock then
+      files[#files + 1] = path
+    end
   end
   return files
 end
 
-local function module_name(path)
-  local name = path:gsub("^lua/", ""):gsub("%.lua$", ""):gsub("/init$", "")
-  return (name:gsub("/", "."))
-end
-
-local function source_lines(files)
-  table.sort(files)
+local function module_lines(rock)
   local lines = {}
-  for _, path in ipairs(files) do
-    lines[#lines + 1] = ('        "%s",\n'):format(path)
+  for _, path in ipairs(lua_files(rock)) do
+    local name = path:gsub("^lua/", ""):gsub("%.lua$", ""):gsub("/", ".")
+    lines[#lines + 1] = ('      ["%s"] = "%s",\n'):format(name, path)
   end
   return table.concat(lines)
 end
 
-local function module_lines(hub)
-  local lines = {}
-  for _, path in ipairs(lua_files()) do
-    if belongs_to_hub(path) == hub then
-      local name = module_name(path)
-      lines[#lines + 1] = ('    ["%s"] = "%s",\n'):format(name, path)
-    end
-  end
-  return table.concat(lines)
-end
-
--- Replace what stands between two plain texts, the first after 'from'.
-local function between(text, from, opening, closing, new)
-  local at = assert(text:find(from, 1, true), from)
-  local _, first = text:find(opening, at, true)
+-- Replace what stands between two plain texts.
+local function between(text, opening, closing, new)
+  local _, first = text:find(opening, 1, true)
   local last = text:find(closing, first, true)
   return text:sub(1, first) .. new .. text:sub(last)
 end
 
-local function with_lists(text, rock, sources)
-  for _, name in ipairs(rock.modules) do
-    local key = ('["directmethods.%s"]'):format(name)
-    text = between(text, key, "sources = {\n", "      },\n",
-      source_lines(sources[name]))
-  end
-  return between(text, "modules = {", "-- Lua files\n", "    -- end of Lua files",
-    module_lines(rock.hub))
+-- The rockspec of what is in version control, made of a release's.
+local function scm_of(text)
+  local version = VERSION:gsub("%.", "%%.")
+  return (text:gsub('version = "' .. version .. '%-1"', 'version = "scm-1"')
+    :gsub('"directmethods == ' .. version .. '"', '"directmethods == scm"')
+    :gsub("source = {\n.-\n}\n", SCM_SOURCE))
 end
 
-local function parse(words)
-  local sources, name = {}, nil
-  for i = 2, #words do
-    if words[i]:find("%.c$") then
-      table.insert(sources[name], words[i])
-    else
-      name = words[i]
-      sources[name] = {}
+-- Which rockspecs there must be: path -> text.
+local function wanted()
+  local texts = {}
+  for _, rock in ipairs(ROCKS) do
+    local path = ("rockspec/%s-%s-1.rockspec"):format(rock, VERSION)
+    local text = between(assert(read(path), path), "      -- Lua files\n",
+      "      -- end of Lua files", module_lines(rock))
+    texts[path] = text
+    texts[("rockspec/%s-scm-1.rockspec"):format(rock)] = scm_of(text)
+  end
+  return texts
+end
+
+local function hold(how)
+  local stale = false
+  for path, text in pairs(wanted()) do
+    if read(path) ~= text and how == "--write" then
+      write(path, text)
+      print("rewrote " .. path)
+    elseif read(path) ~= text then
+      io.stderr:write(path, ": its file lists are not the tree's; ",
+        "`make rocks-write` rewrites them\n")
+      stale = true
     end
   end
-  return sources
+  os.exit(not stale)
 end
 
-local sources = parse(arg)
-local stale = false
-for _, rock in ipairs(ROCKS) do
-  local old = read(rock.path)
-  local new = with_lists(old, rock, sources)
-  if new ~= old and arg[1] == "--write" then
-    write(rock.path, new)
-    print("rewrote " .. rock.path)
-  elseif new ~= old then
-    io.stderr:write(rock.path, ": its file lists are not the tree's; ",
-      "`make rocks-write` rewrites them\n")
-    stale = true
-  end
+if arg[1] == "--files" then
+  print(table.concat(lua_files(arg[2]), "\n"))
+else
+  hold(arg[1])
 end
-os.exit(not stale)

@@ -1,4 +1,11 @@
---- The rockspecs and the README name what the library needs of others.
+--- The rockspecs name what the library needs of others, and each rock installs what its
+-- rockspec lists, and that alone. `make rock` does more: it compiles, packs and runs.
+
+local dm = require "directmethods"
+local folders = require "spec.support.folder"
+
+local LUA = os.getenv("LUA") or arg[-1]
+local LUAROCKS = os.getenv("LUAROCKS") or "luarocks"
 
 local ROCKS = { -- a module's first word -> the rock it comes with, README's name of it
   argparse = { "argparse", "argparse" },
@@ -24,9 +31,8 @@ end
 -- First words of the modules that a rock's Lua files load, but ours.
 local function needs_of(rockspec)
   local needs = {}
-  for _, source in pairs(rockspec.build.modules) do
-    for name in (type(source) == "string" and read(source) or "")
-      :gmatch('require,? ?"(%w+)[%w.]*"') do
+  for _, source in pairs(rockspec.build.install.lua) do
+    for name in read(source):gmatch('require,? ?"(%w+)[%w.]*"') do
       needs[name] = name ~= "directmethods" and not OPTIONAL[name] or nil
     end
   end
@@ -34,19 +40,121 @@ local function needs_of(rockspec)
 end
 
 local VERSION = require("directmethods.core").version
+local NAMES = { "directmethods", "directmethods-hub" }
 
-for _, package_name in ipairs { "directmethods", "directmethods-hub" } do
-  local path = ("rockspec/%s-%s-1.rockspec"):format(package_name, VERSION)
+local function path_of(name, version)
+  return ("rockspec/%s-%s-1.rockspec"):format(name, version or VERSION)
+end
+
+for _, name in ipairs(NAMES) do
+  local path = path_of(name)
   it(path .. " names the rocks that its files load", function()
     local rockspec = load_rockspec(path)
     local named, readme = {}, read("README.md")
-    for _, rock in ipairs(rockspec.dependencies) do named[rock] = true end
+    for _, rock in ipairs(rockspec.dependencies) do
+      named[rock:match("^[%w-]+")] = true
+    end
     local needs = needs_of(rockspec)
     assert.is_truthy(next(needs))
-    for name in pairs(needs) do
-      local rock, title = table.unpack((assert(ROCKS[name], name)))
+    for module in pairs(needs) do
+      local rock, title = table.unpack((assert(ROCKS[module], module)))
       assert.is_true(named[rock], rock)
       assert.is_truthy(readme:find(title, 1, true), title)
     end
   end)
+
+  it(path .. " hands the folders of each library to the Makefile", function()
+    local rockspec = load_rockspec(path)
+    local handed = rockspec.build.build_variables
+    assert.is_truthy(next(rockspec.external_dependencies))
+    for library in pairs(rockspec.external_dependencies) do
+      if library == "LLHTTP" then -- the Makefile looks for it
+        assert.equal("$(LLHTTP_DIR)", handed.LLHTTP_HINT)
+      else
+        for _, kind in ipairs { "_INCDIR", "_LIBDIR" } do
+          assert.equal("$(" .. library .. kind .. ")", handed[library .. kind])
+        end
+      end
+    end
+  end)
+
+  for _, version in ipairs { VERSION, "scm" } do
+    it("LuaRocks finds nothing to say of " .. path_of(name, version), function()
+      local found = assert(dm.exec({ LUAROCKS, "lint", path_of(name, version) },
+        { timeout = 60 }))
+      assert.same({ 0, "" }, { found.status, found.stdout .. found.stderr })
+    end)
+  end
 end
+
+-- Trees -------------------------------------------------------------------------
+
+-- The sources, where LuaRocks finds the modules compiled: what it does with them is
+-- looked at, and a file is as good for that as a module.
+local function sources()
+  local folder = folders.new()
+  local made = assert(dm.exec({ "sh", "-c", [[
+    cp -R lua rockspec build-aux README.md LICENSE "$1" && cd "$1" &&
+    mkdir -p build/rock/directmethods && cd build/rock/directmethods &&
+    touch core.so http_core.so hub_core.so]], "sh", folder.path }))
+  assert.equal(0, made.status, made.stderr)
+  return folder
+end
+
+-- Install a rock of the sources into their tree; MAKE=true is a make that does nothing.
+local function install(folder, name, version)
+  local made = assert(dm.exec({ "sh", "-c", [[
+    cd "$1" && exec "$2" --lua-version 5.4 make --deps-mode=none --tree "$1/tree" \
+      MAKE=true "$3"]], "sh", folder.path, LUAROCKS, path_of(name, version) },
+    { timeout = 100 }))
+  assert.equal(0, made.status, made.stdout .. made.stderr)
+end
+
+-- That the tree holds exactly what these rockspecs list.
+local function check_tree(folder, ...)
+  local argv = { LUA, "build-aux/rock_tree.lua", folder.path .. "/tree", "5.4" }
+  for _, path in ipairs { ... } do argv[#argv + 1] = folder.path .. "/" .. path end
+  local found = assert(dm.exec(argv))
+  assert.same({ 0, "" }, { found.status, found.stderr })
+end
+
+for _, name in ipairs(NAMES) do
+  it("a tree of " .. name .. " alone has its modules and no other", function()
+    local folder <close> = sources()
+    install(folder, name)
+    check_tree(folder, path_of(name))
+  end)
+end
+
+it("a newer rock is used beside an older one of the other", function()
+  for i, name in ipairs(NAMES) do
+    local folder <close> = sources()
+    local other = NAMES[3 - i]
+    install(folder, name)
+    install(folder, other)
+    local newer = read(path_of(name)):gsub(VERSION:gsub("%.", "%%."), "9.9.9")
+    local changed = load_rockspec(path_of(name)).build.install.lua
+    for _, path in pairs(changed) do folder:write(path, "-- 9.9.9\n") end
+    folder:write(path_of(name, "9.9.9"), newer)
+    install(folder, name, "9.9.9")
+    check_tree(folder, path_of(name, "9.9.9"), path_of(other))
+    for module in pairs(changed) do
+      local path = ("%s/tree/share/lua/5.4/%s.lua"):format(folder.path,
+        (module:gsub("%.", "/")))
+      assert.equal("-- 9.9.9\n", read(path), path)
+    end
+  end
+end)
+
+it("dm.hub without the rock of the hub names it", function()
+  local folder <close> = sources()
+  install(folder, "directmethods")
+  local tree = folder.path .. "/tree/share/lua/5.4/"
+  local found = assert(dm.exec({ "env",
+    ("LUA_PATH=%s?.lua;%s?/init.lua;/usr/share/lua/5.4/?.lua"):format(tree, tree),
+    LUA, "-e", [[
+      print(pcall(function() return require("directmethods").hub {} end))]] }))
+  assert.equal("false\t(command line):1: dm.hub is not installed: it comes with the "
+    .. "rock or Debian package directmethods-hub (luarocks --lua-version 5.4 install "
+    .. "directmethods-hub)\n", found.stdout, found.stderr)
+end)

@@ -44,10 +44,25 @@ local ROLES = {
   record = "directmethods.recording",
 }
 
+-- Packages that others than `directmethods` have: module -> package.
+local PACKAGES = { ["directmethods.hub"] = "directmethods-hub" }
+
+-- Raise that a role is not installed, and name the rock and Debian package that has it.
+local function check_installed(name, module)
+  if package.loaded[module] or package.preload[module]
+    or package.searchpath(module, package.path) then
+    return
+  end
+  local owner = PACKAGES[module] or "directmethods"
+  error(("dm.%s is not installed: it comes with the rock or Debian package %s "
+    .. "(luarocks --lua-version 5.4 install %s)"):format(name, owner, owner), 3)
+end
+
 setmetatable(dm, {
   __index = function(_, name)
     local module = ROLES[name]
     if not module then return nil end
+    check_installed(name, module)
     local value = require(module)[name]
     rawset(dm, name, value)
     return value
