@@ -357,7 +357,7 @@ describe("dm.hub", function()
   describe("on", function()
     it("takes one event and functions alone", function()
       hub = plain()
-      has(raises(hub.on, hub, "calls", print), "event must be 'call' or 'reset'")
+      has(raises(hub.on, hub, "calls", print), "must be 'call', 'device' or 'reset'")
       has(raises(hub.on, hub, "call", 1), "fn must be a function")
     end)
 

@@ -16,11 +16,14 @@
 #define DM_ERR_MAP(X)                                                          \
   X(OK, "OK", "ok")                                                            \
   X(TIMEOUT, "Timeout", "timed out")                                           \
+  X(SILENT, "Timeout", "the peer was silent for too long")                     \
   X(CANCELLED, "Cancelled", "cancelled")                                       \
   X(CLOSED, "Closed", "closed")                                                \
   X(NAME_NOT_RESOLVED, "NameNotResolved", "the host name does not resolve")    \
   X(CONNECT_FAILED, "ConnectFailed", "the connection failed")                  \
   X(TLS_FAILED, "TlsFailed", "the TLS handshake failed")                       \
+  X(TLS_UNTRUSTED, "TlsFailed", "the peer does not trust our certificate")     \
+  X(TLS_PLAIN, "TlsFailed", "the peer does not speak TLS")                     \
   X(UNAUTHORIZED, "Unauthorized", "not authorized")                            \
   X(PROTOCOL_ERROR, "ProtocolError", "the peer broke the protocol")            \
   X(LIMIT_EXCEEDED, "LimitExceeded", "a limit was exceeded")                   \

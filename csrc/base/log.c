@@ -4,8 +4,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#include "base/span.h"
-
 /* Bytes of the first character of 's' if a line may contain it as it is; 0: its
 ** first byte must be escaped. U+0080..U+009F are control characters too. */
 static size_t plain(dm_span s) {
@@ -15,12 +13,11 @@ static size_t plain(dm_span s) {
   return n == 2 && c == 0xC2 && (unsigned char)s.p[1] < 0xA0 ? 0 : n;
 }
 
-/* Stop where the next character or escape does not fit. */
-static void escape(char line[DM_LOG_LINE], dm_span s) {
+size_t dm_log_escape(char *line, size_t room, dm_span s) {
   size_t at = 0;
   while (s.n > 0) {
     size_t n = plain(s), width = n ? n : 4;
-    if (at + width >= DM_LOG_LINE) break;
+    if (at + width >= room) break;
     if (n > 0) {
       memcpy(line + at, s.p, n);
     } else {
@@ -31,6 +28,7 @@ static void escape(char line[DM_LOG_LINE], dm_span s) {
     s = (dm_span){s.p + n, s.n - n};
   }
   line[at] = '\0';
+  return at;
 }
 
 void dm_log_write(const dm_log *log, dm_log_level level, const char *fmt, ...) {
@@ -42,7 +40,7 @@ void dm_log_write(const dm_log *log, dm_log_level level, const char *fmt, ...) {
   va_end(args);
   if (n < 0) return;
   size_t length = (size_t)n < sizeof raw ? (size_t)n : sizeof raw - 1;
-  escape(line, (dm_span){raw, length});
+  dm_log_escape(line, sizeof line, (dm_span){raw, length});
   log->sink(log->context, level, line);
 }
 

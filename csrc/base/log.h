@@ -7,6 +7,8 @@
 
 #include <stddef.h>
 
+#include "base/span.h"
+
 #pragma GCC visibility push(hidden)
 
 typedef enum dm_log_level {
@@ -29,6 +31,11 @@ typedef struct dm_log {
 ** invalid UTF-8 become \xNN, so that bytes of a peer cannot break the line. */
 void dm_log_write(const dm_log *log, dm_log_level level, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* Make bytes of a peer printable: control bytes, DEL and invalid UTF-8 become
+** \xNN. 'room' counts the NUL; what does not fit is cut between characters.
+** Returns the bytes without the NUL. */
+size_t dm_log_escape(char *line, size_t room, dm_span s);
 
 const char *dm_log_level_name(dm_log_level level); /* "warn"; static */
 

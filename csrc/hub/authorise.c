@@ -71,7 +71,7 @@ static dm_key_slot slot_of(const dm_sas *sas, dm_span primary,
   return DM_KEY_NONE;
 }
 
-static bool refuse(dm_grant *out, const char *why) {
+static bool refuse(dm_grant *out, dm_why why) {
   out->why = why;
   return false;
 }
@@ -94,12 +94,11 @@ static bool verify(const dm_authority *a, const dm_sas *sas,
                    const dm_span *segments, int count, int64_t now,
                    dm_grant *out) {
   out->expiry = a->lasting ? INT64_MAX : sas->expiry;
-  if (out->signer.slot == DM_KEY_NONE)
-    return refuse(out, "the signature matches no key of an identity or policy");
+  if (out->signer.slot == DM_KEY_NONE) return refuse(out, DM_WHY_SIGNATURE);
   out->expired = dm_sas_expired(sas, now);
-  if (out->expired && !a->lasting) return refuse(out, "the token is expired");
+  if (out->expired && !a->lasting) return refuse(out, DM_WHY_TOKEN_EXPIRED);
   if (!dm_sas_covers(sas, a->host, a->hosts, segments, count))
-    return refuse(out, "the token's sr does not cover the resource");
+    return refuse(out, DM_WHY_AUDIENCE);
   return true;
 }
 
@@ -109,13 +108,22 @@ static dm_signer signer_of(dm_authority *a, const dm_sas *sas) {
   return (dm_signer){p, slot_of(sas, p->primary, p->secondary)};
 }
 
+/* No key has signed because there is nobody who could: that is told instead,
+** after the signature was computed all the same. */
+static void blame_unknown(dm_grant *out, bool known, dm_why why) {
+  if (out->why == DM_WHY_SIGNATURE && !known) out->why = why;
+}
+
 static bool verify_policy(const dm_authority *a, const dm_sas *sas,
                           unsigned right, const dm_span *segments, int count,
                           int64_t now, dm_grant *out) {
-  if (!verify(a, sas, segments, count, now, out)) return false;
+  out->policy = sas->policy;
+  if (!verify(a, sas, segments, count, now, out)) {
+    blame_unknown(out, out->signer.policy->name.p != NULL, DM_WHY_UNKNOWN);
+    return false;
+  }
   out->rights = out->signer.policy->rights;
-  if ((out->rights & right) != right)
-    return refuse(out, "the policy does not allow it");
+  if ((out->rights & right) != right) return refuse(out, DM_WHY_NO_RIGHT);
   return true;
 }
 
@@ -140,14 +148,14 @@ bool dm_authorise_service(dm_authority *a, dm_span token, dm_seen_token *seen,
                           const dm_span *segments, int count, int64_t now,
                           dm_grant *out) {
   dm_sas sas;
-  *out = (dm_grant){.why = ""};
+  *out = (dm_grant){.why = DM_WHY_NONE};
   if (is_seen(a, seen, token)) {
     out->signer = seen->signer;
     return verify_policy(a, &seen->sas, 0, segments, count, now, out);
   }
   if (dm_sas_parse(token, &sas, NULL) != DM_OK)
-    return refuse(out, "the token cannot be read");
-  if (sas.policy.p == NULL) return refuse(out, "the token names no policy");
+    return refuse(out, DM_WHY_BAD_TOKEN);
+  if (sas.policy.p == NULL) return refuse(out, DM_WHY_NO_POLICY);
   out->signer = signer_of(a, &sas);
   if (!verify_policy(a, &sas, 0, segments, count, now, out)) return false;
   keep_token(a, seen, token, out->signer);
@@ -155,10 +163,9 @@ bool dm_authorise_service(dm_authority *a, dm_span token, dm_seen_token *seen,
 }
 
 static bool is_usable(const dm_identity *identity, dm_grant *out) {
-  if (identity == NULL) return refuse(out, "the identity is not registered");
-  if (!dm_identity_usable(identity))
-    return refuse(out, "the identity is disabled");
-  return true;
+  out->policy = (dm_span){NULL, 0}; /* the identity is to blame */
+  if (identity == NULL) return refuse(out, DM_WHY_UNKNOWN);
+  return dm_identity_usable(identity) || refuse(out, DM_WHY_DISABLED);
 }
 
 bool dm_authorise_device(dm_authority *a, dm_span token,
@@ -170,9 +177,9 @@ bool dm_authorise_device(dm_authority *a, dm_span token,
   bool keyed = identity != NULL && identity->auth == DM_HUB_AUTH_SAS;
   int count = module.p != NULL ? 4 : 2;
   dm_sas sas;
-  *out = (dm_grant){.why = ""};
+  *out = (dm_grant){.why = DM_WHY_NONE};
   if (dm_sas_parse(token, &sas, NULL) != DM_OK)
-    return refuse(out, "the password is no token");
+    return refuse(out, DM_WHY_BAD_TOKEN);
   if (sas.policy.p != NULL) {
     out->signer = signer_of(a, &sas);
     return verify_policy(a, &sas, DM_RIGHT_DEVICE_CONNECT, segments, count, now,
@@ -181,7 +188,11 @@ bool dm_authorise_device(dm_authority *a, dm_span token,
   }
   out->signer.slot = slot_of(&sas, keyed ? dm_identity_primary(identity) : none,
                              keyed ? dm_identity_secondary(identity) : none);
-  return verify(a, &sas, segments, count, now, out) && is_usable(identity, out);
+  if (verify(a, &sas, segments, count, now, out))
+    return is_usable(identity, out);
+  blame_unknown(out, identity != NULL, DM_WHY_UNKNOWN);
+  blame_unknown(out, keyed, DM_WHY_CERTIFICATE_ONLY);
+  return false;
 }
 
 /* Certificates */
@@ -211,11 +222,11 @@ static dm_key_slot slot_of_certificate(const dm_certificate *c,
 
 bool dm_authorise_certificate(const dm_certificate *c,
                               const dm_identity *identity, dm_grant *out) {
-  *out = (dm_grant){.expiry = INT64_MAX, .why = ""};
+  *out = (dm_grant){.expiry = INT64_MAX, .why = DM_WHY_NONE};
   if (identity != NULL) out->signer.slot = slot_of_certificate(c, identity);
   if (identity != NULL && out->signer.slot == DM_KEY_NONE)
-    return refuse(out, "the certificate is not the identity's");
-  if (c->early) return refuse(out, "the certificate is not valid yet");
-  if (c->late) return refuse(out, "the certificate has expired");
+    return refuse(out, DM_WHY_CERTIFICATE);
+  if (c->early) return refuse(out, DM_WHY_CERTIFICATE_EARLY);
+  if (c->late) return refuse(out, DM_WHY_CERTIFICATE_LATE);
   return is_usable(identity, out);
 }

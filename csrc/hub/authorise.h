@@ -15,6 +15,7 @@
 #include "base/span.h"
 #include "hub/hub.h"
 #include "hub/identity.h"
+#include "hub/reasons.h"
 #include "net/tls_certificate.h"
 #include "proto/sas.h"
 
@@ -47,7 +48,8 @@ typedef struct dm_grant {
   unsigned rights; /* the policy's; 0 for an identity's own key */
   int64_t expiry;  /* se, unix seconds; INT64_MAX: tokens do not expire */
   bool expired;    /* the token has; where tokens do not expire, it is good */
-  const char *why; /* why not; static */
+  dm_span policy;  /* that the token names, encoded; p NULL: none. Borrowed */
+  dm_why why;      /* why not */
 } dm_grant;
 
 enum { DM_SEEN_TOKEN_MAX = 512 }; /* bytes of a token that is kept */

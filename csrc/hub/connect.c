@@ -9,6 +9,7 @@
 #include "hub/keep.h"
 #include "hub/meter.h"
 #include "hub/session.h"
+#include "hub/tell.h"
 #include "hub/telemetry.h"
 #include "proto/text.h"
 
@@ -28,10 +29,32 @@ typedef struct newcomer {
   dm_span model_id; /* decoded, in 'memory'; n 0: none */
 } newcomer;
 
+/* A connection that is no session. */
+static void tell(const dm_hub_listener *l, uint64_t connection, dm_news news) {
+  char address[DM_PEER_MAX] = "";
+  dm_mqtt_server_peer(l->mqtt, connection, address, sizeof address);
+  news.address = address;
+  dm_tell(l->hub, &news);
+}
+
+static void tell_refused(const dm_hub_listener *l, uint64_t connection,
+                         int code, const newcomer *n, dm_why why) {
+  char date[DM_TELL_DATE];
+  dm_news news = {.kind = DM_DEVICE_REFUSED,
+                  .why = why,
+                  .code = code,
+                  .device = n->name.device,
+                  .module = n->name.module,
+                  .policy = n->grant.policy};
+  if (why == DM_WHY_TOKEN_EXPIRED)
+    news.detail = dm_tell_date(date, n->grant.expiry);
+  tell(l, connection, news);
+}
+
 static void refuse(dm_hub_listener *l, uint64_t connection, int code,
-                   dm_span who, const char *why) {
+                   const newcomer *n, dm_why why) {
   l->hub->counted.connect_refused++;
-  dm_hub_log(l->hub, "CONNECT refused", who, why);
+  tell_refused(l, connection, code, n, why);
   dm_mqtt_server_refuse(l->mqtt, connection, code);
 }
 
@@ -54,7 +77,7 @@ static bool authorise_certificate(const dm_hub_listener *l, uint64_t connection,
   dm_certificate certificate;
   if (dm_mqtt_server_certificate(l->mqtt, connection, &certificate))
     return dm_authorise_certificate(&certificate, out->identity, &out->grant);
-  out->grant.why = "there is neither a password nor a certificate";
+  out->grant.why = DM_WHY_NO_CREDENTIALS;
   return false;
 }
 
@@ -80,18 +103,16 @@ static bool read_model_id(newcomer *n) {
   return dm_text_utf8(n->model_id);
 }
 
-/* NULL: it may connect; else why not. */
-static const char *check(dm_hub_listener *l, uint64_t connection,
-                         const dm_mqtt_connect *c, newcomer *out) {
+/* NONE: it may connect; else why not. */
+static dm_why check(dm_hub_listener *l, uint64_t connection,
+                    const dm_mqtt_connect *c, newcomer *out) {
   if (!c->has_username || !dm_username_parse(c->username, &out->name))
-    return "the user name is not {host}/{device}[/{module}]/?api-version=...";
-  if (!is_client_id(c->client_id, &out->name))
-    return "the client id is not the identity in the user name";
+    return DM_WHY_USER_NAME;
+  if (!is_client_id(c->client_id, &out->name)) return DM_WHY_CLIENT_ID;
   if (!dm_authority_is_host(&l->hub->authority, out->name.host))
-    return "the host in the user name is not this hub";
-  if (!read_model_id(out))
-    return "the model id is not a text of at most 2048 bytes";
-  return authorise(l, connection, c, out) ? NULL : out->grant.why;
+    return DM_WHY_HOST;
+  if (!read_model_id(out)) return DM_WHY_MODEL_ID;
+  return authorise(l, connection, c, out) ? DM_WHY_NONE : out->grant.why;
 }
 
 /* A will must be telemetry of the device's own. */
@@ -105,16 +126,16 @@ static bool is_will_allowed(const dm_mqtt_connect *c, const newcomer *n) {
 static bool recognise(dm_hub_listener *l, uint64_t connection,
                       const dm_mqtt_connect *c, newcomer *n) {
   dm_hub *h = l->hub;
-  const char *why = check(l, connection, c, n);
-  if (why != NULL || n->identity == NULL) {
+  dm_why why = check(l, connection, c, n);
+  if (why != DM_WHY_NONE || n->identity == NULL) {
     dm_meter_device_failed(l, connection);
     h->counted.connect_unauthorized++;
-    refuse(l, connection, NOT_AUTHORIZED, n->name.device, why);
+    refuse(l, connection, NOT_AUTHORIZED, n, why);
     return false;
   }
   if (is_will_allowed(c, n)) return true;
   h->counted.connect_bad_will++;
-  dm_hub_log(h, "CONNECT refused", n->name.device, "the will's topic");
+  tell_refused(l, connection, 0, n, DM_WHY_WILL);
   dm_mqtt_server_drop(l->mqtt, connection);
   return false;
 }
@@ -144,8 +165,11 @@ static uint64_t token_of(const dm_hub *h, dm_span client_type) {
 static bool take_over(dm_session *s, const newcomer *n) {
   dm_identity *i = n->identity;
   if (i->session != NULL) {
+    char by[DM_PEER_MAX] = "";
+    dm_mqtt_server_peer(s->server, s->connection, by, sizeof by);
     s->hub->counted.taken_over++;
-    dm_session_close(i->session, DM_ERROR_TAKEN_OVER);
+    dm_session_close(i->session,
+                     (dm_parting){DM_WHY_TAKEN_OVER, dm_span_of(by)});
   }
   bool was_stored = i->stored;
   if (s->clean) dm_session_forget(i);
@@ -163,8 +187,8 @@ static void admit(dm_hub_listener *l, uint64_t connection,
   dm_hub *h = l->hub;
   dm_session *s = dm_session_new(l, connection, n->grant.expiry);
   if (s == NULL || !dm_telemetry_set_will(s, c)) {
-    if (s != NULL) dm_session_end(s);
-    refuse(l, connection, UNAVAILABLE, n->name.device, "out of memory");
+    if (s != NULL) dm_session_end(s, (dm_parting){.why = DM_WHY_NO_MEMORY});
+    refuse(l, connection, UNAVAILABLE, n, DM_WHY_NO_MEMORY);
     return;
   }
   s->clean = c->clean_session;
@@ -194,19 +218,36 @@ static void settle_connect(dm_hub *h, const dm_mqtt_connect *c, long n) {
     dm_settle_set(&h->loop->settle, token_of(h, name.client_type), n);
 }
 
+static void tell_fault(const dm_hub_listener *l, uint64_t connection,
+                       const dm_mqtt_connect *c, int code, dm_span what) {
+  dm_news news = {.kind = DM_DEVICE_REFUSED,
+                  .why = DM_WHY_FAULT_RULE,
+                  .code = code,
+                  .detail = what};
+  dm_username name;
+  if (dm_username_parse(c->username, &name)) {
+    news.device = name.device;
+    news.module = name.module;
+  }
+  tell(l, connection, news);
+}
+
 /* f NULL: there is nothing to do but to go on. False: go on. */
 static bool act(dm_hub_listener *l, uint64_t connection,
                 const dm_mqtt_connect *c, const dm_fault *f) {
   switch (f != NULL ? f->o.action : DM_FAULT_DELAY) {
   case DM_FAULT_DROP:
     settle_connect(l->hub, c, 0);
+    tell_fault(l, connection, c, 0, DM_SPAN("drop"));
     dm_mqtt_server_ignore(l->mqtt, connection);
     return true;
   case DM_FAULT_DISCONNECT:
+    tell_fault(l, connection, c, 0, DM_SPAN("disconnect"));
     dm_mqtt_server_drop(l->mqtt, connection);
     return true;
   case DM_FAULT_REJECT:
     l->hub->counted.connect_refused++;
+    tell_fault(l, connection, c, f->o.code, DM_SPAN("reject"));
     dm_mqtt_server_refuse(l->mqtt, connection, f->o.code);
     return true;
   default:
@@ -278,59 +319,103 @@ void dm_connect_on_connect(void *context, uint64_t connection,
   dm_hub *h = l->hub;
   newcomer n = {.identity = NULL};
   if (dm_meter_refuses_any(h) && !dm_meter_device(l, connection)) {
-    refuse(l, connection, UNAVAILABLE, n.name.device,
-           "too many failed log-ins");
+    refuse(l, connection, UNAVAILABLE, &n, DM_WHY_FAILED_LOGINS);
     return;
   }
   if (!recognise(l, connection, c, &n)) return;
   if (h->throttle.tier != DM_TIER_NONE && !dm_meter_connect(h)) {
-    refuse(l, connection, UNAVAILABLE, n.name.device, "too many connect");
+    refuse(l, connection, UNAVAILABLE, &n, DM_WHY_RATE);
     return;
   }
   if (!inject(l, connection, c, n.identity)) admit(l, connection, c, &n);
 }
 
-void dm_connect_on_refused(void *context, const char *why) {
+void dm_connect_on_refused(void *context, uint64_t connection, int code,
+                           const char *why) {
   dm_hub_listener *l = context;
   l->hub->counted.connect_refused++;
-  dm_hub_log(l->hub, "CONNECT refused", (dm_span){NULL, 0}, why);
+  tell(l, connection,
+       (dm_news){.kind = DM_DEVICE_REFUSED,
+                 .why = DM_WHY_PROTOCOL,
+                 .code = code,
+                 .detail = dm_span_of(why)});
 }
 
-/* Count what the peer did to be closed. False: nothing. */
-static bool count_fault(dm_hub_counters *c, dm_code code) {
+/* Count what the peer did to be closed. */
+static void count_fault(dm_hub_counters *c, dm_code code) {
   switch (code) {
   case DM_PROTOCOL_ERROR:
     c->mqtt_malformed++;
-    return true;
+    return;
   case DM_LIMIT_EXCEEDED:
     c->mqtt_over_limit++;
-    return true;
+    return;
   case DM_TIMEOUT:
+  case DM_SILENT:
     c->mqtt_timed_out++;
-    return true;
+    return;
   case DM_TLS_FAILED:
+  case DM_TLS_UNTRUSTED:
+  case DM_TLS_PLAIN:
     c->mqtt_tls_failed++;
-    return true;
+    return;
   default:
-    return false;
+    return;
   }
+}
+
+static dm_why why_of(dm_code code) {
+  switch (code) {
+  case DM_TIMEOUT:
+    return DM_WHY_TIMEOUT;
+  case DM_PROTOCOL_ERROR:
+    return DM_WHY_PROTOCOL;
+  case DM_LIMIT_EXCEEDED:
+    return DM_WHY_LIMIT;
+  default:
+    return DM_WHY_NETWORK;
+  }
+}
+
+/* Why a session's connection has ended by itself. */
+static dm_parting parting_of(const dm_session *s, const dm_err *why) {
+  if (s->said_goodbye) return (dm_parting){.why = DM_WHY_CLIENT_DISCONNECT};
+  if (s->hub->closing) return (dm_parting){.why = DM_WHY_HUB_STOPPING};
+  if (why->code == DM_SILENT) return (dm_parting){.why = DM_WHY_KEEP_ALIVE};
+  if (why->code == DM_OK)
+    return (dm_parting){DM_WHY_NETWORK, DM_SPAN("closed without DISCONNECT")};
+  return (dm_parting){why_of(why->code), dm_span_of(why->text)};
+}
+
+/* A connection that never became a session has ended. */
+static void tell_stranger(const dm_hub_listener *l, uint64_t connection,
+                          const dm_err *why) {
+  dm_news news = dm_tell_unused(why);
+  dm_why fault = why_of(why->code);
+  bool closed = why->code == DM_OK || why->code == DM_CLOSED;
+  if (l->hub->closing) return;
+  if (closed && !dm_mqtt_server_was_silent(l->mqtt, connection)) return;
+  if (fault != DM_WHY_NETWORK) {
+    news.kind = DM_DEVICE_REFUSED;
+    news.why = fault;
+  }
+  tell(l, connection, news);
 }
 
 void dm_connect_on_gone(void *context, uint64_t connection, void *user,
                         const dm_err *why) {
   dm_hub_listener *l = context;
   dm_session *s = user;
-  (void)connection;
-  if (count_fault(&l->hub->counted, why->code)) {
-    bool known = s != NULL && s->identity != NULL;
-    dm_hub_log(l->hub, "connection closed",
-               known ? dm_identity_device(s->identity) : (dm_span){NULL, 0},
-               why->text);
-  }
-  if (s != NULL) dm_session_end(s);
+  count_fault(&l->hub->counted, why->code);
+  if (s == NULL)
+    tell_stranger(l, connection, why);
+  else
+    dm_session_end(s, parting_of(s, why));
 }
 
 void dm_connect_on_disconnect(void *context, void *user) {
+  dm_session *s = user;
   (void)context;
-  dm_telemetry_drop_will(user);
+  s->said_goodbye = true;
+  dm_telemetry_drop_will(s);
 }

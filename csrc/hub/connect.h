@@ -11,7 +11,8 @@
 
 void dm_connect_on_connect(void *context, uint64_t connection,
                            const dm_mqtt_connect *c);
-void dm_connect_on_refused(void *context, const char *why);
+void dm_connect_on_refused(void *context, uint64_t connection, int code,
+                           const char *why);
 void dm_connect_on_disconnect(void *context, void *user);
 void dm_connect_on_gone(void *context, uint64_t connection, void *user,
                         const dm_err *why);

@@ -3,6 +3,7 @@
 
 #include "hub/exchange.h"
 #include "hub/meter.h"
+#include "hub/tell.h"
 
 enum {
   TWIN_TOPIC_MAX = 512, /* bytes of the topic of a twin's answer */
@@ -97,11 +98,18 @@ bool dm_hub_answer(dm_hub *h, uint64_t request, int status, dm_span fields,
   return dm_exchange_answer(x, status, fields, part);
 }
 
+/* The control plane has found that the caller's policy does not suffice. */
+static void tell_no_right(const dm_exchange *x) {
+  const dm_grant grant = {.why = DM_WHY_NO_RIGHT};
+  x->hub->counted.http_unauthorized++;
+  dm_tell_request(x, UNAUTHORIZED, &grant, (dm_span){NULL, 0});
+}
+
 bool dm_hub_answer_error(dm_hub *h, uint64_t request, int status,
                          const char *name, dm_span text) {
   dm_exchange *x = request_of(h, request);
   if (x == NULL) return false;
-  if (status == UNAUTHORIZED) h->counted.http_unauthorized++;
+  if (status == UNAUTHORIZED) tell_no_right(x);
   if (status == FAILED) h->counted.internal_errors++;
   if (h->retry_after && (status == TOO_MANY || status == UNAVAILABLE))
     x->retry_after = COME_BACK_S;

@@ -3,7 +3,10 @@
 
 #include <stdlib.h>
 
+#include "hub/tell.h"
+
 enum {
+  BAD_REQUEST = 400,
   FREE_MAX = 1024,      /* exchanges kept for reuse */
   KEPT_PAYLOAD = 16384, /* a larger buffer is not kept with them */
   FIELD_MAX = 128,      /* bytes of a header line with its name */
@@ -193,12 +196,20 @@ static bool answer_error(dm_exchange *x, int status, const char *name,
   return dm_exchange_answer(x, status, dm_buf_span(&field), part);
 }
 
+/* Say what is wrong with a request. */
+static void tell_wrong(const dm_exchange *x, int status, dm_span text) {
+  if (status == BAD_REQUEST) dm_tell_request(x, status, NULL, text);
+}
+
 bool dm_exchange_refuse_as(dm_exchange *x, int status, const char *name,
                            dm_span text) {
   char memory[DM_ERROR_MAX];
   dm_buf body = dm_buf_fixed(memory, sizeof memory);
   dm_error_mark mark = dm_hub_mark(x->hub);
   dm_error_write_e(&body, name, text, &mark);
+  if (dm_span_is(text, dm_error_of(DM_ERROR_BAD_VERSION)->text))
+    text = DM_SPAN("api-version is missing, stands twice or is malformed");
+  tell_wrong(x, status, text);
   return answer_error(x, status, name, &body);
 }
 
@@ -277,6 +288,8 @@ void dm_exchange_fail_call(dm_exchange *x, dm_error_id id, dm_span text,
   }
   dm_error_mark mark = dm_hub_mark(x->hub);
   dm_error_write_m(&body, e, text, seconds, &mark);
+  if (id != DM_ERROR_TAKEN_OVER)
+    tell_wrong(x, e->code / 1000, text.p ? text : dm_span_of(e->text));
   answer_error(x, e->code / 1000, e->name, &body);
 }
 

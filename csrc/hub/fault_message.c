@@ -9,14 +9,13 @@
 
 enum {
   PROPERTY_MAX = 128, /* bytes of a property, with its NUL */
-  WHY_MAX = PROPERTY_MAX + 32,
   DELAY_MAX_S = 86400
 };
 
 typedef struct held_end {
   dm_hold hold;
   uint64_t session; /* its id: it may end before */
-  char why[WHY_MAX];
+  char why[PROPERTY_MAX];
 } held_end;
 
 static void on_due(dm_timer *timer) {
@@ -24,8 +23,7 @@ static void on_due(dm_timer *timer) {
   dm_hub *h = e->hold.hub;
   dm_session *s = dm_ids_get(&h->sessions, e->session);
   if (s != NULL && s->identity != NULL) {
-    dm_hub_log(h, "connection closed", dm_identity_device(s->identity), e->why);
-    dm_session_close(s, DM_ERROR_DISCONNECTED);
+    dm_session_close(s, (dm_parting){DM_WHY_FAULT_MESSAGE, dm_span_of(e->why)});
   }
   dm_hold_free(&e->hold);
 }
@@ -63,7 +61,7 @@ void dm_fault_message(dm_session *s, dm_span properties) {
   if (e == NULL) return;
   dm_span reason =
       property(properties, "AzIoTHub_FaultOperationCloseReason", &value);
-  snprintf(e->why, sizeof e->why, "fault message: %.*s", (int)reason.n,
+  snprintf(e->why, sizeof e->why, "%.*s", (int)reason.n,
            reason.n ? reason.p : "");
   e->session = s->id;
   s->doomed = dm_hold_start(&e->hold, seconds_of(properties) * 1000, on_due);

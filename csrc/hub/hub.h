@@ -18,6 +18,7 @@
 #include "base/err.h"
 #include "base/span.h"
 #include "hub/counters.h"
+#include "hub/device_events.h"
 #include "hub/faults.h"
 #include "hub/limits.h"
 #include "hub/messages.h"
@@ -100,7 +101,8 @@ typedef struct dm_hub_result {
 } dm_hub_result;
 
 /* Every event but on_closed may come while a function of the hub runs. Inside
-** on_call, on_invoked and on_ready no function of the hub may be called. */
+** on_call, on_invoked, on_ready and on_device no function of the hub may be
+** called. */
 typedef struct dm_hub_events { /* static */
   /* 'r' lives within the call. It has the Authorization field, a secret. */
   void (*on_http)(void *context, uint64_t request, const dm_http_request *r,
@@ -114,6 +116,8 @@ typedef struct dm_hub_events { /* static */
   /* With dm_hub_watch_ready: the identity has connected or subscribed, and
   ** takes method calls. It may come when the identity took them before, too. */
   void (*on_ready)(void *context, dm_span device, dm_span module);
+  /* With dm_hub_watch_devices. The spans live within the event. */
+  void (*on_device)(void *context, const dm_device_event *event);
   void (*on_closed)(void *context); /* the last one; the hub is gone after it */
 } dm_hub_events;
 
@@ -266,14 +270,19 @@ dm_hub_presence dm_hub_presence_of(const dm_hub *h, dm_span device,
 int dm_hub_connections(const dm_hub *h);
 size_t dm_hub_connected_devices(const dm_hub *h); /* modules do not count */
 
-/* Without these on_call and on_ready do not come. */
+/* Without these on_call, on_ready and on_device do not come. */
 void dm_hub_watch_calls(dm_hub *h, bool on);
 void dm_hub_watch_ready(dm_hub *h, bool on);
+void dm_hub_watch_devices(dm_hub *h, bool on);
 
 /* Walk over the latest calls and messages from the oldest: start with *place =
 ** 0. False: there are no more. The spans live until the loop runs. */
 bool dm_hub_next_call(const dm_hub *h, uint64_t *place, dm_hub_call *out);
 bool dm_hub_next_message(const dm_hub *h, uint64_t *place, dm_hub_message *out);
+
+/* The latest events of devices likewise: start with a zeroed place. */
+bool dm_hub_next_device_event(const dm_hub *h, dm_device_place *place,
+                              dm_device_event *out);
 
 /* Fault rules; ids are not reused soon. 0: there are DM_FAULTS_MAX already. */
 uint64_t dm_hub_add_fault(dm_hub *h, const dm_fault_options *o);
@@ -281,8 +290,8 @@ bool dm_hub_remove_fault(dm_hub *h, uint64_t id);
 int64_t dm_hub_fault_hits(const dm_hub *h, uint64_t id); /* -1: removed */
 void dm_hub_clear_faults(dm_hub *h);
 
-/* Forget the latest calls and messages, the fault rules, all counters, and what
-** rates and failed log-ins have used up. */
+/* Forget the latest calls, messages and events of devices, the fault rules, all
+** counters, and what rates and failed log-ins have used up. */
 void dm_hub_forget(dm_hub *h);
 
 typedef struct dm_hub_gauges { /* numbers that go up and down */

@@ -35,7 +35,8 @@ static void disconnect(dm_exchange *x) {
     if (x->settle != 0) dm_settle_set(&x->hub->loop->settle, x->settle, 1);
     dm_http_server_drop(x->server, x->id);
   } else {
-    dm_session_close(x->session, DM_ERROR_DISCONNECTED);
+    dm_session_close(x->session,
+                     (dm_parting){DM_WHY_FAULT_RULE, DM_SPAN("disconnect")});
   }
 }
 

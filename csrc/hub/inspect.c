@@ -50,6 +50,10 @@ void dm_hub_watch_ready(dm_hub *h, bool on) {
   h->watching_ready = on;
 }
 
+void dm_hub_watch_devices(dm_hub *h, bool on) {
+  h->watching_devices = on;
+}
+
 /* Numbers */
 
 dm_hub_gauges dm_hub_gauge(const dm_hub *h) {
@@ -84,10 +88,16 @@ bool dm_hub_next_message(const dm_hub *h, uint64_t *place,
   return dm_messages_next(&h->messages, place, out);
 }
 
+bool dm_hub_next_device_event(const dm_hub *h, dm_device_place *place,
+                              dm_device_event *out) {
+  return dm_device_events_next(&h->devices, place, out);
+}
+
 void dm_hub_forget(dm_hub *h) {
   dm_faults_clear(&h->faults);
   dm_trace_clear(&h->trace);
   dm_ring_clear(&h->messages);
+  dm_device_events_clear(&h->devices);
   h->trace.count = 0;
   h->counted = (dm_hub_counters){0};
   h->metrics = (dm_metrics){0};

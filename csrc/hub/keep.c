@@ -7,6 +7,7 @@
 #include "hub/control.h"
 #include "hub/dispatch.h"
 #include "hub/session.h"
+#include "hub/tell.h"
 #include "hub/telemetry.h"
 
 enum { UNAVAILABLE = 3 }; /* CONNACK */
@@ -20,12 +21,23 @@ struct dm_keeping {
   char code[];
 };
 
+static const dm_span NO_DETAIL = {NULL, 0};
+
+static void tell_connected(dm_session *s) {
+  s->told = true;
+  dm_tell_session(s, DM_DEVICE_CONNECTED, DM_WHY_NONE, NO_DETAIL);
+  if (dm_filters_have(&s->identity->filters, DM_TOPIC_METHODS))
+    dm_tell_session(s, DM_DEVICE_SUBSCRIBED, DM_WHY_STORED, NO_DETAIL);
+}
+
 static void accept_connection(dm_session *s, bool present) {
   s->hub->counted.connects++;
+  tell_connected(s);
   if (dm_mqtt_server_accept(s->server, s->connection, s, present))
     dm_dispatch_waiting(s->identity);
   else
-    dm_session_detach(s, DM_ERROR_DISCONNECTED);
+    dm_session_detach(
+        s, (dm_parting){DM_WHY_NETWORK, DM_SPAN("CONNACK cannot be sent")});
 }
 
 static void acknowledge(dm_session *s, const dm_mqtt_suback *ack) {
@@ -53,10 +65,11 @@ static void keep(dm_session *s, dm_span model_id) {
 /* The device is not told that it has what could not be kept. */
 static void give_up(dm_session *s, bool is_connect) {
   dm_identity *i = s->identity;
-  dm_hub_log(s->hub, "connection closed", dm_identity_device(i),
-             "its session cannot be kept");
-  if (is_connect) dm_telemetry_drop_will(s); /* it was never accepted */
-  dm_session_detach(s, DM_ERROR_DISCONNECTED);
+  if (is_connect) {
+    dm_telemetry_drop_will(s); /* it was never accepted */
+    dm_tell_session(s, DM_DEVICE_REFUSED, DM_WHY_NOT_KEPT, NO_DETAIL);
+  }
+  dm_session_detach(s, (dm_parting){DM_WHY_NOT_KEPT, NO_DETAIL});
   dm_session_forget(i);
   if (is_connect)
     dm_mqtt_server_refuse(s->server, s->connection, UNAVAILABLE);

@@ -55,6 +55,7 @@ dm_hub *dm_hub_new(dm_loop *loop, const dm_hub_options *o,
   dm_identities_init(&h->identities, (size_t)o->limits.identities, seed[1]);
   dm_trace_init(&h->trace, (size_t)o->limits.trace_bytes);
   dm_ring_init(&h->messages, (size_t)o->limits.message_bytes);
+  dm_device_events_init(&h->devices, (size_t)o->limits.event_bytes);
   dm_faults_init(&h->faults);
   dm_list_init(&h->holds);
   dm_throttle_init(&h->throttle, o->tier, o->units,
@@ -130,6 +131,7 @@ static bool serve_http(dm_hub *h, dm_hub_listener *l, const char *host,
       .on_request = dm_route_on_request,
       .on_gone = dm_route_on_gone,
       .on_refused = dm_route_on_refused,
+      .on_unused = dm_route_on_unused,
       .context = l,
   };
   l->http = dm_http_server_new(h->loop, &o, e);
@@ -233,6 +235,7 @@ static void finish(dm_hub *h) {
   dm_faults_free(&h->faults);
   dm_logins_clear(&h->logins);
   dm_trace_clear(&h->trace);
+  dm_device_events_clear(&h->devices);
   dm_ring_clear(&h->messages);
   dm_identities_clear(&h->identities);
   dm_authority_clear(&h->authority);

@@ -30,7 +30,8 @@
   X(body_bytes, 67108864)    /* of all unanswered bodies together: then 503 */ \
   X(control_requests, 64)    /* of the control plane that run at a time */     \
   X(trace_bytes, 1048576)    /* of the latest calls, with their payloads */    \
-  X(message_bytes, 1048576)  /* of the latest device-to-cloud messages */
+  X(message_bytes, 1048576)  /* of the latest device-to-cloud messages */      \
+  X(event_bytes, 1048576)    /* of the latest events of devices */
 
 /* name, default in milliseconds of real time */
 #define DM_HUB_TIME_MAP(X)                                                     \

@@ -7,6 +7,7 @@
 #include "hub/inject.h"
 #include "hub/keep.h"
 #include "hub/session.h"
+#include "hub/tell.h"
 #include "hub/telemetry.h"
 
 enum {
@@ -30,6 +31,17 @@ static uint8_t subscribe(dm_session *s, dm_span filter, uint8_t qos) {
   return REFUSED;
 }
 
+static bool listens(const dm_session *s) {
+  return dm_filters_have(&s->identity->filters, DM_TOPIC_METHODS);
+}
+
+static void tell_change(const dm_session *s, bool listened) {
+  const dm_span none = {NULL, 0};
+  if (listens(s) == listened) return;
+  dm_tell_session(s, listened ? DM_DEVICE_UNSUBSCRIBED : DM_DEVICE_SUBSCRIBED,
+                  DM_WHY_NONE, none);
+}
+
 void dm_publish_on_subscribe(void *context, void *user,
                              dm_mqtt_filters *filters) {
   dm_session *s = user;
@@ -40,14 +52,18 @@ void dm_publish_on_subscribe(void *context, void *user,
   (void)context;
   if (s->identity == NULL) return;
   int before = s->identity->filters.count;
+  bool listened = listens(s);
   while (dm_mqtt_next_filter(filters, &filter, &qos)) {
     if (n == CODES_MAX || n == (size_t)s->hub->limits.packet_filters) {
       s->hub->counted.subscribe_flood++;
-      dm_session_close(s, DM_ERROR_DISCONNECTED);
+      dm_session_close(
+          s, (dm_parting){DM_WHY_LIMIT, DM_SPAN("too many filters in one "
+                                                "SUBSCRIBE")});
       return;
     }
     codes[n++] = (char)subscribe(s, filter, qos);
   }
+  tell_change(s, listened);
   const dm_mqtt_suback ack = {filters->packet_id, {codes, n}};
   dm_keep_ack(s, &ack, s->identity->filters.count != before);
 }
@@ -60,8 +76,10 @@ void dm_publish_on_unsubscribe(void *context, void *user,
   (void)context;
   if (s->identity == NULL) return;
   int before = s->identity->filters.count;
+  bool listened = listens(s);
   while (dm_mqtt_next_filter(filters, &filter, &qos))
     dm_filters_remove(&s->identity->filters, filter);
+  tell_change(s, listened);
   const dm_mqtt_suback ack = {filters->packet_id, {NULL, 0}};
   dm_keep_ack(s, &ack, s->identity->filters.count != before);
 }
@@ -107,9 +125,9 @@ static void take_other(dm_session *s, const dm_mqtt_publish *p) {
     take_twin(s, p, kind == DM_TOPIC_TWIN_REPORTED);
   } else {
     h->counted.publish_refused++;
-    dm_hub_log(h, "connection closed", dm_identity_device(i),
-               "PUBLISH to a topic that is not its own");
-    dm_session_close(s, DM_ERROR_DISCONNECTED);
+    dm_session_close(
+        s, (dm_parting){DM_WHY_PROTOCOL,
+                        DM_SPAN("PUBLISH to a topic that is not its own")});
   }
 }
 

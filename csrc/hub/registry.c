@@ -16,10 +16,10 @@ static dm_key_slot slot_among(dm_key_slot slot, dm_span old_primary,
 }
 
 /* End an identity's session, whether it is connected or stored. */
-static void revoke_session(dm_hub *h, dm_identity *i) {
+static void revoke_session(dm_hub *h, dm_identity *i, dm_why why) {
   if (i->session != NULL) {
     h->counted.identity_closed++;
-    dm_session_close(i->session, DM_ERROR_DISCONNECTED);
+    dm_session_close(i->session, (dm_parting){.why = why});
   }
   dm_session_forget(i);
   i->signer = (dm_signer){.slot = DM_KEY_NONE};
@@ -27,7 +27,8 @@ static void revoke_session(dm_hub *h, dm_identity *i) {
 
 /* Disconnect it, and fail the calls that wait for it. */
 static void disconnect(dm_hub *h, dm_identity *i, dm_call_reason reason) {
-  revoke_session(h, i);
+  revoke_session(
+      h, i, reason == DM_REASON_DISABLED ? DM_WHY_DISABLED : DM_WHY_DELETED);
   for (dm_list *n = i->waiting.next; n != &i->waiting; n = n->next)
     DM_OWNER(n, dm_exchange, node)->facts.reason = (uint8_t)reason;
   dm_call_fail_all(&i->waiting, DM_ERROR_NO_DEVICE);
@@ -85,7 +86,7 @@ dm_code dm_hub_put_identity(dm_hub *h, dm_span device, dm_span module,
     return dm_fail(e, DM_SYSTEM_ERROR, "put_identity: out of memory");
   }
   i->version = what->version;
-  if (signed_here && slot == DM_KEY_NONE) revoke_session(h, i);
+  if (signed_here && slot == DM_KEY_NONE) revoke_session(h, i, DM_WHY_KEY_GONE);
   if (signed_here) i->signer.slot = slot;
   if (i->enabled && !what->enabled) {
     i->enabled = false;
@@ -137,7 +138,7 @@ static void follow_keys(dm_hub *h, const dm_policy *policy,
     if (i->signer.policy != policy || i->signer.slot == DM_KEY_NONE) continue;
     dm_key_slot slot = among[i->signer.slot];
     if (slot == DM_KEY_NONE)
-      revoke_session(h, i);
+      revoke_session(h, i, DM_WHY_KEY_GONE);
     else
       i->signer.slot = slot;
   }

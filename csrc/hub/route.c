@@ -11,10 +11,12 @@
 #include "hub/meter.h"
 #include "hub/missing.h"
 #include "hub/record.h"
+#include "hub/tell.h"
 #include "proto/http_websocket.h"
 #include "proto/path.h"
 
 enum {
+  UNAUTHORIZED = 401,
   PATH_BYTES = 8 * 1024,  /* of a decoded path: limits.target_size */
   MISSING_MAX = 128,      /* bytes of a text, with its NUL */
   TWIN_BODY = 256 * 1024, /* clients send a whole twin back, with metadata */
@@ -160,8 +162,9 @@ static bool is_own(dm_hub *h, const caller *f, const dm_path *p, int64_t now,
 /* Is the token good, and does it cover this path? */
 static bool is_authorised(dm_exchange *x, const caller *f, const dm_path *p) {
   dm_hub *h = x->hub;
-  dm_grant grant = {.why = "there is no single Authorization field"};
+  dm_grant grant = {.why = DM_WHY_NO_TOKEN};
   int64_t now = dm_clock_wall(&h->loop->contract) / 1000;
+  const dm_span none = {NULL, 0};
   bool single = f->authorization.p != NULL && !f->authorization_twice;
   bool good =
       single && (dm_authorise_service(&h->authority, f->authorization,
@@ -169,7 +172,7 @@ static bool is_authorised(dm_exchange *x, const caller *f, const dm_path *p) {
                                       p->segment, p->count, now, &grant) ||
                  is_own(h, f, p, now, &grant));
   if (good && x->is_call && !(grant.rights & DM_RIGHT_SERVICE_CONNECT)) {
-    grant.why = "the policy does not allow it";
+    grant.why = DM_WHY_NO_RIGHT;
     good = false;
   }
   x->rights = grant.rights;
@@ -178,7 +181,7 @@ static bool is_authorised(dm_exchange *x, const caller *f, const dm_path *p) {
   if (f->authorization.p != NULL && grant.rights == 0)
     dm_meter_caller_failed(x);
   h->counted.http_unauthorized++;
-  dm_hub_log(h, "request refused", x->device, grant.why);
+  dm_tell_request(x, UNAUTHORIZED, &grant, none);
   return false;
 }
 
@@ -336,4 +339,11 @@ void dm_route_on_refused(void *context, uint64_t id) {
   dm_exchange *x = dm_exchange_find(l->hub, l->http, id);
   l->hub->counted.http_refused++;
   if (x != NULL) dm_exchange_end(x);
+}
+
+void dm_route_on_unused(void *context, const char *peer, const dm_err *why) {
+  const dm_hub_listener *l = context;
+  dm_news news = dm_tell_unused(why);
+  news.address = peer;
+  if (!l->hub->closing && !l->hub->stopping) dm_tell(l->hub, &news);
 }

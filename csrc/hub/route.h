@@ -16,6 +16,7 @@ size_t dm_route_on_headers(void *context, uint64_t id,
 void dm_route_on_request(void *context, uint64_t id, const dm_http_request *r);
 void dm_route_on_gone(void *context, uint64_t id);
 void dm_route_on_refused(void *context, uint64_t id);
+void dm_route_on_unused(void *context, const char *peer, const dm_err *why);
 
 #pragma GCC visibility pop
 

@@ -15,12 +15,19 @@
 dm_session *dm_session_new(dm_hub_listener *l, uint64_t connection,
                            int64_t expiry);
 
-/* Part it from its identity; its calls fail with 'id'. */
-void dm_session_detach(dm_session *s, dm_error_id id);
+/* The end of a session: why, and the detail of that (p NULL: none). */
+typedef struct dm_parting {
+  dm_why why;
+  dm_span detail;
+} dm_parting;
+
+/* Part it from its identity; its calls fail with 400027 if it was taken over,
+** else with 404104. */
+void dm_session_detach(dm_session *s, dm_parting end);
 /* The same, and close the connection. */
-void dm_session_close(dm_session *s, dm_error_id id);
+void dm_session_close(dm_session *s, dm_parting end);
 /* The connection is gone. */
-void dm_session_end(dm_session *s);
+void dm_session_end(dm_session *s, dm_parting end);
 
 /* Drop the subscriptions of an identity that is offline. */
 void dm_session_forget(dm_identity *i);

@@ -9,6 +9,7 @@
 #define DM_HUB_STATE_H
 
 #include "hub/authorise.h"
+#include "hub/device_events.h"
 #include "hub/errors.h"
 #include "hub/faults.h"
 #include "hub/hub.h"
@@ -88,13 +89,16 @@ struct dm_session {
   const dm_contract *contract; /* for what the device sends */
   uint32_t rid;                /* the last $rid */
   bool clean;
-  uint64_t settle;     /* the device's token; 0: of another process */
-  dm_list sent;        /* calls that wait for an answer */
-  dm_timer expiry;     /* of its token, on the contract clock */
-  bool doomed;         /* its device has asked for a fault that closes it */
-  bool paused;         /* too many twin requests wait: its packets do too */
-  uint8_t twins;       /* twin requests that wait for their answer */
-  uint32_t twin_bytes; /* of them, and of those answered since there were none
+  uint64_t settle;      /* the device's token; 0: of another process */
+  dm_list sent;         /* calls that wait for an answer */
+  dm_timer expiry;      /* of its token, on the contract clock */
+  int64_t token_expiry; /* unix seconds, if 'expiry' runs */
+  bool doomed;          /* its device has asked for a fault that closes it */
+  bool told;            /* that it has connected */
+  bool said_goodbye;    /* its device has sent DISCONNECT */
+  bool paused;          /* too many twin requests wait: its packets do too */
+  uint8_t twins;        /* twin requests that wait for their answer */
+  uint32_t twin_bytes;  /* of them, and of those answered since there were none
                        */
   dm_will *will; /* owned: sent when it ends without DISCONNECT; NULL: none */
   dm_keeping *keeping; /* owned: what its device is told when it was kept;
@@ -115,7 +119,7 @@ struct dm_hub {
   void *context;
   const dm_contract *contract; /* for all; NULL: by api-version */
   bool api_version_optional, documented_charset, retry_after;
-  bool watching, watching_ready;
+  bool watching, watching_ready, watching_devices;
   dm_hub_limits limits;
   dm_hub_counters counted;
   dm_metrics metrics;
@@ -123,6 +127,7 @@ struct dm_hub {
   uint64_t wall_asked; /* ns: when 'wall_then' was read */
   int64_t wall_then;   /* unix us: what the wall clock said */
   dm_ring messages;
+  dm_device_events devices;
   dm_faults faults;
   dm_list holds; /* dm_hold: what is delayed */
   dm_throttle throttle;

@@ -382,6 +382,8 @@ static const luaL_Reg METHODS[] = {
     {"invoke", l_hub_invoke},
     {"watch_calls", l_hub_watch_calls},
     {"watch_ready", l_hub_watch_ready},
+    {"watch_devices", l_hub_watch_devices},
+    {"device_events", l_hub_device_events},
     {"limits", l_hub_limits},
     {"counters", l_hub_counters},
     {"metrics", l_hub_metrics},

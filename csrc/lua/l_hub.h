@@ -46,6 +46,9 @@ void l_hub_push_call(lua_State *L, const dm_hub_call *c);
 void l_hub_push_counters(lua_State *L, const dm_hub *h);
 int l_hub_calls(lua_State *L);
 int l_hub_messages(lua_State *L);
+void l_hub_push_device_event(lua_State *L, const dm_device_event *e);
+int l_hub_device_events(lua_State *L);
+int l_hub_watch_devices(lua_State *L);
 int l_hub_metrics(lua_State *L);
 int l_hub_forget(lua_State *L);
 

@@ -177,6 +177,20 @@ static void on_ready(void *context, dm_span device, dm_span module) {
   deliver(context, "ready", push_ready, names);
 }
 
+/* device: its record */
+
+static int push_device(void *lua, void *data) {
+  lua_State *L = lua;
+  luaL_checkstack(L, 4, NULL);
+  l_hub_push_device_event(L, data);
+  return 1;
+}
+
+static void on_device(void *context, const dm_device_event *event) {
+  dm_device_event copy = *event;
+  deliver(context, "device", push_device, &copy);
+}
+
 /* closed: nothing; the last event */
 static void on_closed(void *context) {
   l_hub *box = context;
@@ -194,5 +208,6 @@ const dm_hub_events l_hub_events = {
     .on_call = on_call,
     .on_invoked = on_invoked,
     .on_ready = on_ready,
+    .on_device = on_device,
     .on_closed = on_closed,
 };

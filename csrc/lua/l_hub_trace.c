@@ -191,6 +191,64 @@ int l_hub_messages(lua_State *L) {
   return 1;
 }
 
+/* Events of devices */
+
+void l_hub_push_device_event(lua_State *L, const dm_device_event *e) {
+  static const char *const names[] = {
+#define X(id, name) name,
+      DM_DEVICE_EVENT_MAP(X)
+#undef X
+  };
+  lua_createtable(L, 0, 9);
+  set_integer(L, "id", (lua_Integer)e->id);
+  set_number(L, "time", (lua_Number)e->wall / 1000);
+  set_text(L, "event", names[e->kind]);
+  set_span(L, "device_id", e->device);
+  set_span(L, "module_id", e->module);
+  set_span(L, "address", e->address);
+  if (e->why != DM_WHY_NONE) {
+    set_text(L, "reason", dm_why_word(e->why));
+    set_span(L, "text", e->text);
+  }
+  if (e->code != 0) set_integer(L, "code", e->code);
+}
+
+/* Is it asked for? What a caller did is no part of a device's history. */
+static bool is_asked(lua_State *L, const dm_device_event *e) {
+  bool history = !lua_isnoneornil(L, 5);
+  return fits(L, 2, e->device) && fits(L, 3, e->module) &&
+         (lua_Integer)e->id > luaL_optinteger(L, 4, 0) &&
+         !(history && e->kind == DM_DEVICE_REQUEST);
+}
+
+/* hub:device_events(device|nil, module|nil, after|nil, last|nil) -> the events
+** with an id above 'after'; with 'last', the history of a device: the last so
+** many of its own */
+int l_hub_device_events(lua_State *L) {
+  const dm_hub *h = l_hub_check(L);
+  lua_settop(L, 5); /* so that what is absent is nil */
+  lua_Integer last = luaL_optinteger(L, 5, LUA_MAXINTEGER), n = 0, skip = 0;
+  dm_device_place place = {0};
+  dm_device_event e;
+  while (last < LUA_MAXINTEGER && dm_hub_next_device_event(h, &place, &e))
+    skip += is_asked(L, &e);
+  skip = skip > last ? skip - last : 0;
+  place = (dm_device_place){0};
+  lua_newtable(L);
+  while (dm_hub_next_device_event(h, &place, &e)) {
+    if (!is_asked(L, &e) || skip-- > 0) continue;
+    l_hub_push_device_event(L, &e);
+    lua_rawseti(L, -2, ++n);
+  }
+  return 1;
+}
+
+/* hub:watch_devices(wanted) */
+int l_hub_watch_devices(lua_State *L) {
+  dm_hub_watch_devices(l_hub_check(L), lua_toboolean(L, 2));
+  return 0;
+}
+
 /* Metrics */
 
 static void set_outcomes(lua_State *L, const dm_metrics *m) {

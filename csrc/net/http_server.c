@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 enum {
+  PEER_MAX = 64,                 /* bytes of an address with its port */
   REST_LIMIT = 4 * DM_LOOP_READ, /* pipelined bytes, also after a pause */
   FIELDS_LIMIT = 65536           /* bytes of an answer's header lines */
 };
@@ -14,10 +15,12 @@ enum {
 
 static void on_open(void *owner) {
   dm_http_caller *c = owner;
+  c->opened = true;
   dm_http_caller_enter(c, DM_CALLER_HEADER, c->server->o.header_ms);
 }
 
 static void on_data(void *owner, dm_span bytes) {
+  ((dm_http_caller *)owner)->heard = true;
   dm_http_caller_take(owner, bytes);
 }
 
@@ -27,10 +30,20 @@ static void on_drained(void *owner) {
   if (c->phase < DM_CALLER_WAITING && c->rest.len > 0) dm_http_caller_go_on(c);
 }
 
+static void tell_unused(const dm_http_caller *c, const dm_err *why) {
+  const dm_http_server_options *o = &c->server->o;
+  bool closed = why->code == DM_OK || why->code == DM_CLOSED;
+  char peer[PEER_MAX] = "";
+  if (!o->tls || c->heard || c->phase != DM_CALLER_HEADER) return;
+  if (closed && !c->opened) return; /* it may be a look whether we are there */
+  dm_stream_peer(c->stream, peer, sizeof peer);
+  o->on_unused(o->context, peer, why);
+}
+
 static void on_close(void *owner, const dm_err *why) {
   dm_http_caller *c = owner;
   dm_http_server *s = c->server;
-  (void)why;
+  tell_unused(c, why);
   if (c->request != 0) {
     dm_ids_remove(&s->requests, c->request);
     s->o.on_gone(s->o.context, c->request);

@@ -54,6 +54,9 @@ typedef struct dm_http_server_options {
   /* The server itself answered a request with 4xx or 5xx. The id is no longer
   ** valid; 0: the owner does not know the request. */
   void (*on_refused)(void *context, uint64_t id);
+  /* A connection has ended before its first byte: the TLS handshake has failed,
+  ** or was all that came (DM_OK). */
+  void (*on_unused)(void *context, const char *peer, const dm_err *why);
   void *context;
 } dm_http_server_options;
 

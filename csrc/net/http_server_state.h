@@ -56,6 +56,8 @@ typedef struct dm_http_caller {
   uint8_t phase, begun;
   bool keep_alive, head_only;
   bool feeding; /* requests are being read */
+  bool opened;  /* the handshake is done */
+  bool heard;   /* a byte has come */
   bool held;    /* until the queued answers have gone out */
 } dm_http_caller;
 

@@ -11,8 +11,9 @@ enum {
 
 /* Events of the stream. */
 
+/* The deadline for CONNECT began at accept. */
 static void on_open(void *owner) {
-  (void)owner; /* the deadline for CONNECT began at accept */
+  ((dm_mqtt_peer *)owner)->silent = true;
 }
 
 static void on_data(void *owner, dm_span bytes) {
@@ -45,12 +46,13 @@ static void finish(dm_mqtt_server *s) {
 static void on_close(void *owner, const dm_err *why) {
   dm_mqtt_peer *c = owner;
   dm_mqtt_server *s = c->server;
-  dm_ids_remove(&s->peers, c->id);
+  c->state = DM_MQTT_CLOSING;
   dm_clock_stop(&s->loop->io, &c->timer);
   dm_list_remove(&c->later.node);
   dm_buf_clear(&c->rest);
   dm_websocket_free(c->websocket);
   s->o.handler->on_gone(s->o.context, c->id, c->user, why);
+  dm_ids_remove(&s->peers, c->id);
   free(c);
 }
 
@@ -260,6 +262,11 @@ bool dm_mqtt_server_peer(const dm_mqtt_server *s, uint64_t connection,
                          char *text, size_t size) {
   const dm_mqtt_peer *c = dm_ids_get(&s->peers, connection);
   return c && dm_stream_peer(c->stream, text, size);
+}
+
+bool dm_mqtt_server_was_silent(const dm_mqtt_server *s, uint64_t connection) {
+  const dm_mqtt_peer *c = dm_ids_get(&s->peers, connection);
+  return c && c->silent && s->o.tls;
 }
 
 bool dm_mqtt_server_certificate(const dm_mqtt_server *s, uint64_t connection,

@@ -37,10 +37,11 @@ typedef struct dm_mqtt_handler { /* static; 'context' is that of the options */
   void (*on_disconnect)(void *context, void *user);
   void (*on_puback)(void *context, void *user, uint16_t packet_id);
   /* The server itself refused a CONNECT with this CONNACK. on_gone follows. */
-  void (*on_refused)(void *context, const char *why);
+  void (*on_refused)(void *context, uint64_t connection, int code,
+                     const char *why);
   /* A connection has ended; it may never have sent CONNECT. user NULL: it was
   ** not accepted. 'why' is for logs and counters; DM_OK: closed in good
-  ** order. */
+  ** order. The peer is still known, but hears nothing more. */
   void (*on_gone)(void *context, uint64_t connection, void *user,
                   const dm_err *why);
 } dm_mqtt_handler;
@@ -74,9 +75,13 @@ int dm_mqtt_server_connections(const dm_mqtt_server *s);
 bool dm_mqtt_server_upgrade(dm_mqtt_server *s, dm_http_server *http,
                             uint64_t request, dm_span fields);
 
-/* The peer as "1.2.3.4:5"; false: the connection has ended, or no room. */
+/* The peer as "1.2.3.4:5"; false: the connection is gone, or no room. */
 bool dm_mqtt_server_peer(const dm_mqtt_server *s, uint64_t connection,
                          char *text, size_t size);
+
+/* Did the connection end before its client sent a byte, after a handshake? Only
+** within on_gone. */
+bool dm_mqtt_server_was_silent(const dm_mqtt_server *s, uint64_t connection);
 
 /* The client's certificate; false: it has shown none, or has gone. */
 bool dm_mqtt_server_certificate(const dm_mqtt_server *s, uint64_t connection,

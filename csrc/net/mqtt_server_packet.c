@@ -10,6 +10,7 @@
 
 enum {
   FIRST_BYTE = DM_MQTT_CONNECT << 4,
+  TLS_HANDSHAKE = 0x16, /* the first byte of a TLS client */
   SECOND_MS = 1000,
   PACKETS = 64 /* of a connection in a turn: others want theirs */
 };
@@ -45,7 +46,7 @@ static void on_due(dm_timer *timer) {
     if (dm_clock_now(&c->server->loop->io) < deadline) {
       start_timer(c, deadline);
     } else {
-      fail(c, DM_TIMEOUT, "keep-alive exceeded");
+      fail(c, DM_SILENT, "keep-alive exceeded");
     }
   }
 }
@@ -63,7 +64,7 @@ static int64_t silence_of(const dm_mqtt_server *s, uint16_t keepalive) {
 static void refuse_at_once(dm_mqtt_peer *c, int code, const char *why) {
   const dm_mqtt_server_options *o = &c->server->o;
   dm_mqtt_peer_refuse(c, code);
-  o->handler->on_refused(o->context, why);
+  o->handler->on_refused(o->context, c->id, code, why);
 }
 
 static dm_code take_connect(dm_mqtt_peer *c, const dm_mqtt_frame *f,
@@ -159,6 +160,10 @@ static dm_code cut(const dm_mqtt_peer *c, dm_span bytes, dm_mqtt_frame *f,
   const dm_mqtt_server_options *o = &c->server->o;
   if (c->state == DM_MQTT_ACCEPTED)
     return dm_mqtt_cut(bytes, o->packet_size, f, e);
+  if ((uint8_t)bytes.p[0] == TLS_HANDSHAKE) {
+    return dm_fail(e, DM_PROTOCOL_ERROR,
+                   "the client speaks TLS, and this port does not");
+  }
   if ((uint8_t)bytes.p[0] != FIRST_BYTE) {
     return dm_fail(e, DM_PROTOCOL_ERROR, "the first packet is not CONNECT");
   }
@@ -234,6 +239,7 @@ void dm_mqtt_peer_go_on(dm_mqtt_peer *c) {
 }
 
 void dm_mqtt_peer_take(dm_mqtt_peer *c, dm_span bytes) {
+  c->silent = false;
   if (c->state == DM_MQTT_CLOSING) return;
   if (c->rest.len > 0 || c->state == DM_MQTT_DECIDING) {
     keep(c, bytes);

@@ -49,6 +49,7 @@ typedef struct dm_mqtt_peer {
   uint8_t state, taken;
   uint8_t pauses; /* dm_mqtt_server_pause without its resume */
   bool taking;    /* inside take_packets */
+  bool silent;    /* it is open, and no byte has come */
   bool leaving;   /* its WebSocket is closed; what it sent before is taken */
 } dm_mqtt_peer;
 

@@ -11,6 +11,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <uv.h>
@@ -104,14 +105,29 @@ static int port_of(const address *a) {
   return ntohs(six ? a->six.sin6_port : a->four.sin_port);
 }
 
-bool dm_socket_peer(int fd, char *text, size_t size) {
+dm_peer dm_socket_peer(int fd) {
   address a = {0};
   socklen_t length = sizeof a;
+  dm_peer p = {.family = 0};
+  if (getpeername(fd, &a.any, &length) != 0) return p;
+  if (a.any.sa_family == AF_INET6) {
+    memcpy(p.address, &a.six.sin6_addr, sizeof a.six.sin6_addr);
+    p.family = 6;
+  } else if (a.any.sa_family == AF_INET) {
+    memcpy(p.address, &a.four.sin_addr, sizeof a.four.sin_addr);
+    p.family = 4;
+  }
+  p.port = (uint16_t)port_of(&a);
+  return p;
+}
+
+bool dm_peer_text(const dm_peer *p, char *text, size_t size) {
   char host[INET6_ADDRSTRLEN];
-  if (getpeername(fd, &a.any, &length) != 0) return false;
-  if (uv_ip_name(&a.any, host, sizeof host) != 0) return false;
-  bool six = a.any.sa_family == AF_INET6;
-  int n = snprintf(text, size, six ? "[%s]:%d" : "%s:%d", host, port_of(&a));
+  bool six = p->family == 6;
+  if (p->family == 0 ||
+      uv_inet_ntop(six ? AF_INET6 : AF_INET, p->address, host, sizeof host))
+    return false;
+  int n = snprintf(text, size, six ? "[%s]:%d" : "%s:%d", host, (int)p->port);
   return n > 0 && (size_t)n < size;
 }
 

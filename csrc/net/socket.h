@@ -26,8 +26,17 @@ ssize_t dm_socket_receive(int fd, void *bytes, size_t room);
 ** not acknowledged data for 'write_ms' (0: the system's limit). */
 void dm_socket_tune(int fd, int64_t write_ms);
 
-/* The peer as "1.2.3.4:5" or "[::1]:5"; false: not connected, or no room. */
-bool dm_socket_peer(int fd, char *text, size_t size);
+/* The address of a peer. It is asked for while the socket is connected: after a
+** reset the system no longer knows it. */
+typedef struct dm_peer {
+  uint8_t address[16]; /* IPv4: the first four */
+  uint16_t port;
+  uint8_t family; /* 4 or 6; 0: unknown */
+} dm_peer;
+
+dm_peer dm_socket_peer(int fd);
+/* As "1.2.3.4:5" or "[::1]:5"; false: unknown, or no room. */
+bool dm_peer_text(const dm_peer *p, char *text, size_t size);
 
 int dm_socket_port(int fd);  /* the local port; 0: unknown */
 int dm_socket_error(int fd); /* the pending error as an errno; 0: none */

@@ -41,6 +41,7 @@ struct dm_stream {
   int fd;              /* -1: closed */
   int watched;         /* uv's events */
   int drained;         /* bytes thrown away after dm_stream_close */
+  dm_peer peer;        /* once it is connected */
   uint8_t state;
   bool paused, blocked, peer_ended, said_goodbye, await_drain;
   bool held;      /* paused, and the peer's end has to wait */
@@ -295,6 +296,7 @@ static void connected(dm_stream *s) {
     return;
   }
   s->blocked = false;
+  s->peer = dm_socket_peer(s->fd);
   s->state = s->tls ? HANDSHAKE : OPEN;
   if (!s->tls) {
     dm_clock_stop(&s->group->loop->io, &s->timer);
@@ -432,7 +434,7 @@ size_t dm_stream_queued(const dm_stream *s) {
 }
 
 bool dm_stream_peer(const dm_stream *s, char *text, size_t size) {
-  return s->fd >= 0 && dm_socket_peer(s->fd, text, size);
+  return dm_peer_text(&s->peer, text, size);
 }
 
 bool dm_stream_certificate(const dm_stream *s, dm_certificate *out) {
@@ -450,6 +452,7 @@ dm_stream *dm_stream_adopt(dm_stream_group *g, int fd, bool connecting) {
   s->timer.on_due = on_due;
   s->state = connecting ? CONNECTING : g->tls ? HANDSHAKE : OPEN;
   s->blocked = connecting;
+  if (!connecting) s->peer = dm_socket_peer(fd);
   dm_list_init(&s->dirty);
   size_t wire = g->limits.output + g->limits.output / 8 + WIRE_EXTRA;
   if (g->tls && !(s->tls = dm_tls_session_new(g->tls, wire))) {

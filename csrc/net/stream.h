@@ -98,7 +98,8 @@ void dm_stream_hand_over(dm_stream *s, const dm_stream_events *events,
 /* Give the owner bytes that were received before it had the stream. */
 void dm_stream_deliver(dm_stream *s, dm_span bytes);
 
-/* The peer as "1.2.3.4:5" or "[::1]:5"; false: not connected, or no room. */
+/* The peer as "1.2.3.4:5" or "[::1]:5", also within on_close; false: it never
+** connected, or no room. */
 bool dm_stream_peer(const dm_stream *s, char *text, size_t size);
 
 /* The certificate of a TLS client; false: plain, or it has shown none. */

@@ -70,12 +70,28 @@ static BIO_METHOD *bio_method(void) {
   return m;
 }
 
+/* What an error of OpenSSL says about the peer. */
+static dm_code code_of(unsigned long error) {
+  switch (ERR_GET_LIB(error) == ERR_LIB_SSL ? ERR_GET_REASON(error) : 0) {
+  case SSL_R_TLSV1_ALERT_UNKNOWN_CA:
+  case SSL_R_SSLV3_ALERT_BAD_CERTIFICATE:
+  case SSL_R_SSLV3_ALERT_CERTIFICATE_UNKNOWN:
+    return DM_TLS_UNTRUSTED;
+  case SSL_R_HTTP_REQUEST:
+  case SSL_R_HTTPS_PROXY_REQUEST:
+  case SSL_R_WRONG_VERSION_NUMBER:
+    return DM_TLS_PLAIN;
+  default:
+    return DM_TLS_FAILED;
+  }
+}
+
 /* Fail with the first error of OpenSSL's queue, and empty the queue. */
 static dm_code openssl_failed(dm_err *e, const char *what) {
   unsigned long code = ERR_peek_error();
   const char *reason = code ? ERR_reason_error_string(code) : NULL;
   ERR_clear_error();
-  return dm_fail(e, DM_TLS_FAILED, "%s: %s", what,
+  return dm_fail(e, code_of(code), "%s: %s", what,
                  reason ? reason : "no reason given");
 }
 

@@ -205,6 +205,10 @@ function Plane:watch_calls(wanted) end
 ---@param wanted boolean
 function Plane:watch_ready(wanted) end
 
+--- Send the event "device" for each event of a device.
+---@param wanted boolean
+function Plane:watch_devices(wanted) end
+
 ---@return table<string, integer>
 function Plane:counters() end
 
@@ -225,7 +229,15 @@ function Plane:calls(device, module, method, outcome, since) end
 ---@return table[]
 function Plane:messages(device, module, since) end
 
---- Forget the calls and messages that are remembered.
+--- Events of devices with an id above `after`, the last so many of them.
+---@param device string?
+---@param module string?
+---@param after integer?
+---@param last integer?
+---@return directmethods.HubDeviceEvent[]
+function Plane:device_events(device, module, after, last) end
+
+--- Forget the calls, messages and events that are remembered.
 function Plane:forget() end
 
 ---@param rule table

@@ -86,6 +86,7 @@ local M = {}
 ---  others wait for their turn; default 64
 ---@field trace_bytes integer? of the latest calls, with payloads; default 1 MiB
 ---@field message_bytes integer? of the latest device-to-cloud messages; default 1 MiB
+---@field event_bytes integer? of the latest events of devices; default 1 MiB
 ---@field handshake_timeout number? TLS; default 10
 ---@field connect_timeout number? until a CONNECT is whole; default 10
 ---@field keepalive_cap number? the longest silence of a device; default 1767
@@ -213,7 +214,7 @@ local SPEC = {
     connections identities calls calls_per_device waiting_bytes filters filter_size
     packet_filters connect_size packet_size websocket_size mqtt_output http_output
     target_size header_size header_fields body_size body_bytes control_requests
-    trace_bytes message_bytes
+    trace_bytes message_bytes event_bytes
   ]], [[
     handshake_timeout connect_timeout keepalive_cap header_timeout body_timeout
     idle_timeout write_timeout

@@ -1,6 +1,7 @@
 --- What the hub remembers: hub:calls, hub:messages, hub:metrics.
 
 local class = require "directmethods.hub.class"
+local devices = require "directmethods.hub.devices"
 local options = require "directmethods.options"
 
 local Hub, check_open = class.Hub, class.check_open
@@ -110,6 +111,35 @@ function Hub:messages(filter)
     message.properties = properties_of(message.properties)
   end
   return list
+end
+
+---@class directmethods.HubDeviceEvent
+---@field id integer 1 for the hub's first
+---@field time number as dm.time()
+---@field event "connected"|"subscribed"|"unsubscribed"|"disconnected"|"taken_over"|
+---  "refused"|"handshake_failed"|"request_refused"
+---@field device_id string? printable and at most 128 characters; nil: not known
+---@field module_id string? likewise
+---@field address string? the peer's, "127.0.0.1:50312"
+---@field reason string? why, as a word: "wrong_signature"; docs/hub.md lists them
+---@field text string? why, in words: "the signature matches no key of 'dev1'"
+---@field code integer? of CONNACK, or the caller's HTTP status
+
+local HISTORY = 20 -- events of a device
+
+--- The latest events of a device or module, at most 20, from the oldest to the newest.
+-- Events of all devices are kept in a memory of fixed size (limits.event_bytes).
+--- ```lua
+--- for _, event in ipairs(hub:device_history("dev1")) do
+---   print(event.time, event.event, event.text)
+--- end
+--- ```
+---@param id string "device", with the events of its modules, or "device/module"
+---@return directmethods.HubDeviceEvent[]
+function Hub:device_history(id)
+  check_open(self, "hub:device_history")
+  local device_id, module_id = devices.split_name(id, nil, "hub:device_history")
+  return self.state.plane:device_events(device_id, module_id, nil, HISTORY)
 end
 
 ---@class directmethods.HubLatency

@@ -105,20 +105,29 @@ end
 local LISTEN = {
   call = function(state, fn) state.watchers:on(fn) end,
   reset = function(state, fn) state.on_reset = fn end,
+  device = function(state, fn)
+    state.on_device = fn
+    state.plane:watch_devices(fn ~= nil)
+  end,
 }
 
 --- Be told of events; nil ends it. "call": a method call has ended; fn runs as a task
--- with its record, one of hub:calls. "reset": hub:reset has removed everything; it
--- calls fn and waits for it, so that fn can put back what is always to be there.
+-- with its record, one of hub:calls. "device": a device came, went or was refused, or a
+-- caller was; fn runs as a task with the event. "reset": hub:reset has removed
+-- everything; it calls fn and waits for it, so that fn can put back what is always to
+-- be there.
 --- ```lua
 --- hub:on("call", function(call) print(call.device_id, call.method, call.outcome) end)
+--- hub:on("device", function(event) print(event.event, event.device_id) end)
 --- hub:on("reset", function() assert(hub:add_device("dev1")) end)
 --- ```
----@param event "call"|"reset"
----@param fn fun(call: directmethods.HubCall?)?
+---@param event "call"|"device"|"reset"
+---@param fn fun(record: directmethods.HubCall|directmethods.HubDeviceEvent|nil)?
 function Hub:on(event, fn)
   check_open(self, "hub:on")
-  if not LISTEN[event] then error("hub:on: event must be 'call' or 'reset'", 2) end
+  if not LISTEN[event] then
+    error("hub:on: event must be 'call', 'device' or 'reset'", 2)
+  end
   if fn ~= nil and type(fn) ~= "function" then
     error(("hub:on: fn must be a function or nil, not a %s"):format(type(fn)), 2)
   end

@@ -43,6 +43,7 @@ for i, policy in ipairs(configs.POLICIES) do M.POLICY_NAMES[i] = policy[1] end
 ---@field watchers directmethods.CallWatchers
 ---@field recordings directmethods.HubRecordings
 ---@field on_reset function?   called at the end of a reset
+---@field on_device function?  runs for each event of a device
 ---@field faults table<directmethods.Fault, boolean> rules, weak
 ---@field devices table<directmethods.Device, boolean> made by hub:device, weak
 ---@field services table<directmethods.Service, boolean> made by hub:service, weak
@@ -104,6 +105,10 @@ function EVENTS.call(state, record)
   state.watchers:tell(record)
 end
 
+function EVENTS.device(state, event)
+  if state.on_device then task.spawn(state.on_device, event) end
+end
+
 function EVENTS.invoked(state, ...)
   state.jobs:invoked(...)
 end
@@ -119,6 +124,7 @@ local function close_work(state)
   state.background:close()
   state.watchers:close()
   state.recordings:close()
+  state.on_device = nil
 end
 
 function EVENTS.closed(state)
