@@ -1,5 +1,6 @@
 --- The admin listener: control of a hub for users in other languages.
 
+local admin = require "spec.support.admin"
 local dm = require "directmethods"
 local fixture = require "spec.support.fixture"
 local http = require "spec.support.http"
@@ -9,35 +10,14 @@ local wire = require "spec.support.wire"
 describe("the admin listener", function()
   local hub, service
 
-  local function body_of(o)
-    if type(o.body) == "table" then return dm.json.encode(o.body) end
-    return o.body or ""
-  end
-
-  -- The status, the decoded body, and the whole reply.
-  local function ask(method, target, o)
-    o = o or {}
-    local body = body_of(o)
-    local headers = {
-      "Host: " .. (o.host or "127.0.0.1"),
-      "Content-Length: " .. #body,
-    }
-    if o.token ~= false then
-      headers[3] = "Authorization: Bearer " .. (o.token or hub:admin_token())
-    end
-    local reply = assert(http.exchange(hub:ports().admin, {
-      method = method, target = target, headers = headers, body = body, bare = true,
-    }))
-    return reply.status, (dm.json.decode(reply.body)), reply
+  local function ask(...)
+    return admin.ask(hub, ...)
   end
 
   -- Ask without waiting for the reply: a wire to http.read from.
   local function begin(target)
     local w = wire.connect(hub:ports().admin)
-    return w:send(http.request {
-      method = "GET", target = target, bare = true,
-      headers = { "Host: localhost", "Authorization: Bearer " .. hub:admin_token() },
-    })
+    return w:send(http.request(admin.request(hub, "GET", target)))
   end
 
   -- Until the hub has taken so many requests.
@@ -112,35 +92,6 @@ describe("the admin listener", function()
     end
   end)
 
-  it("makes devices with canned answers, and removes them", function()
-    local status, device = ask("PUT", "/devices/lamp", { body = { methods = {
-      on = { status = 201, payload = { on = true } },
-      slow = { payload = 1, delay = 100 },
-      weak = { { status = 503 }, { status = 200 } },
-    } } })
-    assert.same({ 200, "lamp" }, { status, device.device_id })
-    local reply = assert(service:invoke("lamp", "on"))
-    assert.same({ 201, '{"on":true}' }, { reply.status, reply.body })
-    assert.equal(503, assert(service:invoke("lamp", "weak")).status)
-    assert.equal(200, assert(service:invoke("lamp", "weak")).status)
-    local slow = dm.spawn(service.invoke, service, "lamp", "slow", nil,
-      { response_timeout = 200 })
-    dm.advance(101)
-    assert.equal(200, slow:await().status)
-    assert.equal(204, (ask("DELETE", "/devices/lamp")))
-    assert.equal(404, (ask("GET", "/devices/lamp")))
-    local _, err = service:invoke("lamp", "on")
-    assert.equal("DeviceNotFound", err.name)
-  end)
-
-  it("registers devices without code", function()
-    assert.equal(200, (ask("PUT", "/devices/plain", { body = "{}" })))
-    assert.equal(200, (ask("GET", "/devices/plain")))
-    assert.equal(409, (ask("PUT", "/devices/plain", { body = "{}" })))
-    local _, list = ask("GET", "/devices")
-    assert.same({ "plain" }, { list[1].device_id, list[2] })
-  end)
-
   it("shows calls, and waits for one", function()
     ask("PUT", "/devices/lamp", { body = { methods = { on = { payload = "x" } } } })
     local waiting = begin("/wait?call=on&timeout=60")
@@ -152,6 +103,7 @@ describe("the admin listener", function()
     waiting:close()
     local _, calls = ask("GET", "/calls?device=lamp")
     assert.same({ 1, "Answered" }, { #calls, calls[1].outcome })
+    assert.same({ { secret = 1 }, "x" }, { calls[1].payload, calls[1].response })
     _, calls = ask("GET", "/calls?outcome=DeviceNotFound")
     assert.same({ 1, "nobody" }, { #calls, calls[1].device_id })
     assert.equal(400, (ask("GET", "/calls?devcie=lamp")))
@@ -165,6 +117,17 @@ describe("the admin listener", function()
     dm.advance(51)
     assert.equal(408, assert(http.read(waiting)).status)
     waiting:close()
+  end)
+
+  it("lets nobody who waits hold a hub that stops", function()
+    local wires = { begin "/wait?call=never&timeout=3000" }
+    taken(1)
+    local stopping = dm.spawn(hub.stop, hub, 60)
+    local reply = assert(http.read(wires[1]))
+    assert.same({ 503, '{"Message":"The hub is closing."}' },
+      { reply.status, reply.body })
+    wires[1]:close()
+    assert(stopping:await(10))
   end)
 
   it("shows telemetry", function()
@@ -186,12 +149,38 @@ describe("the admin listener", function()
     local _, err = service:invoke("lamp", "on")
     assert.equal(429001, err.code)
     local _, list = ask("GET", "/faults")
-    assert.same({ { id = fault.id, hits = 1 } }, list)
+    assert.same({ { id = fault.id, hits = 1, stage = "http", action = "reject",
+      code = 429001 } }, list)
     assert.equal(204, (ask("DELETE", "/faults/" .. fault.id)))
     assert.equal(404, (ask("DELETE", "/faults/" .. fault.id)))
     assert.equal(200, service:invoke("lamp", "on").status)
     local _, wrong = ask("POST", "/faults", { body = { stage = "http", action = "x" } })
     assert.matches("^hub:fault: option 'action'", wrong.Message)
+  end)
+
+  it("shows all rules, and warns of those that fit nothing", function()
+    local lines = {}
+    dm.log { level = "warn", sink = function(_, line) lines[#lines + 1] = line end }
+    finally(function() dm.log { level = "warn" } end)
+    ask("PUT", "/devices/lamp", { body = { methods = { on = {} } } })
+    local first = assert(hub:fault { stage = "request", action = "delay", delay = 3 })
+    local _, second = ask("POST", "/faults", { body = {
+      stage = "http", action = "drop", device = "lmap" } })
+    local _, third = ask("POST", "/faults", { body = {
+      stage = "http", action = "drop", device = "lamp", method = "onn" } })
+    local _, fourth = ask("POST", "/faults", { body = {
+      stage = "http", action = "drop", device = "lamp", method = "on" } })
+    assert.matches("^'lmap' is not registered", second.warning)
+    assert.matches("^no device has a handler for 'onn'.* 'on'", third.warning)
+    assert.is_nil(fourth.warning)
+    assert.equal(2, #lines)
+    first:remove()
+    local ids = {}
+    for i, rule in ipairs(select(2, ask("GET", "/faults"))) do ids[i] = rule.id end
+    assert.same({ second.id, third.id, fourth.id }, ids)
+    assert.equal(fourth.id, hub:faults()[3].number)
+    assert.equal(204, (ask("DELETE", "/faults")))
+    assert.same({ {}, {} }, { hub:faults(), (select(2, ask("GET", "/faults"))) })
   end)
 
   it("moves the clock", function()
@@ -212,6 +201,24 @@ describe("the admin listener", function()
     assert.equal(204, (ask("POST", "/reset")))
     assert.same({ 0, 0 }, { #select(2, ask("GET", "/devices")),
       #select(2, ask("GET", "/faults")) })
+  end)
+
+  it("keeps the devices at a reset that is told so", function()
+    ask("PUT", "/devices/lamp", { body = {
+      tags = { room = 1 }, methods = { on = { payload = 1 } } } })
+    ask("POST", "/faults", { body = { stage = "http", action = "delay", delay = 1 } })
+    local call = dm.spawn(service.invoke, service, "lamp", "on")
+    dm.advance(2)
+    assert.equal(200, call:await().status)
+    local told
+    hub:on("reset", function(kept) told = kept end)
+    assert.equal(204, (ask("POST", "/reset?keep=devices")))
+    assert.equal("devices", told)
+    assert.same({ {}, {}, 0 }, { hub:calls(), hub:faults(), hub:counters().calls })
+    local _, device = ask("GET", "/devices/lamp")
+    assert.same({ true, 1 }, { device.subscribed, device.tags.room })
+    assert.equal(200, assert(service:invoke("lamp", "on")).status)
+    assert.equal(400, (ask("POST", "/reset?keep=jobs")))
   end)
 
   it("is for people with Node too", function()

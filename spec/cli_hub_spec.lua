@@ -295,20 +295,28 @@ describe("directmethods hub", function()
       assert.equal(pem, read(folder .. "/ca/ca.pem"))
     end)
 
+    local function reset(facts, query)
+      local result = assert(dm.exec { "curl", "-s", "-w", "%{http_code}", "-X", "POST",
+        "-H", "Authorization: Bearer " .. facts.admin_token,
+        ("http://127.0.0.1:%d/reset%s"):format(facts.ports.admin, query) })
+      assert.equal("204", result.stdout, result.stderr)
+    end
+
     it("is after POST /reset what it was when it began, keys too", function()
       local facts = start("--admin-port", "0", "--device", "dev1", "--device", "e/m",
         "--config", write("hub.json", [[{
           "devices": [
-            { "id": "lamp", "tags": { "room": 7 }, "methods": { "on": {} } } ],
+            { "id": "lamp", "tags": { "room": 7 }, "methods": {
+              "on": {}, "weak": [ { "status": 503 }, { "status": 200 } ] } } ],
+          "policies": { "service": "ZGlyZWN0bWV0aG9kcyBwdWJsaWMga2V5OiBmaXJzdCE=" },
           "faults": [ { "stage": "request", "action": "reject", "method": "broken" } ]
         }]]))
       local service <close> = service_of(facts)
       assert(service.registry:create("later"))
       assert(service.twins:patch("lamp", { tags = { room = 8 } }))
-      local result = assert(dm.exec { "curl", "-s", "-w", "%{http_code}", "-X", "POST",
-        "-H", "Authorization: Bearer " .. facts.admin_token,
-        ("http://127.0.0.1:%d/reset"):format(facts.ports.admin) })
-      assert.equal("204", result.stdout, result.stderr)
+      assert.equal(503, assert(service:invoke("lamp", "weak")).status)
+      assert.equal(200, assert(service:invoke("lamp", "weak")).status)
+      reset(facts, "")
       assert.equal(404, select(2, service.registry:get("later")).http_status)
       for id, text in pairs(facts.devices) do
         local device, module = id:match("^(.-)/?([^/]*)$")
@@ -319,6 +327,28 @@ describe("directmethods hub", function()
       assert.equal(200, assert(service:invoke("lamp", "on")).status)
       assert.equal(7, assert(service.twins:get("lamp")).tags.room)
       assert.equal(503001, select(2, service:invoke("lamp", "broken")).code)
+      assert.equal(503, assert(service:invoke("lamp", "weak")).status)
+      assert.matches("SharedAccessKey=ZGlyZWN0bWV0aG9kcyBwdWJsaWMga2V5OiBmaXJzdCE=",
+        facts.connection_strings.service, 1, true)
+      stop()
+    end)
+
+    it("keeps its devices at POST /reset?keep=devices", function()
+      local facts = start("--admin-port", "0", "--config", write("hub.json", [[{
+          "devices": [ { "id": "lamp", "methods": { "on": {} } } ],
+          "faults": [ { "stage": "request", "action": "reject", "method": "broken",
+                        "times": 1 } ]
+        }]]))
+      local service <close> = service_of(facts)
+      assert(service.registry:create("later"))
+      assert(service.twins:patch("lamp", { tags = { room = 8 } }))
+      for _ = 1, 2 do
+        assert.equal(503001, select(2, service:invoke("lamp", "broken")).code)
+        reset(facts, "?keep=devices")
+      end
+      assert(service.registry:get "later")
+      assert.equal(8, assert(service.twins:get "lamp").tags.room)
+      assert.equal(200, assert(service:invoke("lamp", "on")).status)
       stop()
     end)
 

@@ -83,15 +83,14 @@ void dm_control_ready(const dm_identity *i) {
 
 /* And back */
 
-/* NULL: the caller is gone. */
-static dm_exchange *request_of(const dm_hub *h, uint64_t id) {
+dm_exchange *dm_control_request(const dm_hub *h, uint64_t id) {
   dm_exchange *x = dm_ids_get(&h->handed, id);
   return x != NULL && dm_exchange_is_http(x) ? x : NULL;
 }
 
 bool dm_hub_answer(dm_hub *h, uint64_t request, int status, dm_span fields,
                    dm_span body) {
-  dm_exchange *x = request_of(h, request);
+  dm_exchange *x = dm_control_request(h, request);
   const dm_span part[3] = {body};
   if (x == NULL) return false;
   if (status == FAILED) h->counted.internal_errors++;
@@ -107,7 +106,7 @@ static void tell_no_right(const dm_exchange *x) {
 
 bool dm_hub_answer_error(dm_hub *h, uint64_t request, int status,
                          const char *name, dm_span text) {
-  dm_exchange *x = request_of(h, request);
+  dm_exchange *x = dm_control_request(h, request);
   if (x == NULL) return false;
   if (status == UNAUTHORIZED) tell_no_right(x);
   if (status == FAILED) h->counted.internal_errors++;
@@ -127,7 +126,7 @@ bool dm_hub_allows(dm_hub *h, dm_meter m) {
 bool dm_hub_meter(dm_hub *h, uint64_t request, dm_meter m) {
   const dm_throttle *t = &h->throttle;
   if (dm_hub_allows(h, m)) return true;
-  dm_exchange *x = request_of(h, request);
+  dm_exchange *x = dm_control_request(h, request);
   if (x == NULL) return false;
   dm_meter_retry_after(x, dm_throttle_wait(t, m, 1, dm_hub_now(h)));
   dm_exchange_refuse(x, DM_ERROR_THROTTLED);

@@ -12,6 +12,9 @@
 /* Hand the request of this exchange up, which is parked. */
 void dm_control_hand_up(dm_exchange *x, const dm_http_request *r);
 
+/* The parked exchange that went up by this id; NULL: the caller is gone. */
+dm_exchange *dm_control_request(const dm_hub *h, uint64_t id);
+
 /* A twin request of this session's device. When 16 of them wait for their
 ** answer, or 256 KB, its packets wait too. */
 void dm_control_twin(dm_session *s, bool reported, dm_span topic, dm_span rid,

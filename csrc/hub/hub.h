@@ -80,7 +80,8 @@ typedef struct dm_hub_session {
   dm_span model_id;                 /* n 0: the CONNECT named none */
 } dm_hub_session;
 
-/* A method call of the control plane's own, for a job. */
+/* A method call of the control plane's: for a job, or for a caller of the admin
+** listener. */
 typedef struct dm_hub_invocation {
   dm_span device, module; /* module: p NULL for a device */
   dm_span method;         /* 1..100 bytes; its characters were checked */
@@ -248,6 +249,13 @@ bool dm_hub_session_kept(dm_hub *h, uint64_t connection, bool kept);
 ** NULL: with none). False: it is not there, or the filter is not allowed. */
 bool dm_hub_restore_session(dm_hub *h, dm_span device, dm_span module,
                             dm_span filter);
+
+/* invoke.c */
+
+/* Turn an on_http of the admin listener into a method call: it is answered as
+** the call of a service is. The name and the payload of 'o' are checked here.
+** False: the caller is gone. */
+bool dm_hub_call_for(dm_hub *h, uint64_t request, const dm_hub_invocation *o);
 
 /* invocation.c */
 

@@ -5,6 +5,7 @@
 
 #include "hub/call.h"
 #include "hub/charset.h"
+#include "hub/control.h"
 #include "hub/dispatch.h"
 #include "hub/inject.h"
 #include "hub/record.h"
@@ -187,6 +188,52 @@ static bool read_request(dm_exchange *x, const dm_http_request *r,
   return read_body(x, r->body, contract, payload, why);
 }
 
+/* A call of the admin listener: as a command, but its seconds are numbers. */
+static bool read_own(dm_exchange *x, const dm_hub_invocation *o,
+                     dm_span *payload, char why[WHY_MAX]) {
+  const dm_hub *h = x->hub;
+  const dm_contract *contract =
+      h->contract != NULL ? h->contract : dm_contract_newest();
+  return read_command_name(x, why) &&
+         read_command_payload(x, o->payload, contract->payload, payload, why);
+}
+
+/* A well-formed call goes on its way. */
+static void go_on(dm_exchange *x, dm_span payload, unsigned azure) {
+  dm_record_accepted(x, azure);
+  dm_trace_request(&x->hub->trace, &x->facts, payload);
+  dm_inject_http(x, payload, dm_dispatch);
+}
+
+static void start_own(dm_exchange *x, const dm_hub_invocation *o) {
+  char why[WHY_MAX];
+  dm_span payload;
+  x->is_call = true;
+  x->device = o->device;
+  x->module = o->module;
+  x->command = o->method;
+  x->response_seconds = o->response_seconds;
+  x->connect_seconds = o->connect_seconds;
+  x->hub->counted.calls++;
+  dm_record_begin(x);
+  dm_record_reached(x, DM_CALL_AUTHORISED);
+  if (!dm_dispatch_admits(x)) return;
+  if (read_own(x, o, &payload, why))
+    go_on(x, payload, 0);
+  else
+    dm_call_fail_as(x, DM_ERROR_ARGUMENT, dm_span_of(why));
+}
+
+bool dm_hub_call_for(dm_hub *h, uint64_t request, const dm_hub_invocation *o) {
+  dm_exchange *x = dm_control_request(h, request);
+  if (x == NULL) return false;
+  dm_http_server *server = x->server;
+  uint64_t id = x->id;
+  start_own(x, o);
+  dm_http_server_release(server, id); /* the device has it, or x */
+  return true;
+}
+
 /* What Azure would say of the api-version of a call that was accepted. */
 static unsigned azure_of(dm_span version) {
   if (version.p == NULL) return DM_AZURE_NO_VERSION;
@@ -206,8 +253,6 @@ void dm_invoke(dm_exchange *x, const dm_http_request *r) {
   } else if (!read_request(x, r, &payload, why)) {
     dm_call_fail_as(x, DM_ERROR_ARGUMENT, dm_span_of(why));
   } else {
-    dm_record_accepted(x, azure_of(x->version));
-    dm_trace_request(&h->trace, &x->facts, payload);
-    dm_inject_http(x, payload, dm_dispatch);
+    go_on(x, payload, azure_of(x->version));
   }
 }

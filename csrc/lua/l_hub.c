@@ -5,15 +5,7 @@
 */
 #include "lua/l_hub.h"
 
-#include "proto/contract.h"
-
 enum { UV_LOOP = 1, UV_COUNT = 1 };
-
-/* A string or nil. */
-static dm_span optional(lua_State *L, int arg) {
-  if (lua_isnoneornil(L, arg)) return (dm_span){NULL, 0};
-  return dm_bind_span(L, arg);
-}
 
 /* hub(loop, config) -> hub | nil, name, message */
 static int l_hub_new(lua_State *L) {
@@ -63,7 +55,7 @@ static unsigned check_rights(lua_State *L, int arg) {
 static int l_hub_policy(lua_State *L) {
   dm_hub *h = l_hub_check(L);
   dm_span name = dm_bind_span(L, 2), primary = dm_bind_span(L, 3);
-  dm_span secondary = optional(L, 4);
+  dm_span secondary = l_hub_optional(L, 4);
   unsigned rights = check_rights(L, 5);
   dm_err e;
   if (dm_hub_policy(h, name, primary, secondary, rights, &e) != DM_OK)
@@ -83,11 +75,11 @@ static const char *const auths[] = {[DM_HUB_AUTH_SAS] = "sas",
 ** [, version]) -> true | nil, name, message */
 static int l_hub_put_identity(lua_State *L) {
   dm_hub *h = l_hub_check(L);
-  dm_span device = dm_bind_span(L, 2), module = optional(L, 3);
+  dm_span device = dm_bind_span(L, 2), module = l_hub_optional(L, 3);
   dm_hub_identity what = {
       .auth = (dm_hub_auth)luaL_checkoption(L, 4, NULL, auths),
-      .primary = optional(L, 5),
-      .secondary = optional(L, 6),
+      .primary = l_hub_optional(L, 5),
+      .secondary = l_hub_optional(L, 6),
       .enabled = lua_toboolean(L, 7),
       .version = luaL_optinteger(L, 8, 0),
   };
@@ -102,7 +94,7 @@ static int l_hub_put_identity(lua_State *L) {
 static int l_hub_remove_identity(lua_State *L) {
   dm_hub *h = l_hub_check(L);
   dm_span device = dm_bind_span(L, 2);
-  lua_pushboolean(L, dm_hub_remove_identity(h, device, optional(L, 3),
+  lua_pushboolean(L, dm_hub_remove_identity(h, device, l_hub_optional(L, 3),
                                             luaL_optinteger(L, 4, INT64_MAX)));
   return 1;
 }
@@ -112,7 +104,7 @@ static int l_hub_identity(lua_State *L) {
   const dm_hub *h = l_hub_check(L);
   dm_hub_identity what;
   dm_span device = dm_bind_span(L, 2);
-  if (!dm_hub_find_identity(h, device, optional(L, 3), &what)) return 0;
+  if (!dm_hub_find_identity(h, device, l_hub_optional(L, 3), &what)) return 0;
   lua_pushstring(L, auths[what.auth]);
   dm_bind_push_span(L, what.primary);
   return 2;
@@ -137,7 +129,7 @@ static void push_time(lua_State *L, int64_t ms) {
 static int l_hub_connected(lua_State *L) {
   dm_hub *h = l_hub_check(L);
   dm_span device = dm_bind_span(L, 2);
-  dm_hub_presence p = dm_hub_presence_of(h, device, optional(L, 3));
+  dm_hub_presence p = dm_hub_presence_of(h, device, l_hub_optional(L, 3));
   lua_pushboolean(L, p.connected);
   lua_pushboolean(L, p.subscribed);
   push_time(L, p.changed);
@@ -180,7 +172,7 @@ static int l_hub_answer(lua_State *L) {
   dm_hub *h = l_hub_check(L);
   uint64_t request = (uint64_t)luaL_checkinteger(L, 2);
   int status = check_status(L, 3);
-  dm_span fields = optional(L, 4), body = optional(L, 5);
+  dm_span fields = l_hub_optional(L, 4), body = l_hub_optional(L, 5);
   luaL_argcheck(L, are_lines(fields), 4, "must be whole header lines");
   lua_pushboolean(L, dm_hub_answer(h, request, status, fields, body));
   return 1;
@@ -236,7 +228,7 @@ static int l_hub_twin_result(lua_State *L) {
   dm_span rid = dm_bind_span(L, 4);
   lua_Integer version = luaL_optinteger(L, 5, -1);
   lua_pushboolean(L, dm_hub_twin_result(h, connection, status, rid, version,
-                                        optional(L, 6)));
+                                        l_hub_optional(L, 6)));
   return 1;
 }
 
@@ -264,50 +256,19 @@ static int l_hub_session_kept(lua_State *L) {
 static int l_hub_restore_session(lua_State *L) {
   dm_hub *h = l_hub_check(L);
   dm_span device = dm_bind_span(L, 2);
-  lua_pushboolean(
-      L, dm_hub_restore_session(h, device, optional(L, 3), optional(L, 4)));
+  lua_pushboolean(L, dm_hub_restore_session(h, device, l_hub_optional(L, 3),
+                                            l_hub_optional(L, 4)));
   return 1;
 }
 
 /* hub:twin_desired(device, module|nil, version, payload) -> boolean */
 static int l_hub_twin_desired(lua_State *L) {
   dm_hub *h = l_hub_check(L);
-  dm_span device = dm_bind_span(L, 2), module = optional(L, 3);
+  dm_span device = dm_bind_span(L, 2), module = l_hub_optional(L, 3);
   lua_Integer version = luaL_checkinteger(L, 4);
   lua_pushboolean(
       L, dm_hub_twin_desired(h, device, module, version, dm_bind_span(L, 5)));
   return 1;
-}
-
-/* hub:invoke(device, module|nil, method, payload|nil, response_seconds,
-** connect_seconds, held) -> id | nil, code, name, text: it has failed
-** already */
-static int l_hub_invoke(lua_State *L) {
-  dm_hub *h = l_hub_check(L);
-  dm_hub_invocation o = {
-      .device = dm_bind_span(L, 2),
-      .module = optional(L, 3),
-      .method = dm_bind_span(L, 4),
-      .payload = optional(L, 5),
-      .response_seconds = (int)luaL_checkinteger(L, 6),
-      .connect_seconds = (int)luaL_checkinteger(L, 7),
-      .held = lua_toboolean(L, 8),
-  };
-  dm_hub_result failed;
-  luaL_argcheck(L, dm_contract_wrong_method_name(o.method) == NULL, 4,
-                "must be a method's name");
-  luaL_argcheck(L, o.response_seconds > 0, 6, "must be positive");
-  luaL_argcheck(L, o.connect_seconds >= 0, 7, "must not be negative");
-  uint64_t id = dm_hub_invoke(h, &o, &failed);
-  if (id != 0) {
-    lua_pushinteger(L, (lua_Integer)id);
-    return 1;
-  }
-  lua_pushnil(L);
-  lua_pushinteger(L, failed.code);
-  dm_bind_push_span(L, failed.name);
-  dm_bind_push_span(L, failed.text);
-  return 4;
 }
 
 static int l_hub_watch_calls(lua_State *L) {
@@ -379,6 +340,7 @@ static const luaL_Reg METHODS[] = {
     {"session_kept", l_hub_session_kept},
     {"restore_session", l_hub_restore_session},
     {"twin_desired", l_hub_twin_desired},
+    {"call_for", l_hub_call_for},
     {"invoke", l_hub_invoke},
     {"watch_calls", l_hub_watch_calls},
     {"watch_ready", l_hub_watch_ready},

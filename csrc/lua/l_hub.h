@@ -38,8 +38,10 @@ int l_hub_admin_token(lua_State *L);
 int l_hub_listen(lua_State *L);
 int l_hub_certify(lua_State *L);
 
-/* l_hub_box.c: the open hub that is argument 1; raises when it is closed. */
+/* l_hub_box.c: the open hub that is argument 1, raises when it is closed; a
+** string or nil. */
 dm_hub *l_hub_check(lua_State *L);
+dm_span l_hub_optional(lua_State *L, int arg); /* nil: p NULL */
 
 /* l_hub_trace.c: methods, and what they push */
 void l_hub_push_call(lua_State *L, const dm_hub_call *c);
@@ -51,6 +53,10 @@ int l_hub_device_events(lua_State *L);
 int l_hub_watch_devices(lua_State *L);
 int l_hub_metrics(lua_State *L);
 int l_hub_forget(lua_State *L);
+
+/* l_hub_invoke.c: methods */
+int l_hub_call_for(lua_State *L);
+int l_hub_invoke(lua_State *L);
 
 /* l_hub_fault.c: methods; the names end with NULL */
 extern const char *const l_hub_fault_stages[];

@@ -7,3 +7,8 @@ dm_hub *l_hub_check(lua_State *L) {
   if (box->hub == NULL) luaL_error(L, "attempt to use a closed hub");
   return box->hub;
 }
+
+dm_span l_hub_optional(lua_State *L, int arg) {
+  if (lua_isnoneornil(L, arg)) return (dm_span){NULL, 0};
+  return dm_bind_span(L, arg);
+}

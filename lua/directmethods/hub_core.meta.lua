@@ -197,6 +197,20 @@ function Plane:invoke(device, module, method, payload, response_seconds,
   connect_seconds, held)
 end
 
+--- Turn a request of the admin listener into a method call, which is answered as the
+--- call of a service is; the name and the body are checked.
+---@param request integer
+---@param device string
+---@param module string?
+---@param method string
+---@param body string the payload, JSON; "": none
+---@param response_seconds integer
+---@param connect_seconds integer
+---@return boolean false: the caller is gone
+function Plane:call_for(request, device, module, method, body, response_seconds,
+  connect_seconds)
+end
+
 --- Send the event "call" for each call that ends.
 ---@param wanted boolean
 function Plane:watch_calls(wanted) end

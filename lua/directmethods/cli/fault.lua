@@ -39,15 +39,27 @@ local function add(args)
     for _, name in ipairs(list) do rule[name] = args[name] end
   end
   local made = admin.ask(targets.find(args), "POST", "/faults", rule)
+  if made.warning then command.note(args, "warning: " .. made.warning) end
   command.put(args, made, ("rule %d acts"):format(made.id))
+end
+
+-- "response drop device=dev1 times=1"
+local function describe(rule)
+  local words = { rule.stage, rule.action }
+  for _, names in ipairs { TEXTS, NUMBERS } do
+    for _, name in ipairs(names) do
+      if rule[name] then words[#words + 1] = ("%s=%s"):format(name, rule[name]) end
+    end
+  end
+  return table.concat(words, " ")
 end
 
 local function list(args)
   local rules = admin.ask(targets.find(args), "GET", "/faults")
   command.put(args, rules, function()
-    local rows = { { "ID", "HITS" } }
+    local rows = { { "ID", "HITS", "RULE" } }
     for i, rule in ipairs(rules) do
-      rows[i + 1] = { tostring(rule.id), tostring(rule.hits) }
+      rows[i + 1] = { tostring(rule.id), tostring(rule.hits), describe(rule) }
     end
     return command.columns(rows)
   end)

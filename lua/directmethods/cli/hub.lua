@@ -151,7 +151,9 @@ local function run(args)
   signals.catch()
   local hub <close>, ca_file, opts = hub_start.listen(args, file)
   hub_start.populate(hub, args, file)
-  hub:on("reset", function() hub_start.populate(hub, args, file) end)
+  hub:on("reset", function(kept)
+    hub_start.populate(hub, args, file, kept)
+  end)
   if args.record then command.check(hub:record(args.record)) end
   watch(hub, args, log, trace)
   local status = serve(hub, opts, ca_file, args, names_of(args, file), log,

@@ -115,14 +115,14 @@ local function split(device)
   return own, identity
 end
 
--- Connect a device with canned answers; after a reset it is the same client.
+-- Connect a device with canned answers; after a reset another client does so, whose
+-- sequences of answers begin anew.
 function File:connect(hub, i, own)
   local path = { "devices", i, "methods" }
-  local client = self.clients[i]
-  if not client then
-    client = self:call(path, hub.device, hub, own.id, own.methods, { engine = "uv" })
-    self.clients[i] = client
-  end
+  if self.clients[i] then self.clients[i]:close() end
+  local client = self:call(path, hub.device, hub, own.id, own.methods,
+    { engine = "uv" })
+  self.clients[i] = client
   self:call(path, client.connect, client)
 end
 

@@ -62,9 +62,12 @@ end
 ---@param hub directmethods.Hub
 ---@param args table
 ---@param file directmethods.HubFile
-function M.populate(hub, args, file)
-  for _, device in ipairs(args.device) do add_device(hub, device) end
-  file:add_devices(hub)
+---@param kept "devices"? the reset has kept these
+function M.populate(hub, args, file, kept)
+  if kept ~= "devices" then
+    for _, device in ipairs(args.device) do add_device(hub, device) end
+    file:add_devices(hub)
+  end
   file:add_faults(hub)
 end
 

@@ -43,8 +43,9 @@ end
 
 local function run(hub, ask, action, request)
   request.body, request.query = ask.body, routes.read_query(ask.query)
-  request.release = ask.release
+  request.release, request.ask_id = ask.release, ask.id
   local ok, value, fields = xpcall(act, keep_refusal, hub, action, request)
+  if ok and value == requests.ANSWERED then return end
   if ok then return answer(hub.state, ask.id, 200, value, fields) end
   if getmetatable(value) ~= requests.Refusal then error(value, 0) end
   answer_wrong(hub.state, ask.id, value.status, value.why)
@@ -79,8 +80,6 @@ end
 ---@class directmethods.HubAdmin
 ---@field token string  what callers must show
 ---@field clients directmethods.AdminClients devices with canned answers
----@field faults table<integer, directmethods.Fault> rules made here
----@field last_fault integer
 
 local function new_token()
   return (core.random(TOKEN_BYTES):gsub(".", function(byte)
@@ -93,7 +92,7 @@ end
 ---@return directmethods.HubAdmin
 function M.new(token)
   token = token or new_token()
-  return { token = token, clients = clients.new(), faults = {}, last_fault = 0 }
+  return { token = token, clients = clients.new() }
 end
 
 return M

@@ -1,8 +1,10 @@
 --- The devices with canned answers that the admin listener was asked for: clients in
--- the hub's own process.
+-- the hub's own process. They have the names "device" and "device/module".
 
 ---@class directmethods.AdminClients
----@field clients table<string, directmethods.Device> by their ids
+---@field clients table<string, directmethods.Device> by their names
+---@field answers table<string, table> what they answer, also of those that are not
+---  connected because their identity is disabled
 ---@field leaving table<directmethods.Device, true> those on their way out; weak: the
 ---  loop holds each until nothing of it is left
 local Clients = {}
@@ -14,30 +16,44 @@ local WEAK = { __mode = "k" }
 
 ---@return directmethods.AdminClients
 function M.new()
-  return setmetatable({ clients = {}, leaving = setmetatable({}, WEAK) }, Clients)
+  return setmetatable({
+    clients = {}, answers = {}, leaving = setmetatable({}, WEAK),
+  }, Clients)
 end
 
---- Put one in the place of the one that has the id.
----@param id string
+--- Put one in the place of the one that has the name.
+---@param name string
 ---@param client directmethods.Device
-function Clients:put(id, client)
-  self:drop(id)
-  self.clients[id] = client
+function Clients:put(name, client)
+  self:disconnect(name)
+  self.clients[name] = client
 end
 
---- Close one, if there is one.
----@param id string
-function Clients:drop(id)
-  local client = self.clients[id]
+--- Close one, if there is one; its answers stay.
+---@param name string
+function Clients:disconnect(name)
+  local client = self.clients[name]
   if not client then return end
-  self.clients[id] = nil
+  self.clients[name] = nil
   client:close()
   self.leaving[client] = true
 end
 
---- Close all.
+--- Close one and forget its answers; of a device its modules', too.
+---@param name string
+function Clients:drop(name)
+  for each in pairs(self.answers) do
+    if each == name or each:sub(1, #name + 1) == name .. "/" then
+      self:disconnect(each)
+      self.answers[each] = nil
+    end
+  end
+end
+
+--- Close all and forget their answers.
 function Clients:close()
-  for id in pairs(self.clients) do self:drop(id) end
+  for name in pairs(self.clients) do self:disconnect(name) end
+  self.answers = {}
 end
 
 --- Wait until nothing is left of those that were closed.

@@ -172,6 +172,11 @@ function Changes:add(statement, on_kept)
   self.on_kept[statement] = on_kept
 end
 
+--- Make none of the changes so far: a later one cannot be made.
+function Changes:discard()
+  self.list, self.effects, self.on_kept, self.added = {}, {}, {}, 0
+end
+
 --- Keep the stored session of an identity with these filters, or nothing of it.
 ---@param record directmethods.IdentityRecord
 ---@param filters string[]? nil: there is to be none

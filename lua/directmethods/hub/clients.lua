@@ -6,7 +6,7 @@ local class = require "directmethods.hub.class"
 local configs = require "directmethods.hub.config"
 local connection_string = require "directmethods.connection_string"
 local devices = require "directmethods.hub.devices"
-local life = require "directmethods.hub.life"
+local policies = require "directmethods.hub.policies"
 local task = require "directmethods.task"
 
 local Hub, check_open = class.Hub, class.check_open
@@ -141,7 +141,7 @@ function Hub:service(policy, opts)
   policy = policy or "service"
   if not self.state.policies[policy] then
     error("hub:service: policy must be one of: "
-      .. table.concat(life.POLICY_NAMES, ", "), 2)
+      .. table.concat(policies.NAMES, ", "), 2)
   end
   local service, err = make(require "directmethods.service".service, client_options({
     connection_string = self:connection_string(policy),

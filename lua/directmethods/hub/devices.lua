@@ -92,15 +92,17 @@ end
 local KEY = { "string", check = identity.wrong_key }
 local THUMBPRINT = { "string", check = identity.wrong_thumbprint }
 
-local ADD_DEVICE = {
-  module = { "string" },
+local IDENTITY = {
   authentication = { "string", choices = identity.AUTHENTICATIONS },
   primary_key = KEY,
   secondary_key = KEY,
   primary_thumbprint = THUMBPRINT,
   secondary_thumbprint = THUMBPRINT,
-  status = { "string", default = "enabled", choices = { "enabled", "disabled" } },
+  status = { "string", choices = { "enabled", "disabled" } },
 }
+
+local ADD_DEVICE = { module = { "string" } }
+for name, rule in pairs(IDENTITY) do ADD_DEVICE[name] = rule end
 
 ---@class directmethods.NewIdentity
 ---@field module string? the module's id, instead of "dev1/mod1"
@@ -125,7 +127,7 @@ local ADD_DEVICE = {
 ---@field generation_id string
 
 -- How it is to show who it is. Options that do not go together raise at the caller
--- of hub:add_device.
+-- of hub:add_device, or of M.wanted.
 local function authentication_of(opts)
   local x509 = opts.primary_thumbprint or opts.secondary_thumbprint
   local auth = opts.authentication or (x509 and "selfSigned" or "sas")
@@ -140,6 +142,35 @@ local function authentication_of(opts)
     fail("primary_key", "is for authentication = 'sas'")
   end
   return auth
+end
+
+-- As Registry:decide_create takes them; nil where nothing is said.
+local function fields_of(opts, auth)
+  return {
+    auth = auth,
+    primary_key = opts.primary_key,
+    secondary_key = opts.secondary_key,
+    primary_thumbprint = opts.primary_thumbprint,
+    secondary_thumbprint = opts.secondary_thumbprint,
+    enabled = opts.status and opts.status == "enabled",
+  }
+end
+
+-- The options that say how an identity logs in.
+local CREDENTIALS = { "authentication", "primary_key", "secondary_key",
+  "primary_thumbprint", "secondary_thumbprint" }
+
+--- What options of hub:add_device ask of an identity that may be there already, as
+-- Registry:decide_create and Registry:decide_update take it. Raises as hub:add_device.
+---@param opts directmethods.NewIdentity
+---@return table fields empty: nothing
+function M.wanted(opts)
+  opts = options.check(opts, IDENTITY, "hub:add_device")
+  local auth
+  for _, name in ipairs(CREDENTIALS) do
+    if opts[name] then auth = authentication_of(opts) end
+  end
+  return fields_of(opts, auth)
 end
 
 --- Register a device, or a module ("dev1/mod1"; its device too, if need be). Waits.
@@ -157,14 +188,7 @@ function Hub:add_device(id, opts)
   task.current("hub:add_device")
   local device_id, module_id = M.split_name(id, opts.module, "hub:add_device")
   local auth = authentication_of(opts)
-  local record, err = M.create(self, device_id, module_id, {
-    auth = auth,
-    primary_key = opts.primary_key,
-    secondary_key = opts.secondary_key,
-    primary_thumbprint = opts.primary_thumbprint,
-    secondary_thumbprint = opts.secondary_thumbprint,
-    enabled = opts.status == "enabled",
-  })
+  local record, err = M.create(self, device_id, module_id, fields_of(opts, auth))
   if not record then return nil, err end
   return {
     device_id = device_id,
@@ -174,7 +198,7 @@ function Hub:add_device(id, opts)
     secondary_key = record.secondary_key,
     primary_thumbprint = record.primary_thumbprint,
     secondary_thumbprint = record.secondary_thumbprint,
-    status = opts.status,
+    status = opts.status or "enabled",
     etag = record.etag,
     generation_id = record.generation_id,
   }

@@ -125,6 +125,9 @@ end
 --- A rule that acts.
 ---@class directmethods.Fault
 ---@field hits integer how often it has acted
+---@field number integer 1 for the first rule of the hub
+---@field rule directmethods.FaultRule what was asked for
+---@field warning string? why the rule may never act
 local Fault = { __name = "directmethods.Fault" }
 
 local methods = {}
@@ -150,7 +153,7 @@ end
 function methods:remove()
   options.check_self(self, Fault, "fault:remove")
   count(self)
-  self.state.faults[self] = nil
+  self.state.faults[self.number] = nil
   if not self.state.gone then self.state.plane:remove_fault(self.id) end
 end
 
@@ -178,19 +181,30 @@ end
 
 local SHOWN = 128 -- bytes of a name
 
--- A rule that fits nothing has most often a misspelt name.
-local function warn_of_names(state, rule)
+-- Why a rule may fit nothing, most often because of a misspelt name.
+local function warning_of(state, rule)
   local device, method = rule.device, rule.method
   if device and not state.plane:identity(device, rule.module) then
     local name = rule.module and device .. "/" .. rule.module or device
-    return task.report("warn", ("%s: '%s' is not registered: the rule does nothing "
-      .. "until it is"):format(WHAT, name:sub(1, SHOWN)))
+    return ("'%s' is not registered: the rule does nothing until it is"):format(
+      name:sub(1, SHOWN))
   end
   local handlers = method and known_handlers(state, rule)
-  if handlers and not handlers[method] then
-    task.report("warn", ("%s: no device has a handler for '%s'%s"):format(WHAT,
-      method:sub(1, SHOWN), options.did_you_mean(method, handlers)))
-  end
+  if not handlers or handlers[method] then return nil end
+  return ("no device has a handler for '%s'%s"):format(method:sub(1, SHOWN),
+    options.did_you_mean(method, handlers))
+end
+
+local function warn(state, rule)
+  local warning = warning_of(state, rule)
+  if warning then task.report("warn", ("%s: %s"):format(WHAT, warning)) end
+  return warning
+end
+
+local function copy_of(rule)
+  local copy = {}
+  for name, value in pairs(rule) do copy[name] = value end
+  return copy
 end
 
 --- Have the hub do wrong: what fits the rule is dropped, delayed, sent twice, cut off
@@ -210,17 +224,36 @@ function Hub:fault(rule)
   local checked = read(rule)
   local id, name, message = self.state.plane:fault(checked)
   if not id then return nil, errors.new { name = name, message = message } end
-  local fault = setmetatable({ id = id, state = self.state, last = 0 }, Fault)
-  self.state.faults[fault] = true
-  warn_of_names(self.state, checked)
+  local state = self.state
+  state.last_fault = state.last_fault + 1
+  local fault = setmetatable({
+    id = id, state = state, last = 0,
+    number = state.last_fault,
+    rule = copy_of(rule),
+    warning = warn(state, checked),
+  }, Fault)
+  state.faults[fault.number] = fault
   return fault
+end
+
+--- The rules that act, in the order in which they were made.
+--- ```lua
+--- for _, fault in ipairs(hub:faults()) do print(fault.rule.stage, fault.hits) end
+--- ```
+---@return directmethods.Fault[]
+function Hub:faults()
+  check_open(self, "hub:faults")
+  local list = {}
+  for _, fault in pairs(self.state.faults) do list[#list + 1] = fault end
+  table.sort(list, function(a, b) return a.number < b.number end)
+  return list
 end
 
 --- End all rules; what they delay goes on in its time.
 function Hub:clear_faults()
   check_open(self, "hub:clear_faults")
-  for fault in pairs(self.state.faults) do count(fault) end
-  self.state.faults = setmetatable({}, { __mode = "k" })
+  for _, fault in pairs(self.state.faults) do count(fault) end
+  self.state.faults = {}
   self.state.plane:clear_faults()
 end
 

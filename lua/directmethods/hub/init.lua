@@ -115,14 +115,14 @@ local LISTEN = {
 -- with its record, one of hub:calls. "device": a device came, went or was refused, or a
 -- caller was; fn runs as a task with the event. "reset": hub:reset has removed
 -- everything; it calls fn and waits for it, so that fn can put back what is always to
--- be there.
+-- be there. fn gets "devices" when these were kept.
 --- ```lua
 --- hub:on("call", function(call) print(call.device_id, call.method, call.outcome) end)
 --- hub:on("device", function(event) print(event.event, event.device_id) end)
 --- hub:on("reset", function() assert(hub:add_device("dev1")) end)
 --- ```
 ---@param event "call"|"device"|"reset"
----@param fn fun(record: directmethods.HubCall|directmethods.HubDeviceEvent|nil)?
+---@param fn fun(what: directmethods.HubCall|directmethods.HubDeviceEvent|string|nil)?
 function Hub:on(event, fn)
   check_open(self, "hub:on")
   if not LISTEN[event] then

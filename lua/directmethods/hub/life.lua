@@ -11,6 +11,7 @@ local jobs = require "directmethods.hub.jobs"
 local requests = require "directmethods.hub.requests"
 local restore = require "directmethods.hub.restore"
 local recordings = require "directmethods.hub.recordings"
+local policies = require "directmethods.hub.policies"
 local registry = require "directmethods.hub.registry"
 local routes = require "directmethods.hub.routes"
 local background = require "directmethods.hub.background"
@@ -21,10 +22,6 @@ local twins = require "directmethods.hub.twins"
 local watchers = require "directmethods.hub.watchers"
 
 local M = {}
-
----@type string[]
-M.POLICY_NAMES = {}
-for i, policy in ipairs(configs.POLICIES) do M.POLICY_NAMES[i] = policy[1] end
 
 ---@class directmethods.HubState
 ---@field plane userdata       the C hub
@@ -44,7 +41,8 @@ for i, policy in ipairs(configs.POLICIES) do M.POLICY_NAMES[i] = policy[1] end
 ---@field recordings directmethods.HubRecordings
 ---@field on_reset function?   called at the end of a reset
 ---@field on_device function?  runs for each event of a device
----@field faults table<directmethods.Fault, boolean> rules, weak
+---@field faults table<integer, directmethods.Fault> rules by their numbers
+---@field last_fault integer number of the latest rule
 ---@field devices table<directmethods.Device, boolean> made by hub:device, weak
 ---@field services table<directmethods.Service, boolean> made by hub:service, weak
 ---@field admin directmethods.HubAdmin? what the admin listener keeps
@@ -140,21 +138,6 @@ function EVENTS.closed(state)
   state.waiting = {}
 end
 
-local function add_policies(state, config)
-  local keys, err = restore.policy_keys(state.store, M.POLICY_NAMES, config.dev_keys)
-  if not keys then return nil, err end
-  for _, policy in ipairs(configs.POLICIES) do
-    local name = policy[1]
-    local primary, secondary = table.unpack(keys[name])
-    primary = config.policies[name] or primary
-    state.policies[name] = primary
-    local ok, code, message = state.plane:policy(name, primary, secondary,
-      table.move(policy, 2, #policy, 1, {}))
-    if not ok then return nil, errors.new { name = code, message = message } end
-  end
-  return true
-end
-
 local function make(plane, config, store)
   local state = {
     plane = plane,
@@ -169,7 +152,8 @@ local function make(plane, config, store)
     ports = {},
     devices = setmetatable({}, { __mode = "k" }),
     services = setmetatable({}, { __mode = "k" }),
-    faults = setmetatable({}, { __mode = "k" }),
+    faults = {},
+    last_fault = 0,
     hub = setmetatable({}, { __mode = "v" }),
     waiting = {},
   }
@@ -223,7 +207,7 @@ local function prepare(state, config)
   state.ca = tls.ca
   config.tls = config.tls and true
   local ok
-  ok, err = add_policies(state, config)
+  ok, err = policies.add(state, config)
   if not ok then return nil, err end
   ok, err = restore.load(state.registry, state.store)
   if not ok then return nil, err end
@@ -271,6 +255,7 @@ function M.stop(state, seconds)
   state.open = false
   state.jobs:stop()
   state.recordings:stop()
+  state.watchers:stop() -- admin requests that wait would hold the stop
   state.plane:stop(seconds)
   remove_ca_file(state)
 end

@@ -2,6 +2,7 @@
 
 local class = require "directmethods.hub.class"
 local errors = require "directmethods.errors"
+local options = require "directmethods.options"
 local problems = require "directmethods.hub.problems"
 local task = require "directmethods.task"
 local time = require "directmethods.time"
@@ -25,11 +26,8 @@ local function remove_page(state)
   return #page
 end
 
--- Remove jobs before devices, so that no job calls a device that is about to go.
--- `pause`, if there is one, is called between pages of devices.
-local function clear(state, pause)
-  local done, err = state.jobs:reset()
-  if not done then return nil, err end
+-- Remove all devices. `pause`, if there is one, is called between pages of them.
+local function remove_devices(state, pause)
   repeat
     local count, problem = remove_page(state)
     if not count then
@@ -42,18 +40,35 @@ local function clear(state, pause)
   return true
 end
 
+-- Remove jobs before devices, so that no job calls a device that is about to go.
+local function clear(state, keeps_devices, pause)
+  local done, err = state.jobs:reset()
+  if not done or keeps_devices then return done, err end
+  return remove_devices(state, pause)
+end
+
+local RESET = { keep = { "string", choices = { "devices" } } }
+
 --- Back to what it was when it began: devices and modules with their twins, rules for
 -- faults, jobs, calls, messages and what was counted are gone, connections of devices
 -- closed, calls under way failed. Ports, certificates, policies with their keys, and
 -- functions of hub:on stay. It waits: the loop goes on between pages of devices.
+--- With keep = "devices", devices and modules stay as they are, with their twins and
+--- connections; calls to them go on.
+--- ```lua
+--- before_each(function() assert(hub:reset { keep = "devices" }) end)
+--- ```
+---@param opts { keep: "devices"? }?
 ---@return boolean? done
 ---@return directmethods.Error? err the store does not let go, or the hub was closed
-function Hub:reset()
+function Hub:reset(opts)
   check_open(self, "hub:reset")
+  local keep = options.check(opts, RESET, "hub:reset").keep
   task.current("hub:reset")
   local state = self.state
-  local done, err = clear(state, function() time.sleep(0) end)
-  if done then done, err = clear(state) end -- what came meanwhile
+  if state.admin and not keep then state.admin.clients:close() end
+  local done, err = clear(state, keep, function() time.sleep(0) end)
+  if done then done, err = clear(state, keep) end -- what came meanwhile
   if not state.open then
     return nil, errors.new { name = "Closed", message = "the hub was closed" }
   elseif not done then
@@ -61,7 +76,7 @@ function Hub:reset()
   end
   self:clear_faults()
   state.plane:forget()
-  if state.on_reset then state.on_reset() end
+  if state.on_reset then state.on_reset(keep) end
   return true
 end
 

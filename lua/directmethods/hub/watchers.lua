@@ -72,11 +72,12 @@ function Watchers:has_room()
   return self.count < WAITS_MAX
 end
 
---- Wait for the next call that fits; nil: the time is over, or the hub is closed.
+--- Wait for the next call that fits; nil: the time is over, or the hub ends.
 ---@param fits fun(call: directmethods.HubCall): boolean
 ---@param timeout number seconds
 ---@return directmethods.HubCall?
 function Watchers:wait(fits, timeout)
+  if self.stopped then return nil end
   local id = core.new_id()
   self.waits[id] = fits
   self.count = self.count + 1
@@ -88,11 +89,17 @@ function Watchers:wait(fits, timeout)
   end, timeout))
 end
 
---- Tell watchers nothing from now on; tasks that wait get nil.
+--- Let no task wait from now on: they get nil. The function of hub:on is told on.
+function Watchers:stop()
+  self.stopped = true
+  for id in pairs(self.waits) do finish(self, id) end
+end
+
+--- Tell nobody anything from now on.
 function Watchers:close()
   self.fn = nil
   self.sinks, self.closed = {}, true
-  for id in pairs(self.waits) do finish(self, id) end
+  self:stop()
 end
 
 return M

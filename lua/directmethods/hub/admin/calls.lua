@@ -18,8 +18,27 @@ local function filter_of(request)
   return filter
 end
 
+-- A payload as the JSON that it is; else, as in an answer that was refused because it
+-- is none, as text in another member.
+local function show_payload(call, name)
+  local text = call[name]
+  local is_json, value = pcall(json.raw, text)
+  call[name] = is_json and value or nil
+  if text and not is_json then call[name .. "_text"] = readable.text(text) end
+end
+
+local function call_of(record)
+  local call = readable.copy(record)
+  call.payload, call.response = record.payload, record.response
+  show_payload(call, "payload")
+  show_payload(call, "response")
+  return call
+end
+
 local function calls(hub, request)
-  return json.array(readable.copy(hub:calls(filter_of(request))))
+  local list = hub:calls(filter_of(request))
+  for i, record in ipairs(list) do list[i] = call_of(record) end
+  return json.array(list)
 end
 
 -- A body may be anything: what is no text is told in base64.
@@ -62,7 +81,8 @@ local function wait(hub, request)
   request.release()
   local found = filter.since and hub:calls(filter)[1]
     or watchers:wait(fits(filter), timeout)
-  if found then return readable.copy(found) end
+  if found then return call_of(found) end
+  if not hub.state.open then refuse(503, "The hub is closing.") end
   refuse(408, ("no call of that method ended within %g s"):format(timeout))
 end
 

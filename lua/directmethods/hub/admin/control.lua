@@ -30,10 +30,8 @@ local function advance(_, request)
   return { time = time.time() }
 end
 
-local function reset(hub)
-  hub.state.admin.clients:close()
-  hub.state.admin.faults = {}
-  try(hub.reset, hub)
+local function reset(hub, request)
+  try(hub.reset, hub, { keep = request.query.keep })
 end
 
 local function healthz()
@@ -50,5 +48,5 @@ return {
   { path = "/metrics", GET = { show_metrics } },
   { path = "/differences", GET = { differences, in_effect = true } },
   { path = "/clock/advance", POST = { advance } },
-  { path = "/reset", POST = { reset } },
+  { path = "/reset", POST = { reset, keep = true } },
 }

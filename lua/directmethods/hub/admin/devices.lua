@@ -1,7 +1,7 @@
---- The routes of devices.
+--- The routes of devices and modules.
 
-local identity = require "directmethods.hub.identity"
 local json = require "directmethods.json"
+local put_device = require "directmethods.hub.admin.put_device"
 local registered = require "directmethods.hub.devices"
 local requests = require "directmethods.hub.admin.request"
 
@@ -9,44 +9,57 @@ local refuse, try = requests.refuse, requests.try
 
 local DEVICES_MAX = 1e9
 
--- A device that has no modules has a list of none.
-local function shown(device)
-  json.array(device.modules)
-  return device
-end
-
 local function devices(hub, request)
   local top = requests.number(request, "top", nil, DEVICES_MAX)
   local list = try(hub.devices, hub, { top = top, after = request.query.after })
-  for _, device in ipairs(list) do shown(device) end
+  for _, device in ipairs(list) do json.array(device.modules) end
   return json.array(list)
 end
 
+local function name_of(request)
+  if not request.module then return request.id end
+  return request.id .. "/" .. request.module
+end
+
+-- What a device and a module have both.
+local function shown(hub, request)
+  local record, twin = put_device.find(hub, request)
+  local name = name_of(request)
+  local connected, subscribed = hub.state.plane:connected(request.id, request.module)
+  return {
+    device_id = record.device_id,
+    module_id = record.module_id,
+    authentication = record.auth,
+    connected = connected,
+    subscribed = subscribed,
+    connection_string = try(hub.connection_string, hub, name),
+    tags = json.raw(twin.tags),
+    desired = json.raw(twin.desired),
+    reported = json.raw(twin.reported),
+    methods = hub.state.admin.clients.answers[name],
+  }
+end
+
 local function get_device(hub, request)
+  local document = shown(hub, request)
   local device = try(registered.find, hub, request.id)
   if not device then refuse(404, "There is no such device.") end
-  return shown(device)
+  document.status = device.status
+  document.modules = json.array(device.modules)
+  return document
 end
 
-local function put_device(hub, request)
-  local wrong = identity.wrong_id(request.id)
-  if wrong then refuse(400, "the device id " .. wrong) end
-  local handlers = requests.body(request, "methods").methods
-  if handlers == nil then
-    try(hub.add_device, hub, request.id)
-    return get_device(hub, request)
+local function put(show)
+  return function(hub, request)
+    put_device.put(hub, request, name_of(request))
+    return show(hub, request)
   end
-  local client = try(hub.device, hub, request.id, handlers)
-  hub.state.admin.clients:put(request.id, client)
-  request.release()
-  try(client.connect, client)
-  return get_device(hub, request)
 end
 
-local function delete_device(hub, request)
-  get_device(hub, request)
-  hub.state.admin.clients:drop(request.id)
-  local _, problem = hub.state.registry:remove(request.id)
+local function delete(hub, request)
+  put_device.find(hub, request)
+  hub.state.admin.clients:drop(name_of(request))
+  local _, problem = hub.state.registry:remove(request.id, request.module)
   if problem then refuse(problem.http_status, problem.text) end
 end
 
@@ -56,7 +69,13 @@ return {
   {
     path = "/devices/{id}",
     GET = { get_device },
-    PUT = { put_device },
-    DELETE = { delete_device },
+    PUT = { put(get_device) },
+    DELETE = { delete },
+  },
+  {
+    path = "/devices/{id}/modules/{module}",
+    GET = { shown },
+    PUT = { put(shown) },
+    DELETE = { delete },
   },
 }

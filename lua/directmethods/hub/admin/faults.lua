@@ -1,39 +1,38 @@
 --- The routes of rules for faults.
 
 local json = require "directmethods.json"
+local readable = require "directmethods.hub.readable"
 local requests = require "directmethods.hub.admin.request"
 
 local refuse, try = requests.refuse, requests.try
 
+local function shown(fault)
+  local rule = readable.copy(fault.rule)
+  rule.id, rule.hits = fault.number, fault.hits
+  return rule
+end
+
 local function post_fault(hub, request)
   local fault = try(hub.fault, hub, requests.body(request))
-  local admin = hub.state.admin
-  admin.last_fault = admin.last_fault + 1
-  admin.faults[admin.last_fault] = fault
-  return { id = admin.last_fault, hits = 0 }
+  local rule = shown(fault)
+  rule.warning = readable.text(fault.warning)
+  return rule
 end
 
 local function get_faults(hub)
   local list = json.array {}
-  for id, fault in pairs(hub.state.admin.faults) do
-    -- from Lua all rules may have been ended
-    if hub.state.faults[fault] then list[#list + 1] = { id = id, hits = fault.hits } end
-  end
-  table.sort(list, function(a, b) return a.id < b.id end)
+  for i, fault in ipairs(hub:faults()) do list[i] = shown(fault) end
   return list
 end
 
 local function delete_faults(hub)
   hub:clear_faults()
-  hub.state.admin.faults = {}
 end
 
 local function delete_fault(hub, request)
-  local id = math.tointeger(tonumber(request.id))
-  local fault = hub.state.admin.faults[id]
+  local fault = hub.state.faults[math.tointeger(tonumber(request.id))]
   if not fault then refuse(404, "There is no such rule.") end
   fault:remove()
-  hub.state.admin.faults[id] = nil
 end
 
 ---@type directmethods.AdminRoute[]

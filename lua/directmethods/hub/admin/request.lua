@@ -18,6 +18,9 @@ end
 
 local refuse = M.refuse
 
+--- What a route returns whose request the data plane answers.
+M.ANSWERED = {}
+
 --- The body: an object with no members but these (none named: any).
 ---@param request table
 ---@param ... string
