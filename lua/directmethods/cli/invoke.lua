@@ -5,6 +5,7 @@ local core = require "directmethods.core"
 local dm = require "directmethods"
 local expect = require "directmethods.cli.expect"
 local json = require "directmethods.json"
+local outcome = require "directmethods.cli.outcome"
 local payloads = require "directmethods.cli.payload"
 local signals = require "directmethods.cli.signals"
 local targets = require "directmethods.cli.target"
@@ -50,21 +51,9 @@ local function read_condition(args)
   return condition
 end
 
--- The result of a call, for its line of JSON.
-local function document_of(result)
-  local reply, err = result.reply, result.err
-  if err then
-    return { error = err.name, code = err.code, message = err.message,
-      elapsed = result.elapsed }
-  end
-  local ok, raw = pcall(json.raw, reply.body)
-  return { status = reply.status, elapsed = result.elapsed,
-    payload = ok and raw or reply.body }
-end
-
 local function show(args, result)
   if not args.raw then
-    command.write(json.encode(document_of(result)), "\n")
+    command.write(json.encode(outcome.document(result)), "\n")
   elseif result.reply then
     command.write(result.reply.body, "\n")
   end

@@ -13,9 +13,16 @@ local function escape(text)
   return (text:gsub("[%z\1-\8\11\12\14-\31]", "?"):gsub('[&<>"]', ENTITIES))
 end
 
+---@class directmethods.JUnitCase
+---@field name string? default: "call N"
+---@field number integer? this N
+---@field elapsed number seconds
+---@field problem string? nil: it passed
+
 local function case_of(name, result)
-  local head = ('  <testcase classname="%s" name="call %d" time="%.6f"'):format(
-    escape(name), result.number, result.elapsed)
+  local head = ('  <testcase classname="%s" name="%s" time="%.6f"'):format(
+    escape(name), escape(result.name or ("call %d"):format(result.number)),
+    result.elapsed)
   if not result.problem then return head .. "/>" end
   return ('%s>\n   <failure message="%s"/>\n  </testcase>'):format(head,
     escape(result.problem))
@@ -24,7 +31,7 @@ end
 --- Write the file.
 ---@param path string
 ---@param name string of what was called
----@param results { number: integer, elapsed: number, problem: string? }[]
+---@param results directmethods.JUnitCase[]
 function M.write(path, name, results)
   local failures, elapsed, cases = 0, 0, {}
   for i, result in ipairs(results) do
