@@ -27,6 +27,8 @@ local CASES = {
   { "GET /wait", 400 },
   { "GET /wait", 400, "?call=on&timeout=4000" },
   { "GET /wait", 408, "?call=never&timeout=0" },
+  { "GET /wait", 200, "?device=d1&state=subscribed" },
+  { "GET /wait", 404, "?device=nobody&state=subscribed" },
   { "GET /wait", 408, "?call=on&module=m&timeout=0&since=0" },
   { "GET /differences", 200 },
   { "GET /differences", 200, "?in_effect=true" },

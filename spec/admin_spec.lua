@@ -111,6 +111,50 @@ describe("the admin listener", function()
     assert.equal(400, (ask("GET", "/wait?call=on&timeout=soon")))
   end)
 
+  it("waits until a device is connected, subscribed, disconnected", function()
+    hub:add_device "d1"
+    hub:add_device "d1/m"
+    local target = "/wait?device=d1&timeout=60&state="
+    local first = { 200, { device_id = "d1", connected = true, subscribed = false } }
+    local gone = { 200, { device_id = "d1", connected = false, subscribed = false } }
+    local function answer(w)
+      local reply = assert(http.read(w))
+      w:close()
+      return { reply.status, (dm.json.decode(reply.body)) }
+    end
+    local function ask_now(state)
+      local status, body = ask("GET", target .. state)
+      return { status, body }
+    end
+    assert.same(gone, ask_now "disconnected")
+    local module, waiting = begin(target .. "connected&module=m"),
+      begin(target .. "connected")
+    taken(3)
+    local device = fixture.device(hub, "d1", { subscribe = false })
+    assert.same(first, answer(waiting))
+    assert.same(first, ask_now "connected")
+    waiting = begin(target .. "subscribed")
+    taken(5)
+    device:subscribe()
+    assert.is_true(answer(waiting)[2].subscribed)
+    assert.is_true(ask_now "subscribed"[2].subscribed)
+    waiting = begin(target .. "disconnected")
+    taken(7)
+    device:close()
+    assert.same(gone, answer(waiting))
+    device = fixture.device(hub, "d1/m")
+    assert.equal("m", answer(module)[2].module_id)
+    device:close()
+    for query, expected in pairs {
+      ["state=online&device=d1"] = 400, ["state=connected"] = 400,
+      ["state=connected&device=d2"] = 404, ["state=connected&device=%2f"] = 400,
+      ["state=connected&device=d1&timeout=0"] = 408,
+      ["state=connected&device=d1&call=m"] = 400,
+    } do
+      assert.equal(expected, (ask("GET", "/wait?" .. query)), query)
+    end
+  end)
+
   it("gives up waiting when the time is over", function()
     local waiting = begin("/wait?call=never&timeout=50")
     taken(1)
@@ -120,13 +164,17 @@ describe("the admin listener", function()
   end)
 
   it("lets nobody who waits hold a hub that stops", function()
-    local wires = { begin "/wait?call=never&timeout=3000" }
-    taken(1)
+    hub:add_device "d1"
+    local wires = { begin "/wait?call=never&timeout=3000",
+      begin "/wait?device=d1&state=connected&timeout=3000" }
+    taken(2)
     local stopping = dm.spawn(hub.stop, hub, 60)
-    local reply = assert(http.read(wires[1]))
-    assert.same({ 503, '{"Message":"The hub is closing."}' },
-      { reply.status, reply.body })
-    wires[1]:close()
+    for _, each in ipairs(wires) do
+      local reply = assert(http.read(each))
+      assert.same({ 503, '{"Message":"The hub is closing."}' },
+        { reply.status, reply.body })
+      each:close()
+    end
     assert(stopping:await(10))
   end)
 

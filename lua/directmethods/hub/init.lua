@@ -105,10 +105,7 @@ end
 local LISTEN = {
   call = function(state, fn) state.watchers:on(fn) end,
   reset = function(state, fn) state.on_reset = fn end,
-  device = function(state, fn)
-    state.on_device = fn
-    state.plane:watch_devices(fn ~= nil)
-  end,
+  device = function(state, fn) state.device_watchers:on(fn) end,
 }
 
 --- Be told of events; nil ends it. "call": a method call has ended; fn runs as a task

@@ -37,10 +37,10 @@ local M = {}
 ---@field ca string?           PEM that clients trust
 ---@field ca_path string?      the file that holds it
 ---@field ca_temporary boolean? it goes with the hub
----@field watchers directmethods.CallWatchers
+---@field watchers directmethods.HubWatchers of calls
+---@field device_watchers directmethods.HubWatchers of events of devices
 ---@field recordings directmethods.HubRecordings
 ---@field on_reset function?   called at the end of a reset
----@field on_device function?  runs for each event of a device
 ---@field faults table<integer, directmethods.Fault> rules by their numbers
 ---@field last_fault integer number of the latest rule
 ---@field devices table<directmethods.Device, boolean> made by hub:device, weak
@@ -104,7 +104,7 @@ function EVENTS.call(state, record)
 end
 
 function EVENTS.device(state, event)
-  if state.on_device then task.spawn(state.on_device, event) end
+  state.device_watchers:tell(event)
 end
 
 function EVENTS.invoked(state, ...)
@@ -121,8 +121,8 @@ local function close_work(state)
   state.requests:close()
   state.background:close()
   state.watchers:close()
+  state.device_watchers:close()
   state.recordings:close()
-  state.on_device = nil
 end
 
 function EVENTS.closed(state)
@@ -147,7 +147,8 @@ local function make(plane, config, store)
     registry = registry.new(store, plane, config.dev_keys),
     requests = requests.new(plane:limits().control_requests),
     background = background.new(),
-    watchers = watchers.new(plane),
+    watchers = watchers.new(function(on) plane:watch_calls(on) end),
+    device_watchers = watchers.new(function(on) plane:watch_devices(on) end),
     policies = {},
     ports = {},
     devices = setmetatable({}, { __mode = "k" }),
@@ -256,6 +257,7 @@ function M.stop(state, seconds)
   state.jobs:stop()
   state.recordings:stop()
   state.watchers:stop() -- admin requests that wait would hold the stop
+  state.device_watchers:stop()
   state.plane:stop(seconds)
   remove_ca_file(state)
 end

@@ -89,7 +89,7 @@ local Recordings = {}
 Recordings.__index = Recordings
 
 --- The recordings of a hub.
----@param watchers directmethods.CallWatchers
+---@param watchers directmethods.HubWatchers
 ---@return directmethods.HubRecordings
 function M.new(watchers)
   return setmetatable({

@@ -1,5 +1,6 @@
---- Watchers of calls that have ended: the function of hub:on, tasks that wait for a
--- call, and recordings. The data plane makes records only while there is a watcher.
+--- Watchers of what the data plane tells, calls that have ended or events of devices:
+-- the function of hub:on, tasks that wait, and sinks such as recordings. The data plane
+-- tells only while there is a watcher.
 
 local core = require "directmethods.core"
 local task = require "directmethods.task"
@@ -8,37 +9,38 @@ local M = {}
 
 local WAITS_MAX = 1000
 
----@class directmethods.CallWatchers
+---@class directmethods.HubWatchers
 local Watchers = {}
 Watchers.__index = Watchers
 
---- `plane` is the C hub.
----@return directmethods.CallWatchers
-function M.new(plane)
-  return setmetatable({ plane = plane, waits = {}, count = 0, sinks = {} }, Watchers)
+--- Watchers of one kind of record.
+---@param want fun(wanted: boolean) has the data plane tell, or not
+---@return directmethods.HubWatchers
+function M.new(want)
+  return setmetatable({ want = want, waits = {}, count = 0, sinks = {} }, Watchers)
 end
 
 local function watch(self)
   if self.closed then return end
-  self.plane:watch_calls(self.fn ~= nil or self.count > 0 or next(self.sinks) ~= nil)
+  self.want(self.fn ~= nil or self.count > 0 or next(self.sinks) ~= nil)
 end
 
---- Spawn a task for each call that ends; nil: no longer.
----@param fn fun(call: directmethods.HubCall)?
+--- Spawn a task for each record; nil: no longer.
+---@param fn fun(record: table)?
 function Watchers:on(fn)
   self.fn = fn
   watch(self)
 end
 
---- Call sink(call) for each call that ends, at once and not as a task.
----@param sink fun(call: directmethods.HubCall) that neither waits nor raises
+--- Call sink(record) for each record, at once and not as a task.
+---@param sink fun(record: table) that neither waits nor raises
 function Watchers:add_sink(sink)
   self.sinks[sink] = true
   watch(self)
 end
 
---- Calls end without this sink from now on; harmless when it is none.
----@param sink fun(call: directmethods.HubCall)
+--- Records do not reach this sink from now on; harmless when it is none.
+---@param sink fun(record: table)
 function Watchers:remove_sink(sink)
   self.sinks[sink] = nil
   watch(self)
@@ -55,13 +57,13 @@ local function finish(self, id, ...)
   core.free_id(id)
 end
 
---- A call has ended.
----@param call directmethods.HubCall
-function Watchers:tell(call)
-  for sink in pairs(self.sinks) do sink(call) end
-  if self.fn then task.spawn(self.fn, call) end
+--- The data plane has told something.
+---@param record directmethods.HubCall|directmethods.HubDeviceEvent
+function Watchers:tell(record)
+  for sink in pairs(self.sinks) do sink(record) end
+  if self.fn then task.spawn(self.fn, record) end
   for id, fits in pairs(self.waits) do
-    if fits(call) then finish(self, id, call) end
+    if fits(record) then finish(self, id, record) end
   end
   watch(self)
 end
@@ -72,10 +74,10 @@ function Watchers:has_room()
   return self.count < WAITS_MAX
 end
 
---- Wait for the next call that fits; nil: the time is over, or the hub ends.
----@param fits fun(call: directmethods.HubCall): boolean
+--- Wait for the next record that fits; nil: the time is over, or the hub ends.
+---@param fits fun(record: table): boolean
 ---@param timeout number seconds
----@return directmethods.HubCall?
+---@return table?
 function Watchers:wait(fits, timeout)
   if self.stopped then return nil end
   local id = core.new_id()

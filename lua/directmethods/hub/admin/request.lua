@@ -6,6 +6,8 @@ local readable = require "directmethods.hub.readable"
 
 local M = {}
 
+M.TIME_MAX = 1e12 -- unix seconds
+
 --- What a request asked for cannot be: status and why.
 M.Refusal = { __name = "directmethods.AdminRefusal" }
 
