@@ -100,6 +100,7 @@ build = {
       ["directmethods.cli.json_places"] = "lua/directmethods/cli/json_places.lua",
       ["directmethods.cli.junit"] = "lua/directmethods/cli/junit.lua",
       ["directmethods.cli.log"] = "lua/directmethods/cli/log.lua",
+      ["directmethods.cli.log_limit"] = "lua/directmethods/cli/log_limit.lua",
       ["directmethods.cli.main"] = "lua/directmethods/cli/main.lua",
       ["directmethods.cli.manager"] = "lua/directmethods/cli/manager.lua",
       ["directmethods.cli.outcome"] = "lua/directmethods/cli/outcome.lua",

@@ -23,13 +23,14 @@ local STOP = 4 -- seconds that pending calls have at the end, which is to take 5
 -- memory at once after a long answer, and hold the loop for 20 ms.
 local COLLECTOR_STEP = 25 -- percent; Lua's own is 100
 
--- Write each call to the log and to the trace.
+-- Write each call to the log and to the trace, and what became of devices to the log.
 local function watch(hub, args, log, trace)
   if args.quiet and not trace then return end
   hub:on("call", function(call)
     if trace then trace:add(call) end
     if not args.quiet then log:call(call) end
   end)
+  if not args.quiet then hub:on("device", function(event) log:device(event) end) end
 end
 
 local function banner(args, facts, devices, ready_file)
@@ -160,6 +161,7 @@ local function run(args)
     manager)
   file:close()
   hub:stop(STOP)
+  log:close()
   if trace then trace:close() end
   return status
 end

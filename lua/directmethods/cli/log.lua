@@ -1,9 +1,11 @@
---- The log of `directmethods hub`: a line for each call and the library's messages, on
--- stderr or in a file, as text or as JSON.
+--- The log of `directmethods hub`: a line for each call, for each device that came,
+-- went or was refused, and the library's messages, on stderr or in a file, as text or
+-- as JSON.
 
 local command = require "directmethods.cli.command"
 local dm = require "directmethods"
 local json = require "directmethods.json"
+local limits = require "directmethods.cli.log_limit"
 local stderr = require "directmethods.stderr"
 local traces = require "directmethods.cli.trace"
 
@@ -14,6 +16,7 @@ local WORD_MAX = 128 -- characters of a foreign name
 ---@class directmethods.CliLog
 ---@field format "text"|"json"
 ---@field file file*? nil: stderr
+---@field limit directmethods.LogLimit of the lines about devices
 local Log = {}
 Log.__index = Log
 
@@ -74,11 +77,69 @@ function Log:call(call)
     outcome, call.elapsed * 1000))
 end
 
+-- What stands in a line of text; other events have their own name.
+local NAMES = {
+  taken_over = "taken over",
+  handshake_failed = "TLS handshake failed",
+  request_refused = "request refused",
+}
+
+local LEVELS = {
+  refused = "warn",
+  handshake_failed = "warn",
+  request_refused = "warn",
+}
+
+--- The text of an event of a device, without its time.
+---@param event directmethods.HubDeviceEvent
+---@return string
+function M.device_text(event)
+  local who = word(event.device_id or "")
+  if event.module_id then who = who .. "/" .. word(event.module_id) end
+  local parts = { who, NAMES[event.event] or event.event, event.address }
+  if event.code then parts[#parts + 1] = ("(%d)"):format(event.code) end
+  local text = table.concat(parts, " ")
+  return event.text and text .. ": " .. event.text or text
+end
+
+local function left_out(log, what)
+  local level = LEVELS[what.event] or "info"
+  if log.format == "json" then
+    return log:write(json.encode {
+      time = now(), level = level, event = "left_out", of = what.event,
+      reason = what.reason, source = what.source, count = what.count,
+    }, level)
+  end
+  local parts = { NAMES[what.event] or what.event, what.source, what.reason }
+  log:write(("%s- %d more like this in the last %d s: %s"):format(log:stamp(),
+    what.count, limits.WINDOW, table.concat(parts, " ")), level)
+end
+
+--- Write a line for an event of a device, unless there were too many like it.
+---@param event directmethods.HubDeviceEvent
+function Log:device(event)
+  if not self.limit:admits(event) then return end
+  local level = LEVELS[event.event] or "info"
+  if self.format ~= "json" then
+    return self:write(self:stamp() .. M.device_text(event), level)
+  end
+  local record = {}
+  for name, value in pairs(event) do record[name] = value end
+  record.time, record.level = now(), level
+  self:write(json.encode(record), level)
+end
+
+--- Say what was left out, for the end of the hub.
+function Log:close()
+  self.limit:close()
+end
+
 --- Open the log. From now on, the library's messages go to it.
 ---@param opts { format: "text"|"json", path: string?, level: string? }
 ---@return directmethods.CliLog
 function M.open(opts)
   local log = setmetatable({ format = opts.format }, Log)
+  log.limit = limits.new(function(what) left_out(log, what) end)
   if opts.path then
     local file, why = io.open(opts.path, "a")
     if not file then command.fail(command.LOCAL, "--log-file: " .. why) end
