@@ -147,6 +147,12 @@ int dm_hub_listen(dm_hub *h, dm_hub_service service, const char *host, int port,
 ** those that are open go on with theirs. After an error nothing changes. */
 dm_code dm_hub_certify(dm_hub *h, const dm_hub_tls *tls, dm_err *e);
 
+/* Use those of these options that may change while the hub runs: retry_after,
+** failed_logins, and the limits body_bytes, calls_per_device, filters,
+** filter_size, packet_filters and waiting_bytes. What is there already may be
+** over a new limit. */
+void dm_hub_change(dm_hub *h, const dm_hub_options *o);
+
 /* Take no new connections and requests, and end when every request is answered,
 ** or after 'ms' of real time: requests that are unanswered then are answered
 ** 503. Connections end in good order, within 1.5 s more. */

@@ -203,6 +203,19 @@ dm_code dm_hub_certify(dm_hub *h, const dm_hub_tls *o, dm_err *e) {
   return DM_OK;
 }
 
+void dm_hub_change(dm_hub *h, const dm_hub_options *o) {
+  dm_hub_limits *l = &h->limits;
+  h->retry_after = o->retry_after;
+  h->logins.limit = o->failed_logins;
+  h->bodies.limit = (size_t)o->limits.body_bytes;
+  l->body_bytes = o->limits.body_bytes;
+  l->calls_per_device = o->limits.calls_per_device;
+  l->filters = o->limits.filters;
+  l->filter_size = o->limits.filter_size;
+  l->packet_filters = o->limits.packet_filters;
+  l->waiting_bytes = o->limits.waiting_bytes;
+}
+
 /* Close */
 
 /* Free the sessions and exchanges for which no on_gone came. */

@@ -323,6 +323,7 @@ static const luaL_Reg METHODS[] = {
     {"admin_token", l_hub_admin_token},
     {"listen", l_hub_listen},
     {"certify", l_hub_certify},
+    {"change", l_hub_change},
     {"policy", l_hub_policy},
     {"put_identity", l_hub_put_identity},
     {"remove_identity", l_hub_remove_identity},

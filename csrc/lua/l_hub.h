@@ -37,6 +37,7 @@ int l_hub_limits(lua_State *L); /* a method */
 int l_hub_admin_token(lua_State *L);
 int l_hub_listen(lua_State *L);
 int l_hub_certify(lua_State *L);
+int l_hub_change(lua_State *L);
 
 /* l_hub_box.c: the open hub that is argument 1, raises when it is closed; a
 ** string or nil. */

@@ -1,4 +1,6 @@
-/* l_hub_listen.c -- a hub's ports and certificates. Loop thread only. */
+/* l_hub_listen.c -- a hub's ports and certificates, and what of its options
+** changes while it runs. Loop thread only.
+*/
 #include "lua/l_hub.h"
 
 /* PEM texts, or nil. */
@@ -43,4 +45,14 @@ int l_hub_certify(lua_State *L) {
   if (dm_hub_certify(h, &tls, &e) != DM_OK) return dm_bind_fail(L, &e);
   lua_pushboolean(L, true);
   return 1;
+}
+
+/* hub:change(config) */
+int l_hub_change(lua_State *L) {
+  dm_span hosts[DM_HUB_HOSTS];
+  dm_hub_options options = {.hosts = NULL};
+  dm_hub *h = l_hub_check(L);
+  l_hub_read_options(L, 2, &options, hosts);
+  dm_hub_change(h, &options);
+  return 0;
 }

@@ -48,6 +48,10 @@ function Plane:listen(service, host, port, cert, key, client_ca) end
 ---@return string? message
 function Plane:certify(cert, key, client_ca) end
 
+--- Use those options that may change while the hub runs.
+---@param config table of lua/directmethods/hub/config.lua
+function Plane:change(config) end
+
 --- Take no more, and answer what is under way for so long.
 ---@param seconds number
 function Plane:stop(seconds) end

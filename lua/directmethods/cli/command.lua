@@ -28,6 +28,13 @@ function M.fail(status, message)
   error(setmetatable({ status = status, message = message }, Failure), 0)
 end
 
+--- Did a value that was raised come from M.fail?
+---@param raised any
+---@return boolean
+function M.is_failure(raised)
+  return getmetatable(raised) == Failure
+end
+
 --- The exit status of an error: HUB if it came from the hub, otherwise LOCAL.
 ---@param err directmethods.Error
 ---@return integer
@@ -249,7 +256,7 @@ end
 
 -- An error that is not a Failure is a bug of this program.
 local function failure_of(raised)
-  if getmetatable(raised) == Failure then return raised end
+  if M.is_failure(raised) then return raised end
   local text = debug.traceback("this is a mistake of directmethods: "
     .. tostring(raised), 2)
   return setmetatable({ status = M.LOCAL, message = text }, Failure)

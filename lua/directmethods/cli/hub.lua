@@ -11,6 +11,7 @@ local hub_options = require "directmethods.cli.hub_options"
 local hub_start = require "directmethods.cli.hub_start"
 local logs = require "directmethods.cli.log"
 local managers = require "directmethods.cli.manager"
+local reloads = require "directmethods.cli.hub_reload"
 local signals = require "directmethods.cli.signals"
 local traces = require "directmethods.cli.trace"
 local variables = require "directmethods.cli.variables"
@@ -95,9 +96,8 @@ local function names_of(args, file)
   return names
 end
 
--- Write the ready file, if one is wanted. Closing the result removes it.
-local function leave_ready_file(path, facts)
-  if path then announce.write(path, facts) end
+-- Remove the ready file, if there is one, when the result is closed.
+local function remove_at_end(path)
   return setmetatable({}, {
     __close = function() if path then os.remove(path) end end,
   })
@@ -111,23 +111,49 @@ local function wait(log, manager)
   return command.OK
 end
 
+-- Reload at SIGHUP, one after the other. `tell` says then what the hub is.
+local function reload_at_hangup(reload, manager, tell)
+  local wanted, busy = false, false
+  signals.on_reload(function()
+    wanted = true
+    if busy then return end
+    busy = true
+    while wanted do
+      wanted = false
+      manager:reloading()
+      local done = reload:run()
+      tell()
+      if done then reload.log:say("info", "reloaded") end
+    end
+    busy = false
+  end)
+end
+
 -- Say that the hub serves, and wait for the end; the exit status.
-local function serve(hub, opts, ca_file, args, devices, log, manager)
+local function serve(hub, ca_file, reload, manager)
+  local args, opts = reload.args, reload.opts
   local pid, folder = files.process()
-  local facts = announce.facts(hub, {
-    pid = pid,
-    host = opts.host or "127.0.0.1",
-    tls = opts.tls ~= false,
-    ca_file = ca_file and files.absolute(ca_file, folder),
-  }, devices)
+  local ready_file = args.ready_file and files.absolute(args.ready_file, folder)
+  local facts, devices
+  local function tell()
+    devices = names_of(args, reload.file)
+    facts = announce.facts(hub, {
+      pid = pid,
+      host = opts.host or "127.0.0.1",
+      tls = opts.tls ~= false,
+      ca_file = ca_file and files.absolute(ca_file, folder),
+    }, devices)
+    if ready_file then announce.write(ready_file, facts) end
+    manager:ready(announce.status(facts))
+  end
   if ca_file then files.publish(ca_file) end
   collectgarbage("incremental", 0, COLLECTOR_STEP)
-  local ready_file = args.ready_file and files.absolute(args.ready_file, folder)
-  manager:ready(announce.status(facts))
-  if not args.command then banner(args, facts, devices, ready_file) end
-  local _ <close> = leave_ready_file(ready_file, facts)
+  local _ <close> = remove_at_end(ready_file)
+  tell()
+  reload_at_hangup(reload, manager, tell)
   if args.command then return run_command(args, facts, devices, ready_file) end
-  return wait(log, manager)
+  banner(args, facts, devices, ready_file)
+  return wait(reload.log, manager)
 end
 
 local function open_trace(args, log)
@@ -152,14 +178,15 @@ local function run(args)
   signals.catch()
   local hub <close>, ca_file, opts = hub_start.listen(args, file)
   hub_start.populate(hub, args, file)
+  local reload = reloads.new { hub = hub, args = args, file = file, opts = opts,
+    log = log }
   hub:on("reset", function(kept)
-    hub_start.populate(hub, args, file, kept)
+    hub_start.populate(hub, args, reload.file, kept)
   end)
   if args.record then command.check(hub:record(args.record)) end
   watch(hub, args, log, trace)
-  local status = serve(hub, opts, ca_file, args, names_of(args, file), log,
-    manager)
-  file:close()
+  local status = serve(hub, ca_file, reload, manager)
+  reload.file:close()
   hub:stop(STOP)
   log:close()
   if trace then trace:close() end

@@ -25,6 +25,9 @@ local OTHERS = { id = true, tags = true, desired = true, methods = true }
 ---@field policies table<string, string>
 ---@field devices table[]
 ---@field faults table[]
+---@field identities table<integer, directmethods.NewIdentity>
+---@field clients table<integer, directmethods.Device>
+---@field rules directmethods.Fault[]
 local File = {}
 File.__index = File
 
@@ -76,7 +79,19 @@ function M.new()
     faults = {},
     identities = {}, -- with their keys, at the places of their devices
     clients = {}, -- likewise, of devices with canned answers
+    rules = {}, -- of the faults
   }, File)
+end
+
+--- The same file, with nothing of it at a hub yet.
+---@return directmethods.HubFile
+function File:copy()
+  local copy = M.new()
+  for _, name in ipairs { "path", "places", "options", "policies", "devices",
+    "faults" } do
+    copy[name] = self[name]
+  end
+  return copy
 end
 
 --- Read the file.
@@ -107,7 +122,11 @@ local DEVICE = {
   methods = { "table" },
 }
 
-local function split(device)
+--- Split a device into what the file itself means and the options of hub:add_device.
+---@param device table
+---@return { id: string, tags: table?, desired: table?, methods: table? } own
+---@return directmethods.NewIdentity identity
+function M.split(device)
   local own, identity = {}, {}
   for name, value in pairs(device) do
     (OTHERS[name] and own or identity)[name] = value
@@ -126,20 +145,25 @@ function File:connect(hub, i, own)
   self:call(path, client.connect, client)
 end
 
---- Register the devices, each time with the same keys, and connect those with canned
+--- Register a device, each time with the same keys, and connect it if it has canned
 -- answers.
 ---@param hub directmethods.Hub
+---@param i integer its place among the devices
+function File:add_device(hub, i)
+  local device, path = self.devices[i], { "devices", i }
+  if type(device) ~= "table" then self:fail(path, "a device must be an object") end
+  local own, identity = M.split(device)
+  self:call(path, options.check, own, DEVICE, "config")
+  self.identities[i] = self:call(path, register.add, hub, own.id,
+    self.identities[i] or identity)
+  self:set_twin(hub, own, path)
+  if own.methods then self:connect(hub, i, own) end
+end
+
+--- Register the devices, and connect those with canned answers.
+---@param hub directmethods.Hub
 function File:add_devices(hub)
-  for i, device in ipairs(self.devices) do
-    local path = { "devices", i }
-    if type(device) ~= "table" then self:fail(path, "a device must be an object") end
-    local own, identity = split(device)
-    self:call(path, options.check, own, DEVICE, "config")
-    self.identities[i] = self:call(path, register.add, hub, own.id,
-      self.identities[i] or identity)
-    self:set_twin(hub, own, path)
-    if own.methods then self:connect(hub, i, own) end
-  end
+  for i in ipairs(self.devices) do self:add_device(hub, i) end
 end
 
 --- Close the devices with canned answers.
@@ -169,7 +193,7 @@ end
 ---@param hub directmethods.Hub
 function File:add_faults(hub)
   for i, rule in ipairs(self.faults) do
-    self:call({ "faults", i }, hub.fault, hub, rule)
+    self.rules[i] = self:call({ "faults", i }, hub.fault, hub, rule)
   end
 end
 

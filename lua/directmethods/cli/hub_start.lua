@@ -83,7 +83,10 @@ function M.options(args, file)
   local ca_file
   opts.tls, ca_file = ca_folder.open(args.ca_dir, {
     hostname = opts.hostname or "localhost",
+    device_hostname = opts.device_hostname,
+    service_hostname = opts.service_hostname,
     host = opts.host or "127.0.0.1",
+    admin_host = opts.admin_host,
     aliases = opts.aliases or {},
   })
   return opts, ca_file

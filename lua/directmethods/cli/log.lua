@@ -15,6 +15,7 @@ local WORD_MAX = 128 -- characters of a foreign name
 
 ---@class directmethods.CliLog
 ---@field format "text"|"json"
+---@field path string?
 ---@field file file*? nil: stderr
 ---@field limit directmethods.LogLimit of the lines about devices
 local Log = {}
@@ -134,16 +135,32 @@ function Log:close()
   self.limit:close()
 end
 
+local function open(path)
+  local file, why = io.open(path, "a")
+  if file then file:setvbuf("line") end
+  return file, why
+end
+
+--- Open the file again, because somebody may have renamed it.
+function Log:reopen()
+  if not self.path then return end
+  local file, why = open(self.path)
+  if not file then
+    return self:say("error", "--log-file: " .. why .. "; the log goes on as it did")
+  end
+  if self.file then self.file:close() end
+  self.file = file
+end
+
 --- Open the log. From now on, the library's messages go to it.
 ---@param opts { format: "text"|"json", path: string?, level: string? }
 ---@return directmethods.CliLog
 function M.open(opts)
-  local log = setmetatable({ format = opts.format }, Log)
+  local log = setmetatable({ format = opts.format, path = opts.path }, Log)
   log.limit = limits.new(function(what) left_out(log, what) end)
   if opts.path then
-    local file, why = io.open(opts.path, "a")
+    local file, why = open(opts.path)
     if not file then command.fail(command.LOCAL, "--log-file: " .. why) end
-    file:setvbuf("line")
     log.file = file
   end
   dm.log { level = opts.level, sink = function(level, line) log:say(level, line) end }

@@ -221,6 +221,17 @@ local SPEC = {
   ]]),
 }
 
+-- What may change while the hub runs, see Hub:change.
+local CHANGING = {
+  policies = policies(),
+  admin_token = SPEC.admin_token,
+  retry_after = { "boolean" },
+  failed_logins = SPEC.failed_logins,
+  limits = limits([[
+    body_bytes calls_per_device filters filter_size packet_filters waiting_bytes
+  ]], ""),
+}
+
 local LEVEL = 3 -- from read_tls up to the caller of dm.hub
 
 local function fail(option, rule, level)
@@ -335,6 +346,30 @@ local function names_of(config)
     names[#names + 1] = config[name]
   end
   return table.move(config.aliases, 1, #config.aliases, #names + 1, names)
+end
+
+--- Check options that are to change while the hub runs. Raises at the caller of
+-- hub:change.
+---@param opts table
+---@return table
+function M.read_changes(opts)
+  for name in pairs(type(opts) == "table" and opts or {}) do
+    if SPEC[name] and not CHANGING[name] then
+      options.fail("hub:change", ("option '%s'"):format(name),
+        "cannot change while the hub runs", 1)
+    end
+  end
+  local checked = options.check(opts, CHANGING, "hub:change", 1)
+  return checked
+end
+
+--- May an option change while the hub runs?
+---@param name string also "limits.calls"
+---@return boolean
+function M.may_change(name)
+  local first, second = name:match("^([^.]+)%.?(.*)$")
+  local rule = CHANGING[first]
+  return rule ~= nil and (second == "" or rule.fields[second] ~= nil)
 end
 
 --- The names of an option's own options, as of "limits", in order.

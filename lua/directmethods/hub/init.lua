@@ -12,7 +12,7 @@ local options = require "directmethods.options"
 local life = require "directmethods.hub.life"
 local task = require "directmethods.task"
 
-require "directmethods.hub.certify"
+require "directmethods.hub.change"
 require "directmethods.hub.clients"
 require "directmethods.hub.faults"
 require "directmethods.hub.history"

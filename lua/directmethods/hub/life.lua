@@ -33,6 +33,7 @@ local M = {}
 ---@field background directmethods.Background
 ---@field jobs directmethods.Jobs
 ---@field policies table<string, string> name -> primary key
+---@field secondary_keys table<string, string> of policies, by name
 ---@field ports { mqtt: integer, https: integer, admin: integer? }
 ---@field ca string?           PEM that clients trust
 ---@field ca_path string?      the file that holds it
@@ -150,6 +151,7 @@ local function make(plane, config, store)
     watchers = watchers.new(function(on) plane:watch_calls(on) end),
     device_watchers = watchers.new(function(on) plane:watch_devices(on) end),
     policies = {},
+    secondary_keys = {},
     ports = {},
     devices = setmetatable({}, { __mode = "k" }),
     services = setmetatable({}, { __mode = "k" }),

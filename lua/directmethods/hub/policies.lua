@@ -8,7 +8,26 @@ local M = {}
 
 ---@type string[]
 M.NAMES = {}
-for i, policy in ipairs(configs.POLICIES) do M.NAMES[i] = policy[1] end
+local RIGHTS = {}
+for i, policy in ipairs(configs.POLICIES) do
+  M.NAMES[i] = policy[1]
+  RIGHTS[policy[1]] = table.move(policy, 2, #policy, 1, {})
+end
+
+--- Give a policy this primary key. A connection is closed when the key of its token is
+-- gone.
+---@param state directmethods.HubState
+---@param name string
+---@param key string
+---@return boolean? done
+---@return directmethods.Error? err
+function M.set(state, name, key)
+  local ok, code, message =
+    state.plane:policy(name, key, state.secondary_keys[name], RIGHTS[name])
+  if not ok then return nil, errors.new { name = code, message = message } end
+  state.policies[name] = key
+  return true
+end
 
 --- Tell the data plane of all policies, with the keys of the options or the store, or
 --- random ones.
@@ -22,11 +41,9 @@ function M.add(state, config)
   for _, policy in ipairs(configs.POLICIES) do
     local name = policy[1]
     local primary, secondary = table.unpack(keys[name])
-    primary = config.policies[name] or primary
-    state.policies[name] = primary
-    local ok, code, message = state.plane:policy(name, primary, secondary,
-      table.move(policy, 2, #policy, 1, {}))
-    if not ok then return nil, errors.new { name = code, message = message } end
+    state.secondary_keys[name] = secondary
+    local ok, failed = M.set(state, name, config.policies[name] or primary)
+    if not ok then return nil, failed end
   end
   return true
 end

@@ -86,7 +86,7 @@ describe("hub:use_certificate", function()
       local ok, why = pcall(function() hub:use_certificate(case[1]) end)
       assert.is_false(ok)
       assert.truthy(tostring(why):find(case[2], 1, true), tostring(why))
-      assert.matches("^spec/certify_spec.lua:", tostring(why))
+      assert.matches("^spec/hub_change_spec.lua:", tostring(why))
     end
   end)
 
@@ -112,5 +112,73 @@ describe("hub:use_certificate", function()
     hub:close()
     start { tls = false }
     assert.has_error(function() hub:use_certificate() end)
+  end)
+end)
+
+describe("hub:change", function()
+  local hub
+
+  after_each(function()
+    hub:close()
+    assert(hub:closed(5))
+    task.cancel_all()
+  end)
+
+  local function raises(opts, part)
+    local ok, why = pcall(function() hub:change(opts) end)
+    assert.is_false(ok)
+    assert.truthy(tostring(why):find(part, 1, true), tostring(why))
+    assert.matches("^spec/hub_change_spec.lua:", tostring(why))
+  end
+
+  it("gives policies other keys, and closes what the old ones let in", function()
+    hub = assert(dm.hub { tls = false })
+    local key = ("a"):rep(42) .. "0="
+    local service <close> = hub:service()
+    assert.equal(404001, select(2, service:invoke("d", "m")).code)
+    assert.is_true(hub:change { policies = { service = key } })
+    assert.truthy(hub:connection_string("service"):find(key, 1, true))
+    assert.equal(401, select(2, service:invoke("d", "m")).http_status)
+    local new <close> = hub:service()
+    assert.equal(404001, select(2, new:invoke("d", "m")).code)
+  end)
+
+  it("changes limits, from the next call on", function()
+    hub = assert(dm.hub { tls = false, limits = { calls_per_device = 1, calls = 50 } })
+    local device <close> = hub:device("d", {
+      wait = function() dm.sleep(100); return 200 end,
+    })
+    assert(device:connect())
+    local service <close> = hub:service("service", { retry = false })
+    local first = dm.spawn(service.invoke, service, "d", "wait")
+    assert(dm.wait_until(function() return device:stats().calls == 1 end))
+    assert.equal(403800, select(2, service:invoke("d", "wait")).code)
+    assert.is_true(hub:change { limits = { calls_per_device = 2 } })
+    local second = dm.spawn(service.invoke, service, "d", "wait")
+    assert(dm.wait_until(function() return device:stats().calls == 2 end))
+    assert.equal(403800, select(2, service:invoke("d", "wait")).code)
+    first:cancel()
+    second:cancel()
+  end)
+
+  it("changes the admin listener's token", function()
+    hub = assert(dm.hub { tls = false, admin_port = 0 })
+    local token = ("t"):rep(16)
+    assert.is_true(hub:change { admin_token = token })
+    assert.equal(token, hub:admin_token())
+    assert.equal("200", assert(dm.exec { "curl", "-s", "-o", "/dev/null", "-w",
+      "%{http_code}", "-H", "Authorization: Bearer " .. token,
+      ("http://127.0.0.1:%d/devices"):format(hub:ports().admin) }).stdout)
+  end)
+
+  it("raises for what cannot change, and for wrong values", function()
+    hub = assert(dm.hub { tls = false })
+    raises({ hostname = "x" }, "option 'hostname' cannot change while the hub runs")
+    raises({ hostnam = "x" }, "unknown option 'hostnam'")
+    raises({ limits = { calls = 1 } }, "unknown option 'limits.calls'")
+    raises({ limits = { filters = 0 } }, "option 'limits.filters' must be from 1")
+    raises({ policies = { service = "x" } }, "option 'policies.service' must be base64")
+    raises({ admin_token = ("t"):rep(16) }, "option 'admin_token' needs admin_port")
+    raises("x", "hub:change")
   end)
 end)
