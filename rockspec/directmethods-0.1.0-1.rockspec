@@ -113,6 +113,7 @@ build = {
       ["directmethods.cli.replay"] = "lua/directmethods/cli/replay.lua",
       ["directmethods.cli.replay_device"] = "lua/directmethods/cli/replay_device.lua",
       ["directmethods.cli.signals"] = "lua/directmethods/cli/signals.lua",
+      ["directmethods.cli.speed"] = "lua/directmethods/cli/speed.lua",
       ["directmethods.cli.target"] = "lua/directmethods/cli/target.lua",
       ["directmethods.cli.token"] = "lua/directmethods/cli/token.lua",
       ["directmethods.cli.trace"] = "lua/directmethods/cli/trace.lua",

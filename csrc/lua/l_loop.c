@@ -152,13 +152,34 @@ static int l_real(lua_State *L) {
   return 1;
 }
 
-/* speed([n]) -> how many times as fast as the real clock the contract clock
+/* speed([n]) -> how many times as fast as the I/O clock the contract clock
 ** runs, after n was set */
 static int l_speed(lua_State *L) {
-  dm_clock *clock = &current(L)->contract;
-  if (!lua_isnone(L, 1)) dm_clock_set_speed(clock, luaL_checknumber(L, 1));
-  lua_pushnumber(L, clock->speed);
+  dm_loop *loop = current(L);
+  double real = loop->io.speed;
+  if (!lua_isnone(L, 1))
+    dm_clock_set_speed(&loop->contract, luaL_checknumber(L, 1) * real);
+  lua_pushnumber(L, loop->contract.speed / real);
   return 1;
+}
+
+/* clock() -> a moment of the machine's clock, in unix seconds, and the time of
+** the contract clock then, at its speed and as far moved as now */
+static int l_clock(lua_State *L) {
+  const dm_clock *clock = &current(L)->contract;
+  int64_t since = dm_clock_since_us(clock);
+  lua_pushnumber(L, (lua_Number)since / 1e6);
+  lua_pushnumber(L, (lua_Number)(since + clock->offset) / 1e6);
+  return 2;
+}
+
+/* hastened(n): something makes this process' time run n times as fast, as
+** libfaketime does; I/O is as slow as ever */
+static int l_hastened(lua_State *L) {
+  lua_Number n = luaL_checknumber(L, 1);
+  luaL_argcheck(L, n >= 1, 1, "must be 1 or more");
+  dm_clock_set_speed(&current(L)->io, 1 / n);
+  return 0;
 }
 
 static int l_outstanding(lua_State *L) {
@@ -404,6 +425,8 @@ static const luaL_Reg FUNCTIONS[] = {
     {"move", l_move},
     {"real", l_real},
     {"speed", l_speed},
+    {"clock", l_clock},
+    {"hastened", l_hastened},
     {"outstanding", l_outstanding},
     {"running", l_running},
     {"fd", l_fd},

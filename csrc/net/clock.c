@@ -16,6 +16,7 @@
 
 enum {
   TIMERS_MAX = 4 * 1000 * 1000, /* timers of one clock */
+  SINCE_TRIES = 5,
   US_PER_MS = 1000,
   NS_PER_US = 1000
 };
@@ -85,7 +86,7 @@ int dm_clock_init(dm_clock *c, uv_loop_t *uv) {
   c->armed = DM_NEVER;
   c->firing = false;
   c->speed = 1;
-  c->since = 0;
+  c->since = real_us();
   c->offset = 0;
   dm_heap_init(&c->timers, TIMERS_MAX);
   return uv_timer_init(uv, &c->wake);
@@ -140,6 +141,22 @@ int64_t dm_clock_next(const dm_clock *c) {
 void dm_clock_move(dm_clock *c, int64_t by) {
   c->offset += by * US_PER_MS;
   arm(c);
+}
+
+/* Both clocks are read at one moment, unless this thread is stopped between;
+** then the next try is better. */
+int64_t dm_clock_since_us(const dm_clock *c) {
+  int64_t best = INT64_MAX, since = 0;
+  for (int i = 0; i < SINCE_TRIES; i++) {
+    uv_timeval64_t wall = {0, 0};
+    int64_t before = real_us();
+    uv_gettimeofday(&wall);
+    int64_t took = real_us() - before;
+    if (took >= best) continue;
+    best = took;
+    since = wall.tv_sec * 1000000 + wall.tv_usec - (before - c->since);
+  }
+  return since;
 }
 
 void dm_clock_set_speed(dm_clock *c, double speed) {

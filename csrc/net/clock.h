@@ -35,7 +35,7 @@ typedef struct dm_clock {
   dm_heap timers;
   int64_t armed;  /* the real deadline of 'wake'; DM_NEVER: none */
   bool firing;    /* 'wake' has fired; dm_clock_resume arms it again */
-  double speed;   /* 1 or more: how many times as fast as the real clock */
+  double speed;   /* how many times as fast as the real clock it runs */
   int64_t since;  /* real us: when the speed was set */
   int64_t offset; /* us: how far the clock was ahead of the real one then */
 } dm_clock;
@@ -68,9 +68,13 @@ dm_clock_next(const dm_clock *c); /* the earliest deadline; DM_NEVER: none */
 /* Move the clock forward. Timers that become due fire at the next turn. */
 void dm_clock_move(dm_clock *c, int64_t by);
 
-/* From now on the clock runs 'speed' times as fast as the real one, 1 or more.
+/* From now on the clock runs 'speed' (above 0) times as fast as the real one.
 ** It goes on from the time that it shows. */
 void dm_clock_set_speed(dm_clock *c, double speed);
+
+/* Unix us of the machine's clock at 'since'. The clock's own time is now
+** 'since' + 'offset' + 'speed' times what has passed after it. */
+int64_t dm_clock_since_us(const dm_clock *c);
 
 #pragma GCC visibility pop
 

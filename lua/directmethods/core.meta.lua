@@ -53,6 +53,17 @@ function core.real() end
 ---@return number
 function core.speed(n) end
 
+--- A moment, and what the contract clock showed then: with core.speed() and the time of
+-- another process it tells what it shows now.
+---@return number real unix seconds of the machine's clock
+---@return number time unix seconds of the contract clock
+function core.clock() end
+
+--- Tell that something (libfaketime) makes the time of this process run fast. From now
+--- on the I/O clock is so much slower, as traffic is; core.speed() tells n.
+---@param n number how many times as fast, 1 or more
+function core.hastened(n) end
+
 --- How many operations with real I/O are outstanding.
 ---@return integer
 function core.outstanding() end

@@ -35,8 +35,8 @@ local function client_options(target)
 end
 
 local function send(client, method, path, body)
-  local id, name, message = client:send(method, path, nil, body, TIMEOUT, ANSWER_MAX,
-    false)
+  local id, name, message = client:send(method, path, nil, body,
+    TIMEOUT * core.speed(), ANSWER_MAX, false)
   if not id then command.fail(command.LOCAL, ("%s: %s"):format(name, message)) end
   local event, status, fields, answer = task.wait(id)
   if event ~= "answer" then

@@ -4,6 +4,7 @@ local answers = require "directmethods.cli.answers"
 local command = require "directmethods.cli.command"
 local dm = require "directmethods"
 local signals = require "directmethods.cli.signals"
+local speeds = require "directmethods.cli.speed"
 local targets = require "directmethods.cli.target"
 
 local function is_script(what)
@@ -60,7 +61,7 @@ local function run(args)
     local reason = why and ": " .. tostring(why) or ""
     command.note(args, ("%s %s%s"):format(name, new, reason))
   end)
-  command.try(device.connect, device, args.timeout)
+  command.try(device.connect, device, speeds.timeout(args.timeout))
   signals.catch()
   signals.wait()
 end

@@ -22,6 +22,7 @@ local function run(args)
     ports = target.ports,
     admin_url = target.admin_url,
     admin_token = target.admin_token,
+    environment = target.environment,
   }, device, ready_file)
   command.write(variables.text(list, args.format or "sh"))
 end

@@ -6,6 +6,7 @@ local core = require "directmethods.core"
 local dm = require "directmethods"
 local progress = require "directmethods.cli.progress"
 local signals = require "directmethods.cli.signals"
+local speeds = require "directmethods.cli.speed"
 local targets = require "directmethods.cli.target"
 
 local KEY_BYTES = 32
@@ -59,7 +60,7 @@ end
 
 local function connect(args, fleet)
   local bar = progress.new(args, "online", args.count)
-  local connected, err = fleet:connect(args.timeout, function(online)
+  local connected, err = fleet:connect(speeds.timeout(args.timeout), function(online)
     bar:update(online, 0)
   end)
   bar:finish()

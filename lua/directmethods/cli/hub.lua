@@ -13,6 +13,7 @@ local logs = require "directmethods.cli.log"
 local managers = require "directmethods.cli.manager"
 local reloads = require "directmethods.cli.hub_reload"
 local signals = require "directmethods.cli.signals"
+local speeds = require "directmethods.cli.speed"
 local traces = require "directmethods.cli.trace"
 local variables = require "directmethods.cli.variables"
 
@@ -143,6 +144,7 @@ local function serve(hub, ca_file, reload, manager)
       tls = opts.tls ~= false,
       ca_file = ca_file and files.absolute(ca_file, folder),
     }, devices)
+    if args.clock then args.clock:add_to(facts) end
     if ready_file then announce.write(ready_file, facts) end
     manager:ready(announce.status(facts))
   end
@@ -176,6 +178,10 @@ local function run(args)
   local trace = open_trace(args, log)
   local manager = managers.open()
   signals.catch()
+  local clock <close> = speeds.start(args.speed, args.command ~= nil, function(message)
+    log:say("warn", message)
+  end)
+  args.clock = clock
   local hub <close>, ca_file, opts = hub_start.listen(args, file)
   hub_start.populate(hub, args, file)
   local reload = reloads.new { hub = hub, args = args, file = file, opts = opts,
@@ -201,6 +207,7 @@ M.spec = {
   examples = {
     "directmethods hub --device dev1 --ready-file hub.json",
     "directmethods hub --device dev1 -- node app.js",
+    "directmethods hub --speed 600 --device dev1 -- node app.js",
     "directmethods hub --config lab.json --store lab.db --host 0.0.0.0",
   },
   surplus = "a command to run must follow --",

@@ -3,6 +3,7 @@
 local command = require "directmethods.cli.command"
 local configs = require "directmethods.hub.config"
 local identity = require "directmethods.hub.identity"
+local speeds = require "directmethods.cli.speed"
 local variables = require "directmethods.cli.variables"
 
 local M = {}
@@ -99,6 +100,9 @@ local function add_rules(parser)
     :argname("N"):convert(command.whole("--failed-logins", 0, 1000000))
   parser:flag("--retry-after", "Send Retry-After with 429 and 503.")
   parser:flag("--lasting-tokens", "Tokens do not expire.")
+  parser:option("--speed", "Let time run N times as fast, for the hub and, under "
+    .. "libfaketime, for COMMAND and its children."):argname("N")
+    :convert(command.number("--speed", 1, speeds.MAX))
   for _, option in ipairs(NESTED) do
     for _, name in ipairs(configs.names_in(option)) do
       parser:option(("--%s.%s"):format(option, name)):argname("VALUE"):hidden(true)

@@ -88,7 +88,7 @@ local function call_once(service, args, number)
   local reply, err = command.call(service.invoke, service, args.device_id,
     args.method, args.body, {
       module_id = args.module_id,
-      response_timeout = args.response_timeout,
+      response_timeout = targets.response_timeout(args.response_timeout),
       connect_timeout = args.connect_timeout,
     })
   local result = { number = number, reply = reply, err = err,

@@ -68,7 +68,7 @@ local function start(args)
     devices = devices,
     delay = args.delay,
     max_execution = args.max_execution,
-    response_timeout = args.response_timeout,
+    response_timeout = targets.response_timeout(args.response_timeout),
     connect_timeout = args.connect_timeout,
   })
   if args.wait then return await(args, job) end

@@ -8,11 +8,13 @@ local command = require "directmethods.cli.command"
 local written = require "directmethods.connection_string"
 local core = require "directmethods.core"
 local json = require "directmethods.json"
+local speeds = require "directmethods.cli.speed"
 
 local M = {}
 
 local POLICY = "iothubowner" -- of a ready file
 local API_VERSION = "2021-04-12"
+local OPEN_TIMEOUT = 30 -- seconds that a device has to connect
 local LONG = 365 * 86400 -- seconds that tokens for a local hub are good for
 local ANY = { ["0.0.0.0"] = "127.0.0.1", ["::"] = "::1" }
 
@@ -31,6 +33,7 @@ local NO_READY_FILE = " (does the hub run? It removes its ready file when it end
 ---@field devices table<string, string>  likewise
 ---@field admin_url string?   of the admin listener
 ---@field admin_token string?
+---@field environment table<string, string>? by which a program has the hub's time
 ---@field ready_file string? the file that told all this
 local Target = {}
 Target.__index = Target
@@ -97,6 +100,7 @@ local function from_ready_file(path)
     or type(facts.ports) ~= "table" then
     command.fail(command.LOCAL, path .. ": is no ready file of a hub")
   end
+  speeds.follow(facts.clock)
   return setmetatable({
     connection_string = facts.connection_strings[POLICY],
     hostname = facts.hostname,
@@ -107,6 +111,7 @@ local function from_ready_file(path)
     devices = facts.devices or {},
     admin_url = facts.admin_url,
     admin_token = facts.admin_token,
+    environment = facts.environment,
     ready_file = path,
   }, Target)
 end
@@ -134,6 +139,7 @@ end
 ---@param args table
 ---@return directmethods.CliTarget
 function M.find(args)
+  speeds.follow(nil)
   if args.connection_string then
     return from_string(args, args.connection_string, "--connection-string", {})
   end
@@ -173,6 +179,7 @@ end
 ---@return table options
 ---@return string name
 function M.device(args, name)
+  speeds.follow(nil)
   local options, id = given_device(args, name)
   if options then return options, id end
   local target = M.find(args)
@@ -219,7 +226,20 @@ function Target:device_options(connection_string)
     api_version = API_VERSION,
     token_ttl = self:token_ttl(),
     gateway_host_name = elsewhere and self.host or nil,
+    open_timeout = speeds.timeout(OPEN_TIMEOUT),
   }
+end
+
+--- The response time-out of a call: the one given, else the hub's default. While time
+-- runs fast that would be over before a device can answer, so it is as long as it may
+-- be, or 5 s of real time.
+---@param given integer? seconds
+---@return integer? seconds nil: the default
+function M.response_timeout(given)
+  if given or core.speed() == 1 then return given end
+  local contract = core.contract(API_VERSION)
+  return math.min(contract.response_max,
+    math.ceil(speeds.timeout(contract.response_default)))
 end
 
 --- The ids in "device" or "device/module".

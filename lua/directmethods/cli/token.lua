@@ -19,7 +19,7 @@ local function run(args)
   local fields = assert(core.connstr(text))
   if not fields.key then command.fail(command.LOCAL, args.name .. " has no key") end
   local token, _, why = core.sas_sign(resource_of(fields), fields.key,
-    os.time() + (args.ttl or target:token_ttl() or TTL), fields.key_name)
+    math.floor(core.time()) + (args.ttl or target:token_ttl() or TTL), fields.key_name)
   if not token then command.fail(command.LOCAL, why) end
   command.write(token, "\n")
 end

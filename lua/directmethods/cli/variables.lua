@@ -8,6 +8,11 @@ M.SYSTEM_CERTIFICATES = {
   "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem",
 }
 
+--- Those by which a program lives as fast as a hub with --speed.
+M.FASTER = {
+  "FAKETIME", "FAKETIME_SHARED", "FAKETIME_DONT_FAKE_MONOTONIC", "LD_PRELOAD",
+}
+
 ---@alias directmethods.CliVariables { [1]: string, [2]: string }[] name and value
 
 --- The variables for the content of a ready file.
@@ -30,6 +35,8 @@ function M.of(facts, first_device, ready_file)
   add("HUB_ADMIN_URL", facts.admin_url)
   add("HUB_ADMIN_TOKEN", facts.admin_token)
   add("DIRECTMETHODS_READY_FILE", ready_file)
+  local environment = facts.environment or {}
+  for _, name in ipairs(M.FASTER) do add(name, environment[name]) end
   return list
 end
 

@@ -10,7 +10,7 @@ local retry = require "directmethods.service.retry"
 
 local M = {}
 
-local MARGIN_S = 10 -- how much later than the hub this client gives up
+local MARGIN_S = 10 -- of real time: how much later than the hub this client gives up
 local ENVELOPE_MAX = 8 * 1024 -- bytes of an answer around its payload
 
 local NEWEST = core.contract()
@@ -141,7 +141,7 @@ local function run(service, contract, request, opts)
   local id = opts.request_id
   request.fields = id and { "x-ms-client-request-id: " .. id }
   request.timeout = (opts.response_timeout or contract.response_default)
-    + (opts.connect_timeout or 0) + MARGIN_S
+    + (opts.connect_timeout or 0) + MARGIN_S * core.speed()
   -- No tail call: this frame holds the service, which its collection would close.
   local answer, err = retry.run(retry.policy(opts.retry, service._retry), attempt,
     service._connection, request, core.now())

@@ -1,6 +1,7 @@
 --- Requests of registry, twins, jobs and queries: a JSON document is sent, and a JSON
 -- document is returned.
 
+local core = require "directmethods.core"
 local errors = require "directmethods.errors"
 local json = require "directmethods.json"
 local options = require "directmethods.options"
@@ -9,7 +10,7 @@ local task = require "directmethods.task"
 
 local M = {}
 
-local TIMEOUT_S = 60
+local TIMEOUT_S = 60 -- of real time, unless the clock is moved
 local ANSWER_MAX = 64 * 1024 * 1024 -- bytes of an answer: 1,000 twins
 
 --- Raises at the caller of the method that calls this.
@@ -79,9 +80,9 @@ local function exchange(service, request)
   local fields = request.fields or {}
   if request.if_match then fields[#fields + 1] = "If-Match: " .. request.if_match end
   return retry.run(service._retry, function(stop)
+    local timeout = request.timeout or TIMEOUT_S * core.speed()
     local status, head, body = service._connection:send(request.method,
-      target_of(service, request), fields, request.body, request.timeout or TIMEOUT_S,
-      ANSWER_MAX, stop)
+      target_of(service, request), fields, request.body, timeout, ANSWER_MAX, stop)
     if not status then return nil, head end
     local answer = { status = status, fields = head, body = body }
     if is_taken(request, answer) then return read(answer) end
