@@ -5,14 +5,12 @@ local cli = require "directmethods.cli.command"
 local core = require "directmethods.core"
 local differences = require "directmethods.hub.differences"
 local dm = require "directmethods"
+local documents = require "spec.support.documents"
 local tasks = require "directmethods.task"
 
 local README = "README.md"
 
-local function read(path)
-  local file <close> = assert(io.open(path))
-  return file:read("a")
-end
+local read = documents.read
 
 -- What the tables under these headings of docs/differences.md tell.
 local DIFFERENCES = {
@@ -30,30 +28,8 @@ local function list(command)
   return names
 end
 
-local DOCUMENTS = list "ls README.md CONTRIBUTING.md docs/*.md"
-
--- The blocks of a document: lang, code, line, and the block that follows at once.
-local function blocks_of(path)
-  local blocks, block, number = {}, nil, 0
-  for line in io.lines(path) do
-    number = number + 1
-    local lang = line:match("^```(%w*)$")
-    if lang and not block then
-      local last = blocks[#blocks]
-      block = { lang = lang, line = number, lines = {} }
-      if last and last.ended == number - 1 then last.follower = block end
-    elseif lang then
-      block.code = table.concat(block.lines, "\n") .. "\n"
-      block.ended = number
-      blocks[#blocks + 1] = block
-      block = nil
-    elseif block then
-      table.insert(block.lines, line)
-    end
-  end
-  assert(not block, path .. ": a block is not ended")
-  return blocks
-end
+local DOCUMENTS = documents.list()
+local blocks_of = documents.blocks
 
 -- Running --------------------------------------------------------------------
 

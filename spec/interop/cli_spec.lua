@@ -1,29 +1,19 @@
---- Programs as users write them, under `directmethods hub -- COMMAND`: they are told
--- nothing but what is in their environment. They are those of docs/sdks.md.
+--- The program of docs/python.md under `directmethods hub -- COMMAND`, and the hub's
+-- error. (spec/snippets_spec.lua runs the programs of all documents as they stand.)
 
 local cli = require "spec.support.cli"
 local dm = require "directmethods"
-local stage = require "spec.interop.stage"
+local documents = require "spec.support.documents"
 
--- The first block of this language in the document, and the text block after it.
-local function program(lang)
-  local file <close> = assert(io.open "docs/sdks.md")
-  local code, rest = file:read("a"):match("\n```" .. lang .. "\n(.-\n)```\n(.*)")
-  return assert(code), rest:match("^```text\n(.-)```")
+-- The first block of this language in the document.
+local function program(path, lang)
+  for _, block in ipairs(documents.blocks(path)) do
+    if block.lang == lang then return block.code end
+  end
 end
 
-describe("the program of docs/sdks.md", function()
-  it("in Node answers and calls methods by unmodified SDKs of Azure", function()
-    local code, printed = program "js"
-    local modules = { NODE_PATH = "spec/interop/node_modules" }
-    local result = assert(stage.in_namespace(cli.words({ "hub", "-q", "--device",
-      "dev1", "--", "node", "-e", code }, modules)))
-    assert.equal(0, result.status, result.stderr)
-    assert.equal("", result.stderr)
-    assert.equal(printed, result.stdout)
-  end)
-
-  it("in Python calls a method, and shows the hub's error", function()
+describe("the program of docs/python.md", function()
+  it("calls a method, and shows the hub's error", function()
     local config = os.tmpname()
     finally(function() os.remove(config) end)
     local function run(device)
@@ -31,7 +21,7 @@ describe("the program of docs/sdks.md", function()
       file:write(dm.json.encode { devices = { device } })
       file:close()
       local result = cli.run { "hub", "-q", "--config", config, "--https-port", "0",
-        "--mqtt-port", "0", "--", "python3", "-c", (program "python") }
+        "--mqtt-port", "0", "--", "python3", "-c", program("docs/python.md", "python") }
       assert.equal(0, result.status, result.stderr)
       assert.equal("", result.stderr)
       return result.stdout
