@@ -23,6 +23,8 @@ M.NOT_RUN = {
 --- Blocks that do not run: a pattern of the first line, and why.
 ---@type spec.NotRun[]
 M.BLOCKS_NOT_RUN = {
+  { "^directmethods hub %-%-device dev1 %-%-record", "three runs, with changes between "
+    .. "them; spec/cli_record_spec.lua and spec/cli_replay_spec.lua make such" },
   { "^# on the server, with the options from above",
     "two machines of a lab; spec/cli_hub_spec.lua runs these options" },
 }
@@ -33,6 +35,12 @@ M.FILES = {
   ["picture.json"] = '{"pixels":[0,1]}',
   ["dev2.key"] = "bGFtcCBrZXkgb2YgdGhlIGxhYi4=",
   ["admin.token"] = "0123456789abcdef",
+  ["calls.jsonl"] = [[
+{"format":"directmethods-recording","version":1,"time":1796050777.571}
+{"time":1796050777.699,"elapsed":0.0002,"device":"dev1","method":"reboot",]]
+    .. [["payload":{"why":"update"},"response_timeout":30,"connect_timeout":0,]]
+    .. [["api_version":"2021-04-12","answer":{"status":200,"payload":{"rebooted":true}}}
+]],
 }
 
 local METHODS = {
@@ -74,6 +82,8 @@ local function running(line, number)
   elseif command == "device" and rest:find "^ run " then
     local id = rest:match "%-%-id (%S+)" or rest:match "^ run (%S+)"
     return line, ("directmethods ping -q %s >.ping"):format(id)
+  elseif command == "replay" and rest:find "%-%-as%-device" then
+    return line, "true"
   elseif command == "fleet" and not rest:find "%-%-for " then
     return line, "directmethods ping -q truck-0001 >.ping"
   end
