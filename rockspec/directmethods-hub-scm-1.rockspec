@@ -68,6 +68,7 @@ build = {
       ["directmethods.hub.admin.faults"] = "lua/directmethods/hub/admin/faults.lua",
       ["directmethods.hub.admin.methods"] = "lua/directmethods/hub/admin/methods.lua",
       ["directmethods.hub.admin.put_device"] = "lua/directmethods/hub/admin/put_device.lua",
+      ["directmethods.hub.admin.recordings"] = "lua/directmethods/hub/admin/recordings.lua",
       ["directmethods.hub.admin.records"] = "lua/directmethods/hub/admin/records.lua",
       ["directmethods.hub.admin.request"] = "lua/directmethods/hub/admin/request.lua",
       ["directmethods.hub.admin.wait"] = "lua/directmethods/hub/admin/wait.lua",

@@ -3,7 +3,9 @@
 
 local cli = require "spec.support.cli"
 local dm = require "directmethods"
+local fixture = require "spec.support.fixture"
 local hub_process = require "spec.support.hub_process"
+local reader = require "directmethods.recording.reader"
 local stores = require "spec.support.stores"
 
 local has = cli.has
@@ -104,5 +106,112 @@ describe("a recording of", function()
       assert.equal(4, result.status)
       has(result.stderr, "No space left on device")
     end)
+  end)
+
+  describe("directmethods record", function()
+    local child
+
+    after_each(function()
+      if child then child:__close() end
+      child = nil
+    end)
+
+    -- Start it, and wait until it records.
+    local function record(...)
+      child = cli.start({ "record", path(), ... },
+        { variables = { DIRECTMETHODS_READY_FILE = process.ready } })
+      assert(dm.wait_until(function()
+        local file <close> = io.open(path())
+        return file and file:read("a") ~= ""
+      end, 20))
+    end
+
+    it("has the calls of a running hub until SIGINT, and no secret", function()
+      local facts = start("--admin-port", "0")
+      record()
+      assert.equal(0, run("invoke", "lamp", "on", '{"level":3}').status)
+      assert.equal(3, run("invoke", "nobody", "on").status)
+      child:kill "sigint"
+      local result = child:ended()
+      assert.equal(0, result.status)
+      assert.same({ file = path(), calls = 2, lost = 0 },
+        dm.json.decode(result.stdout))
+      local list = calls()
+      assert.equal(2, #list)
+      assert.same({ level = 3 }, list[1].payload)
+      check_secrets(facts)
+      assert.equal(0, run("replay", path(), "--no-wait", "--diff").status)
+    end)
+
+    it("ends when the hub ends", function()
+      start("--admin-port", "0")
+      record()
+      assert.equal(0, run("invoke", "lamp", "on").status)
+      assert.equal(0, stop().status)
+      local result = child:ended()
+      assert.equal(0, result.status)
+      has(result.stderr, "the hub has ended")
+      assert.equal(1, #calls())
+    end)
+
+    it("ends after --for", function()
+      start("--admin-port", "0")
+      local result = run("record", path(), "--for", "0.1")
+      assert.equal(0, result.status, result.stderr)
+      assert.same({}, calls())
+    end)
+
+    it("says when there is no admin listener, no hub or no room", function()
+      start()
+      local result = run("record", path())
+      assert.equal(2, result.status)
+      has(result.stderr, "this needs the admin listener of a local hub")
+      result = run("record", folder .. "/none/x")
+      assert.equal(4, result.status)
+      has(result.stderr, "/none/x: No such file or directory")
+      stop()
+      start("--admin-port", "0")
+      result = run("record", "/dev/full", "--for", "5")
+      assert.equal(4, result.status)
+      has(result.stderr, "/dev/full: No space left on device")
+      assert.equal(0, run("invoke", "lamp", "on").status)
+    end)
+  end)
+
+  it("10,000 calls at full rate has each, or says how many it lost", function()
+    local hub = fixture.hub { admin_port = 0 }
+    local device = hub:device("dev1", { on = function() return 200 end },
+      { engine = "uv" })
+    assert(device:connect())
+    local ready = cli.ready_file(hub)
+    finally(function() os.remove(ready) end)
+    local child <close> = cli.start({ "record", path() },
+      { variables = { DIRECTMETHODS_READY_FILE = ready } })
+    assert(dm.wait_until(function()
+      local file <close> = io.open(path())
+      return file and file:read("a") ~= ""
+    end, 20))
+    local service = hub:service("service", { max_connections = 32 })
+    local left, lanes = 10000, {}
+    for i = 1, 32 do
+      lanes[i] = function()
+        while left > 0 do
+          left = left - 1
+          assert(service:invoke("dev1", "on", left))
+        end
+      end
+    end
+    dm.all(lanes)
+    child:kill "sigterm"
+    local result = child:ended()
+    assert.equal(0, result.status, result.stderr)
+    local told = assert(dm.json.decode(result.stdout))
+    assert.equal(10000, told.calls + told.lost)
+    local recording = assert(reader.read(path()))
+    assert.equal(told.calls, #recording.calls)
+    assert.equal(told.lost, recording.lost)
+    device:close()
+    assert(device:closed(5))
+    fixture.finish(hub, service)
   end)
 end)

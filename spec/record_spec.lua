@@ -2,20 +2,26 @@
 
 local dm = require "directmethods"
 local fixture = require "spec.support.fixture"
+local http = require "spec.support.http"
 local stores = require "spec.support.stores"
+local wire = require "spec.support.wire"
 
 describe("a recording", function()
   local hub, device, service, folder
 
-  before_each(function()
-    folder = assert(dm.exec { "mktemp", "-d" }).stdout:match("[^\n]+")
-    hub = fixture.hub()
+  local function open(opts)
+    hub = fixture.hub(opts)
     device = hub:device("dev1", {
       echo = function(request) return 200, request.payload end,
       none = function() return 204 end,
     }, { api_version = "2021-04-12" })
     assert(device:connect())
     service = hub:service("service", { api_version = "2021-04-12" })
+  end
+
+  before_each(function()
+    folder = stores.folder()
+    open()
   end)
 
   after_each(function()
@@ -23,7 +29,7 @@ describe("a recording", function()
     device:close()
     assert(device:closed(5))
     fixture.finish(hub)
-    assert(dm.exec { "rm", "-r", folder })
+    stores.remove(folder)
   end)
 
   local function path()
@@ -158,6 +164,123 @@ describe("a recording", function()
     local closed, err = recorder:close()
     assert.is_nil(closed)
     assert.equal(("recording %s: the file was removed"):format(path()), err.message)
+  end)
+
+  describe("at the admin listener", function()
+    local function ask(method, target)
+      local reply = assert(http.exchange(hub:ports().admin, {
+        method = method, target = target, bare = true, body = "",
+        headers = { "Host: 127.0.0.1", "Content-Length: 0",
+          "Authorization: Bearer " .. hub:admin_token() },
+      }))
+      return reply.body, reply.status
+    end
+
+    local function begin()
+      return "/recordings/" .. assert(dm.json.decode((ask("POST", "/recordings")))).id
+    end
+
+    before_each(function()
+      service:close()
+      device:close()
+      assert(device:closed(5))
+      fixture.finish(hub)
+      open { admin_port = 0 }
+    end)
+
+    it("gives each line once", function()
+      local first, second = begin(), begin()
+      assert.matches('^{"format":"directmethods%-recording","version":1,[^\n]+}\n$',
+        (ask("GET", first)))
+      assert(service:invoke("dev1", "echo", 1))
+      assert(service:invoke("dev1", "echo", 2))
+      assert.matches('^{"time".-"payload":1.-}\n{"time".-"payload":2.-}\n$',
+        (ask("GET", first)))
+      assert.equal("", (ask("GET", first .. "?timeout=0")))
+      assert.matches('^{"format".-}\n{"time".-}\n{"time".-}\n$', (ask("GET", second)))
+      assert.equal(204, select(2, ask("DELETE", first)))
+      assert.equal(404, select(2, ask("GET", first)))
+    end)
+
+    -- Ask without waiting for the answer: a wire to read it from.
+    local function wait_for(target)
+      local before = hub:counters().http_requests
+      local w = wire.connect(hub:ports().admin)
+      w:send(http.request { method = "GET", target = target, bare = true, headers = {
+        "Host: localhost", "Authorization: Bearer " .. hub:admin_token() } })
+      assert(wire.turn_until(function()
+        return hub:counters().http_requests > before
+      end))
+      return w
+    end
+
+    local function answer(w)
+      local reply = assert(http.read(w))
+      w:close()
+      return reply.body, reply.status
+    end
+
+    it("waits for a line", function()
+      local target = begin()
+      ask("GET", target)
+      local waiting = wait_for(target)
+      assert(service:invoke("dev1", "echo", 7))
+      assert.matches('"payload":7', (answer(waiting)))
+      waiting = wait_for(target .. "?timeout=600")
+      dm.advance(600)
+      assert.equal("", (answer(waiting)))
+    end)
+
+    it("tells how many were lost when nobody reads", function()
+      local target = begin()
+      local text = ("x"):rep(130000)
+      for _ = 1, 40 do assert(service:invoke("dev1", "echo", text)) end
+      local kept, lost = 0, 0
+      repeat
+        local text_of_lines = ask("GET", target .. "?timeout=0")
+        for line in text_of_lines:gmatch("[^\n]+") do
+          local value = assert(dm.json.decode(line))
+          if value.lost then lost = lost + value.lost end
+          if value.device then kept = kept + 1 end
+        end
+      until text_of_lines == ""
+      assert.is_true(lost > 0 and kept > 20)
+      assert.equal(40, kept + lost)
+      assert(service:invoke("dev1", "echo", 1))
+      assert.matches('^{"time"', (ask("GET", target)))
+    end)
+
+    it("ends the one that nobody reads any more", function()
+      local target = begin()
+      local text = ("x"):rep(130000)
+      for _ = 1, 40 do assert(service:invoke("dev1", "echo", text)) end
+      dm.advance(61)
+      assert(service:invoke("dev1", "echo", text))
+      assert.equal(404, select(2, ask("GET", target)))
+    end)
+
+    it("has eight at most", function()
+      for _ = 1, 8 do begin() end
+      assert.equal(503, select(2, ask("POST", "/recordings")))
+    end)
+
+    it("lets readers take the rest when the hub stops", function()
+      local target, other = begin(), begin()
+      ask("GET", target)
+      ask("GET", other)
+      local waiting = wait_for(other)
+      assert(service:invoke("dev1", "echo", 7))
+      answer(waiting)
+      waiting = wait_for(other)
+      local stopping = dm.spawn(hub.stop, hub, 5)
+      assert.equal("", (answer(waiting)))
+      assert.equal(503, select(2, ask("GET", other)))
+      assert.matches('"payload":7', (ask("GET", target)))
+      assert.equal(503, select(2, ask("GET", target)))
+      ask("DELETE", target)
+      ask("DELETE", other)
+      assert(stopping:await())
+    end)
   end)
 
   describe("of dm.record", function()

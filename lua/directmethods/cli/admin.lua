@@ -34,24 +34,16 @@ local function client_options(target)
   }
 end
 
-local function send(client, method, path, body)
-  local id, name, message = client:send(method, path, nil, body,
-    TIMEOUT * core.speed(), ANSWER_MAX, false)
-  if not id then command.fail(command.LOCAL, ("%s: %s"):format(name, message)) end
-  local event, status, fields, answer = task.wait(id)
-  if event ~= "answer" then
-    command.fail(command.LOCAL, ("the admin listener: %s: %s"):format(status, fields))
-  end
-  return status, answer
-end
+--- A connection to the admin listener that serves many requests.
+---@class directmethods.AdminSession
+local Session = {}
+Session.__index = Session
 
---- Send a request to the admin listener. If it is refused, the command ends.
+--- Connect to the admin listener when it is first asked. If this hub is not known to
+-- have one, the command ends.
 ---@param target directmethods.CliTarget
----@param method string
----@param path string
----@param document any? to be sent as JSON
----@return any document nil: the answer has none
-function M.ask(target, method, path, document)
+---@return directmethods.AdminSession
+function M.open(target)
   if not M.is_there(target) then
     command.fail(command.USAGE, "this needs the admin listener of a local hub "
       .. "(`directmethods hub --admin-port 0 --ready-file FILE`)")
@@ -63,15 +55,55 @@ function M.ask(target, method, path, document)
     "Authorization: Bearer " .. target.admin_token,
     "Content-Type: application/json; charset=utf-8",
   }
-  local status, answer = send(client, method, path,
-    document and json.encode(document))
-  client:close()
+  return setmetatable({ client = client }, Session)
+end
+
+function Session:close()
+  self.client:close()
+end
+
+Session.__close = Session.close
+
+--- Send a request.
+---@param method string
+---@param path string
+---@param document any? to be sent as JSON
+---@return integer? status
+---@return string answer; without a status: why there is none
+function Session:send(method, path, document)
+  local id, name, message = self.client:send(method, path, nil,
+    document and json.encode(document), TIMEOUT * core.speed(), ANSWER_MAX, false)
+  if not id then return nil, ("%s: %s"):format(name, message) end
+  local event, status, fields, answer = task.wait(id)
+  if event == "answer" then return status, answer end
+  return nil, ("the admin listener: %s: %s"):format(status, fields)
+end
+
+--- Send a request. If it is refused, the command ends.
+---@param method string
+---@param path string
+---@param document any? to be sent as JSON
+---@return any document nil: the answer has none
+function Session:ask(method, path, document)
+  local status, answer = self:send(method, path, document)
+  if not status then command.fail(command.LOCAL, answer) end
   local found = answer ~= "" and json.decode(answer) or nil
   if status >= 400 then
     command.fail(command.HUB, type(found) == "table" and found.Message
       or ("HTTP status %d"):format(status))
   end
   return found
+end
+
+--- Send one request to the admin listener. If it is refused, the command ends.
+---@param target directmethods.CliTarget
+---@param method string
+---@param path string
+---@param document any? to be sent as JSON
+---@return any document nil: the answer has none
+function M.ask(target, method, path, document)
+  local session <close> = M.open(target)
+  return (session:ask(method, path, document))
 end
 
 --- The path of an id in a folder, escaped.

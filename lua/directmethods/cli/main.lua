@@ -13,6 +13,7 @@ M.COMMANDS = {
   { "job", "call a method of many devices, or change their twins" },
   { "fleet", "run many devices" },
   { "bench", "measure calls" },
+  { "record", "write the calls of a local hub to a file" },
   { "replay", "make recorded calls again, or answer them" },
   { "fault", "inject faults at a local hub" },
   { "advance", "move the clock of a local hub" },

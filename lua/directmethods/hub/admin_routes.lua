@@ -4,7 +4,8 @@
 
 local M = {}
 
-local MODULES = { "control", "calls", "wait", "devices", "methods", "faults" }
+local MODULES = { "control", "calls", "wait", "devices", "methods", "faults",
+  "recordings" }
 
 --- A path; what each verb does, and which parameters its query may have: another one
 -- is a mistake, which would select too much.

@@ -255,9 +255,9 @@ end
 
 ---@param seconds number that pending requests have
 function M.stop(state, seconds)
+  state.recordings:finish()
   state.open = false
   state.jobs:stop()
-  state.recordings:stop()
   state.watchers:stop() -- admin requests that wait would hold the stop
   state.device_watchers:stop()
   state.plane:stop(seconds)

@@ -15,7 +15,10 @@ local Hub, check_open = class.Hub, class.check_open
 local M = {}
 
 local QUEUES_MAX = 8
+local READ_BYTES = 1024 * 1024 -- of lines that are read at a time
 local QUEUE_BYTES = 8 * 1024 * 1024 -- of lines that a reader has not read
+local READING = 2 -- seconds; who has read within this time will read again
+local FINISH = 1 -- seconds that readers have when the hub stops
 local ABANDONED = 60 -- seconds after which a full queue that nobody reads ends
 
 -- A request that named no method cannot be made again, so it is no call.
@@ -40,9 +43,31 @@ end
 
 ---@class directmethods.RecordingQueue
 ---@field id integer
----@field lost integer calls that had no room since the last read
+---@field lost integer calls that had no room since the last line
 local Queue = {}
 Queue.__index = Queue
+
+local function wake(queue)
+  local id = queue.waiting
+  if not id then return end
+  queue.waiting = nil
+  task.finish(id)
+  core.free_id(id)
+end
+
+local function put(queue, line)
+  queue.last = queue.last + 1
+  queue.lines[queue.last] = line
+  queue.bytes = queue.bytes + #line
+end
+
+-- Calls that were lost are told where they are missing.
+local function put_lost(queue)
+  if queue.lost == 0 then return end
+  local count = queue.lost
+  queue.lost = 0
+  put(queue, format.lost(count))
+end
 
 -- A sink must not wait, so a reader that is too slow loses calls.
 local function add(queue, call)
@@ -51,33 +76,43 @@ local function add(queue, call)
     queue.lost = queue.lost + 1
     return
   end
-  if queue.lost > 0 then
-    queue.lines[#queue.lines + 1] = format.lost(queue.lost)
-    queue.lost = 0
-  end
-  queue.lines[#queue.lines + 1] = line
-  queue.bytes = queue.bytes + #line
-  if queue.waiting then task.finish(queue.waiting) end
+  put_lost(queue)
+  put(queue, line)
+  wake(queue)
 end
 
--- All lines, and an empty queue.
+local function is_empty(queue)
+  return queue.first > queue.last
+end
+
+-- The lines at its beginning, as many as one answer may have.
 local function take(queue)
-  local lines = queue.lines
-  if queue.lost > 0 then lines[#lines + 1] = format.lost(queue.lost) end
-  queue.lines, queue.bytes, queue.lost = {}, 0, 0
+  local lines, bytes = {}, 0
+  while not is_empty(queue) and bytes < READ_BYTES do
+    local line = queue.lines[queue.first]
+    lines[#lines + 1] = line
+    bytes = bytes + #line
+    queue.lines[queue.first] = nil
+    queue.first = queue.first + 1
+  end
+  queue.bytes = queue.bytes - bytes
+  if is_empty(queue) then put_lost(queue) end
   return table.concat(lines)
 end
 
---- Wait until there is a line or the time is over, and take all lines.
+--- Wait until there is a line or the time is over, and take lines.
 ---@param timeout number seconds
----@return string lines may be empty
+---@return string? lines may be empty; nil: there will be no more
 function Queue:read(timeout)
   self.used = time.now()
-  if self.bytes == 0 and self.lost == 0 and not self.closed and not self.waiting then
-    self.waiting = core.new_id()
-    task.wait(self.waiting, nil, timeout)
-    core.free_id(self.waiting)
-    self.waiting = nil
+  if is_empty(self) and self.closed then return nil end
+  if is_empty(self) and not self.waiting then
+    local id = core.new_id()
+    self.waiting = id
+    task.wait(id, function()
+      self.waiting = nil
+      core.free_id(id)
+    end, timeout)
   end
   return take(self)
 end
@@ -119,14 +154,16 @@ function Recordings:open()
   end
   if count(self.queues) >= QUEUES_MAX then return nil end
   self.last = self.last + 1
-  local header = format.header(time.time())
   local queue = setmetatable({
     id = self.last,
-    lines = { header },
-    bytes = #header,
+    lines = {}, -- from `first` to `last`
+    first = 1,
+    last = 0,
+    bytes = 0,
     lost = 0,
     used = time.now(),
   }, Queue)
+  put(queue, format.header(time.time()))
   function queue.sink(call)
     if not is_call(call) then return end
     add(queue, call)
@@ -152,15 +189,35 @@ function Recordings:drop(id)
   self.queues[id] = nil
   queue.closed = true
   self.watchers:remove_sink(queue.sink)
-  if queue.waiting then task.finish(queue.waiting) end
+  wake(queue)
+  if self.finishing and next(self.queues) == nil then
+    task.finish(self.finishing)
+    core.free_id(self.finishing)
+    self.finishing = nil
+  end
 end
 
---- Answer those who wait for lines, because the hub stops.
-function Recordings:stop()
+-- Does somebody read one of the queues?
+local function has_readers(self)
+  for _, queue in pairs(self.queues) do
+    if time.now() - queue.used < READING then return true end
+  end
+  return false
+end
+
+--- Let readers take what is left, because the hub stops. It waits for them.
+function Recordings:finish()
   for _, queue in pairs(self.queues) do
     queue.closed = true
-    if queue.waiting then task.finish(queue.waiting) end
+    wake(queue)
   end
+  if not has_readers(self) then return end
+  local id = core.new_id()
+  self.finishing = id
+  task.wait(id, function()
+    self.finishing = nil
+    core.free_id(id)
+  end, FINISH)
 end
 
 --- End all recordings.
