@@ -112,6 +112,9 @@ local CASES = {
   { "POST /clock/advance", 400, body = '{"seconds":"1"}' },
   { "POST /clock/advance", 400, body = '{"seconds":1,"days":1}' },
   { "POST /clock/advance", 400, body = "1" },
+  { "POST /clock/speed", 200, body = '{"speed":1}' },
+  { "POST /clock/speed", 400, body = '{"speed":0}' },
+  { "POST /clock/speed", 400, body = '{"fast":2}' },
   { "POST /reset", 204 },
 }
 

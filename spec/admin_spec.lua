@@ -243,6 +243,25 @@ describe("the admin listener", function()
       { body = '{"seconds":1,"seconds":2}' })))
   end)
 
+  it("lets the clock run fast", function()
+    finally(function() dm.speed(1) end)
+    local before = dm.time()
+    local status, body = ask("POST", "/clock/speed", { body = { speed = 2.5 } })
+    assert.equal(200, status)
+    assert.same({ 2.5, 2.5 }, { body.speed, dm.speed() })
+    assert.is_true(body.time >= before)
+    assert.equal(2.5, select(2, ask("POST", "/clock/speed", { body = "{}" })).speed)
+    for _, wrong in ipairs { "0", '"2"', "1e7", "[]", "null" } do
+      local refused, why = ask("POST", "/clock/speed",
+        { body = ('{"speed":%s}'):format(wrong) })
+      assert.equal(400, refused, wrong)
+      assert.matches("n must be a number from 1", why.Message)
+    end
+    assert.equal(2.5, dm.speed())
+    assert.equal(200, (ask("POST", "/clock/speed", { body = { speed = 1 } })))
+    assert.equal(1, dm.speed())
+  end)
+
   it("forgets everything at a reset", function()
     ask("PUT", "/devices/lamp", { body = { methods = { on = { payload = 1 } } } })
     ask("POST", "/faults", { body = { stage = "http", action = "drop" } })

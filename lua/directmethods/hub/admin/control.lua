@@ -30,6 +30,11 @@ local function advance(_, request)
   return { time = time.time() }
 end
 
+local function speed(_, request)
+  local n = try(time.speed, requests.body(request, "speed").speed)
+  return { speed = n, time = time.time() }
+end
+
 local function reset(hub, request)
   try(hub.reset, hub, { keep = request.query.keep })
 end
@@ -48,5 +53,6 @@ return {
   { path = "/metrics", GET = { show_metrics } },
   { path = "/differences", GET = { differences, in_effect = true } },
   { path = "/clock/advance", POST = { advance } },
+  { path = "/clock/speed", POST = { speed } },
   { path = "/reset", POST = { reset, keep = true } },
 }
