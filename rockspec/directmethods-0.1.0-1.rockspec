@@ -93,6 +93,7 @@ build = {
       ["directmethods.cli.fleet"] = "lua/directmethods/cli/fleet.lua",
       ["directmethods.cli.hub"] = "lua/directmethods/cli/hub.lua",
       ["directmethods.cli.hub_file"] = "lua/directmethods/cli/hub_file.lua",
+      ["directmethods.cli.hub_import"] = "lua/directmethods/cli/hub_import.lua",
       ["directmethods.cli.hub_merge"] = "lua/directmethods/cli/hub_merge.lua",
       ["directmethods.cli.hub_options"] = "lua/directmethods/cli/hub_options.lua",
       ["directmethods.cli.hub_reload"] = "lua/directmethods/cli/hub_reload.lua",

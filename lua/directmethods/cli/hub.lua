@@ -175,6 +175,9 @@ local function run(args)
     path = args.log_file,
     level = args.log_level,
   }
+  for _, line in ipairs(file.left_out) do
+    log:say("warn", ("%s: %s"):format(file.path, line))
+  end
   local trace = open_trace(args, log)
   local manager = managers.open()
   signals.catch()

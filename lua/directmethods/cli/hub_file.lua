@@ -1,7 +1,9 @@
 --- The file of `directmethods hub --config`: JSON with options, keys of policies,
--- devices and rules for faults. An error message has the line of what is wrong.
+-- devices and rules for faults, or an export of Azure. An error message has the line of
+-- what is wrong.
 
 local command = require "directmethods.cli.command"
+local imports = require "directmethods.cli.hub_import"
 local json = require "directmethods.json"
 local options = require "directmethods.options"
 local places = require "directmethods.cli.json_places"
@@ -28,6 +30,7 @@ local OTHERS = { id = true, tags = true, desired = true, methods = true }
 ---@field identities table<integer, directmethods.NewIdentity>
 ---@field clients table<integer, directmethods.Device>
 ---@field rules directmethods.Fault[]
+---@field left_out string[] lines that name what an export has, and this hub cannot take
 local File = {}
 File.__index = File
 
@@ -77,6 +80,7 @@ function M.new()
     policies = {},
     devices = {},
     faults = {},
+    left_out = {},
     identities = {}, -- with their keys, at the places of their devices
     clients = {}, -- likewise, of devices with canned answers
     rules = {}, -- of the faults
@@ -88,10 +92,20 @@ end
 function File:copy()
   local copy = M.new()
   for _, name in ipairs { "path", "places", "options", "policies", "devices",
-    "faults" } do
+    "faults", "left_out" } do
     copy[name] = self[name]
   end
   return copy
+end
+
+-- Take the devices of an export.
+local function read_import(file, import)
+  if import.wrong then
+    command.fail(command.USAGE, ("%s:%d: %s"):format(file.path, import.wrong_line,
+      import.wrong))
+  end
+  file.places, file.devices, file.left_out = import, import.devices, import.left_out
+  return file
 end
 
 --- Read the file.
@@ -99,10 +113,13 @@ end
 ---@return directmethods.HubFile
 function M.read(path)
   local text = command.read_file(path)
+  local file = M.new()
+  file.path = path
+  local import = imports.read(text)
+  if import then return read_import(file, import) end
   local document, err = json.decode(text)
   if err then invalid(path, text, err) end
-  local file = M.new()
-  file.path, file.places = path, places.read(text)
+  file.places = places.read(text)
   if file.places.twice then
     file:fail(file.places.twice, "a member stands twice")
   elseif not text:find("^%s*{") then

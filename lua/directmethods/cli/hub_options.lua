@@ -83,8 +83,8 @@ local function add_identities(parser)
   parser:option("--store", "Keep devices, twins, policies and the CA in this file. "
     .. "It is created if it does not exist."):argname("FILE")
   parser:option("--config", "Read options, policies, devices, canned answers and "
-    .. "faults from a JSON file. Options on the command line replace those in the "
-    .. "file."):argname("FILE")
+    .. "faults from a JSON file, or the devices of an export of Azure. Options on the "
+    .. "command line replace those in the file."):argname("FILE")
 end
 
 local function add_rules(parser)
