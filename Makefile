@@ -3,8 +3,12 @@
 # Variables for the command line: MODE=release|asan|tsan selects flags and the
 # build folder, SPEC=FILE one spec, PREFIX= where `make install` goes, PAHO_DIR=
 # and the like where a library is, SYSROOT= the root of a cross build's target.
+# PAHO=no leaves paho out: devices then use the engine "uv". SIZE=1 builds for
+# little flash.
 
 MODE       ?= release
+PAHO       ?= yes
+SIZE       ?=
 PREFIX     ?= /usr/local
 LUA        ?= lua5.4
 LUA_VERSION = 5.4
@@ -24,13 +28,17 @@ JOBS       ?= $(shell nproc 2>/dev/null || echo 2)
 ifeq ($(filter $(MODE),release asan tsan),)
 $(error MODE is $(MODE): must be release, asan or tsan)
 endif
+ifeq ($(filter $(PAHO),yes no),)
+$(error PAHO is $(PAHO): must be yes or no)
+endif
 ifdef V
 Q =
 else
 Q = @
 endif
 
-B   = build/$(MODE)
+# Without paho, or small, is another build beside the usual one.
+B   = build/$(MODE)$(if $(filter no,$(PAHO)),-uv)$(if $(SIZE),-small)
 OUT = $(B)/directmethods
 
 # -- Sources: what goes into which shared object -------------------------------
@@ -44,8 +52,9 @@ BASE  := $(wildcard csrc/base/*.c)
 PROTO := $(filter-out $(HTTP_PROTO:%=csrc/proto/%),$(proto_all))
 HTTP  := $(filter $(HTTP_PROTO:%=csrc/proto/%),$(proto_all))
 
-core_NET = loop* clock* settle* mailbox* process* inherit* notify* mqtt_client* mqtt_paho* \
-           mqtt_waker* mqtt_uv* lookup* resolve* socket* stream* tls*
+PAHO_NET = $(if $(filter no,$(PAHO)),mqtt_no_paho*,mqtt_paho* mqtt_waker*)
+core_NET = loop* clock* settle* mailbox* process* inherit* notify* mqtt_client* $(PAHO_NET) \
+           mqtt_uv* lookup* resolve* socket* stream* tls* tunnel* websocket*
 core_LUA = core bind* l_loop* l_log* l_exec* l_notify* l_device* l_fleet* l_sas* l_json* \
            l_contract*
 
@@ -71,7 +80,7 @@ SO      = $(MODULES:%=$(OUT)/%.so)
 # PAHO_DIR=/x looks for paho in /x/include and /x/lib, first; so do the others of
 # LIBRARIES. LuaRocks names the two folders of each: PAHO_INCDIR and PAHO_LIBDIR.
 
-LIBRARIES   = LUA LIBUV PAHO CURL OPENSSL WSLAY SQLITE
+LIBRARIES   = LUA LIBUV PAHO CURL OPENSSL SQLITE
 # where compiler and linker look by themselves: they must not look there first
 SYSTEM_DIRS := /usr/include /usr/lib /usr/lib64 /lib /usr/lib/$(shell $(CC) -print-multiarch 2>/dev/null)
 folder      = $(abspath $(or $(addsuffix /$(3),$($(1)_DIR)),$($(1)_$(2))))
@@ -119,17 +128,13 @@ HTTP         := $(filter-out csrc/proto/llhttp_unit%,$(HTTP))
 hub_core_SRC := $(filter-out csrc/proto/llhttp_unit%,$(hub_core_SRC))
 endif
 
-# Debian's wslay comes without a pkg-config file
-WSLAY_LIBS   ?= $(or $(call pkg,--libs,libwslay),-lwslay)
-WSLAY_LIBS   := $(WSLAY_LIBS)
-
-core_LIBS      = -lpaho-mqtt3as -luv -lssl -lcrypto -lpthread
+core_LIBS      = $(if $(filter yes,$(PAHO)),-lpaho-mqtt3as) -luv -lssl -lcrypto -lpthread
 http_core_LIBS = -lcurl -luv -lssl -lcrypto
-hub_core_LIBS  = -luv $(LLHTTP_LIBS) $(WSLAY_LIBS) -lsqlite3 -lssl -lcrypto
+hub_core_LIBS  = -luv $(LLHTTP_LIBS) -lsqlite3 -lssl -lcrypto
 
 # -- Flags ----------------------------------------------------------------------
 
-OPT_release = -O2 -g
+OPT_release = $(if $(SIZE),-Os,-O2 -g)
 OPT_asan    = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
               -fno-sanitize-recover=all
 OPT_tsan    = -O1 -g -fno-omit-frame-pointer -fsanitize=thread
@@ -160,14 +165,21 @@ LD_GNU   = -Wl$(comma)--as-needed -Wl$(comma)--gc-sections
 LD_APPLE = -Wl$(comma)-undefined$(comma)dynamic_lookup -Wl$(comma)-dead_strip
 LD_FLAGS := $(or $(call links,$(LD_GNU)),$(LD_APPLE))
 
+# What a router gets has no tables for stack traces, and no padding.
+ifneq ($(SIZE)$(filter no,$(PAHO)),)
+LEAN      := $(call takes,-fno-asynchronous-unwind-tables)
+LEAN_LINK := $(call links,-Wl$(comma)-z$(comma)noseparate-code)
+endif
+
 STD     = -std=c11 -D_GNU_SOURCE -Werror=implicit-function-declaration \
           -Icsrc $(FOUND_INC) $(LUA_CFLAGS) $(LLHTTP_CFLAGS)
 CFLAGS ?= $(OPT_$(MODE))
-COMPILE = $(STD) $(HARDEN_$(MODE)) $(CFLAGS) $(CPPFLAGS) -fPIC \
+COMPILE = $(STD) $(HARDEN_$(MODE)) $(LEAN) $(CFLAGS) $(CPPFLAGS) -fPIC \
           -fvisibility=hidden -ffunction-sections -fdata-sections $(PLACE) -MMD -MP
 # the sanitized interpreter has these wrappers, which fail when a spec wants it
 WRAP    = $(foreach f,malloc calloc realloc strdup,-Wl,--wrap=$(f))
-LINK    = $(CFLAGS) $(if $(HOST),$(WRAP)) -shared $(FOUND_LIB) $(LD_FLAGS) $(HARDEN_LINK_$(MODE)) $(LDFLAGS)
+LINK    = $(CFLAGS) $(if $(HOST),$(WRAP)) -shared $(FOUND_LIB) $(LD_FLAGS) \
+          $(HARDEN_LINK_$(MODE)) $(LEAN_LINK) $(LDFLAGS)
 
 obj = $(patsubst %.c,$(B)/obj/%.o,$(1))
 
@@ -210,7 +222,7 @@ $(foreach m,$(MODULES),$(eval $(call module,$(m))))
 # Say what is missing to build before a compiler does.
 NEEDS = build/needed
 empty :=
-READY = $(NEEDS)/$(subst $(empty) $(empty),-,$(strip $(MODULES)))
+READY = $(NEEDS)/$(subst $(empty) $(empty),-,$(strip $(MODULES)))$(if $(filter no,$(PAHO)),-uv)
 $(READY): build-aux/deps.sh
 	@$(DEPS) --look $(MODULES)
 	@mkdir -p $(@D)
@@ -354,7 +366,7 @@ $(BENCH)/%: $(B)/obj/spec/bench/%.o $(TEST_LIB)
 # -- What must be installed -----------------------------------------------------
 
 DEPS = CC="$(CC)" LUA="$(LUA)" LUA_CFLAGS="$(FOUND_INC) $(LUA_CFLAGS)" PKG_CONFIG="$(PKG_CONFIG)" \
-       LLHTTP_CFLAGS="$(LLHTTP_CFLAGS)" LLHTTP_LIBS="$(LLHTTP_LIBS)" sh build-aux/deps.sh
+       LLHTTP_CFLAGS="$(LLHTTP_CFLAGS)" LLHTTP_LIBS="$(LLHTTP_LIBS)" PAHO=$(PAHO) sh build-aux/deps.sh
 deps: ## install what is missing to build and run
 	@$(DEPS) build run
 dev-deps: ## install what is missing to build, run, test, check and make rocks
@@ -402,7 +414,7 @@ $(FUZZ)/parsers.a: $(FUZZ_SRC:%.c=$(FUZZ)/obj/%.o)
 	@$(AR) rcs $@ $^
 $(FUZZ)/%: $(FUZZ)/obj/spec/fuzz/%.o $(FUZZ)/parsers.a
 	@echo "  LD   $@"
-	$(Q)$(CLANG) $(FUZZ_FLAGS) -fsanitize=fuzzer -o $@ $^ $(LLHTTP_LIBS) $(WSLAY_LIBS) -lcrypto
+	$(Q)$(CLANG) $(FUZZ_FLAGS) -fsanitize=fuzzer -o $@ $^ $(LLHTTP_LIBS) -lcrypto
 
 # fuzz: run one of them for so many seconds
 define fuzz
@@ -468,7 +480,7 @@ $(K)/clang/%.ok: %.c Makefile
 
 # musl's headers, and those of the libraries without glibc's beside them
 MUSL_ROOTS   := /usr/include /usr/include/$(shell $(CC) -print-multiarch)
-MUSL_HEADERS  = lua*.h uv.h uv openssl curl wslay llhttp.h MQTT*.h sqlite3.h
+MUSL_HEADERS  = lua*.h uv.h uv openssl curl llhttp.h MQTT*.h sqlite3.h
 MUSL_DIRS     = $(K)/musl-include/1 $(K)/musl-include/2
 musl: $(patsubst %.c,$(K)/musl/%.ok,$(filter csrc/%,$(C_ALL))) ## does csrc compile with musl?
 $(K)/musl/%.ok: $(K)/clang/%.ok $(K)/musl-include/ready
@@ -511,7 +523,7 @@ $(K)/luacheck: $(LUA_FILES) $(wildcard build-aux/*.lua) .luacheckrc
 
 # what a module is made of, and C files of csrc that no module has
 layered = $(sort $(foreach m,$(MODULES),$($(m)_SRC)) \
-  $(filter-out csrc/proto/llhttp_unit%,$(filter csrc/%,$(C_ALL))))
+  $(filter-out csrc/proto/llhttp_unit% csrc/net/mqtt_no_paho.c,$(filter csrc/%,$(C_ALL))))
 
 layers: $(K)/layers ## includes point down only, no files of a folder in a circle
 $(K)/layers: $(C_ALL) $(H_ALL) build-aux/layers.lua build-aux/circles.lua $(call obj,$(layered))

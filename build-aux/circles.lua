@@ -14,8 +14,10 @@ local ALLOWED = {
     "csrc/proto/llhttp_unit_http.c" },
 }
 
--- Where the system has llhttp as a library, these have no objects.
-local OPTIONAL = "llhttp_unit[%w_]*%.c$"
+-- These have no objects where the system has llhttp as a library, and where paho is.
+local function is_optional(source)
+  return source:find("llhttp_unit[%w_]*%.c$") or source:find("mqtt_no_paho%.c$")
+end
 
 local function fail(...)
   io.stderr:write("circles: ", string.format(...), "\n")
@@ -34,7 +36,7 @@ local function find_objects(folder, sources)
     local object = ("%s/%s"):format(folder, source:gsub("%.c$", ".o"))
     if is_file(object) then
       objects[object] = source
-    elseif not source:find(OPTIONAL) then
+    elseif not is_optional(source) then
       fail("%s is not there: build first", object)
     end
   end

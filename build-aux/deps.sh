@@ -8,8 +8,8 @@
 # is one. Elsewhere it prints what is missing.
 # --look installs nothing: it says what is missing, and fails.
 # --note installs nothing: it says what is missing, and succeeds.
-# Environment: CC, LUA, LUA_CFLAGS, LLHTTP_CFLAGS, LLHTTP_LIBS, PKG_CONFIG as the
-# Makefile sets them.
+# Environment: CC, LUA, LUA_CFLAGS, LLHTTP_CFLAGS, LLHTTP_LIBS, PKG_CONFIG, PAHO as
+# the Makefile sets them.
 set -u
 
 CC=${CC:-gcc}
@@ -79,7 +79,8 @@ need_llhttp() {
 need_core() {
   need_commands "$CC=gcc" make=make "$PKG_CONFIG=pkg-config"
   need_headers stdlib.h=libc6-dev lua.h=liblua5.4-dev uv.h=libuv1-dev \
-    MQTTAsync.h=libpaho-mqtt-dev openssl/ssl.h=libssl-dev
+    openssl/ssl.h=libssl-dev
+  [ "${PAHO:-yes}" = no ] || need_headers MQTTAsync.h=libpaho-mqtt-dev
 }
 
 need_http_core() {
@@ -91,7 +92,7 @@ need_http_core() {
 need_hub_core() {
   need_commands "$CC=gcc" make=make "$PKG_CONFIG=pkg-config"
   need_headers stdlib.h=libc6-dev lua.h=liblua5.4-dev uv.h=libuv1-dev \
-    openssl/ssl.h=libssl-dev sqlite3.h=libsqlite3-dev wslay/wslay.h=libwslay-dev
+    openssl/ssl.h=libssl-dev sqlite3.h=libsqlite3-dev
   need_llhttp
 }
 

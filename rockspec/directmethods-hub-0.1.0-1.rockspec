@@ -31,7 +31,6 @@ dependencies = {
 external_dependencies = {
   LIBUV = { header = "uv.h", library = "uv" },
   OPENSSL = { header = "openssl/ssl.h", library = "ssl" },
-  WSLAY = { header = "wslay/wslay.h", library = "wslay" },
   SQLITE = { header = "sqlite3.h", library = "sqlite3" },
   LLHTTP = {},
 }
@@ -48,8 +47,6 @@ build = {
     LIBUV_LIBDIR = "$(LIBUV_LIBDIR)",
     OPENSSL_INCDIR = "$(OPENSSL_INCDIR)",
     OPENSSL_LIBDIR = "$(OPENSSL_LIBDIR)",
-    WSLAY_INCDIR = "$(WSLAY_INCDIR)",
-    WSLAY_LIBDIR = "$(WSLAY_LIBDIR)",
     SQLITE_INCDIR = "$(SQLITE_INCDIR)",
     SQLITE_LIBDIR = "$(SQLITE_LIBDIR)",
     LLHTTP_HINT = "$(LLHTTP_DIR)",

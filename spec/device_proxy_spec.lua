@@ -6,9 +6,9 @@ local http_proxy = require "spec.support.http_proxy"
 local proxy = require "spec.support.proxy"
 local wire = require "spec.support.wire"
 
-for _, tls in ipairs { false, true } do
-  describe(tls and "a device behind an HTTP proxy, over TLS"
-    or "a device behind an HTTP proxy", function()
+local function behind_a_proxy(engine, tls)
+  local title = "a device behind an HTTP proxy%s, engine %s"
+  describe(title:format(tls and ", over TLS" or "", engine), function()
     local hub, service, gate, device
 
     local function make(credentials, options)
@@ -16,6 +16,7 @@ for _, tls in ipairs { false, true } do
       options.proxy = ("http://%s127.0.0.1:%d"):format(
         credentials and credentials .. "@" or "", gate.port)
       options.reconnect = { min = 0.01, max = 0.05 }
+      options.engine = engine
       device = hub:device("dev1", { who = function() return 200, "here" end }, options)
       return proxy.await(dm.spawn(device.connect, device, 10))
     end
@@ -56,7 +57,7 @@ for _, tls in ipairs { false, true } do
       gate = http_proxy.new("Basic eDp5")
       device = hub:device("dev1", nil, {
         proxy = "http://user:secret@127.0.0.1:" .. gate.port,
-        reconnect = { min = 0.01, max = 0.05 },
+        reconnect = { min = 0.01, max = 0.05 }, engine = engine,
       })
       local ok, err = proxy.await(dm.spawn(device.connect, device, 0.5))
       assert.is_nil(ok)
@@ -67,4 +68,8 @@ for _, tls in ipairs { false, true } do
       assert.is_nil(device:stats().why:find("secret", 1, true))
     end)
   end)
+end
+
+for _, engine in ipairs { "paho", "uv" } do
+  for _, tls in ipairs { false, true } do behind_a_proxy(engine, tls) end
 end

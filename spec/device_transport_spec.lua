@@ -56,24 +56,23 @@ for _, engine in ipairs { "paho", "uv" } do
       assert.equal("idle", device.state)
     end)
 
-    if engine == "paho" then
-      it("comes over WebSockets too", function()
-        local cert, key = pem.client("dev1")
-        local thumbprint = pem.thumbprint(cert, "sha256")
-        assert(hub:add_device("dev1", { primary_thumbprint = thumbprint }))
-        assert(make({ cert = cert, key = key }, "websocket"):connect(10))
-        assert.equal("here", assert(service:invoke("dev1", "who")).payload)
-      end)
-    end
+    it("comes over WebSockets too", function()
+      local cert, key = pem.client("dev1")
+      local thumbprint = pem.thumbprint(cert, "sha256")
+      assert(hub:add_device("dev1", { primary_thumbprint = thumbprint }))
+      assert(make({ cert = cert, key = key }, "websocket"):connect(10))
+      assert.equal("here", assert(service:invoke("dev1", "who")).payload)
+    end)
   end)
 end
 
-for _, tls in ipairs { false, true } do
-  describe("a device over WebSockets" .. (tls and " and TLS" or ""), function()
+local function over_websockets(engine, tls)
+  local title = "a device over WebSockets%s, engine %s"
+  describe(title:format(tls and " and TLS" or "", engine), function()
     local hub, service, device
 
     local function make(options)
-      options.transport = "websocket"
+      options.transport, options.engine = "websocket", engine
       device = hub:device("dev1", { echo = function(request)
         return 200, request.payload
       end }, options)
@@ -131,7 +130,7 @@ for _, tls in ipairs { false, true } do
       assert(hub:add_device("dev1"))
       device = dm.device {
         host_name = "localhost", device_id = "dev1", transport = "websocket",
-        key = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=",
+        engine = engine, key = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=",
         port = hub:ports().https, tls = tls and { ca = hub:ca_file() },
       }
       local ok, err = device:connect(10)
@@ -139,6 +138,10 @@ for _, tls in ipairs { false, true } do
       assert.equal("Unauthorized", err.name)
     end)
   end)
+end
+
+for _, engine in ipairs { "paho", "uv" } do
+  for _, tls in ipairs { false, true } do over_websockets(engine, tls) end
 end
 
 describe("a device that connects to a gateway", function()

@@ -447,13 +447,6 @@ describe("mqtt_uv", function()
       assert.matches("^the certificate cannot be used: ", message)
     end
   end)
-
-  it("refuses what it cannot do", function()
-    for _, o in ipairs { { websocket = true }, { proxy = "http://p:1" } } do
-      local conn, name = connect(o)
-      assert.same({ nil, "ConnectFailed" }, { conn, name })
-    end
-  end)
 end)
 
 describe("mqtt_uv at the hub", function()

@@ -11,6 +11,7 @@
 
 #include "base/version.h"
 #include "lua/bind.h"
+#include "net/mqtt_client.h"
 
 static const char CORE = 'c'; /* registry key: its address */
 
@@ -51,6 +52,8 @@ int luaopen_directmethods_core(lua_State *L) {
   l_fleet_open(L);
   lua_pushliteral(L, DM_VERSION);
   lua_setfield(L, -2, "version");
+  lua_pushboolean(L, dm_mqtt_paho_built());
+  lua_setfield(L, -2, "paho");
   lua_newtable(L);
   lua_setfield(L, -2, "state");
   lua_pushvalue(L, -1);

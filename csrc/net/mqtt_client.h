@@ -15,6 +15,8 @@
 
 #pragma GCC visibility push(hidden)
 
+#define DM_MQTT_WEBSOCKET_PATH "/$iothub/websocket"
+
 typedef struct dm_mqtt_client dm_mqtt_client;
 
 /* The functions of an implementation; they have the names of the functions
@@ -68,12 +70,14 @@ typedef struct
   const char *key_password;
   bool verify;             /* certificate chain and host name */
   const char *verify_name; /* the name to check instead of host; NULL */
-  bool websocket;          /* wss://host:port/$iothub/websocket */
+  bool websocket;          /* at DM_MQTT_WEBSOCKET_PATH */
   const char *proxy;       /* "http://user:password@host:port"; NULL: none */
   int64_t connect_ms;      /* name look-up, TCP, TLS and CONNACK together */
   int inbox;               /* messages that wait for the loop, at most */
   int outbox; /* unconfirmed publishes; over it DM_LIMIT_EXCEEDED */
 } dm_mqtt_options;
+
+bool dm_mqtt_paho_built(void); /* false: `make PAHO=no` */
 
 /* Start to connect with paho; mqtt_uv.h has the other implementation.
 ** DM_TLS_FAILED and others at once for what can be checked here (CA,

@@ -361,6 +361,10 @@ static dm_code begin(dm_paho *c, const dm_mqtt_options *o, dm_err *e) {
   return code;
 }
 
+bool dm_mqtt_paho_built(void) {
+  return true;
+}
+
 dm_code dm_mqtt_paho_connect(dm_loop *loop, const dm_mqtt_options *o,
                              const dm_mqtt_events *events, void *owner,
                              dm_mqtt_client **out, dm_err *e) {

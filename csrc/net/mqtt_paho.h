@@ -124,7 +124,7 @@ bool dm_paho_setup_address(dm_paho *c, const dm_address *found);
 /* The proxy without its scheme, as paho wants it for a plain connection; NULL:
 ** none. Borrowed from the setup. */
 const char *dm_paho_plain_proxy(const dm_paho_setup *s);
-bool dm_paho_proxy_host(const char *proxy, char *host, size_t room);
+bool dm_paho_proxy_host(const char *url, char *host, size_t room);
 void dm_paho_setup_clear(dm_paho_setup *s);
 
 /* Worker thread: make paho's client and start to connect. The result is in

@@ -10,6 +10,8 @@
 
 #include <openssl/crypto.h>
 
+#include "proto/upgrade.h"
+
 enum {
   BACKSTOP_S = 5, /* paho's connect time-out is so much longer than ours */
   KEEPALIVE_MAX_S = 65535
@@ -99,7 +101,7 @@ static bool setup_uri(dm_paho *c, const char *host) {
   if (uri == NULL) return false;
   snprintf(uri, room, "%s://%s%s%s:%d%s", s->tls ? secure : plain,
            bare_v6 ? "[" : "", host, bare_v6 ? "]" : "", c->port,
-           s->websocket ? "/$iothub/websocket" : "");
+           s->websocket ? DM_MQTT_WEBSOCKET_PATH : "");
   free(s->uri);
   s->uri = uri;
   return true;
@@ -133,16 +135,11 @@ bool dm_paho_setup_address(dm_paho *c, const dm_address *found) {
   return rc == 0 && setup_uri(c, text);
 }
 
-bool dm_paho_proxy_host(const char *proxy, char *host, size_t room) {
-  const char *start = strstr(proxy, "://");
-  start = start ? start + 3 : proxy;
-  const char *at = strrchr(start, '@');
-  if (at) start = at + 1;
-  bool v6 = *start == '[';
-  if (v6) start++;
-  size_t n = strcspn(start, v6 ? "]" : ":/");
-  if (n == 0 || n >= room) return false;
-  memcpy(host, start, n);
-  host[n] = '\0';
+bool dm_paho_proxy_host(const char *url, char *host, size_t room) {
+  dm_upgrade_proxy proxy;
+  if (!dm_upgrade_read_proxy(dm_span_of(url), &proxy) || proxy.host.n >= room)
+    return false;
+  memcpy(host, proxy.host.p, proxy.host.n);
+  host[proxy.host.n] = '\0';
   return true;
 }

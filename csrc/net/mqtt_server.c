@@ -103,7 +103,8 @@ bool dm_mqtt_server_upgrade(dm_mqtt_server *s, dm_http_server *http,
     return true; /* the caller has gone */
   }
   s->guests++;
-  c->websocket = dm_websocket_new(c->stream, s->o.message_size);
+  c->websocket =
+      dm_websocket_new(c->stream, DM_WEBSOCKET_SERVER, s->o.message_size);
   if (c->websocket)
     dm_mqtt_peer_await(c);
   else

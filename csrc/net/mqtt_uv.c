@@ -1,6 +1,6 @@
 /* mqtt_uv.c -- a threadless MQTT client: its life. Loop thread only.
 **
-** resolve (shared look-up) -> TCP, TLS, CONNECT -> online -> close
+** resolve (shared look-up) -> TCP, tunnel, TLS, CONNECT -> online -> close
 **
 ** The stream reports its end exactly once, from the loop. A client that has a
 ** stream is freed there; one without a stream is freed by its timer.
@@ -16,7 +16,7 @@
 enum {
   SECOND_MS = 1000,
   CONNECT_MAX = 16 * 1024, /* bytes of a CONNECT */
-  WHERE_ROOM = 96
+  WHERE_ROOM = 192
 };
 
 /* Counted: its maker and its connections hold it. */
@@ -42,9 +42,11 @@ int64_t dm_uv_now(const dm_uv_client *c) {
   return dm_clock_now(io_of(c));
 }
 
-/* "host:port" for messages. */
+/* "host:port" for messages, and the proxy. */
 static const char *where(const dm_uv_client *c, char room[WHERE_ROOM]) {
-  snprintf(room, WHERE_ROOM, "%.80s:%d", c->host, c->port);
+  const char *proxy = c->tunnel ? dm_tunnel_proxy(c->tunnel) : "";
+  snprintf(room, WHERE_ROOM, "%.80s:%d%s%.80s", c->host, c->port,
+           *proxy ? " by the proxy " : "", proxy);
   return room;
 }
 
@@ -57,6 +59,7 @@ static bool is_closing(const dm_uv_client *c) {
 static void client_free(dm_uv_client *c) {
   if (c->bytes.len > 0) OPENSSL_cleanse(c->bytes.data, c->bytes.len);
   dm_buf_clear(&c->bytes);
+  dm_tunnel_free(c->tunnel);
   free(c->unacked);
   free(c);
 }
@@ -85,7 +88,9 @@ static void end(dm_uv_client *c) {
 void dm_uv_acked(dm_uv_client *c) {
   if (c->stage != DM_UV_DRAINING || c->unacked_count > 0) return;
   c->stage = DM_UV_LEAVING;
-  if (dm_uv_send_empty(c, DM_MQTT_DISCONNECT)) dm_stream_close(c->stream);
+  if (!dm_uv_send_empty(c, DM_MQTT_DISCONNECT)) return;
+  if (c->tunnel) dm_tunnel_close(c->tunnel);
+  dm_stream_close(c->stream);
 }
 
 static void uv_client_close(dm_mqtt_client *client, int64_t linger_ms) {
@@ -203,13 +208,23 @@ void dm_uv_online(dm_uv_client *c, bool session_present) {
 
 /* Connecting --------------------------------------------------------------- */
 
+/* The host and port to which the stream goes: the hub's or the proxy's. */
+static const char *next_host(const dm_uv_client *c, uint16_t *port) {
+  *port = c->port;
+  return c->tunnel ? dm_tunnel_address(c->tunnel, port) : c->host;
+}
+
 static dm_code reach(dm_uv_client *c, dm_address *to, dm_err *e) {
+  bool by_proxy = c->tunnel && *dm_tunnel_proxy(c->tunnel);
+  uint16_t port;
+  next_host(c, &port);
   if (to->any.sa_family == AF_INET6)
-    to->six.sin6_port = htons(c->port);
+    to->six.sin6_port = htons(port);
   else
-    to->four.sin_port = htons(c->port);
+    to->four.sin_port = htons(port);
   c->stage = DM_UV_CONNECTING;
-  c->stream = dm_stream_connect(c->engine->connector, &to->any, c->host, c, e);
+  c->stream = (by_proxy ? dm_stream_connect_plain : dm_stream_connect)(
+      c->engine->connector, &to->any, c->host, c, e);
   return c->stream ? DM_OK : e->code;
 }
 
@@ -255,16 +270,38 @@ static dm_uv_client *client_new(dm_mqtt_engine *g, const dm_mqtt_options *o) {
   return c;
 }
 
+static dm_code make_tunnel(dm_uv_client *c, const dm_mqtt_options *o,
+                           dm_err *e) {
+  if (!o->proxy && !o->websocket) return DM_OK;
+  dm_tunnel_options way = {
+      .host = o->host,
+      .port = o->port,
+      .tls = o->tls,
+      .proxy = o->proxy,
+      .path = o->websocket ? DM_MQTT_WEBSOCKET_PATH : NULL,
+      .protocol = "mqtt",
+      .output = DM_MQTT_UV_OUTPUT,
+      .on_open = dm_uv_say_connect,
+      .on_bytes = dm_uv_take,
+      .owner = c,
+  };
+  c->tunnel = dm_tunnel_new(&way, e);
+  return c->tunnel ? DM_OK : e->code;
+}
+
 /* After an error nothing is running. */
 static dm_code begin(dm_uv_client *c, const dm_mqtt_options *o, dm_err *e) {
   dm_loop *loop = c->engine->loop;
   dm_address to;
+  uint16_t port;
   if (!write_connect(c, o))
     return dm_fail(e, DM_LIMIT_EXCEEDED, "connect: CONNECT is too long");
+  if (make_tunnel(c, o, e) != DM_OK) return e->code;
   if (!loop->running) uv_update_time(&loop->uv);
   if (!dm_clock_start(&loop->io, &c->timer, dm_uv_now(c) + o->connect_ms))
     return dm_fail(e, DM_SYSTEM_ERROR, "out of memory");
-  dm_code code = dm_lookup_ask(c->engine->lookup, c->host, &c->asker, &to, e);
+  dm_code code =
+      dm_lookup_ask(c->engine->lookup, next_host(c, &port), &c->asker, &to, e);
   if (code == DM_OK && to.any.sa_family != AF_UNSPEC) code = reach(c, &to, e);
   if (code != DM_OK) dm_clock_stop(&loop->io, &c->timer);
   return code;
@@ -273,9 +310,6 @@ static dm_code begin(dm_uv_client *c, const dm_mqtt_options *o, dm_err *e) {
 dm_code dm_mqtt_uv_connect(dm_mqtt_engine *g, const dm_mqtt_options *o,
                            const dm_mqtt_events *events, void *owner,
                            dm_mqtt_client **out, dm_err *e) {
-  if (o->websocket || o->proxy)
-    return dm_fail(e, DM_CONNECT_FAILED,
-                   "connect: engine uv has no WebSockets and no proxies");
   if (o->verify_name && strcmp(o->verify_name, o->host) != 0)
     return dm_fail(e, DM_TLS_FAILED,
                    "TLS to '%s': engine uv cannot check the certificate "

@@ -1,7 +1,7 @@
 /* mqtt_uv.h -- MQTT connections on the loop's own sockets, without threads: for
 ** fleets, and for devices that choose it. Loop thread only. It follows the
 ** rules of mqtt_client.h. All connections of an engine share their TLS rules,
-** spare buffers and looked-up names. There are no WebSockets and no proxies.
+** spare buffers and looked-up names.
 **
 ** An idle connection without TLS takes less than 1 KB. A packet that comes or
 ** goes in one piece allocates nothing.

@@ -9,6 +9,7 @@
 #include "net/lookup.h"
 #include "net/mqtt_uv.h"
 #include "net/stream.h"
+#include "net/tunnel.h"
 #include "proto/mqtt_packet.h"
 
 #pragma GCC visibility push(hidden)
@@ -29,6 +30,7 @@ typedef struct dm_uv_client {
   const dm_mqtt_events *events;
   void *owner;
   dm_stream *stream; /* NULL: not made, or ended */
+  dm_tunnel *tunnel; /* owned; NULL: straight to the hub, without WebSocket */
   dm_asker asker;    /* waits for the address */
   dm_timer timer;    /* for connecting, keep-alive or lingering */
   dm_buf bytes;      /* CONNECT until it is sent; then part of a packet */
@@ -62,6 +64,10 @@ void dm_uv_fail(dm_uv_client *c, dm_code code, const char *why);
 void dm_uv_refused(dm_uv_client *c, int connack);
 void dm_uv_online(dm_uv_client *c, bool session_present);
 void dm_uv_acked(dm_uv_client *c); /* a publish was confirmed */
+
+/* Events of the tunnel, and of a stream without one. */
+void dm_uv_say_connect(void *owner);
+void dm_uv_take(void *owner, dm_span bytes);
 
 /* Events of the stream. */
 void dm_uv_on_open(void *owner);

@@ -14,21 +14,36 @@ enum { UNACKED_FIRST = 16, TOPIC_MAX = 65535, PACKET_EXTRA = 16 };
 
 /* Sending. */
 
+/* Where the next packet is written. */
+static dm_buf *output(const dm_uv_client *c) {
+  return c->tunnel ? dm_tunnel_output(c->tunnel) : dm_stream_output(c->stream);
+}
+
 /* The packet in the output is complete. False: the stream is closed, and
 ** dm_uv_on_close follows. */
 static bool sent(dm_uv_client *c, bool complete) {
   c->sent = dm_uv_now(c);
+  if (c->tunnel) return dm_tunnel_written(c->tunnel, complete);
   return dm_stream_written(c->stream, complete);
 }
 
 bool dm_uv_send_empty(dm_uv_client *c, dm_mqtt_type type) {
-  return sent(c, dm_mqtt_write_empty(dm_stream_output(c->stream), type));
+  return sent(c, dm_mqtt_write_empty(output(c), type));
 }
 
 void dm_uv_on_open(void *owner) {
   dm_uv_client *c = owner;
+  dm_err e;
   if (c->stage != DM_UV_CONNECTING) return;
-  sent(c, dm_buf_add_span(dm_stream_output(c->stream), dm_buf_span(&c->bytes)));
+  if (c->tunnel == NULL)
+    dm_uv_say_connect(c);
+  else if (dm_tunnel_opened(c->tunnel, c->stream, &e) != DM_OK)
+    dm_uv_fail(c, e.code, e.text);
+}
+
+void dm_uv_say_connect(void *owner) {
+  dm_uv_client *c = owner;
+  sent(c, dm_buf_add_span(output(c), dm_buf_span(&c->bytes)));
   OPENSSL_cleanse(c->bytes.data, c->bytes.len);
   dm_buf_clear(&c->bytes);
   dm_buf_init(&c->bytes, DM_MQTT_UV_PACKET + DM_LOOP_READ);
@@ -76,7 +91,7 @@ dm_code dm_uv_subscribe(dm_mqtt_client *client, const char *filter, int qos,
   dm_code code = check_filter(c, name, "subscribe", e);
   if (code != DM_OK) return code;
   uint16_t id = next_id(c);
-  dm_buf *out = dm_stream_output(c->stream);
+  dm_buf *out = output(c);
   if (!sent(c, dm_mqtt_write_subscribe(out, id, &name, &level, 1)))
     return dm_fail(e, DM_CLOSED, "subscribe: not connected");
   c->filter_id = id;
@@ -90,7 +105,7 @@ dm_code dm_uv_unsubscribe(dm_mqtt_client *client, const char *filter,
   dm_code code = check_filter(c, name, "unsubscribe", e);
   if (code != DM_OK) return code;
   uint16_t id = next_id(c);
-  dm_buf *out = dm_stream_output(c->stream);
+  dm_buf *out = output(c);
   if (!sent(c, dm_mqtt_write_unsubscribe(out, id, &name, 1)))
     return dm_fail(e, DM_CLOSED, "unsubscribe: not connected");
   c->filter_id = id;
@@ -137,7 +152,7 @@ dm_code dm_uv_publish(dm_mqtt_client *client, const char *topic,
   if (qos > 0 && !unacked_grow(c))
     return dm_fail(e, DM_SYSTEM_ERROR, "publish: out of memory");
   if (qos > 0) packet.packet_id = next_id(c);
-  dm_buf *out = dm_stream_output(c->stream);
+  dm_buf *out = output(c);
   if (!sent(c, dm_mqtt_write_publish(out, &packet)))
     return dm_fail(e, DM_CLOSED, "publish: not connected");
   if (qos > 0) {
@@ -223,8 +238,7 @@ static dm_code take_publish(dm_uv_client *c, const dm_mqtt_frame *f,
   else
     drop(c);
   if (m.qos == 1 && c->stage == DM_UV_ONLINE)
-    sent(c, dm_mqtt_write_ack(dm_stream_output(c->stream), DM_MQTT_PUBACK,
-                              m.packet_id));
+    sent(c, dm_mqtt_write_ack(output(c), DM_MQTT_PUBACK, m.packet_id));
   return DM_OK;
 }
 
@@ -278,6 +292,15 @@ static size_t take_packets(dm_uv_client *c, dm_span bytes) {
 }
 
 void dm_uv_on_data(void *owner, dm_span bytes) {
+  dm_uv_client *c = owner;
+  dm_err e;
+  if (c->tunnel == NULL)
+    dm_uv_take(c, bytes);
+  else if (dm_tunnel_read(c->tunnel, bytes, &e) != DM_OK)
+    dm_uv_fail(c, e.code, e.code == DM_CLOSED ? "the hub closed it" : e.text);
+}
+
+void dm_uv_take(void *owner, dm_span bytes) {
   dm_uv_client *c = owner;
   size_t used;
   if (!is_taking(c)) return;

@@ -155,6 +155,15 @@ struct sockaddr;
 dm_stream *dm_stream_connect(dm_connector *c, const struct sockaddr *to,
                              const char *name, void *owner, dm_err *e);
 
+/* The same, but the stream is plain at first, for a proxy, also where the
+** connector has TLS. */
+dm_stream *dm_stream_connect_plain(dm_connector *c, const struct sockaddr *to,
+                                   const char *name, void *owner, dm_err *e);
+
+/* Such a stream is open: begin TLS now. on_open follows a second time. Without
+** TLS, and on a stream that is not open, it does nothing. */
+void dm_stream_secure(dm_stream *s);
+
 #pragma GCC visibility pop
 
 #endif

@@ -60,25 +60,39 @@ static int start(const struct sockaddr *to) {
   return -1;
 }
 
-dm_stream *dm_stream_connect(dm_connector *c, const struct sockaddr *to,
-                             const char *name, void *owner, dm_err *e) {
+/* The stream of a socket that connects; NULL: out of memory. */
+static dm_stream *adopt(dm_connector *c, int fd, const char *name, bool plain,
+                        void *owner) {
+  dm_stream *s = dm_stream_adopt(&c->group, fd, true);
+  if (!s) {
+    close(fd);
+    return NULL;
+  }
+  bool good = dm_stream_expect(s, name);
+  if (plain) dm_stream_stay_plain(s);
+  dm_stream_begin(s, good ? owner : NULL); /* NULL closes it */
+  return good ? s : NULL;
+}
+
+static dm_stream *begin(dm_connector *c, const struct sockaddr *to,
+                        const char *name, bool plain, void *owner, dm_err *e) {
   int fd = start(to);
   if (fd < 0) {
     dm_fail(e, DM_CONNECT_FAILED, "connect: %s",
             uv_strerror(uv_translate_sys_error(errno)));
     return NULL;
   }
-  dm_stream *s = dm_stream_adopt(&c->group, fd, true);
-  if (!s) {
-    dm_fail(e, DM_SYSTEM_ERROR, "connect: out of memory");
-    close(fd);
-    return NULL;
-  }
-  if (dm_stream_expect(s, name)) {
-    dm_stream_begin(s, owner);
-    return s;
-  }
-  dm_fail(e, DM_SYSTEM_ERROR, "connect: out of memory");
-  dm_stream_begin(s, NULL); /* closes it */
-  return NULL;
+  dm_stream *s = adopt(c, fd, name, plain, owner);
+  if (!s) dm_fail(e, DM_SYSTEM_ERROR, "connect: out of memory");
+  return s;
+}
+
+dm_stream *dm_stream_connect(dm_connector *c, const struct sockaddr *to,
+                             const char *name, void *owner, dm_err *e) {
+  return begin(c, to, name, false, owner, e);
+}
+
+dm_stream *dm_stream_connect_plain(dm_connector *c, const struct sockaddr *to,
+                                   const char *name, void *owner, dm_err *e) {
+  return begin(c, to, name, true, owner, e);
 }

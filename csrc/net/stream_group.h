@@ -58,6 +58,9 @@ void dm_stream_begin(dm_stream *s, void *owner);
 ** memory. */
 bool dm_stream_expect(dm_stream *s, const char *name);
 
+/* Keep TLS for dm_stream_secure. */
+void dm_stream_stay_plain(dm_stream *s);
+
 void dm_stream_flush(dm_list *dirty); /* the 'dirty' node of a stream */
 void dm_stream_group_abort(dm_stream_group *g); /* abort all its streams */
 

@@ -1,98 +1,70 @@
 /* websocket.c -- see websocket.h. Loop thread only.
 **
-** wslay reads frames from lent bytes and writes frames into the stream's
-** output. This file decides which frame may follow which, and how each is
-** answered. wslay itself refuses lengths that are not in their shortest form,
-** and control frames that are long or fragmented.
+** This file decides which frame may follow which, and how each is answered.
+** Headers and masks are proto/websocket_frame's. Bytes without a mask are
+** passed on where they are; others are unmasked into a piece.
 */
 #include "net/websocket.h"
 
 #include <stdint.h>
 #include <stdlib.h>
 
-#include <wslay/wslay.h>
+#include <openssl/rand.h>
 
 #include "proto/text.h"
+#include "proto/websocket_frame.h"
 
-enum {
-  CONTROL_MAX = 125, /* the most bytes of a control frame */
-  HEADER_MAX = 10    /* bytes before the payload of our frames */
-};
+enum { PIECE = 4096 }; /* bytes that are unmasked at a time */
 
 struct dm_websocket {
-  wslay_frame_context_ptr frames; /* owned */
-  dm_stream *stream;              /* borrowed */
-  dm_span fed;                    /* borrowed: received and not used yet */
-  size_t message_size;            /* the most bytes of a message */
-  uint64_t message;               /* bytes of the current message so far */
-  uint64_t left; /* bytes of this frame that are still to come */
+  dm_stream *stream;   /* borrowed */
+  size_t message_size; /* the most bytes of a message */
+  uint64_t message;    /* bytes of the current message so far */
+  dm_frame frame;      /* the current one */
+  uint64_t left;       /* bytes of it that are still to come */
+  bool client;         /* our side */
   bool in_frame, in_message;
-  bool closed; /* a Close frame was sent */
-  uint8_t control_length;
-  char control[CONTROL_MAX];
+  bool closed;            /* a Close frame was sent */
+  uint8_t header_length;  /* bytes of the next header so far */
+  uint8_t control_length; /* of a control frame's payload */
+  char header[DM_FRAME_HEADER];
+  char control[DM_FRAME_CONTROL_MAX];
 };
 
-static ssize_t on_receive(uint8_t *out, size_t size, int flags, void *context) {
-  dm_websocket *w = context;
-  (void)flags;
-  if (w->fed.n == 0) return -1;
-  size_t n = w->fed.n < size ? w->fed.n : size;
-  memcpy(out, w->fed.p, n);
-  w->fed.p += n;
-  w->fed.n -= n;
-  return (ssize_t)n;
-}
-
-static ssize_t on_send(const uint8_t *bytes, size_t n, int flags,
-                       void *context) {
-  const dm_websocket *w = context;
-  (void)flags;
-  return dm_buf_add(dm_stream_output(w->stream), bytes, n) ? (ssize_t)n : -1;
-}
-
-dm_websocket *dm_websocket_new(dm_stream *s, size_t message_size) {
-  static const struct wslay_frame_callbacks callbacks = {
-      .send_callback = on_send, .recv_callback = on_receive};
+dm_websocket *dm_websocket_new(dm_stream *s, dm_websocket_role role,
+                               size_t message_size) {
   dm_websocket *w = calloc(1, sizeof *w);
   if (!w) return NULL;
   w->stream = s;
+  w->client = role == DM_WEBSOCKET_CLIENT;
   w->message_size = message_size;
-  if (wslay_frame_context_init(&w->frames, &callbacks, w) == 0) return w;
-  free(w);
-  return NULL;
+  return w;
 }
 
 void dm_websocket_free(dm_websocket *w) {
-  if (!w) return;
-  wslay_frame_context_free(w->frames);
   free(w);
 }
 
 /* Sending. */
 
-static bool send_frame(dm_websocket *w, uint8_t opcode, dm_span payload) {
-  struct wslay_frame_iocb f = {
-      .fin = 1,
-      .opcode = opcode,
-      .payload_length = payload.n,
-      .data = (const uint8_t *)payload.p,
-      .data_length = payload.n,
-  };
-  dm_buf *out = dm_stream_output(w->stream);
-  bool whole = dm_buf_reserve(out, payload.n + HEADER_MAX) != NULL &&
-               wslay_frame_send(w->frames, &f) == (ssize_t)payload.n;
-  return dm_stream_written(w->stream, whole);
+static bool send_frame(dm_websocket *w, dm_frame_opcode opcode,
+                       dm_span payload) {
+  uint8_t mask[DM_FRAME_MASK];
+  bool masked = !w->client || RAND_bytes(mask, sizeof mask) == 1;
+  return dm_stream_written(
+      w->stream, masked && dm_frame_write(dm_stream_output(w->stream), opcode,
+                                          payload, w->client ? mask : NULL));
 }
 
 bool dm_websocket_send(dm_websocket *w, dm_span message) {
-  return !w->closed && send_frame(w, WSLAY_BINARY_FRAME, message);
+  return !w->closed && send_frame(w, DM_FRAME_BINARY, message);
 }
 
 void dm_websocket_close(dm_websocket *w, dm_websocket_code code) {
   const char text[] = {(char)(code >> 8), (char)code};
   if (w->closed) return;
   w->closed = true;
-  send_frame(w, WSLAY_CONNECTION_CLOSE,
+  send_frame(w, DM_FRAME_CLOSE,
              (dm_span){text, code != DM_WEBSOCKET_NONE ? sizeof text : 0});
 }
 
@@ -107,12 +79,11 @@ static dm_code refuse(dm_websocket *w, dm_websocket_code code, const char *why,
 }
 
 /* A frame of data begins. */
-static dm_code begin_data(dm_websocket *w, const struct wslay_frame_iocb *f,
-                          dm_err *e) {
-  bool follows = f->opcode == WSLAY_CONTINUATION_FRAME;
-  if (f->opcode == WSLAY_TEXT_FRAME)
+static dm_code begin_data(dm_websocket *w, const dm_frame *f, dm_err *e) {
+  bool follows = f->opcode == DM_FRAME_CONTINUATION;
+  if (f->opcode == DM_FRAME_TEXT)
     return refuse(w, DM_WEBSOCKET_UNSUPPORTED, "a text message", e);
-  if (!follows && f->opcode != WSLAY_BINARY_FRAME)
+  if (!follows && f->opcode != DM_FRAME_BINARY)
     return refuse(w, DM_WEBSOCKET_PROTOCOL, "a reserved opcode", e);
   if (follows != w->in_message)
     return refuse(w, DM_WEBSOCKET_PROTOCOL,
@@ -120,24 +91,27 @@ static dm_code begin_data(dm_websocket *w, const struct wslay_frame_iocb *f,
                           : "a message inside another one",
                   e);
   if (!follows) w->message = 0;
-  if (f->payload_length > w->message_size - w->message)
+  if (f->length > w->message_size - w->message)
     return refuse(w, DM_WEBSOCKET_TOO_BIG, "the message is too large", e);
-  w->message += f->payload_length;
+  w->message += f->length;
   w->in_message = !f->fin;
   return DM_OK;
 }
 
-static dm_code begin_frame(dm_websocket *w, const struct wslay_frame_iocb *f,
-                           dm_err *e) {
+static dm_code begin_frame(dm_websocket *w, dm_err *e) {
+  const dm_frame *f = &w->frame;
+  w->header_length = 0;
   w->in_frame = true;
-  w->left = f->payload_length;
-  if (!f->mask)
-    return refuse(w, DM_WEBSOCKET_PROTOCOL, "a frame without a mask", e);
+  w->left = f->length;
+  if (w->client == f->masked)
+    return refuse(w, DM_WEBSOCKET_PROTOCOL,
+                  w->client ? "a frame with a mask" : "a frame without a mask",
+                  e);
   if (f->rsv != 0)
     return refuse(w, DM_WEBSOCKET_PROTOCOL, "a reserved bit is set", e);
-  if (!wslay_is_ctrl_frame(f->opcode)) return begin_data(w, f, e);
+  if (!dm_frame_is_control(f)) return begin_data(w, f, e);
   w->control_length = 0;
-  if (f->opcode > WSLAY_PONG)
+  if (f->opcode > DM_FRAME_PONG)
     return refuse(w, DM_WEBSOCKET_PROTOCOL, "a reserved opcode", e);
   return DM_OK;
 }
@@ -162,40 +136,78 @@ static dm_code answer_close(dm_websocket *w, dm_err *e) {
   return dm_fail(e, DM_CLOSED, NULL);
 }
 
-static dm_code end_control(dm_websocket *w, uint8_t opcode, dm_err *e) {
-  if (opcode == WSLAY_CONNECTION_CLOSE) return answer_close(w, e);
-  if (opcode == WSLAY_PING)
-    send_frame(w, WSLAY_PONG, (dm_span){w->control, w->control_length});
+static dm_code end_control(dm_websocket *w, dm_err *e) {
+  if (w->frame.opcode == DM_FRAME_CLOSE) return answer_close(w, e);
+  if (w->frame.opcode == DM_FRAME_PING)
+    send_frame(w, DM_FRAME_PONG, (dm_span){w->control, w->control_length});
   return DM_OK;
 }
 
-static void add_control(dm_websocket *w, dm_span piece) {
-  memcpy(w->control + w->control_length, piece.p, piece.n);
-  w->control_length = (uint8_t)(w->control_length + piece.n);
+/* Take n bytes from the front. */
+static dm_span take(dm_span *bytes, size_t n) {
+  dm_span first = {bytes->p, n < bytes->n ? n : bytes->n};
+  bytes->p += first.n;
+  bytes->n -= first.n;
+  return first;
+}
+
+/* Read the next part of a header, which is refused as soon as it can be. */
+static dm_code read_header(dm_websocket *w, dm_span *bytes, dm_err *e) {
+  dm_span had = {w->header, w->header_length};
+  size_t size = dm_frame_header_size(had);
+  dm_span part = take(bytes, size - had.n);
+  memcpy(w->header + had.n, part.p, part.n);
+  had.n += part.n;
+  w->header_length = (uint8_t)had.n;
+  if (had.n < size) return DM_OK;
+  if (!dm_frame_read(had, &w->frame))
+    return refuse(w, DM_WEBSOCKET_PROTOCOL, "a frame cannot be read", e);
+  return dm_frame_header_size(had) == had.n ? begin_frame(w, e) : DM_OK;
+}
+
+/* What a frame's bytes are for. */
+typedef struct reader {
+  void (*on_bytes)(void *owner, dm_span piece);
+  void *owner;
+} reader;
+
+static void use(dm_websocket *w, dm_span piece, const reader *r) {
+  if (!dm_frame_is_control(&w->frame)) {
+    r->on_bytes(r->owner, piece);
+  } else {
+    memcpy(w->control + w->control_length, piece.p, piece.n);
+    w->control_length = (uint8_t)(w->control_length + piece.n);
+  }
+}
+
+/* Read at most one piece of the payload. */
+static void read_payload(dm_websocket *w, dm_span *bytes, const reader *r) {
+  char unmasked[PIECE];
+  bool masked = w->frame.masked;
+  size_t most = masked ? sizeof unmasked : bytes->n;
+  dm_span piece = take(bytes, w->left < most ? (size_t)w->left : most);
+  if (masked) {
+    dm_frame_mask(unmasked, piece.p, piece.n, w->frame.mask,
+                  w->frame.length - w->left);
+    piece.p = unmasked;
+  }
+  w->left -= piece.n;
+  use(w, piece, r);
 }
 
 dm_code dm_websocket_read(dm_websocket *w, dm_span bytes,
                           void (*on_bytes)(void *owner, dm_span piece),
                           void *owner, dm_err *e) {
-  w->fed = bytes;
-  while (!w->closed) {
-    struct wslay_frame_iocb f;
-    ssize_t n = wslay_frame_recv(w->frames, &f);
-    if (n == WSLAY_ERR_WANT_READ) return DM_OK;
-    if (n < 0)
-      return refuse(w, DM_WEBSOCKET_PROTOCOL, "a frame cannot be read", e);
-    dm_code code = w->in_frame ? DM_OK : begin_frame(w, &f, e);
-    if (code != DM_OK) return code;
-    dm_span piece = {(const char *)f.data, (size_t)n};
-    w->left -= piece.n;
-    w->in_frame = w->left > 0;
-    bool control = wslay_is_ctrl_frame(f.opcode);
-    if (control)
-      add_control(w, piece);
-    else if (piece.n > 0)
-      on_bytes(owner, piece);
-    code = control && !w->in_frame ? end_control(w, f.opcode, e) : DM_OK;
-    if (code != DM_OK) return code;
+  const reader r = {on_bytes, owner};
+  dm_code code = DM_OK;
+  while (code == DM_OK && bytes.n > 0 && !w->closed) {
+    if (w->in_frame)
+      read_payload(w, &bytes, &r);
+    else
+      code = read_header(w, &bytes, e);
+    if (code != DM_OK || !w->in_frame || w->left > 0) continue;
+    w->in_frame = false;
+    if (dm_frame_is_control(&w->frame)) code = end_control(w, e);
   }
-  return DM_OK;
+  return code;
 }

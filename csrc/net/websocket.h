@@ -1,5 +1,5 @@
-/* websocket.h -- WebSocket frames (RFC 6455) on a stream, the server's side.
-** Loop thread only.
+/* websocket.h -- WebSocket frames (RFC 6455) on a stream, of either side. Loop
+** thread only.
 **
 ** Only binary messages, no extensions. Message boundaries are ignored: the
 ** messages carry one stream of bytes, which is passed on in pieces as it
@@ -32,9 +32,16 @@ typedef enum dm_websocket_code {
   DM_WEBSOCKET_TOO_BIG = 1009
 } dm_websocket_code;
 
+/* The side that we are: a client masks its frames, a server does not. */
+typedef enum dm_websocket_role {
+  DM_WEBSOCKET_SERVER,
+  DM_WEBSOCKET_CLIENT
+} dm_websocket_role;
+
 /* On a stream whose handshake is done. 'message_size': the most bytes of a
 ** message, in one or several frames. NULL: out of memory. */
-dm_websocket *dm_websocket_new(dm_stream *s, size_t message_size);
+dm_websocket *dm_websocket_new(dm_stream *s, dm_websocket_role role,
+                               size_t message_size);
 void dm_websocket_free(dm_websocket *w);
 
 /* Read bytes of the stream. 'on_bytes' gets the content of messages; it may

@@ -1,17 +1,11 @@
 /* http_websocket.c -- see http_websocket.h. Pure. */
 #include "proto/http_websocket.h"
 
-#include <openssl/evp.h>
-
 #include "proto/text.h"
+#include "proto/upgrade.h"
 
-enum {
-  KEY_BYTES = 16,   /* bytes of a decoded Sec-WebSocket-Key */
-  ACCEPT_TEXT = 32, /* more than a SHA-1 digest in base64 */
-  KEY_AND_GUID = 24 + 36
-};
+enum { KEY_BYTES = 16 }; /* bytes of a decoded Sec-WebSocket-Key */
 
-#define GUID "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 #define VERSION "13"
 
 /* The next field with this name, from *at on; false: there is none. */
@@ -58,16 +52,8 @@ static bool is_key(dm_span key) {
 }
 
 static bool add_accept(dm_buf *fields, dm_span key) {
-  char text[KEY_AND_GUID + 1], memory[ACCEPT_TEXT];
-  unsigned char digest[EVP_MAX_MD_SIZE];
-  unsigned length = 0;
-  dm_buf whole = dm_buf_fixed(text, sizeof text);
-  dm_buf accept = dm_buf_fixed(memory, sizeof memory);
-  return dm_buf_add_span(&whole, key) && dm_buf_add_text(&whole, GUID) &&
-         EVP_Digest(text, whole.len, digest, &length, EVP_sha1(), NULL) == 1 &&
-         dm_text_base64_encode(&accept, digest, length) &&
-         dm_buf_add_text(fields, "Sec-WebSocket-Accept: ") &&
-         dm_buf_add_span(fields, dm_buf_span(&accept)) &&
+  return dm_buf_add_text(fields, "Sec-WebSocket-Accept: ") &&
+         dm_upgrade_write_accept(fields, key) &&
          dm_buf_add_text(fields, "\r\n");
 }
 

@@ -5,6 +5,7 @@
 
 ---@class directmethods.Core
 ---@field version string
+---@field paho boolean whether the engine "paho" is in this build
 ---@field loop userdata the event loop, for the other C modules
 ---@field state table what all Lua states of this loop share: tasks, objects, waits
 ---@field clock_id integer id of the events "clock": somebody set the system's clock

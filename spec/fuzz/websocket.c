@@ -1,4 +1,4 @@
-/* websocket.c -- frames of a client: the same bytes and the same end, whole or
+/* websocket.c -- frames of a peer: the same bytes and the same end, whole or
 ** in pieces. The stream is a buffer: what is sent into it is thrown away.
 */
 #include "fuzz.h"
@@ -34,10 +34,10 @@ static void on_bytes(void *owner, dm_span piece) {
     o->hash = (o->hash ^ (unsigned char)piece.p[i]) * 1099511628211u;
 }
 
-static outcome read_frames(dm_span s, uint32_t seed) {
+static outcome read_frames(dm_span s, dm_websocket_role role, uint32_t seed) {
   outcome o = {0};
   dm_stream stream = {.out = {.limit = SENT_MAX}};
-  dm_websocket *w = dm_websocket_new(&stream, MESSAGE_MAX);
+  dm_websocket *w = dm_websocket_new(&stream, role, MESSAGE_MAX);
   MUST(w != NULL);
   while (s.n > 0 && o.code == DM_OK) {
     dm_err e;
@@ -55,12 +55,17 @@ static outcome read_frames(dm_span s, uint32_t seed) {
   return o;
 }
 
+static void compare(dm_span frames, dm_websocket_role role, uint32_t seed) {
+  outcome whole = read_frames(frames, role, 0);
+  outcome pieces = read_frames(frames, role, seed);
+  MUST(whole.code == pieces.code && strcmp(whole.why, pieces.why) == 0);
+  MUST(whole.bytes == pieces.bytes && whole.hash == pieces.hash);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   if (size < 2) return 0;
   dm_span frames = fuzz_span(data + 1, size - 1);
-  outcome whole = read_frames(frames, 0);
-  outcome pieces = read_frames(frames, data[0] + 1u);
-  MUST(whole.code == pieces.code && strcmp(whole.why, pieces.why) == 0);
-  MUST(whole.bytes == pieces.bytes && whole.hash == pieces.hash);
+  compare(frames, DM_WEBSOCKET_SERVER, data[0] + 1u);
+  compare(frames, DM_WEBSOCKET_CLIENT, data[0] + 1u);
   return 0;
 }

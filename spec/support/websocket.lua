@@ -1,6 +1,8 @@
 --- WebSocket frames (RFC 6455) over a raw wire for specs: a client whose bytes are
 -- made here, independent of the C code under test.
 
+local core = require "directmethods.core"
+local digest = require "openssl.digest"
 local http = require "spec.support.http"
 local wires = require "spec.support.wire"
 
@@ -12,6 +14,13 @@ M.CLOSE, M.PING, M.PONG = 8, 9, 10
 M.PATH = "/$iothub/websocket"
 M.KEY = "dGhlIHNhbXBsZSBub25jZQ==" -- of RFC 6455, 1.3
 M.ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" -- what it is answered with
+
+local GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+
+--- What a key is answered with.
+function M.accept_of(key)
+  return core.base64_encode(digest.new("sha1"):final(key .. GUID))
+end
 
 local MASK = "\x37\xfa\x21\x3d"
 

@@ -25,7 +25,7 @@ local M = {}
 ---@field transport "mqtt"|"websocket"?  default "mqtt"; see docs/device.md
 ---@field engine "paho"|"uv"?
 -- the MQTT client: paho.mqtt.c, on its own threads, or "uv", on the loop, which costs
--- less for a call and has neither WebSockets nor proxies; default "paho"
+-- less for a call; default "paho", or "uv" in a build without paho
 ---@field proxy string?
 -- an HTTP proxy that allows CONNECT: "http://user:password@host:port"
 ---@field port integer?
@@ -59,6 +59,9 @@ local SECONDS_MAX = 31536000 -- a year: the longest duration
 local RENEW_MOST = 300 -- default: seconds before its expiry a token is renewed,
 local RENEW_PART = 5 -- or a fifth of its life, if that is less
 
+-- The first one is the default.
+local ENGINES = core.paho and { "paho", "uv" } or { "uv" }
+
 local PORTS = {
   mqtt = { tls = 8883, plain = 1883 },
   websocket = { tls = 443, plain = 80 },
@@ -87,7 +90,7 @@ local SPEC = {
   handlers = { "table", default = {} },
   fallback = { "function" },
   transport = { "string", default = "mqtt", choices = { "mqtt", "websocket" } },
-  engine = { "string", default = "paho", choices = { "paho", "uv" } },
+  engine = { "string", default = ENGINES[1], choices = ENGINES },
   proxy = { "string" },
   port = { "integer", min = 1, max = 65535 },
   api_version = {
@@ -152,15 +155,6 @@ local function check_proxy(opts)
   end
 end
 
-local function check_engine(opts)
-  if opts.engine == "paho" then return end
-  if opts.transport ~= "mqtt" then
-    fail("transport", "must be \"mqtt\" when engine is \"uv\"")
-  elseif opts.proxy then
-    fail("proxy", "must not be given when engine is \"uv\"")
-  end
-end
-
 local function set_port(opts)
   local by_transport = PORTS[opts.transport]
   opts.port = opts.port or (opts.tls and by_transport.tls or by_transport.plain)
@@ -174,7 +168,6 @@ function M.read(opts)
   credentials.read(config)
   check_times(config)
   check_proxy(config)
-  check_engine(config)
   if config.tls == true then config.tls = { verify = true } end
   set_port(config)
   config.contract = core.contract(config.api_version)
