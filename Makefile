@@ -557,7 +557,8 @@ BIN         = $(DESTDIR)$(prefix)/bin/directmethods
 
 # what a device needs, and that alone
 DEVICE_LUA = $(shell sh build-aux/closure.sh directmethods directmethods.device)
-ALL_LUA    = $(shell find lua -name '*.lua' ! -name '*.meta.lua')
+# and what they read: files beside them
+ALL_LUA    = $(shell find lua \( -name '*.lua' -o -name '*.json' \) ! -name '*.meta.lua')
 
 # install_lua FILES; install_so: the modules of MODULES
 define install_lua

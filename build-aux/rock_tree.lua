@@ -14,8 +14,11 @@ local function listed(paths)
   local files = {}
   for _, path in ipairs(paths) do
     local install = load_rockspec(path).build.install
-    for module in pairs(install.lua) do
-      files[("share/lua/%s/%s.lua"):format(version, module:gsub("%.", "/"))] = true
+    for module, from in pairs(install.lua) do
+      local to = module:gsub("%.", "/") .. ".lua"
+      -- LuaRocks keeps the name of a file that is no module
+      if not from:find("%.lua$") then to = to:gsub("[^/]*$", from:match("[^/]*$")) end
+      files[("share/lua/%s/%s"):format(version, to)] = true
     end
     for module in pairs(install.lib) do
       files[("lib/lua/%s/%s.so"):format(version, module:gsub("%.", "/"))] = true

@@ -36,7 +36,8 @@ end
 
 local function lua_files(rock)
   local files = {}
-  local pipe <close> = assert(io.popen("find lua -name '*.lua' | LC_ALL=C sort"))
+  local pipe <close> = assert(io.popen(
+    "find lua -name '*.lua' -o -name '*.json' | LC_ALL=C sort"))
   for path in pipe:lines() do
     -- stubs for editors are no modules
     if not path:find("%.meta%.lua$") and rock_of(path) == rock then
@@ -49,7 +50,9 @@ end
 local function module_lines(rock)
   local lines = {}
   for _, path in ipairs(lua_files(rock)) do
-    local name = path:gsub("^lua/", ""):gsub("%.lua$", ""):gsub("/", ".")
+    -- what is no module is put into the folder of its name
+    local name = path:gsub("^lua/", ""):gsub("%.lua$", ""):gsub("%.json$", "_json")
+      :gsub("/", ".")
     lines[#lines + 1] = ('      ["%s"] = "%s",\n'):format(name, path)
   end
   return table.concat(lines)

@@ -22,7 +22,7 @@ local function places(version)
     { hub, '"directmethods == ', '"' },
     { "README.md", "rockspec/directmethods-", "-1.rockspec" },
     { "README.md", "rockspec/directmethods-hub-", "-1.rockspec" },
-    { "docs/admin.openapi.json", '"version": "', '"' },
+    { "lua/directmethods/hub/admin/openapi.json", '"version": "', '"' },
   }
 end
 

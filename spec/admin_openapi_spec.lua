@@ -1,5 +1,5 @@
 --- The admin listener as its users have it: by curl, route by route, held against its
--- description (docs/admin.openapi.json) both ways.
+-- description (GET /openapi.json) both ways.
 
 local actions = require "directmethods.hub.admin_routes"
 local dm = require "directmethods"
@@ -15,6 +15,7 @@ local LAMP = '{"methods":{"on":{"status":201,"payload":{"on":true}},'
 local CASES = {
   { "GET /healthz", 200 },
   { "GET /metrics", 200 },
+  { "GET /openapi.json", 200 },
   { "GET /calls", 200 },
   { "GET /calls", 200, "?device=lamp&method=on&outcome=Answered&since=0" },
   { "GET /calls", 200, "?module=m" },
@@ -119,7 +120,7 @@ local CASES = {
 }
 
 describe("the admin listener by curl", function()
-  local description = openapi.read "docs/admin.openapi.json"
+  local description = openapi.read "lua/directmethods/hub/admin/openapi.json"
   local operations = description:operations()
   local hub, peer, module_peer
 
@@ -233,6 +234,11 @@ describe("the admin listener by curl", function()
       described[operation].default = nil
     end
     assert.same(described, seen)
+  end)
+
+  it("serves its description", function()
+    local _, _, served = ask "GET /openapi.json"
+    assert.same(description.paths, served.paths)
   end)
 
   it("has the paths, verbs and parameters that are described", function()
@@ -356,7 +362,7 @@ end)
 
 describe("a description", function()
   it("tells what is not as it says", function()
-    local description = openapi.read "docs/admin.openapi.json"
+    local description = openapi.read "lua/directmethods/hub/admin/openapi.json"
     description.components.schemas.Case = {
       type = "object", required = { "id", "hits" }, additionalProperties = false,
       properties = { id = { type = "integer" }, hits = { type = "integer" } },

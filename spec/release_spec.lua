@@ -4,7 +4,7 @@ local dm = require "directmethods"
 local folders = require "spec.support.folder"
 
 local FILES = { "build-aux", "csrc/base", "rockspec", "README.md", "CHANGELOG.md",
-  "docs/admin.openapi.json" }
+  "lua/directmethods/hub/admin/openapi.json" }
 local LUA = os.getenv("LUA") or arg[-1]
 
 local function sh(script, ...)
@@ -78,7 +78,7 @@ it("finds each place that has another version", function()
   local version = require("directmethods.core").version
   local good = run(folder, "$LUA build-aux/version.lua --check")
   assert.same({ 0, "" }, { good.status, good.stderr })
-  for _, path in ipairs { "README.md", "docs/admin.openapi.json",
+  for _, path in ipairs { "README.md", "lua/directmethods/hub/admin/openapi.json",
     ("rockspec/directmethods-hub-%s-1.rockspec"):format(version) } do
     local bad = run(folder, ([[
       sed -i 's/%s/1.1.1/' %s; $LUA build-aux/version.lua --check]])

@@ -138,9 +138,10 @@ it("a newer rock is used beside an older one of the other", function()
     folder:write(path_of(name, "9.9.9"), newer)
     install(folder, name, "9.9.9")
     check_tree(folder, path_of(name, "9.9.9"), path_of(other))
-    for module in pairs(changed) do
-      local path = ("%s/tree/share/lua/5.4/%s.lua"):format(folder.path,
-        (module:gsub("%.", "/")))
+    for module, from in pairs(changed) do
+      local file = module:gsub("%.", "/") .. ".lua"
+      if not from:find("%.lua$") then file = from:gsub("^lua/", "") end
+      local path = ("%s/tree/share/lua/5.4/%s"):format(folder.path, file)
       assert.equal("-- 9.9.9\n", read(path), path)
     end
   end

@@ -1,5 +1,5 @@
 --- The admin listener: what users in other languages do to a hub, as JSON over HTTP
--- (docs/admin.openapi.json). The data plane has checked Host and token.
+-- (admin/openapi.json). The data plane has checked Host and token.
 
 local actions = require "directmethods.hub.admin_routes"
 local clients = require "directmethods.hub.admin_clients"

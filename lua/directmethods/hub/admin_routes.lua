@@ -1,10 +1,10 @@
---- What the admin listener does, path by path (docs/admin.openapi.json). Each function
+--- What the admin listener does, path by path (admin/openapi.json). Each function
 -- of hub and request is a task of its own, so it may wait. It gives what is answered
 -- as JSON with 200, or nil for 204; or raises a refusal (hub/admin/request.lua).
 
 local M = {}
 
-local MODULES = { "control", "calls", "wait", "devices", "methods", "faults",
+local MODULES = { "control", "openapi", "calls", "wait", "devices", "methods", "faults",
   "recordings" }
 
 --- A path; what each verb does, and which parameters its query may have: another one
