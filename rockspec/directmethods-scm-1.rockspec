@@ -111,6 +111,7 @@ build = {
       ["directmethods.cli.ping"] = "lua/directmethods/cli/ping.lua",
       ["directmethods.cli.progress"] = "lua/directmethods/cli/progress.lua",
       ["directmethods.cli.record"] = "lua/directmethods/cli/record.lua",
+      ["directmethods.cli.recording"] = "lua/directmethods/cli/recording.lua",
       ["directmethods.cli.register"] = "lua/directmethods/cli/register.lua",
       ["directmethods.cli.replay"] = "lua/directmethods/cli/replay.lua",
       ["directmethods.cli.replay_device"] = "lua/directmethods/cli/replay_device.lua",

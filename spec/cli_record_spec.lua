@@ -178,6 +178,51 @@ describe("a recording of", function()
     end)
   end)
 
+  it("invoke --record has its calls", function()
+    start("--admin-port", "0")
+    local words = { "invoke", "lamp", "on", '{"a":1}', "--record", path(), "--repeat",
+      "3", "--parallel", "2", "--response-timeout", "20" }
+    assert.equal(0, run(table.unpack(words)).status)
+    local list = calls()
+    assert.equal(3, #list)
+    assert.same({ a = 1 }, list[1].payload)
+    assert.equal(20, list[1].response_timeout)
+    assert.equal("2021-04-12", list[1].api_version)
+    assert.same({ status = 200, payload = { lit = true, time = 1 } }, list[1].answer)
+    assert.equal(0, run("replay", path(), "--no-wait", "--diff").status)
+    assert.equal(3, run("invoke", "nobody", "on", "--record", path()).status)
+    list = calls()
+    assert.is_nil(list[1].payload)
+    assert.same({ error = "DeviceNotFound", code = 404001 }, list[1].answer)
+    local result = run("invoke", "lamp", "on", "--record", "/dev/full")
+    assert.equal(4, result.status)
+    has(result.stderr, "recording /dev/full: No space left on device")
+    assert.equal("", result.stdout)
+  end)
+
+  it("fleet --record has the calls of its devices", function()
+    start("--admin-port", "0")
+    local child <close> = cli.start({ "fleet", "2", "--id", "f%d", "--record", path(),
+      "--answer", "ping=201:[7]" },
+      { variables = { DIRECTMETHODS_READY_FILE = process.ready } })
+    local result = run("invoke", "f2", "ping", "1", "--connect-timeout", "20",
+      "--response-timeout", "20")
+    for _ = 1, 100 do -- until the fleet has registered its devices
+      if result.status == 0 then break end
+      result = run("invoke", "f2", "ping", "1", "--connect-timeout", "20")
+    end
+    assert.equal(0, result.status, result.stderr)
+    assert.equal(0, run("invoke", "f1", "ping", "--connect-timeout", "20").status)
+    child:kill "sigterm"
+    assert.equal(0, child:ended().status)
+    local list = calls()
+    assert.same({ "f2", "ping", 1 }, { list[1].device, list[1].method,
+      list[1].payload })
+    assert.same({ status = 201, payload = { 7 } }, list[1].answer)
+    assert.equal("f1", list[2].device)
+    assert.equal(2, #list)
+  end)
+
   it("10,000 calls at full rate has each, or says how many it lost", function()
     local hub = fixture.hub { admin_port = 0 }
     local device = hub:device("dev1", { on = function() return 200 end },

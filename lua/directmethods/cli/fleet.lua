@@ -4,7 +4,9 @@ local answers = require "directmethods.cli.answers"
 local command = require "directmethods.cli.command"
 local core = require "directmethods.core"
 local dm = require "directmethods"
+local json = require "directmethods.json"
 local progress = require "directmethods.cli.progress"
+local recordings = require "directmethods.cli.recording"
 local signals = require "directmethods.cli.signals"
 local speeds = require "directmethods.cli.speed"
 local targets = require "directmethods.cli.target"
@@ -68,16 +70,42 @@ local function connect(args, fleet)
   command.note(args, ("%d devices are online"):format(args.count))
 end
 
+-- The record of a call that a device has answered, as of hub:calls.
+local function record_of(request, time, elapsed, status, payload)
+  return {
+    time = time, elapsed = elapsed,
+    device_id = request.device_id, method = request.method,
+    payload = request.body ~= "" and request.body or nil,
+    status = status, response = payload and json.encode(payload),
+  }
+end
+
+-- The same handlers, whose calls are recorded.
+local function recorded(handlers, recording)
+  local result = {}
+  for method, handler in pairs(handlers) do
+    result[method] = function(request)
+      local time, started = core.time(), core.now()
+      local status, payload = handler(request)
+      recording:add(record_of, request, time, core.now() - started, status, payload)
+      return status, payload
+    end
+  end
+  return result
+end
+
 local function run(args)
   local target = targets.find(args)
+  local recording = recordings.open(args)
   local options = target:device_options(nil)
   options.connection_strings = strings_of(args, target)
-  options.handlers = answers.handlers(args)
+  options.handlers = recorded(answers.handlers(args), recording)
   options.connect_rate = args.connect_rate
   local fleet <close> = command.try(dm.fleet, options)
   connect(args, fleet)
   signals.catch()
   signals.wait(args.duration)
+  recording:close()
   local stats = fleet:stats()
   command.put(args, { devices = args.count, online = stats.online, calls = stats.calls,
     errors = stats.errors, reconnects = stats.reconnects },
@@ -105,6 +133,7 @@ return command.define {
     parser:option("--timeout", "Seconds within which all must be online; default: "
       .. "no limit.")
       :argname("S"):convert(command.number("--timeout", 0.1, 86400))
+    recordings.option(parser)
     parser:option("--for", "End after S seconds."):argname("S"):target("duration")
       :convert(command.number("--for", 0.1, 1e9))
     targets.options(parser)

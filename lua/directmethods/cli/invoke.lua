@@ -7,6 +7,7 @@ local expect = require "directmethods.cli.expect"
 local json = require "directmethods.json"
 local outcome = require "directmethods.cli.outcome"
 local payloads = require "directmethods.cli.payload"
+local recordings = require "directmethods.cli.recording"
 local signals = require "directmethods.cli.signals"
 local targets = require "directmethods.cli.target"
 
@@ -40,6 +41,7 @@ local function options(parser)
     .. "and elapsed. The exit status is 1 if it is false."):argname("CONDITION")
   parser:option("--junit", "Write the results to this file, for a test server.")
     :argname("FILE")
+  recordings.option(parser)
   parser:flag("--raw", "Print only the payload, as the device sent it.")
   targets.options(parser)
 end
@@ -83,15 +85,29 @@ local function line_of(args, result)
     result.problem and args.condition and ", which is not as expected" or "")
 end
 
+-- The record of a call, as of hub:calls.
+local function record_of(service, args, result)
+  local reply, err = result.reply, result.err
+  return {
+    time = result.time, elapsed = result.elapsed,
+    device_id = args.device_id, module_id = args.module_id, method = args.method,
+    payload = args.body and json.encode(args.body),
+    response_timeout = args.response_timeout, connect_timeout = args.connect_timeout,
+    api_version = service.api_version,
+    status = reply and reply.status, response = reply and reply.body,
+    outcome = err and err.name, code = err and err.code,
+  }
+end
+
 local function call_once(service, args, number)
-  local started = core.now()
+  local started, time = core.now(), core.time()
   local reply, err = command.call(service.invoke, service, args.device_id,
     args.method, args.body, {
       module_id = args.module_id,
       response_timeout = targets.response_timeout(args.response_timeout),
       connect_timeout = args.connect_timeout,
     })
-  local result = { number = number, reply = reply, err = err,
+  local result = { number = number, reply = reply, err = err, time = time,
     elapsed = command.seconds(core.now() - started) }
   result.problem, result.status = judge(args, result)
   return result
@@ -156,10 +172,12 @@ local function run(args)
     api_version = args.api_version,
     max_connections = args.parallel,
   }
+  local recording = recordings.open(args)
   local tally, began = new_tally(args), core.now()
   local stopped = args.count > 1 and signals.stopper() or function() end
   call_all(service, args, stopped, function(result)
     add(tally, result)
+    recording:add(record_of, service, args, result)
     show(args, result)
     if args.count == 1 or result.problem then
       command.note(args, line_of(args, result))
@@ -170,6 +188,7 @@ local function run(args)
     require "directmethods.cli.junit".write(args.junit,
       args.device .. " " .. args.method, tally.cases)
   end
+  recording:close()
   return stopped() or tally.status
 end
 
