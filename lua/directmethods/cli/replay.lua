@@ -103,7 +103,7 @@ local function send(args, services, call)
   local ok, reply, err = pcall(service.invoke, service, call.device, call.method,
     call.payload and json.raw(call.payload), {
       module_id = call.module,
-      response_timeout = call.response_timeout,
+      response_timeout = targets.response_timeout(call.response_timeout),
       connect_timeout = call.connect_timeout,
     })
   if not ok then fail_line(args, call, reply) end
