@@ -166,21 +166,23 @@ end
 -- answers.
 ---@param hub directmethods.Hub
 ---@param i integer its place among the devices
-function File:add_device(hub, i)
+---@param service directmethods.Service? of iothubowner; default: one of its own
+function File:add_device(hub, i, service)
   local device, path = self.devices[i], { "devices", i }
   if type(device) ~= "table" then self:fail(path, "a device must be an object") end
   local own, identity = M.split(device)
   self:call(path, options.check, own, DEVICE, "config")
   self.identities[i] = self:call(path, register.add, hub, own.id,
     self.identities[i] or identity)
-  self:set_twin(hub, own, path)
+  self:set_twin(hub, own, path, service)
   if own.methods then self:connect(hub, i, own) end
 end
 
 --- Register the devices, and connect those with canned answers.
 ---@param hub directmethods.Hub
 function File:add_devices(hub)
-  for i in ipairs(self.devices) do self:add_device(hub, i) end
+  local service <close> = hub:service "iothubowner" -- one connection for all
+  for i in ipairs(self.devices) do self:add_device(hub, i, service) end
 end
 
 --- Close the devices with canned answers.
@@ -196,9 +198,10 @@ function File:ids()
   return ids
 end
 
-function File:set_twin(hub, own, path)
+function File:set_twin(hub, own, path, service)
   if not own.tags and not own.desired then return end
-  local service <close> = hub:service "iothubowner"
+  local made <close> = not service and hub:service "iothubowner" or nil
+  service = service or made
   local device_id, module_id = own.id:match("^([^/]+)/([^/]+)$")
   self:call(path, service.twins.replace, service.twins, device_id or own.id, {
     tags = own.tags,
