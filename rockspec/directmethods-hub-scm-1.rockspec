@@ -134,6 +134,7 @@ build = {
       ["directmethods.hub.recordings"] = "lua/directmethods/hub/recordings.lua",
       ["directmethods.hub.registry"] = "lua/directmethods/hub/registry.lua",
       ["directmethods.hub.registry_routes"] = "lua/directmethods/hub/registry_routes.lua",
+      ["directmethods.hub.renewal"] = "lua/directmethods/hub/renewal.lua",
       ["directmethods.hub.requests"] = "lua/directmethods/hub/requests.lua",
       ["directmethods.hub.reset"] = "lua/directmethods/hub/reset.lua",
       ["directmethods.hub.restore"] = "lua/directmethods/hub/restore.lua",

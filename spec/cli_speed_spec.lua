@@ -3,6 +3,7 @@
 
 local cli = require "spec.support.cli"
 local dm = require "directmethods"
+local stores = require "spec.support.stores"
 
 local SPEED = 600
 local GRAIN = 3 * SPEED / 1000 -- seconds: the clocks count real milliseconds
@@ -145,6 +146,38 @@ describe("directmethods hub --speed -- COMMAND", function()
       tool(table.unpack(hub("--speed", "60", "--", "true"))))
     assert.equal(2, inner.status)
     cli.has(inner.stderr, "the time of this process runs fast already")
+  end)
+end)
+
+describe("directmethods hub --ca-dir", function()
+  it("renews its certificate while it runs, by its clock", function()
+    local folder = stores.folder()
+    finally(function() stores.remove(folder) end)
+    local ready = folder .. "/ready"
+    local process <close> = cli.start { "hub", "-q", "--mqtt-port", "0",
+      "--https-port", "0", "--admin-port", "0", "--ready-file", ready,
+      "--ca-dir", folder .. "/ca" }
+    local facts = assert(dm.wait_until(function()
+      local file <close> = io.open(ready)
+      return file and dm.json.decode(file:read "a")
+    end, 20))
+    local function shown()
+      local result = assert(dm.exec({ "openssl", "s_client", "-connect", "127.0.0.1:"
+        .. facts.ports.https, "-CAfile", facts.ca_file, "-verify_return_error" },
+        { stdin = "", timeout = 20 }))
+      return assert(result.stdout:match "BEGIN CERTIFICATE.-END CERTIFICATE")
+    end
+    local before = shown()
+    for _ = 1, 2 do
+      cli.run { "advance", tostring(336 * 86400), "--ready-file", ready }
+      local stop = os.time() + 20
+      local after
+      repeat after = shown() until after ~= before or os.time() > stop
+      assert.not_equal(before, after)
+      before = after
+    end
+    process:kill "sigterm"
+    assert.equal(0, process:ended().status)
   end)
 end)
 

@@ -3,6 +3,7 @@ local server_pem = require "spec.support.server_pem"
 local stores = require "spec.support.stores"
 local task = require "directmethods.task"
 
+local DAY = 86400
 local NAMES = "DNS:localhost, IP:127.0.0.1"
 
 describe("hub:use_certificate", function()
@@ -106,10 +107,44 @@ describe("hub:use_certificate", function()
     assert.equal(ca, stores.read(hub:ca_file()))
   end)
 
-  it("needs TLS, and a store for the own one", function()
-    start { tls = true }
-    assert.equal("SystemError", select(2, hub:use_certificate()).name)
-    hub:close()
+  for _, where in ipairs { "memory", "a file" } do
+    it("is renewed before it ends by the hub's clock, store in " .. where, function()
+      local folder = stores.folder()
+      finally(function() stores.remove(folder) end)
+      start { tls = true, admin_port = 0, admin_tls = true,
+        store = where == "a file" and folder .. "/hub.db" or nil }
+      local before, ca = shown_everywhere(), hub:ca_file()
+      local authority_before = stores.read(ca)
+      dm.advance(334 * DAY)
+      assert.equal(before, shown_everywhere())
+      dm.advance(2 * DAY)
+      assert(dm.wait_until(function() return hub.state.renewal end))
+      local after = shown_everywhere()
+      assert.not_equal(before, after)
+      assert.equal(authority_before, stores.read(ca))
+      stores.write(folder .. "/cert", after)
+      -- good for clients that have the real time, and the hub's
+      for _, time in ipairs { os.time(), dm.time(), dm.time() + 360 * DAY } do
+        local result = assert(dm.exec { "openssl", "verify", "-attime",
+          tostring(math.floor(time)), "-CAfile", ca, folder .. "/cert" })
+        assert.equal(0, result.status, result.stderr)
+      end
+      dm.advance(336 * DAY)
+      assert(dm.wait_until(function() return hub.state.renewal end))
+      assert.not_equal(after, shown_everywhere())
+    end)
+  end
+
+  it("is not renewed any more when another was given", function()
+    start { tls = true, admin_port = 0, admin_tls = true }
+    assert(hub:use_certificate {
+      cert = first.cert, key = first.key, ca = authority.cert,
+    })
+    dm.advance(400 * DAY)
+    assert.equal(first.cert, shown_everywhere())
+  end)
+
+  it("needs TLS", function()
     start { tls = false }
     assert.has_error(function() hub:use_certificate() end)
   end)

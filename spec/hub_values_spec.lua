@@ -125,8 +125,8 @@ describe("dm.hub", function()
 
   it("refuses a key that does not fit its certificate, or is none (65)", function()
     local certificates = require "directmethods.hub.certificates"
-    local one = certificates.make { "localhost" }
-    local other = certificates.make { "localhost" }
+    local one = certificates.renew({}, { "localhost" })
+    local other = certificates.renew({}, { "localhost" })
     local none, err = dm.hub { tls = { cert = one.cert, key = other.key } }
     assert.is_nil(none)
     assert.equal("TlsFailed", err.name)

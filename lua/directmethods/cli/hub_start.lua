@@ -71,25 +71,31 @@ function M.populate(hub, args, file, kept)
   file:add_faults(hub)
 end
 
---- The options of dm.hub, and the CA file of --ca-dir.
----@param args table
----@param file directmethods.HubFile
----@return table options
----@return string? ca_file
-function M.options(args, file)
-  local given = hub_options.given(args)
-  local opts = hub_options.complete(given, file, args.command ~= nil)
-  if not args.ca_dir or opts.tls == false then return opts, nil end
-  local ca_file
-  opts.tls, ca_file = ca_folder.open(args.ca_dir, {
+-- What the certificate of --ca-dir is for.
+local function names_of(opts)
+  return {
     hostname = opts.hostname or "localhost",
     device_hostname = opts.device_hostname,
     service_hostname = opts.service_hostname,
     host = opts.host or "127.0.0.1",
     admin_host = opts.admin_host,
     aliases = opts.aliases or {},
-  })
-  return opts, ca_file
+  }
+end
+
+--- The options of dm.hub, and the CA file of --ca-dir.
+---@param args table
+---@param file directmethods.HubFile
+---@return table options
+---@return string? ca_file
+---@return number? due seconds until the certificate of --ca-dir is to be renewed
+function M.options(args, file)
+  local given = hub_options.given(args)
+  local opts = hub_options.complete(given, file, args.command ~= nil)
+  if not args.ca_dir or opts.tls == false then return opts, nil end
+  local ca_file, due
+  opts.tls, ca_file, due = ca_folder.open(args.ca_dir, names_of(opts))
+  return opts, ca_file, due
 end
 
 --- End the command: an option of dm.hub is wrong, on the command line or in the file.
@@ -111,10 +117,11 @@ end
 ---@return string? ca_file
 ---@return table options of dm.hub
 function M.listen(args, file)
-  local opts, ca_file = M.options(args, file)
+  local opts, ca_file, due = M.options(args, file)
   local ok, hub, err = pcall(dm.hub, opts)
   if not ok then M.fail(hub, args, file) end
   if not hub then command.fail(command.LOCAL, explain(err)) end
+  if due then dm.spawn(ca_folder.keep, hub, args.ca_dir, names_of(opts), due) end
   return hub, ca_file or command.check(hub:ca_file()), opts
 end
 

@@ -1,5 +1,10 @@
 --- A certificate authority of the hub's own and a server certificate by it:
 -- ECDSA P-256, made anew, or as far as need be.
+--
+-- They must be valid for clients that have the real time, and for those that have the
+-- hub's, which may be ahead of it: they begin by the first and end by the second.
+
+local core = require "directmethods.core"
 
 local M = {}
 
@@ -8,10 +13,21 @@ local BACKDATED = DAY -- peers' clocks may be behind
 local CA_LIFE = 3650 * DAY
 local SERVER_LIFE = 365 * DAY
 local RENEW_BEFORE = 30 * DAY -- of the end of a server's certificate
+local LAST = 253402300799 -- 9999-12-31T23:59:59Z, the latest end that X.509 knows
 local SERIAL_BYTES = 16
 
 local CA_NAME = "directmethods local hub CA"
 local SERVER_NAME = "directmethods local hub"
+
+-- The hub's time, or the real one, whichever is later.
+local function latest()
+  return math.max(os.time(), math.floor(core.time()))
+end
+
+-- When an authority that is made now ends: ten years of real time, at this speed.
+local function ca_end(now)
+  return math.min(LAST, now + math.floor(CA_LIFE * core.speed()))
+end
 
 local function load_luaossl()
   local ok, bignum = pcall(require, "openssl.bignum")
@@ -35,15 +51,14 @@ local function new_key(ssl)
 end
 
 -- A certificate with everything but what tells a CA from a server.
-local function blank(ssl, common_name, life)
+local function blank(ssl, common_name, ends)
   local cert = ssl.x509.new()
-  local now = os.time()
   local subject = ssl.name.new()
   subject:add("CN", common_name)
   cert:setVersion(3)
   cert:setSerial(ssl.bignum.fromBinary("\1" .. ssl.rand.bytes(SERIAL_BYTES - 1)))
   cert:setSubject(subject)
-  cert:setLifetime(now - BACKDATED, now + life)
+  cert:setLifetime(os.time() - BACKDATED, ends)
   return cert
 end
 
@@ -55,10 +70,10 @@ local function extend(ssl, cert, issuer, extensions)
 end
 
 -- Each authority has a name of its own: a client may trust several.
-local function make_ca(ssl)
+local function make_ca(ssl, ends)
   local key = new_key(ssl)
   local mark = ("%08x"):format(string.unpack("I4", ssl.rand.bytes(4)))
-  local cert = blank(ssl, CA_NAME .. " " .. mark, CA_LIFE)
+  local cert = blank(ssl, CA_NAME .. " " .. mark, ends)
   cert:setIssuer(cert:getSubject())
   cert:setPublicKey(key)
   extend(ssl, cert, cert, {
@@ -86,9 +101,9 @@ local function alternatives(ssl, names)
   return list
 end
 
-local function make_server(ssl, names, ca, ca_key)
+local function make_server(ssl, names, ca, ca_key, ends)
   local key = new_key(ssl)
-  local cert = blank(ssl, SERVER_NAME, SERVER_LIFE)
+  local cert = blank(ssl, SERVER_NAME, ends)
   cert:setIssuer(ca:getSubject())
   cert:setPublicKey(key)
   cert:setSubjectAlt(alternatives(ssl, names))
@@ -107,22 +122,6 @@ end
 ---@field ca string   the authority's certificate, PEM
 ---@field cert string the server's certificate, PEM
 ---@field key string  the server's private key, PEM
-
---- Make an authority (valid 10 years) and a server certificate (1 year) for these
--- host names and addresses; both are valid from a day ago. The authority's key is
--- forgotten at once. Raises when luaossl is not installed.
----@param names string[] host names and IP addresses
----@return directmethods.HubCertificates
-function M.make(names)
-  local ssl = load_luaossl()
-  local ca, ca_key = make_ca(ssl)
-  local cert, key = make_server(ssl, names, ca, ca_key)
-  return {
-    ca = ca:toPEM(),
-    cert = cert:toPEM(),
-    key = key:toPEM("private"),
-  }
-end
 
 -- Certificates that are kept -------------------------------------------------
 
@@ -149,19 +148,21 @@ local function authority(ssl, kept, now)
   if kept and kept.ca_ends > now + SERVER_LIFE then
     return ssl.x509.new(kept.ca), ssl.pkey.new(kept.ca_key), kept.ca_ends
   end
-  local ca, ca_key = make_ca(ssl)
-  return ca, ca_key, now + CA_LIFE
+  local ends = ca_end(now)
+  local ca, ca_key = make_ca(ssl, ends)
+  return ca, ca_key, ends
 end
 
 local function renew(ssl, kept, names, now)
   local ca, ca_key, ca_ends = authority(ssl, kept, now)
-  local cert, key = make_server(ssl, names, ca, ca_key)
+  local cert_ends = now + SERVER_LIFE
+  local cert, key = make_server(ssl, names, ca, ca_key, cert_ends)
   return {
     ca = ca:toPEM(),
     ca_key = ca_key:toPEM("private"),
     ca_ends = ca_ends,
     cert = cert:toPEM(),
-    cert_ends = now + SERVER_LIFE,
+    cert_ends = cert_ends,
     key = key:toPEM("private"),
     names = table.concat(names, " "),
   }
@@ -175,7 +176,7 @@ end
 ---@return directmethods.KeptCertificates? certificates `kept` itself: nothing changed;
 ---  nil: what was kept cannot be read
 function M.renew(kept, names)
-  local now, there = os.time(), next(kept) ~= nil
+  local now, there = latest(), next(kept) ~= nil
   if there and not is_whole(kept) then return nil end
   if there and kept.names == table.concat(names, " ")
     and kept.cert_ends > now + RENEW_BEFORE then
@@ -183,6 +184,13 @@ function M.renew(kept, names)
   end
   local ok, made = pcall(renew, load_luaossl(), there and kept, names, now)
   return ok and made or nil
+end
+
+--- Seconds of the hub's clock until certificates are to be renewed.
+---@param kept directmethods.KeptCertificates
+---@return number
+function M.due(kept)
+  return math.max(0, kept.cert_ends - RENEW_BEFORE - core.time())
 end
 
 return M

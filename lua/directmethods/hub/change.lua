@@ -2,10 +2,9 @@
 
 local class = require "directmethods.hub.class"
 local configs = require "directmethods.hub.config"
-local errors = require "directmethods.errors"
 local options = require "directmethods.options"
 local policies = require "directmethods.hub.policies"
-local restore = require "directmethods.hub.restore"
+local renewal = require "directmethods.hub.renewal"
 local task = require "directmethods.task"
 
 local Hub, check_open = class.Hub, class.check_open
@@ -19,23 +18,9 @@ local CERTIFICATE = {
   ca = { "string" },
 }
 
--- The certificate of the hub's own authority, made again if it ends soon. Without a
--- store the authority's key is gone, and nothing can be made.
-local function own_certificate(hub)
-  local store = hub.state.store
-  if not store.path then
-    return nil, errors.new {
-      name = "SystemError",
-      message = USE_CERTIFICATE
-        .. ": a hub without a store cannot renew its certificate",
-    }
-  end
-  return restore.certificates(store, configs.certificate_names(hub.config))
-end
-
 --- Use another certificate for new connections; those that are open go on with theirs.
--- Without an argument a hub with a store in a file renews its own one, if that ends
--- within 30 days. Waits. After an error the old certificate stays in use.
+-- Without an argument the hub renews its own one, if that ends within 30 days, as it
+-- does by itself. Waits. After an error the old certificate stays in use.
 --- ```lua
 --- assert(hub:use_certificate { cert = "hub.pem", key = "hub.key", ca = "ca.pem" })
 --- ```
@@ -52,12 +37,11 @@ function Hub:use_certificate(tls)
   task.current(USE_CERTIFICATE)
   local made, err
   if tls then made = configs.read_certificate(tls, 2)
-  else made, err = own_certificate(self) end
+  else made, err = renewal.own(self.state, self.config) end
   if not made then return nil, err end
-  local done, name, message =
-    self.state.plane:certify(made.cert, made.key, self.config.x509_ca)
-  if not done then return nil, errors.new { name = name, message = message } end
-  return restore.change_ca(self.state, made.ca)
+  if tls then renewal.stop(self.state)
+  else renewal.start(self.state, self.config, made) end
+  return renewal.use(self.state, made, self.config.x509_ca)
 end
 
 -- Options ------------------------------------------------------------------------

@@ -4,7 +4,6 @@
 
 local admin = require "directmethods.hub.admin"
 local changes = require "directmethods.hub.changes"
-local configs = require "directmethods.hub.config"
 local core = require "directmethods.core"
 local errors = require "directmethods.errors"
 local jobs = require "directmethods.hub.jobs"
@@ -12,6 +11,7 @@ local requests = require "directmethods.hub.requests"
 local restore = require "directmethods.hub.restore"
 local recordings = require "directmethods.hub.recordings"
 local policies = require "directmethods.hub.policies"
+local renewal = require "directmethods.hub.renewal"
 local registry = require "directmethods.hub.registry"
 local routes = require "directmethods.hub.routes"
 local background = require "directmethods.hub.background"
@@ -35,6 +35,7 @@ local M = {}
 ---@field policies table<string, string> name -> primary key
 ---@field secondary_keys table<string, string> of policies, by name
 ---@field ports { mqtt: integer, https: integer, admin: integer? }
+---@field renewal { cancel: fun() }? of its own certificate
 ---@field ca string?           PEM that clients trust
 ---@field ca_path string?      the file that holds it
 ---@field ca_temporary boolean? it goes with the hub
@@ -118,6 +119,7 @@ end
 
 -- Jobs first: that the calls under way end now is nothing the devices have done.
 local function close_work(state)
+  renewal.stop(state)
   state.jobs:close()
   state.requests:close()
   state.background:close()
@@ -196,17 +198,16 @@ local function listen_admin(state, config, tls)
   return nil, errors.new { name = name, message = "admin_port: " .. message }
 end
 
-local function certificates(config, store)
-  if config.tls == true then
-    return restore.certificates(store, configs.certificate_names(config))
-  end
+local function certificates(config, state)
+  if config.tls == true then return renewal.own(state, config) end
   return config.tls or {}
 end
 
 -- What it needs to serve: certificates, policies, identities, jobs, ports.
 local function prepare(state, config)
-  local tls, err = certificates(config, state.store)
+  local tls, err = certificates(config, state)
   if not tls then return nil, err end
+  if config.tls == true then renewal.start(state, config, tls) end
   state.ca = tls.ca
   config.tls = config.tls and true
   local ok

@@ -69,10 +69,13 @@ end
 --- The certificates of a hub: those in its store, as far as they still serve.
 ---@param store directmethods.Store
 ---@param names string[] host names and addresses
----@return directmethods.HubCertificates? certificates
+---@return directmethods.KeptCertificates? certificates
 ---@return directmethods.Error? err
 function M.certificates(store, names)
-  if not store.path then return certificates.make(names) end
+  if not store.path then
+    store.certificates = certificates.renew(store.certificates or {}, names)
+    return store.certificates
+  end
   local kept, err = document(store, "certificates")
   if not kept then return nil, err end
   local made = certificates.renew(kept, names)

@@ -18,6 +18,7 @@ local M = {}
 ---@class directmethods.Store
 ---@field db directmethods.Sql
 ---@field path string? of the file; nil: in memory
+---@field certificates directmethods.KeptCertificates? of a store in memory
 local Store = {}
 Store.__index = Store
 store_identities.extend(Store)
