@@ -41,6 +41,18 @@ local CASES = {
   { "GET /differences", 200 },
   { "GET /differences", 200, "?in_effect=true" },
   { "GET /differences", 400, "?in_effect=yes" },
+  { "GET /events", 200, is_stream = true },
+  { "GET /events", 200, "?kinds=calls,jobs&device=d1&payloads=1&last_event_id=x",
+    is_stream = true },
+  { "GET /events", 400, "?kinds=call" },
+  { "GET /events", 400, "?payloads=yes" },
+  { "GET /devices/{id}/history", 200, "/devices/d1/history" },
+  { "GET /devices/{id}/history", 200, "/devices/nobody/history" },
+  { "GET /devices/{id}/history", 400, "/devices/a%20b/history" },
+  { "GET /devices/{id}/modules/{module}/history", 200,
+    "/devices/d1/modules/raw/history" },
+  { "GET /devices/{id}/modules/{module}/history", 400,
+    "/devices/d1/modules/a%20b/history" },
   { "GET /devices", 200 },
   { "GET /devices", 200, "?top=1&after=d1" },
   { "GET /devices", 400, "?top=0" },
@@ -169,6 +181,13 @@ describe("the admin listener by curl", function()
 
   -- Ask as a case says; the raw device answers a call that reaches it, or is late.
   local function ask_case(case, operation, target)
+    if case.is_stream then
+      local asking, streams = dm.spawn(ask, operation, target), hub.state.streams
+      assert(dm.wait_until(function() return streams.list[1] end))
+      hub.state.plane:stream_end(streams.list[1].request)
+      assert(dm.wait_until(function() return not streams.list[1] end))
+      return asking:await()
+    end
     if not case.answer and not case.is_late then
       return ask(operation, target, { body = case.body })
     end

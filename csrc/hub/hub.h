@@ -119,6 +119,7 @@ typedef struct dm_hub_events { /* static */
   void (*on_ready)(void *context, dm_span device, dm_span module);
   /* With dm_hub_watch_devices. The spans live within the event. */
   void (*on_device)(void *context, const dm_device_event *event);
+  void (*on_tick)(void *context);   /* see dm_hub_tick */
   void (*on_closed)(void *context); /* the last one; the hub is gone after it */
 } dm_hub_events;
 
@@ -223,6 +224,19 @@ bool dm_hub_answer(dm_hub *h, uint64_t request, int status, dm_span fields,
 bool dm_hub_answer_error(dm_hub *h, uint64_t request, int status,
                          const char *name, dm_span text);
 
+/* stream.c: answers to an on_http that grow. The request keeps its id until its
+** caller has gone or the stream ends. */
+
+/* Answer 200 with these whole header lines. False: the caller is gone. */
+bool dm_hub_stream_begin(dm_hub *h, uint64_t request, dm_span fields);
+/* False: the caller is gone, or reads so slowly that it was closed. */
+bool dm_hub_stream_send(dm_hub *h, uint64_t request, dm_span bytes);
+/* Bytes that the caller has not read; -1: it is gone. */
+int64_t dm_hub_stream_queued(const dm_hub *h, uint64_t request);
+void dm_hub_stream_end(dm_hub *h, uint64_t request);
+/* Have on_tick come once, after so many ms of real time. */
+void dm_hub_tick(dm_hub *h, int64_t ms);
+
 /* Count an operation in a rate of the tier. False: it is over the rate. */
 bool dm_hub_allows(dm_hub *h, dm_meter m);
 
@@ -297,6 +311,13 @@ bool dm_hub_next_message(const dm_hub *h, uint64_t *place, dm_hub_message *out);
 /* The latest events of devices likewise: start with a zeroed place. */
 bool dm_hub_next_device_event(const dm_hub *h, dm_device_place *place,
                               dm_device_event *out);
+
+typedef struct dm_hub_latest { /* numbers that only grow */
+  uint64_t call, device_event; /* ids of the latest ones; 0: none yet */
+  uint64_t faults;             /* times that a rule acted */
+} dm_hub_latest;
+
+dm_hub_latest dm_hub_latest_of(const dm_hub *h);
 
 /* Fault rules; ids are not reused soon. 0: there are DM_FAULTS_MAX already. */
 uint64_t dm_hub_add_fault(dm_hub *h, const dm_fault_options *o);

@@ -93,6 +93,12 @@ bool dm_hub_next_device_event(const dm_hub *h, dm_device_place *place,
   return dm_device_events_next(&h->devices, place, out);
 }
 
+dm_hub_latest dm_hub_latest_of(const dm_hub *h) {
+  return (dm_hub_latest){.call = h->trace.count,
+                         .device_event = h->devices.count,
+                         .faults = h->counted.faults};
+}
+
 void dm_hub_forget(dm_hub *h) {
   dm_faults_clear(&h->faults);
   dm_trace_clear(&h->trace);

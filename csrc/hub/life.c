@@ -281,6 +281,7 @@ static void on_nothing_open(uv_handle_t *handle) {
 static void begin_closing(dm_hub *h) {
   if (h->closing) return;
   h->closing = true;
+  dm_clock_stop(&h->loop->io, &h->tick_timer);
   h->loop->closing++;
   dm_hold_free_all(h);
   if (h->listeners > 0) return;

@@ -153,6 +153,7 @@ struct dm_hub {
   dm_ids handed; /* dm_exchange */
 
   dm_timer stop_timer; /* I/O clock */
+  dm_timer tick_timer; /* I/O clock: of dm_hub_tick */
   uv_idle_t end;       /* never runs: its close callback ends a hub that never
                        ** listened */
   bool stopping, closing;

@@ -347,6 +347,8 @@ static const luaL_Reg METHODS[] = {
     {"watch_ready", l_hub_watch_ready},
     {"watch_devices", l_hub_watch_devices},
     {"device_events", l_hub_device_events},
+    {"calls_after", l_hub_calls_after},
+    {"event_counts", l_hub_event_counts},
     {"limits", l_hub_limits},
     {"counters", l_hub_counters},
     {"metrics", l_hub_metrics},
@@ -373,6 +375,7 @@ void l_hub_open(lua_State *L) {
   if (luaL_newmetatable(L, DM_HUB_TYPE)) {
     luaL_setfuncs(L, META, 0);
     luaL_newlib(L, METHODS);
+    luaL_setfuncs(L, l_hub_stream_methods, 0);
     lua_setfield(L, -2, "__index");
   }
   lua_pop(L, 1);

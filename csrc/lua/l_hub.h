@@ -44,6 +44,9 @@ int l_hub_change(lua_State *L);
 dm_hub *l_hub_check(lua_State *L);
 dm_span l_hub_optional(lua_State *L, int arg); /* nil: p NULL */
 
+/* l_hub_stream.c: methods */
+extern const luaL_Reg l_hub_stream_methods[];
+
 /* l_hub_trace.c: methods, and what they push */
 void l_hub_push_call(lua_State *L, const dm_hub_call *c);
 void l_hub_push_counters(lua_State *L, const dm_hub *h);
@@ -52,6 +55,8 @@ int l_hub_messages(lua_State *L);
 void l_hub_push_device_event(lua_State *L, const dm_device_event *e);
 int l_hub_device_events(lua_State *L);
 int l_hub_watch_devices(lua_State *L);
+int l_hub_calls_after(lua_State *L);
+int l_hub_event_counts(lua_State *L);
 int l_hub_metrics(lua_State *L);
 int l_hub_forget(lua_State *L);
 

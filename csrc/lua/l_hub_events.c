@@ -191,6 +191,11 @@ static void on_device(void *context, const dm_device_event *event) {
   deliver(context, "device", push_device, &copy);
 }
 
+/* tick: nothing */
+static void on_tick(void *context) {
+  deliver(context, "tick", NULL, NULL);
+}
+
 /* closed: nothing; the last event */
 static void on_closed(void *context) {
   l_hub *box = context;
@@ -209,5 +214,6 @@ const dm_hub_events l_hub_events = {
     .on_invoked = on_invoked,
     .on_ready = on_ready,
     .on_device = on_device,
+    .on_tick = on_tick,
     .on_closed = on_closed,
 };

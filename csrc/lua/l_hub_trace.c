@@ -167,6 +167,44 @@ int l_hub_calls(lua_State *L) {
   return 1;
 }
 
+/* hub:calls_after(id, device|nil, last) -> the calls with a greater id, the
+** last so many of them; and how many others there were */
+int l_hub_calls_after(lua_State *L) {
+  const dm_hub *h = l_hub_check(L);
+  lua_Integer after = luaL_checkinteger(L, 2), last = luaL_checkinteger(L, 4);
+  lua_Integer present = 0, found = 0, n = 0;
+  uint64_t place = 0;
+  dm_hub_call call;
+  while (dm_hub_next_call(h, &place, &call)) {
+    if ((lua_Integer)call.facts->id <= after) continue;
+    present++;
+    found += fits(L, 3, call.device);
+  }
+  lua_Integer skip = found > last ? found - last : 0;
+  lua_Integer lost = (lua_Integer)dm_hub_latest_of(h).call - after - present;
+  lua_newtable(L);
+  place = 0;
+  for (lua_Integer left = skip; dm_hub_next_call(h, &place, &call);) {
+    if ((lua_Integer)call.facts->id <= after || !fits(L, 3, call.device))
+      continue;
+    if (left-- > 0) continue;
+    l_hub_push_call(L, &call);
+    lua_rawseti(L, -2, ++n);
+  }
+  lua_pushinteger(L, skip + (lost > 0 ? lost : 0));
+  return 2;
+}
+
+/* hub:event_counts() -> ids of the latest call and of the latest event of a
+** device, how often rules for faults have acted */
+int l_hub_event_counts(lua_State *L) {
+  dm_hub_latest latest = dm_hub_latest_of(l_hub_check(L));
+  lua_pushinteger(L, (lua_Integer)latest.call);
+  lua_pushinteger(L, (lua_Integer)latest.device_event);
+  lua_pushinteger(L, (lua_Integer)latest.faults);
+  return 3;
+}
+
 /* Messages */
 
 /* hub:messages(device, module, since) -> list; each may be nil */
@@ -215,32 +253,38 @@ void l_hub_push_device_event(lua_State *L, const dm_device_event *e) {
 
 /* Is it asked for? What a caller did is no part of a device's history. */
 static bool is_asked(lua_State *L, const dm_device_event *e) {
-  bool history = !lua_isnoneornil(L, 5);
   return fits(L, 2, e->device) && fits(L, 3, e->module) &&
-         (lua_Integer)e->id > luaL_optinteger(L, 4, 0) &&
-         !(history && e->kind == DM_DEVICE_REQUEST);
+         !(lua_toboolean(L, 6) && e->kind == DM_DEVICE_REQUEST);
 }
 
-/* hub:device_events(device|nil, module|nil, after|nil, last|nil) -> the events
-** with an id above 'after'; with 'last', the history of a device: the last so
-** many of its own */
+/* hub:device_events(device|nil, module|nil, after, last[, history]) -> the
+** events with a greater id, the last so many of them, with 'history' a device's
+** own; and how many others there were */
 int l_hub_device_events(lua_State *L) {
   const dm_hub *h = l_hub_check(L);
-  lua_settop(L, 5); /* so that what is absent is nil */
-  lua_Integer last = luaL_optinteger(L, 5, LUA_MAXINTEGER), n = 0, skip = 0;
+  lua_Integer after = luaL_checkinteger(L, 4), last = luaL_checkinteger(L, 5);
+  lua_Integer present = 0, found = 0, n = 0;
   dm_device_place place = {0};
   dm_device_event e;
-  while (last < LUA_MAXINTEGER && dm_hub_next_device_event(h, &place, &e))
-    skip += is_asked(L, &e);
-  skip = skip > last ? skip - last : 0;
-  place = (dm_device_place){0};
-  lua_newtable(L);
+  lua_settop(L, 6);
   while (dm_hub_next_device_event(h, &place, &e)) {
-    if (!is_asked(L, &e) || skip-- > 0) continue;
+    if ((lua_Integer)e.id <= after) continue;
+    present++;
+    found += is_asked(L, &e);
+  }
+  lua_Integer skip = found > last ? found - last : 0;
+  lua_Integer lost =
+      (lua_Integer)dm_hub_latest_of(h).device_event - after - present;
+  lua_newtable(L);
+  place = (dm_device_place){0};
+  for (lua_Integer left = skip; dm_hub_next_device_event(h, &place, &e);) {
+    if ((lua_Integer)e.id <= after || !is_asked(L, &e)) continue;
+    if (left-- > 0) continue;
     l_hub_push_device_event(L, &e);
     lua_rawseti(L, -2, ++n);
   }
-  return 1;
+  lua_pushinteger(L, skip + (lost > 0 ? lost : 0));
+  return 2;
 }
 
 /* hub:watch_devices(wanted) */

@@ -43,7 +43,7 @@ void dm_http_caller_close(dm_http_caller *c) {
 
 /* The Date line, made once a second: by the clock that tests move, which also
 ** judges tokens. Its names are English in every locale. */
-static const char *date_line(dm_http_server *s) {
+const char *dm_http_caller_date(dm_http_server *s) {
   static const char day[][4] = {"Sun", "Mon", "Tue", "Wed",
                                 "Thu", "Fri", "Sat"};
   static const char month[][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
@@ -75,7 +75,7 @@ static bool write_answer(dm_http_caller *c, int status, dm_span fields,
   size_t n = part[0].n + part[1].n + part[2].n;
   s->fields.len = 0;
   dm_buf *out = dm_stream_output(c->stream);
-  bool fits = dm_buf_add_text(&s->fields, date_line(s)) &&
+  bool fits = dm_buf_add_text(&s->fields, dm_http_caller_date(s)) &&
               dm_buf_add_span(&s->fields, fields) &&
               dm_buf_reserve(out, HEAD_ROOM + s->fields.len + n) &&
               dm_http_write_head(out, status, dm_buf_span(&s->fields), n,

@@ -26,7 +26,10 @@ static void on_data(void *owner, dm_span bytes) {
 
 static void on_drained(void *owner) {
   dm_http_caller *c = owner;
+  const dm_http_server_options *o = &c->server->o;
   c->held = false;
+  if (c->phase == DM_CALLER_STREAM && o->on_drained)
+    o->on_drained(o->context, c->request);
   if (c->phase < DM_CALLER_WAITING && c->rest.len > 0) dm_http_caller_go_on(c);
 }
 

@@ -122,6 +122,10 @@ bool dm_http_reader_idle(const dm_http_reader *r);
 bool dm_http_write_head(dm_buf *out, int status, dm_span fields,
                         size_t content_length, bool keep_alive);
 
+/* The same for a body that grows: it ends with the connection, so there is no
+** Content-Length. */
+bool dm_http_write_open_head(dm_buf *out, int status, dm_span fields);
+
 const char *dm_http_reason(int status); /* "Not Found"; static */
 
 /* May a header contain this value as it is? It has no control bytes and at most

@@ -116,6 +116,13 @@ static dm_span decimal(char digits[DIGITS], size_t n) {
 
 /* Every call needs this, so it is written piece by piece into reserved room: a
 ** format would take longer than all the rest. */
+bool dm_http_write_open_head(dm_buf *out, int status, dm_span fields) {
+  return dm_buf_addf(out, "HTTP/1.1 %d %s\r\n", status,
+                     dm_http_reason(status)) &&
+         dm_buf_add_span(out, fields) &&
+         dm_buf_add_text(out, "Connection: close\r\n\r\n");
+}
+
 bool dm_http_write_head(dm_buf *out, int status, dm_span fields,
                         size_t content_length, bool keep_alive) {
   if (status < 100 || status > 999) return false;

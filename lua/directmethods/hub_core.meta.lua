@@ -150,6 +150,29 @@ function Plane:answer(request, status, fields, body) end
 ---@return boolean
 function Plane:answer_error(request, status, name, text) end
 
+--- Answer 200 with a body that grows. The request keeps its id until its caller has
+--- gone or the stream ends.
+---@param request integer
+---@param fields string whole header lines
+---@return boolean false: the caller is gone
+function Plane:stream_begin(request, fields) end
+
+---@param request integer
+---@param bytes string
+---@return boolean false: the caller is gone, or was closed because it reads too slowly
+function Plane:stream_send(request, bytes) end
+
+---@param request integer
+---@return integer? bytes that it has not read; nil: the caller is gone
+function Plane:stream_queued(request) end
+
+---@param request integer
+function Plane:stream_end(request) end
+
+--- Send the event "tick" once, after so much real time.
+---@param seconds number
+function Plane:tick(seconds) end
+
 --- Count something against the rates; false: it is over the rate of the tier.
 ---@param what string
 ---@return boolean
@@ -250,10 +273,25 @@ function Plane:messages(device, module, since) end
 --- Events of devices with an id above `after`, the last so many of them.
 ---@param device string?
 ---@param module string?
----@param after integer?
----@param last integer?
+---@param after integer
+---@param last integer
+---@param history boolean? only a device's own
 ---@return directmethods.HubDeviceEvent[]
-function Plane:device_events(device, module, after, last) end
+---@return integer missed how many others there were
+function Plane:device_events(device, module, after, last, history) end
+
+--- Calls with an id above `after`, the last so many of them.
+---@param after integer
+---@param device string?
+---@param last integer
+---@return directmethods.HubCall[]
+---@return integer missed how many others there were
+function Plane:calls_after(after, device, last) end
+
+---@return integer call id of the latest
+---@return integer device_event id of the latest
+---@return integer faults how often rules have acted
+function Plane:event_counts() end
 
 --- Forget the calls, messages and events that are remembered.
 function Plane:forget() end

@@ -78,6 +78,18 @@ static void test_replies(void) {
   CHECK(!dm_http_write_head(&b, 1000, (dm_span){NULL, 0}, 0, true));
 }
 
+static void test_a_body_that_grows(void) {
+  dm_buf b;
+  dm_buf_init(&b, 1000);
+  CHECK(dm_http_write_open_head(&b, 200, DM_SPAN("Content-Type: x\r\n")));
+  CHECK_SPAN(dm_buf_span(&b), "HTTP/1.1 200 OK\r\nContent-Type: x\r\n"
+                              "Connection: close\r\n\r\n");
+  dm_buf_clear(&b);
+  dm_buf_init(&b, 20);
+  CHECK(!dm_http_write_open_head(&b, 200, DM_SPAN("Content-Type: x\r\n")));
+  dm_buf_clear(&b);
+}
+
 static void test_clean_values(void) {
   char text[257];
   memset(text, 'a', sizeof text);

@@ -65,6 +65,17 @@ static void test_long_lines_are_cut(void) {
   CHECK(strlen(l.text) == DM_LOG_LINE - 3); /* no half of a character */
 }
 
+static void test_escapes_into_any_room(void) {
+  char line[8];
+  CHECK(dm_log_escape(line, sizeof line, DM_SPAN("abc")) == 3);
+  CHECK(strcmp(line, "abc") == 0);
+  CHECK(dm_log_escape(line, sizeof line, DM_SPAN("abcd\n")) == 4);
+  CHECK(strcmp(line, "abcd") == 0); /* no half of an escape */
+  CHECK(dm_log_escape(line, sizeof line, DM_SPAN("abcdefghij")) == 7);
+  CHECK(dm_log_escape(line, sizeof line, (dm_span){NULL, 0}) == 0);
+  CHECK(line[0] == '\0');
+}
+
 static void test_errors(void) {
   dm_err e;
   CHECK(dm_fail(NULL, DM_TIMEOUT, "x") == DM_TIMEOUT);

@@ -44,6 +44,7 @@ end
 local function run(hub, ask, action, request)
   request.body, request.query = ask.body, routes.read_query(ask.query)
   request.release, request.ask_id = ask.release, ask.id
+  request.fields = ask.fields
   local ok, value, fields = xpcall(act, keep_refusal, hub, action, request)
   if ok and value == requests.ANSWERED then return end
   if ok then return answer(hub.state, ask.id, 200, value, fields) end

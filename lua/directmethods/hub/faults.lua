@@ -3,6 +3,7 @@
 local class = require "directmethods.hub.class"
 local errors = require "directmethods.errors"
 local options = require "directmethods.options"
+local readable = require "directmethods.hub.readable"
 local task = require "directmethods.task"
 
 local Hub, check_open = class.Hub, class.check_open
@@ -149,11 +150,21 @@ function Fault:__tostring()
   return ("directmethods.Fault (%d hits)"):format(self.hits)
 end
 
+-- For streams of events.
+local function tell(state, event, fault)
+  state.streams.happenings:add("faults", {
+    event = event, fault = fault.number, hits = fault.last,
+    rule = readable.copy(fault.rule),
+  })
+end
+
 --- End it; harmless the second time.
 function methods:remove()
   options.check_self(self, Fault, "fault:remove")
   count(self)
+  if not self.state.faults[self.number] then return end
   self.state.faults[self.number] = nil
+  tell(self.state, "removed", self)
   if not self.state.gone then self.state.plane:remove_fault(self.id) end
 end
 
@@ -233,6 +244,7 @@ function Hub:fault(rule)
     warning = warn(state, checked),
   }, Fault)
   state.faults[fault.number] = fault
+  tell(state, "added", fault)
   return fault
 end
 
@@ -252,7 +264,10 @@ end
 --- End all rules; what they delay goes on in its time.
 function Hub:clear_faults()
   check_open(self, "hub:clear_faults")
-  for _, fault in pairs(self.state.faults) do count(fault) end
+  for _, fault in pairs(self.state.faults) do
+    count(fault)
+    tell(self.state, "removed", fault)
+  end
   self.state.faults = {}
   self.state.plane:clear_faults()
 end

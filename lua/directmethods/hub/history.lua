@@ -139,7 +139,7 @@ local HISTORY = 20 -- events of a device
 function Hub:device_history(id)
   check_open(self, "hub:device_history")
   local device_id, module_id = devices.split_name(id, nil, "hub:device_history")
-  return self.state.plane:device_events(device_id, module_id, nil, HISTORY)
+  return (self.state.plane:device_events(device_id, module_id, 0, HISTORY, true))
 end
 
 ---@class directmethods.HubLatency

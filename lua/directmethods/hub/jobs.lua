@@ -68,6 +68,16 @@ function Jobs:now()
   return math.floor(core.time() * 1000 + 0.5)
 end
 
+--- A job has another status now: for streams of events.
+---@param job directmethods.Job
+---@param status string
+---@param has_ended boolean
+function Jobs:tell(job, status, has_ended)
+  self.hub.streams.happenings:add("jobs", {
+    event = status, job = readable.text(job.id), ended = has_ended,
+  })
+end
+
 --- Have `fn` called in so many seconds, in the place of what has this name.
 ---@param name string
 ---@param seconds number
@@ -159,6 +169,7 @@ function Jobs:create(id, body, version)
   local problem = check_id(self, id) or room_for(self, job.start) or keep(self, job)
   if problem then return nil, problem end
   self.waiting[id] = job
+  self:tell(job, "queued", false)
   start.next(self)
   retention.purge_later(self)
   return job
@@ -178,6 +189,7 @@ end
 
 -- What waits is forgotten, what runs is told.
 local function end_early(self, id)
+  if self.waiting[id] then self:tell(self.waiting[id], "cancelled", true) end
   self.waiting[id] = nil
   if self.runs[id] then self.runs[id]:end_early("cancelled") end
   start.next(self)

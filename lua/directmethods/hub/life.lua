@@ -16,6 +16,7 @@ local registry = require "directmethods.hub.registry"
 local routes = require "directmethods.hub.routes"
 local background = require "directmethods.hub.background"
 local sessions = require "directmethods.hub.sessions"
+local streams = require "directmethods.hub.streams"
 local stores = require "directmethods.hub.store"
 local task = require "directmethods.task"
 local twins = require "directmethods.hub.twins"
@@ -42,6 +43,7 @@ local M = {}
 ---@field watchers directmethods.HubWatchers of calls
 ---@field device_watchers directmethods.HubWatchers of events of devices
 ---@field recordings directmethods.HubRecordings
+---@field streams directmethods.Streams of the admin listener
 ---@field on_reset function?   called at the end of a reset
 ---@field faults table<integer, directmethods.Fault> rules by their numbers
 ---@field last_fault integer number of the latest rule
@@ -109,6 +111,10 @@ function EVENTS.device(state, event)
   state.device_watchers:tell(event)
 end
 
+function EVENTS.tick(state)
+  state.streams:tick()
+end
+
 function EVENTS.invoked(state, ...)
   state.jobs:invoked(...)
 end
@@ -163,6 +169,7 @@ local function make(plane, config, store)
     waiting = {},
   }
   state.recordings = recordings.new(state.watchers)
+  state.streams = streams.new(state)
   state.jobs = jobs.new(state, config)
   state.registry.on_unusable = function() state.jobs:look_again() end
   task.objects[plane:id()] = function(event, ...)
@@ -261,6 +268,7 @@ function M.stop(state, seconds)
   state.jobs:stop()
   state.watchers:stop() -- admin requests that wait would hold the stop
   state.device_watchers:stop()
+  state.streams:close()
   state.plane:stop(seconds)
   remove_ca_file(state)
 end
@@ -269,6 +277,7 @@ end
 function M.close(state)
   state.open = false
   if state.admin then state.admin.clients:close() end
+  if not state.gone then state.streams:close() end
   close_work(state)
   state.plane:close()
   state.store:close()

@@ -76,6 +76,7 @@ function Hub:reset(opts)
   end
   self:clear_faults()
   state.plane:forget()
+  state.streams:reset()
   if state.on_reset then state.on_reset(keep) end
   return true
 end

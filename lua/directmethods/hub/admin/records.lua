@@ -5,23 +5,44 @@ local readable = require "directmethods.hub.readable"
 
 local M = {}
 
--- A payload as the JSON that it is; else, as in an answer that was refused because it
--- is none, as text in another member.
-local function show_payload(call, name)
-  local text = call[name]
-  local is_json, value = pcall(json.raw, text)
-  call[name] = is_json and value or nil
-  if text and not is_json then call[name .. "_text"] = readable.text(text) end
+-- As much of a text as `most` bytes hold, in whole characters.
+local function cut(text, most)
+  return text:sub(1, utf8.offset(text, 0, most + 1) - 1)
 end
 
---- A call.
+-- A payload as the JSON that it is; else, as in an answer that was refused because it
+-- is none, as text in another member. One that is too long is a text, too.
+local function show_payload(call, name, most)
+  local text = call[name]
+  call[name] = nil
+  if not text then return end
+  if most and #text > most then
+    call[name .. "_text"], call[name .. "_cut"] = cut(readable.text(text), most), true
+    return
+  end
+  local is_json, value = pcall(json.raw, text)
+  call[name] = is_json and value or nil
+  if not is_json then call[name .. "_text"] = readable.text(text) end
+end
+
+--- A call as JSON can hold it, with its payloads.
 ---@param record directmethods.HubCall
+---@param most integer? bytes of a payload that are shown; default: all
 ---@return table
-function M.call(record)
+function M.call(record, most)
   local call = readable.copy(record)
   call.payload, call.response = record.payload, record.response
-  show_payload(call, "payload")
-  show_payload(call, "response")
+  show_payload(call, "payload", most)
+  show_payload(call, "response", most)
+  return call
+end
+
+--- A call without its payloads.
+---@param record directmethods.HubCall
+---@return table
+function M.facts(record)
+  local call = readable.copy(record)
+  call.payload, call.response = nil, nil
   return call
 end
 

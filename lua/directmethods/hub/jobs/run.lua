@@ -156,7 +156,9 @@ local function begin(run)
   run.call = job.method and definition.call(job)
   run.update = job.update and definition.update(job)
   if job.status == "queued" then
-    return write(run, { job_store.start(job.id) }) ~= nil
+    local began = write(run, { job_store.start(job.id) }) ~= nil
+    if began then run.jobs:tell(job, "running", false) end
+    return began
   end
   sweep.recover(run)
   return true

@@ -9,6 +9,9 @@ local function watch(jobs)
   jobs.plane:watch_ready(jobs.running > 0)
 end
 
+-- The status of a job by how its run was over. What takes too long has completed.
+local FINAL = { failed = "failed", cancelled = "cancelled" }
+
 -- A run has ended: there is room for the next.
 local function on_end(run)
   local jobs = run.jobs
@@ -16,6 +19,7 @@ local function on_end(run)
   jobs.runs[run.job.id] = nil
   jobs.running = jobs.running - 1
   jobs.pump:remove(run)
+  if run.ended then jobs:tell(run.job, FINAL[run.over] or "completed", true) end
   watch(jobs)
   M.next(jobs)
 end
