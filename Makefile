@@ -344,6 +344,9 @@ demo: deps ## the main job: hub, device and calls in one script
 	@$(MAKE) --no-print-directory -j$(JOBS) all
 	@$(RUN) examples/demo.lua
 
+trial: all ## does what was built work? without the tools that tests need
+	@. build-aux/demo_ends.sh && demo_ends env $(RUN) examples/demo.lua
+
 bench: ## against Mosquitto, Azure's SDKs and bare C, medians of five
 	@$(DEPS) build run bench
 	@$(MAKE) --no-print-directory -j$(JOBS) all $(INTEROP) $(BENCHES) $(SLOW_FSYNC)
@@ -607,6 +610,16 @@ rock: ## both rocks with LuaRocks: from sources, source rocks and binary rocks; 
 	@archive=$$(sh build-aux/dist.sh $(CURDIR)/build) && LUAROCKS="$(LUAROCKS)" LUA="$(LUA)" \
 	  LUA_VERSION=$(LUA_VERSION) sh build-aux/rock.sh $(CURDIR)/build/rocks $$archive
 
+# What needs the network and root: a bare Debian is made once, build/packages/bare-*.tar
+PACKAGES = $(CURDIR)/build/packages
+packages: rock debian container ## rocks, Debian packages and container, each tried
+	@echo "packages: all good"
+
+debian container: dist
+	@$(DEPS) build run package
+	@bare=$$(sh build-aux/bare.sh $(PACKAGES)) && \
+	  sh build-aux/$@.sh $(PACKAGES)/$@ $$(sh build-aux/dist.sh $(CURDIR)/build) $$bare
+
 clean: ## remove everything that was built
 	@rm -rf build spec/interop/node_modules
 always:
@@ -616,7 +629,7 @@ help: ## this list
 	  sed -E 's/^([a-z-]+):.*## /\1\t/' | sort | \
 	  while IFS='	' read -r name text; do printf '%-14s %s\n' "$$name" "$$text"; done
 
-.PHONY: all test test-c run-specs proof asan tsan gc interop-deps demo bench deps \
+.PHONY: all test test-c run-specs proof asan tsan gc interop-deps demo trial bench deps \
   dev-deps test-deps check-deps check lint format-check format warnings musl coverage fuzz fuzz-check tidy \
   cppcheck luacheck layers symbols rocks-check rocks-write version modules always install \
-  install-device install-device-files install-doc uninstall dist dist-files rock clean help
+  install-device install-device-files install-doc uninstall dist dist-files rock packages debian container clean help

@@ -3,7 +3,7 @@
 # install the rest.
 #
 # Groups: core, http_core and hub_core (to build these modules), build (all of them),
-# run, test, check, bench, rock. The script asks for every command,
+# run, test, check, bench, rock, package. The script asks for every command,
 # header and Lua module, and installs only what is missing, with apt-get where there
 # is one. Elsewhere it prints what is missing.
 # --look installs nothing: it says what is missing, and fails.
@@ -142,6 +142,12 @@ need_rock() {
   need_commands luarocks=luarocks nm=binutils unzip=unzip zip=zip
 }
 
+need_package() {
+  need_commands dpkg-buildpackage=dpkg-dev dh=debhelper lintian=lintian \
+    fakeroot=fakeroot mmdebstrap=mmdebstrap autopkgtest=autopkgtest buildah=buildah \
+    unshare=util-linux ip=iproute2
+}
+
 no_root() {
   echo "deps: not root and no sudo; as root: apt-get install$packages" >&2
   exit 1
@@ -176,7 +182,7 @@ look() {
   packages=
   for group; do
     case $group in
-    core | http_core | hub_core | build | run | test | check | bench | rock) "need_$group" ;;
+    core | http_core | hub_core | build | run | test | check | bench | rock | package) "need_$group" ;;
     *) echo "deps: unknown group '$group'" >&2 && exit 2 ;;
     esac
   done

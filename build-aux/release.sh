@@ -28,6 +28,7 @@ awk '/^## /{ found = /^## Unreleased$/ } found && /^- /{ n++ } END { exit n == 0
 # From here on a failure leaves the tree changed: git reset --hard undoes it.
 "$LUA" build-aux/version.lua --set "$version"
 sed -i "s/^## Unreleased\$/&\n\n## $version, $(date -u +%Y-%m-%d)/" CHANGELOG.md
+sed -i "s/^\( -- .*>  \).*/\1$(LC_ALL=C date -uR)/" debian/changelog
 "$LUA" build-aux/version.lua --check
 $CHECK
 git add -A

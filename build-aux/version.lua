@@ -23,6 +23,7 @@ local function places(version)
     { "README.md", "rockspec/directmethods-", "-1.rockspec" },
     { "README.md", "rockspec/directmethods-hub-", "-1.rockspec" },
     { "lua/directmethods/hub/admin/openapi.json", '"version": "', '"' },
+    { "debian/changelog", "directmethods (", ")" },
   }
 end
 

@@ -4,6 +4,7 @@ local cli = require "spec.support.cli"
 local core = require "directmethods.core"
 local dm = require "directmethods"
 local fixture = require "spec.support.fixture"
+local folders = require "spec.support.folder"
 
 local has = cli.has
 
@@ -382,6 +383,19 @@ describe("directmethods env", function()
       hub:ports().https, ready), echo.stdout)
     result = cli.run { "env", "powershell", "--ready-file", ready }
     has(result.stdout, "$env:HUB_MQTT_PORT = '")
+  end)
+
+  it("finds the CA beside the ready file when the hub wrote both elsewhere", function()
+    local folder <close> = folders.new()
+    local file <close> = assert(io.open(ready))
+    local facts = dm.json.decode(file:read("a"))
+    facts.ca_file = "/volume/of/a/container/hub.ca.pem"
+    local path = folder:write("hub.json", dm.json.encode(facts))
+    local elsewhere = cli.run { "env", "--ready-file", path }
+    has(elsewhere.stdout, "IOTHUB_CA_FILE='" .. facts.ca_file .. "'")
+    local ca = folder:write("hub.ca.pem", "")
+    local beside = cli.run { "env", "--ready-file", path }
+    has(beside.stdout, "IOTHUB_CA_FILE='" .. ca .. "'")
   end)
 end)
 

@@ -4,7 +4,7 @@ local dm = require "directmethods"
 local folders = require "spec.support.folder"
 
 local FILES = { "build-aux", "csrc/base", "rockspec", "README.md", "CHANGELOG.md",
-  "lua/directmethods/hub/admin/openapi.json" }
+  "lua/directmethods/hub/admin/openapi.json", "debian" }
 local LUA = os.getenv("LUA") or arg[-1]
 
 local function sh(script, ...)
@@ -35,12 +35,13 @@ it("sets the version everywhere, dates the changelog, tags and packs", function(
   assert.equal(0, made.status, made.stderr)
   local found = run(folder, [[
     $LUA build-aux/version.lua --check && grep DM_VERSION csrc/base/version.h &&
-    ls rockspec && cat CHANGELOG.md && git status --porcelain &&
+    ls rockspec && cat debian/changelog CHANGELOG.md && git status --porcelain &&
     git describe --exact-match && tar tzf build/directmethods-7.8.9.tar.gz]])
   assert.equal(0, found.status, found.stderr)
   for _, part in ipairs {
     '#define DM_VERSION "7.8.9"\n',
     "\ndirectmethods-7.8.9-1.rockspec\ndirectmethods-hub-7.8.9-1.rockspec\n",
+    "\ndirectmethods (7.8.9) ", "\n -- the directmethods authors <",
     "## Unreleased\n\n## 7.8.9, 20", "\n\n- fix: one thing\nv7.8.9\n",
     "directmethods-7.8.9/rockspec/directmethods-7.8.9-1.rockspec\n",
   } do

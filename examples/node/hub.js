@@ -48,7 +48,8 @@ exports.startHub = async function startHub(devices) {
     },
     async admin(method, path, body) { // docs/control.md has the requests
       const headers = { Authorization: `Bearer ${facts.admin_token}` };
-      const answer = await fetch(`http://127.0.0.1:${facts.ports.admin}${path}`,
+      const url = process.env.HUB_ADMIN_URL || facts.admin_url; // a hub elsewhere has its own
+      const answer = await fetch(url + path,
         { method, headers, body: body && JSON.stringify(body) });
       const text = await answer.text();
       if (!answer.ok) throw new Error(`${path}: ${answer.status} ${text}`);

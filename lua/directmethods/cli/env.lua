@@ -13,17 +13,18 @@ local function run(args)
   if args.device and not target.devices[args.device] then
     target.devices[args.device] = target:device_string(args.device)
   end
-  local ready_file = target.ready_file
-    and files.absolute(target.ready_file, select(2, files.process()))
+  local function absolute(path)
+    return path and files.absolute(path, select(2, files.process()))
+  end
   local list = variables.of({
     connection_strings = { iothubowner = target.connection_string },
     devices = target.devices,
-    ca_file = target.tls and target.tls.ca,
+    ca_file = target.tls and absolute(target.tls.ca),
     ports = target.ports,
     admin_url = target.admin_url,
     admin_token = target.admin_token,
     environment = target.environment,
-  }, device, ready_file)
+  }, device, absolute(target.ready_file))
   command.write(variables.text(list, args.format or "sh"))
 end
 

@@ -94,6 +94,21 @@ local function from_string(args, text, what, defaults)
   }, Target)
 end
 
+local function exists(path)
+  local file = io.open(path)
+  if file then file:close() end
+  return file ~= nil
+end
+
+-- Where the CA of a ready file is. A hub in a container names a path in there: on this
+-- machine the file is beside the ready file, on the same volume.
+local function ca_of(facts, path)
+  local ca = facts.ca_file
+  if not ca or exists(ca) then return ca end
+  local beside = (path:match("^.*/") or "") .. ca:match("[^/]*$")
+  return exists(beside) and beside or ca
+end
+
 local function from_ready_file(path)
   local facts = json.decode(command.read_file(path, NO_READY_FILE))
   if type(facts) ~= "table" or type(facts.connection_strings) ~= "table"
@@ -106,7 +121,7 @@ local function from_ready_file(path)
     hostname = facts.hostname,
     host = ANY[facts.host] or facts.host,
     ports = facts.ports,
-    tls = facts.tls and { ca = facts.ca_file } or false,
+    tls = facts.tls and { ca = ca_of(facts, path) } or false,
     policies = facts.connection_strings,
     devices = facts.devices or {},
     admin_url = facts.admin_url,
