@@ -51,6 +51,13 @@ describe("directmethods invoke", function()
     assert.equal("", run { "-q", "dev1", "echo", "1" }.stderr)
   end)
 
+  it("prints the members always in the same order", function()
+    assert.matches('^{"status":200,"payload":1,"elapsed":[%d.e-]+}\n$',
+      run { "dev1", "echo", "1" }.stdout)
+    assert.matches('^{"error":"DeviceNotOnline","code":404103,"message":"[^"]+",'
+      .. '"elapsed":[%d.e-]+}\n$', run { "dev1/mod", "echo" }.stdout)
+  end)
+
   it("sends no payload, null, a file or its input", function()
     assert.is_true(answered(run { "dev1", "none" }).payload)
     assert.equal(dm.null, answered(run { "dev1", "echo", "null" }).payload)

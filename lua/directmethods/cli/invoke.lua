@@ -4,7 +4,6 @@ local command = require "directmethods.cli.command"
 local core = require "directmethods.core"
 local dm = require "directmethods"
 local expect = require "directmethods.cli.expect"
-local json = require "directmethods.json"
 local outcome = require "directmethods.cli.outcome"
 local payloads = require "directmethods.cli.payload"
 local recordings = require "directmethods.cli.recording"
@@ -55,7 +54,7 @@ end
 
 local function show(args, result)
   if not args.raw then
-    command.write(json.encode(outcome.document(result)), "\n")
+    command.write(outcome.text(result), "\n")
   elseif result.reply then
     command.write(result.reply.body, "\n")
   end

@@ -23,4 +23,20 @@ function M.document(result)
     payload = ok and raw or reply.body }
 end
 
+local ORDER = { "status", "payload", "error", "code", "message", "elapsed" }
+
+--- The line of JSON for a result. Its members are always in the same order.
+---@param result directmethods.CliResult
+---@return string
+function M.text(result)
+  local document, parts = M.document(result), {}
+  for _, name in ipairs(ORDER) do
+    local value = document[name]
+    if value ~= nil then
+      parts[#parts + 1] = ("%s:%s"):format(json.encode(name), json.encode(value))
+    end
+  end
+  return "{" .. table.concat(parts, ",") .. "}"
+end
+
 return M
