@@ -10,6 +10,7 @@ local snippets = require "spec.support.snippets"
 local stage = require "spec.interop.stage"
 
 local ROOT = installed.root()
+local PATIENCE = "60" -- seconds for one block
 
 -- Files that more than one document uses: where they are described.
 local SHARED = {
@@ -49,9 +50,10 @@ local function words_for(bin, folder, code)
     script = "directmethods hub --quiet --mqtt-port 0 --https-port 0 --config .config "
       .. "-- sh .script"
   end
-  return installed.sh(bin.path, folder.path, script, {
+  local words = installed.sh(bin.path, folder.path, script, {
     NODE_PATH = ROOT .. "/spec/interop/node_modules", ROOT = ROOT,
   })
+  return table.move(words, 1, #words, 3, { "timeout", PATIENCE })
 end
 
 -- What was printed, without what differs from run to run.

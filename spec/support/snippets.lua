@@ -16,6 +16,7 @@ M.NOT_RUN = {
   { "^sudo ", "changes the machine" },
   { "^npm install", "the SDKs are those of spec/interop" },
   { "^make ", "docs_spec sees that make has the target; `make test` runs this spec" },
+  { "^directmethods record ", "runs until Ctrl-C: spec/cli_record_spec.lua" },
   { "@hub%.txt", "runs on another machine than its hub" },
   { "azure_device%.py", "no registry that specs can reach has azure-iot-device" },
 }
