@@ -85,6 +85,7 @@ build = {
       ["directmethods.hub.class"] = "lua/directmethods/hub/class.lua",
       ["directmethods.hub.clients"] = "lua/directmethods/hub/clients.lua",
       ["directmethods.hub.config"] = "lua/directmethods/hub/config.lua",
+      ["directmethods.hub.deadlines"] = "lua/directmethods/hub/deadlines.lua",
       ["directmethods.hub.devices"] = "lua/directmethods/hub/devices.lua",
       ["directmethods.hub.differences"] = "lua/directmethods/hub/differences.lua",
       ["directmethods.hub.digital_twin"] = "lua/directmethods/hub/digital_twin.lua",

@@ -121,6 +121,7 @@ local CASES = {
     repeat until not hub:fault { stage = "http", action = "drop", device = "nobody" }
   end },
   { "DELETE /faults", 204 },
+  { "GET /deadlines", 200 },
   { "POST /clock/advance", 200, body = '{"seconds":0.5}' },
   { "POST /clock/advance", 400, body = '{"seconds":"1"}' },
   { "POST /clock/advance", 400, body = '{"seconds":1,"days":1}' },

@@ -43,6 +43,7 @@ bool dm_dispatch_admits(dm_exchange *x) {
 /* Have it wait for its turn at the rate. False: there is no room for it. */
 static bool shape(dm_exchange *x, dm_span payload, int64_t ms) {
   if (!dm_hold_call(x, payload, ms, dm_dispatch_now)) return false;
+  x->hold->rate = true;
   dm_call_park(x);
   x->hub->counted.shaped++;
   return true;

@@ -14,6 +14,7 @@ typedef struct dm_hold { /* begins the struct of what is delayed */
   dm_list node;          /* in the hub's holds */
   dm_hub *hub;
   dm_exchange *x; /* the call that it delays; NULL: it delays no call */
+  bool rate;      /* the call waits for its turn at the tier's rate */
   size_t waiting; /* bytes of it that count as the hub's waiting_bytes */
   size_t size;    /* of the struct, which is wiped: it may have a password */
 } dm_hold;

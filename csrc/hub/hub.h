@@ -18,6 +18,7 @@
 #include "base/err.h"
 #include "base/span.h"
 #include "hub/counters.h"
+#include "hub/deadlines.h"
 #include "hub/device_events.h"
 #include "hub/faults.h"
 #include "hub/limits.h"

@@ -350,6 +350,7 @@ static const luaL_Reg METHODS[] = {
     {"calls_after", l_hub_calls_after},
     {"event_counts", l_hub_event_counts},
     {"limits", l_hub_limits},
+    {"deadlines", l_hub_deadlines},
     {"counters", l_hub_counters},
     {"metrics", l_hub_metrics},
     {"calls", l_hub_calls},

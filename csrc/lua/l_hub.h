@@ -60,6 +60,8 @@ int l_hub_event_counts(lua_State *L);
 int l_hub_metrics(lua_State *L);
 int l_hub_forget(lua_State *L);
 
+int l_hub_deadlines(lua_State *L); /* l_hub_deadlines.c: a method */
+
 /* l_hub_invoke.c: methods */
 int l_hub_call_for(lua_State *L);
 int l_hub_invoke(lua_State *L);

@@ -250,6 +250,13 @@ function Plane:watch_ready(wanted) end
 ---@param wanted boolean
 function Plane:watch_devices(wanted) end
 
+--- The next deadlines of calls, tokens and delays.
+---@param most integer 1 to 100
+---@return { time: number, kind: string, device_id: string?, module_id: string?,
+---  method: string? }[]
+---@return number? next unix time of the next timer of this process, whatever it is for
+function Plane:deadlines(most) end
+
 ---@return table<string, integer>
 function Plane:counters() end
 

@@ -14,6 +14,7 @@ local task = require "directmethods.task"
 
 require "directmethods.hub.change"
 require "directmethods.hub.clients"
+require "directmethods.hub.deadlines"
 require "directmethods.hub.faults"
 require "directmethods.hub.history"
 require "directmethods.hub.reset"

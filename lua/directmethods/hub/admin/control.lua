@@ -2,6 +2,7 @@
 
 local json = require "directmethods.json"
 local metrics = require "directmethods.hub.metrics"
+local readable = require "directmethods.hub.readable"
 local requests = require "directmethods.hub.admin.request"
 local time = require "directmethods.time"
 
@@ -35,6 +36,12 @@ local function speed(_, request)
   return { speed = n, time = time.time() }
 end
 
+local function deadlines(hub)
+  local list = hub:deadlines()
+  for i, each in ipairs(list) do list[i] = readable.copy(each) end
+  return json.array(list)
+end
+
 local function reset(hub, request)
   try(hub.reset, hub, { keep = request.query.keep })
 end
@@ -52,6 +59,7 @@ return {
   { path = "/healthz", GET = { healthz } },
   { path = "/metrics", GET = { show_metrics } },
   { path = "/differences", GET = { differences, in_effect = true } },
+  { path = "/deadlines", GET = { deadlines } },
   { path = "/clock/advance", POST = { advance } },
   { path = "/clock/speed", POST = { speed } },
   { path = "/reset", POST = { reset, keep = true } },

@@ -47,13 +47,14 @@ function Run:end_early(why)
   self.signal:set()
 end
 
--- Seconds until the time of the job is over.
-local function seconds_left(run)
-  return run.deadline - core.now()
+--- Until the time of the job is over.
+---@return number seconds
+function Run:seconds_left()
+  return self.deadline - core.now()
 end
 
 local function expire(run)
-  if seconds_left(run) <= 0 then run:end_early "expired" end
+  if run:seconds_left() <= 0 then run:end_early "expired" end
 end
 
 -- A list was in conflict: the job was cancelled, or it is gone.
@@ -81,7 +82,7 @@ end
 
 -- Targets cannot be read: the job fails when its time is over, too.
 local function wait_for_targets(run, err)
-  if seconds_left(run) <= 0 then fail(run, UNREADABLE:format(err.message)) end
+  if run:seconds_left() <= 0 then fail(run, UNREADABLE:format(err.message)) end
   time.sleep(RETRY)
 end
 
@@ -174,7 +175,7 @@ local function live(run)
     if run.to_sweep then
       finish(run)
     else
-      run.signal:wait(not run.over and seconds_left(run) or nil)
+      run.signal:wait(not run.over and run:seconds_left() or nil)
     end
   end
 end
