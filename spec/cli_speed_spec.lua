@@ -101,6 +101,38 @@ describe("directmethods hub --speed -- COMMAND", function()
     assert.same({ 401, 200 }, { statuses[2], statuses[3] }, result.stderr)
   end)
 
+  it("shows the hub's time in log, trace and ready file", function()
+    local folder = stores.folder()
+    finally(function() stores.remove(folder) end)
+    local words = hub("--speed", tostring(SPEED), "--device", "d", "--log-format",
+      "json", "--log-file", folder .. "/log", "--trace", folder .. "/trace", "--", "sh",
+      "-c", "date +%s.%N; " .. tool("invoke", "d", "on") .. [[ >/dev/null 2>&1
+      date +%s.%N
+      cp "$DIRECTMETHODS_READY_FILE" "$0/ready"]], folder)
+    table.remove(words, 2) -- without -q
+    local result = cli.run(words, { variables = SANITIZED })
+    assert.equal("", result.stderr)
+    local first, last = table.unpack(numbers(result.stdout))
+    local traced = assert(dm.json.decode(stores.read(folder .. "/trace")))
+    assert_in_order { first, traced.time, last }
+    local stamps = {}
+    for second = math.floor(first - GRAIN) - 1, math.ceil(last + GRAIN) + 1 do
+      stamps[os.date("!%Y-%m-%dT%TZ", second)] = true
+    end
+    local logged = 0
+    for line in io.lines(folder .. "/log") do
+      local entry = assert(dm.json.decode(line))
+      if entry.event == "call" then
+        logged = logged + 1
+        assert.is_true(stamps[entry.time], line)
+      end
+    end
+    assert.equal(1, logged)
+    local clock = assert(dm.json.decode(stores.read(folder .. "/ready"))).clock
+    assert.equal(SPEED, clock.speed)
+    assert_in_order { clock.time, first }
+  end)
+
   it("has the tools wait long enough, however fast time runs", function()
     local result = run("--speed", "6000", "--device", "d", "--", "sh", "-c",
       tool("device", "run", "d", "-q", "--answer", "on=201:1") .. [[ &
