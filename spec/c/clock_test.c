@@ -8,6 +8,7 @@
 
 enum { HOUR = 3600 * 1000, EPOCH = 1000000, TIMERS = 8 };
 
+static int64_t machine = EPOCH; /* unix seconds at which the real clock began */
 static uint64_t real_ns = 5 * 1000 * 1000; /* the real clock */
 static uint64_t loop_ms = 5;               /* the time of the loop's turn */
 static uv_timer_cb armed;                  /* NULL: the uv timer is not armed */
@@ -23,7 +24,7 @@ uint64_t uv_now(const uv_loop_t *uv) {
 }
 
 int uv_gettimeofday(uv_timeval64_t *tv) {
-  tv->tv_sec = EPOCH + (int64_t)(real_ns / 1000000000);
+  tv->tv_sec = machine + (int64_t)(real_ns / 1000000000);
   tv->tv_usec = (int32_t)(real_ns / 1000 % 1000000);
   return 0;
 }
@@ -108,6 +109,25 @@ static void test_runs_as_fast_as_it_is_told(void) {
   dm_clock_free(&c);
 }
 
+/* Somebody sets the machine's clock: unix time goes along, and nothing else. */
+static void test_follows_the_machines_clock(void) {
+  dm_clock c = begin();
+  dm_timer t = {.on_due = on_due};
+  dm_clock_set_speed(&c, 600);
+  int64_t now = dm_clock_now(&c), wall = dm_clock_wall(&c);
+  CHECK(dm_clock_start(&c, &t, now + 6000));
+  int64_t since = dm_clock_since_us(&c);
+  machine += 3600;
+  CHECK(dm_clock_wall(&c) == wall + HOUR && dm_clock_now(&c) == now);
+  CHECK(dm_clock_since_us(&c) == since + (int64_t)HOUR * 1000);
+  pass(&c, 9);
+  CHECK(fired_n == 0 && dm_clock_wall(&c) == wall + HOUR + 5400);
+  machine = EPOCH;
+  pass(&c, 1);
+  CHECK(fired_n == 1 && dm_clock_wall(&c) == wall + 6000);
+  dm_clock_free(&c);
+}
+
 static void test_never_goes_back(void) {
   static const double speed[] = {1, 1000000, 1, 1.25, 600, 2, 1000000};
   dm_clock c = begin();
@@ -179,6 +199,7 @@ static void test_timers_are_on_time(void) {
 
 int main(void) {
   RUN(test_runs_as_fast_as_it_is_told);
+  RUN(test_follows_the_machines_clock);
   RUN(test_never_goes_back);
   RUN(test_timers_follow_the_speed);
   RUN(test_timers_are_on_time);
