@@ -307,6 +307,7 @@ describe("directmethods replay", function()
       { line { answer = { status = "x" } },
         "member 'answer': 'status' must be an integer" },
       { line { response_timeout = 1.5 }, "member 'response_timeout' must be" },
+      { line {}:gsub('"method"', '"payload":1,"payload":2,"method"'), "" },
       { ("x"):rep(600000), "the line is too long" },
     }
     for i, case in ipairs(WRONG) do
@@ -425,6 +426,19 @@ describe("directmethods replay", function()
       check(200, 1, "echo")
       local call = hub:calls()[1]
       assert.is_true(call.stages.answered - call.stages.published >= 0.05)
+    end)
+
+    it("needs no more than the device's own connection string", function()
+      write(line { payload = 1 })
+      device:close()
+      hub:close()
+      assert(hub:closed(5))
+      hub = fixture.hub { tls = true, admin_port = 0 }
+      assert(hub:add_device("dev1"))
+      variables = { HUB_MQTT_PORT = hub:ports().mqtt, IOTHUB_CA_FILE = hub:ca_file(),
+        IOTHUB_DEVICE_CONNECTION_STRING = hub:connection_string "dev1" }
+      start("dev1")
+      check(200, 1, "echo", 1)
     end)
 
     it("is equal to the device that was recorded", function()

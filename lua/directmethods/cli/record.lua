@@ -35,6 +35,8 @@ local function count_lines(text, tally)
 end
 
 local function write(path, file, text, tally)
+  local there <close> = io.open(path)
+  if not there then fail_file(path, "the file was removed") end
   local ok, why = file:write(text)
   if ok then ok, why = file:flush() end
   if not ok then fail_file(path, why) end

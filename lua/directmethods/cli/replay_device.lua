@@ -106,8 +106,8 @@ local function handlers_of(args, name, methods)
   return handlers
 end
 
-local function connect(args, target, name, methods)
-  local options = target:device_options(target:device_string(name))
+local function new_device(args, name, methods)
+  local options = targets.device(args, name)
   options.handlers = handlers_of(args, name, methods)
   options.engine = "uv"
   local device = command.try(dm.device, options)
@@ -129,14 +129,14 @@ function M.run(args, recording)
     command.fail(command.USAGE, ("%s: has no answers of %s"):format(args.file,
       only or "devices"))
   end
-  local target, running = targets.find(args), {}
+  local running = {}
   local _ <close> = setmetatable({}, {
     __close = function()
       for _, device in ipairs(running) do device:close() end
     end,
   })
   for i, name in ipairs(names) do
-    running[i] = connect(args, target, name, devices[name])
+    running[i] = new_device(args, name, devices[name])
     command.try(running[i].connect, running[i], TIMEOUT)
   end
   signals.catch()

@@ -9,6 +9,7 @@ local options = require "directmethods.options"
 local M = {}
 
 local CALLS_MAX = 1000000
+local BYTES_MAX = 1 << 30 -- of a file
 local BLOCK = 64 * 1024 -- bytes that are read at a time
 
 --- What was answered, or the error.
@@ -86,12 +87,13 @@ end
 
 -- Reading ----------------------------------------------------------------------
 
-local function read_call(text, value, number)
-  local _, payload, answer_text = core.json_members(text, "payload", "answer")
-  local _, answered = core.json_members(answer_text, "payload")
-  value.payload, value.line = payload, number
-  value.answer.payload = answered
-  return value
+-- Keep the payloads as they stand; what is wrong with the line.
+local function set_payloads(value, text)
+  local ok, payload, answer_text = core.json_members(text, "payload", "answer")
+  if not ok then return answer_text end
+  local answer_ok, answered, message = core.json_members(answer_text, "payload")
+  if not answer_ok then return message end
+  value.payload, value.answer.payload = payload, answered
 end
 
 local NO_RECORDING = "is no recording (the first line must be "
@@ -118,12 +120,13 @@ local function take(recording, text, number)
     recording.lost = recording.lost + value.lost
     return nil
   end
-  local wrong = wrong_call(value)
+  local wrong = wrong_call(value) or set_payloads(value, text)
   if wrong then return wrong end
   if #recording.calls >= CALLS_MAX then
     return ("a recording may have %d calls"):format(CALLS_MAX)
   end
-  recording.calls[#recording.calls + 1] = read_call(text, value, number)
+  value.line = number
+  recording.calls[#recording.calls + 1] = value
 end
 
 -- A killed recorder leaves a line without its end.
@@ -138,9 +141,10 @@ end
 
 -- Take all lines of a file; what is wrong, and the number of the line.
 local function take_all(file, recording)
-  local rest, number = "", 0
+  local rest, number, bytes = "", 0, 0
   for block in file:lines(BLOCK) do
-    rest = rest .. block
+    rest, bytes = rest .. block, bytes + #block
+    if bytes > BYTES_MAX then return "the file is too long", number end
     local from, feed = 1, rest:find("\n", 1, true)
     while feed do
       number = number + 1
