@@ -340,7 +340,7 @@ describe("directmethods hub", function()
       })
       local log = stop("TERM").stderr
       local lines = select(2, log:gsub("\n", ""))
-      assert.equal(2, lines, log)
+      assert.equal(3, lines, log) -- the call, what is wrong with it, and the end
       assert.falsy(log:find("[%z\1-\9\11-\31\127-\255]"))
     end)
 

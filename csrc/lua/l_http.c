@@ -2,7 +2,8 @@
 ** its id. Loop thread only.
 **
 ** Events: "answer" (status, fields, body) and "failed" (name, message, sent).
-** sent false: the request certainly did not reach the server.
+** sent false: the request certainly did not reach the server. With 'pieces',
+** "piece" (bytes) comes before for each part of a body.
 */
 #include "lua/l_http.h"
 
@@ -47,6 +48,17 @@ static void on_answer(void *context, uint64_t id, const dm_http_answer *a) {
   dm_loop_deliver(c->loop, &event);
 }
 
+static int push_piece(void *lua, void *data) {
+  dm_bind_push_span(lua, *(dm_span *)data);
+  return 1;
+}
+
+static void on_piece(void *context, uint64_t id, dm_span bytes) {
+  client *c = context;
+  dm_event event = {id, "piece", push_piece, &bytes};
+  dm_loop_deliver(c->loop, &event);
+}
+
 static int l_client(lua_State *L) {
   dm_loop *loop = dm_bind_loop(L, 1);
   luaL_checktype(L, 2, LUA_TTABLE);
@@ -61,6 +73,7 @@ static int l_client(lua_State *L) {
       .verify = dm_bind_boolean_field(L, 2, "verify"),
       .proxy = dm_bind_text_field(L, 2, "proxy"),
       .connections = (int)dm_bind_integer_field(L, 2, "connections"),
+      .on_piece = on_piece,
   };
   luaL_argcheck(L, o.host != NULL, 2, "field 'host' is required");
   luaL_argcheck(L, o.port > 0 && o.port < 65536, 2,
@@ -85,7 +98,8 @@ enum { /* arguments of send */
        SEND_BODY,    /* or nil */
        SEND_TIMEOUT, /* seconds, or nil */
        SEND_LIMIT,
-       SEND_NAMED
+       SEND_NAMED,
+       SEND_PIECES
 };
 
 static client *check_client(lua_State *L) {
@@ -141,12 +155,13 @@ static dm_http_call read_call(lua_State *L) {
       .timeout_ms = dm_bind_ms(L, SEND_TIMEOUT, 0),
       .answer_limit = (size_t)luaL_checkinteger(L, SEND_LIMIT),
       .has_body = !lua_isnoneornil(L, SEND_BODY),
+      .pieces = lua_toboolean(L, SEND_PIECES),
   };
   if (call.has_body) call.body = dm_bind_span(L, SEND_BODY);
   return call;
 }
 
-/* send(method, target, fields, body, timeout, answer_limit, named)
+/* send(method, target, fields, body, timeout, answer_limit, named, pieces)
 **   -> id | nil, name, message
 ** named: a hub in this process finds the request by its Request-Id, and takes
 ** part in the count of outstanding I/O (net/settle.h). */

@@ -17,6 +17,7 @@ struct dm_http_client {
   dm_list active, spare;
   int spares;
   void (*on_answer)(void *context, uint64_t id, const dm_http_answer *a);
+  void (*on_piece)(void *context, uint64_t id, dm_span bytes);
   void *context; /* borrowed */
 };
 
@@ -212,10 +213,15 @@ static dm_code look_up(dm_http_request *r, const char *name, dm_err *e) {
   return use_address(r, &to, e);
 }
 
+static void give_piece(dm_http_request *r, dm_span bytes) {
+  r->client->on_piece(r->client->context, r->id, bytes);
+}
+
 static dm_code start(dm_http_request *r, const dm_http_call *call, dm_err *e) {
   const dm_http_settings *s = &r->client->settings;
   dm_clock *contract = &r->client->loop->contract;
   r->deadline.on_due = on_due;
+  if (call->pieces) r->on_piece = give_piece;
   if (call->timeout_ms > 0 &&
       !dm_clock_start(contract, &r->deadline,
                       dm_clock_now(contract) + call->timeout_ms))
@@ -292,6 +298,7 @@ dm_http_client *dm_http_client_new(dm_loop *loop,
   if (c != NULL && curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK) {
     c->loop = loop;
     c->on_answer = on_answer;
+    c->on_piece = o->on_piece;
     c->context = context;
     dm_list_init(&c->active);
     dm_list_init(&c->spare);

@@ -18,7 +18,13 @@ enum {
 
 static size_t on_body(char *bytes, size_t one, size_t n, void *context) {
   dm_http_request *r = context;
+  long status = 0;
   (void)one;
+  if (r->on_piece) curl_easy_getinfo(r->easy, CURLINFO_RESPONSE_CODE, &status);
+  if (status == 200) {
+    r->on_piece(r, (dm_span){bytes, n});
+    return n;
+  }
   if (dm_buf_add(&r->answer, bytes, n)) return n;
   return 0;
 }
@@ -165,6 +171,7 @@ void dm_http_request_clear(dm_http_request *r) {
   r->reason[0] = '\0';
   r->id = r->token = 0;
   r->attempted = false;
+  r->on_piece = NULL;
   r->prelude = 0;
 }
 

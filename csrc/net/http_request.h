@@ -17,11 +17,12 @@ typedef struct dm_http_request {
   dm_timer deadline; /* contract clock */
   int64_t timeout_ms;
   dm_buf body, fields, answer;
-  dm_buf lines;                 /* this request's fields: nodes, then text */
-  dm_http_lines *shared;        /* the common fields after them; NULL: unused */
-  struct curl_slist resolve;    /* its text is owned */
-  dm_asker asker;               /* in a list: curl does not have it yet */
-  bool repeatable;              /* GET, HEAD */
+  dm_buf lines;              /* this request's fields: nodes, then text */
+  dm_http_lines *shared;     /* the common fields after them; NULL: unused */
+  struct curl_slist resolve; /* its text is owned */
+  dm_asker asker;            /* in a list: curl does not have it yet */
+  void (*on_piece)(struct dm_http_request *r, dm_span bytes); /* or NULL */
+  bool repeatable;                                            /* GET, HEAD */
   bool attempted;               /* it had a connection */
   long prelude;                 /* bytes sent before it, to the proxy */
   char reason[CURL_ERROR_SIZE]; /* curl's error text */

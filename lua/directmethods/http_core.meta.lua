@@ -6,7 +6,8 @@
 local http_core = {}
 
 --- Requests over libcurl. Their events are "answer" (status, header block, body) and
---- "failed" (name, message, whether all of it was sent).
+--- "failed" (name, message, whether all of it was sent); before them "piece" (bytes),
+--- if the body is wanted in pieces.
 ---@class directmethods.HttpClient
 local Client = {}
 
@@ -30,10 +31,12 @@ function Client:fields(fields) end
 ---@param timeout number? seconds
 ---@param answer_limit integer bytes of a body, at most
 ---@param named boolean a hub of this process finds the request by its Request-Id
+---@param pieces boolean? tell the body of an answer 200 as it comes
 ---@return integer? id
 ---@return string? name
 ---@return string? message
-function Client:send(method, target, fields, body, timeout, answer_limit, named) end
+function Client:send(method, target, fields, body, timeout, answer_limit, named, pieces)
+end
 
 ---@param id integer
 ---@return boolean it was under way

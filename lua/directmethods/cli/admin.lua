@@ -79,6 +79,23 @@ function Session:send(method, path, document)
   return nil, ("the admin listener: %s: %s"):format(status, fields)
 end
 
+--- Ask for an answer that comes in pieces. `tell` is called, by the event loop, with
+-- "piece" and bytes; at last with "answer", status and body, or "failed" and why.
+---@param path string
+---@param fields string[] header lines
+---@param tell fun(event: string, ...)
+function Session:stream(path, fields, tell)
+  local id, name, message = self.client:send("GET", path, fields, nil, nil, ANSWER_MAX,
+    false, true)
+  if not id then return tell("failed", ("%s: %s"):format(name, message)) end
+  task.objects[id] = function(event, first, second, third)
+    if event == "piece" then return tell(event, first) end
+    task.objects[id] = nil
+    if event == "answer" then return tell(event, first, third) end
+    tell(event, ("%s: %s"):format(first, second))
+  end
+end
+
 --- Send a request. If it is refused, the command ends.
 ---@param method string
 ---@param path string

@@ -60,6 +60,20 @@ function Log:say(level, message)
   self:write(("directmethods hub: %s%s"):format(mark, message), level)
 end
 
+--- The text of a call, without its time.
+---@param call directmethods.HubCall
+---@return string
+function M.call_text(call)
+  local who = word(call.device_id)
+  if call.module_id then who = who .. "/" .. word(call.module_id) end
+  local outcome = tostring(call.status)
+  if call.outcome ~= "Answered" then
+    outcome = ("%s (%d)"):format(call.outcome, call.code)
+  end
+  return ("%s %s %s %.1f ms"):format(who, word(call.method), outcome,
+    call.elapsed * 1000)
+end
+
 --- Write a line for a call, without its payloads.
 ---@param call directmethods.HubCall
 function Log:call(call)
@@ -68,14 +82,7 @@ function Log:call(call)
     record.time, record.level, record.event = now(), "info", "call"
     return self:write(json.encode(record))
   end
-  local who = word(call.device_id)
-  if call.module_id then who = who .. "/" .. word(call.module_id) end
-  local outcome = tostring(call.status)
-  if call.outcome ~= "Answered" then
-    outcome = ("%s (%d)"):format(call.outcome, call.code)
-  end
-  self:write(("%s%s %s %s %.1f ms"):format(self:stamp(), who, word(call.method),
-    outcome, call.elapsed * 1000))
+  self:write(self:stamp() .. M.call_text(call))
 end
 
 -- What stands in a line of text; other events have their own name.

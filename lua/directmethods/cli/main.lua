@@ -15,6 +15,7 @@ M.COMMANDS = {
   { "bench", "measure calls" },
   { "record", "write the calls of a local hub to a file" },
   { "replay", "make recorded calls again, or answer them" },
+  { "watch", "show what happens to a local hub" },
   { "fault", "inject faults at a local hub" },
   { "advance", "move the clock of a local hub" },
   { "token", "print a SAS token of a policy or device" },
