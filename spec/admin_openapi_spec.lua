@@ -20,6 +20,12 @@ local CASES = {
   { "GET /calls", 200, "?device=lamp&method=on&outcome=Answered&since=0" },
   { "GET /calls", 200, "?module=m" },
   { "GET /calls", 400, "?since=soon" },
+  { "GET /calls/{id}/as/{form}", 200, "/calls/1/as/curl" },
+  { "GET /calls/{id}/as/{form}", 404, "/calls/1/as/java" },
+  { "GET /calls/{id}/as/{form}", 404, "/calls/99/as/curl" },
+  { "GET /calls/{id}/as/{form}", 409, "/calls/3/as/curl", before = function(hub)
+    assert.equal(400, fixture.call(hub, { device = "d1", body = "{}" }).status)
+  end },
   { "GET /messages", 200 },
   { "GET /messages", 200, "?device=d1&since=0" },
   { "GET /messages", 200, "?module=m" },
