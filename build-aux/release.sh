@@ -27,6 +27,9 @@ awk '/^## /{ found = /^## Unreleased$/ } found && /^- /{ n++ } END { exit n == 0
 
 # From here on a failure leaves the tree changed: git reset --hard undoes it.
 "$LUA" build-aux/version.lua --set "$version"
+# a machine whose clock is before this day has a wrong one
+sed -i "s/^M\.BUILT = [0-9]*\$/M.BUILT = $(date -u -d "$(date -u +%Y-%m-%d)" +%s)/" \
+  lua/directmethods/device/token.lua
 sed -i "s/^## Unreleased\$/&\n\n## $version, $(date -u +%Y-%m-%d)/" CHANGELOG.md
 sed -i "s/^\( -- .*>  \).*/\1$(LC_ALL=C date -uR)/" debian/changelog
 "$LUA" build-aux/version.lua --check

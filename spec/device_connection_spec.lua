@@ -103,9 +103,11 @@ describe("a device's connection", function()
       assert.is_true(dm.now() - before < 1)
       dm.advance(600)
       assert.equal("connecting idle", states())
+      local why, clock = device:stats().why:gsub(" Is the clock right%?.+%)$", ")")
+      assert.equal(connack >= 4 and 1 or 0, clock)
       assert.equal(("CONNACK %d (%s)"):format(connack, connack == 1
         and "is it a hub, and does it speak MQTT 3.1.1?" or "is the device registered "
-        .. "and enabled, and are its credentials right?"), device:stats().why)
+        .. "and enabled, and are its credentials right?"), why)
       assert.equal(1, #connections)
     end)
   end

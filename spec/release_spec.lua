@@ -4,7 +4,8 @@ local dm = require "directmethods"
 local folders = require "spec.support.folder"
 
 local FILES = { "build-aux", "csrc/base", "rockspec", "README.md", "CHANGELOG.md",
-  "lua/directmethods/hub/admin/openapi.json", "debian" }
+  "lua/directmethods/hub/admin/openapi.json", "debian",
+  "lua/directmethods/device/token.lua" }
 local LUA = os.getenv("LUA") or arg[-1]
 
 local function sh(script, ...)
@@ -38,6 +39,10 @@ it("sets the version everywhere, dates the changelog, tags and packs", function(
     ls rockspec && cat debian/changelog CHANGELOG.md && git status --porcelain &&
     git describe --exact-match && tar tzf build/directmethods-7.8.9.tar.gz]])
   assert.equal(0, found.status, found.stderr)
+  -- agents take a clock before this day for one that was never set
+  local built = run(folder, "grep -c '^M.BUILT = '$(date -u -d 0:00 +%s)'$' "
+    .. "lua/directmethods/device/token.lua").stdout
+  assert.equal("1\n", built)
   for _, part in ipairs {
     '#define DM_VERSION "7.8.9"\n',
     "\ndirectmethods-7.8.9-1.rockspec\ndirectmethods-hub-7.8.9-1.rockspec\n",

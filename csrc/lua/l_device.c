@@ -383,6 +383,17 @@ static int l_dropped(lua_State *L) {
   return 1;
 }
 
+/* connection:date() -> the time that the hub or a proxy has told, in unix time,
+** and who ("the hub", "the proxy"); nothing: nobody has told it */
+static int l_date(lua_State *L) {
+  const char *who = NULL;
+  int64_t date = dm_mqtt_client_date(check_open(L)->client, &who);
+  if (date == 0) return 0;
+  lua_pushinteger(L, (lua_Integer)date);
+  lua_pushstring(L, who);
+  return 2;
+}
+
 static void box_close(connection **box, int64_t linger_ms) {
   connection *c = *box;
   if (c == NULL) return;
@@ -423,6 +434,7 @@ static const luaL_Reg METHODS[] = {
     {"seen", l_seen},
     {"pending", l_pending},
     {"dropped", l_dropped},
+    {"date", l_date},
     {"close", l_close},
     {NULL, NULL},
 };

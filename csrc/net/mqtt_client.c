@@ -38,6 +38,10 @@ uint64_t dm_mqtt_client_dropped(const dm_mqtt_client *c) {
   return c->class->dropped(c);
 }
 
+int64_t dm_mqtt_client_date(const dm_mqtt_client *c, const char **who) {
+  return c->class->date ? c->class->date(c, who) : 0;
+}
+
 void dm_mqtt_client_close(dm_mqtt_client *c, int64_t linger_ms) {
   c->class->close(c, linger_ms);
 }

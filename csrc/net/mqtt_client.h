@@ -29,6 +29,7 @@ typedef struct dm_mqtt_class {
                      int qos, dm_err *e);
   int (*pending)(const dm_mqtt_client *c);
   uint64_t (*dropped)(const dm_mqtt_client *c);
+  int64_t (*date)(const dm_mqtt_client *c, const char **who); /* NULL: never */
   void (*close)(dm_mqtt_client *c, int64_t linger_ms);
 } dm_mqtt_class;
 
@@ -101,6 +102,10 @@ dm_code dm_mqtt_client_publish(dm_mqtt_client *c, const char *topic,
 
 /* How many messages were lost with their topics. */
 uint64_t dm_mqtt_client_dropped(const dm_mqtt_client *c);
+
+/* The time that the hub or a proxy has told while we connected, in seconds
+** since 1970, and who it was (static); 0: nobody has. */
+int64_t dm_mqtt_client_date(const dm_mqtt_client *c, const char **who);
 
 /* Publishes that are not written (QoS 0) or confirmed (QoS 1) yet. */
 int dm_mqtt_client_pending(const dm_mqtt_client *c);

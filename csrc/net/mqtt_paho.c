@@ -5,6 +5,7 @@
 ** resolve (lookup.h) -> make and connect (worker) -> online -> close
 */
 #include "net/mqtt_paho.h"
+#include "net/socket.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +13,10 @@
 
 #include <openssl/err.h>
 
-enum { WHERE_ROOM = 160 };
+enum {
+  WHERE_ROOM = 160,
+  WRITE_MS = 30000 /* the hub has so long to acknowledge bytes */
+};
 
 static const dm_mqtt_class paho_class;
 
@@ -126,6 +130,7 @@ static void on_connected(dm_paho *c, bool session) {
   c->stage = DM_PAHO_ONLINE;
   drop_setup(c);
   dm_clock_stop(&c->loop->io, &c->deadline);
+  dm_socket_limit_to(&c->address.any, c->port, WRITE_MS);
   c->events->on_connected(c->owner, session);
 }
 

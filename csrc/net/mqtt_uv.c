@@ -162,8 +162,14 @@ static void start_timer(dm_uv_client *c, int64_t deadline) {
     dm_uv_fail(c, DM_SYSTEM_ERROR, "out of memory");
 }
 
-/* When nothing came or went for a keep-alive, send PINGREQ. The hub has half as
-** long again to answer, which is the time that MQTT gives us too. */
+/* How long the hub has to answer a PINGREQ: half a keep-alive, which is the
+** time that MQTT gives us too, but no longer than is useful. */
+static int64_t ping_ms(const dm_uv_client *c) {
+  int64_t half = (int64_t)c->keepalive_s * SECOND_MS / 2;
+  return half < DM_MQTT_UV_PING_MS ? half : DM_MQTT_UV_PING_MS;
+}
+
+/* When nothing came or went for a keep-alive, send PINGREQ. */
 static void check_alive(dm_uv_client *c) {
   int64_t keepalive = (int64_t)c->keepalive_s * SECOND_MS;
   int64_t last = c->sent < c->received ? c->sent : c->received;
@@ -174,7 +180,7 @@ static void check_alive(dm_uv_client *c) {
     start_timer(c, last + keepalive);
   } else if (dm_uv_send_empty(c, DM_MQTT_PINGREQ)) {
     c->pinging = true;
-    start_timer(c, now + keepalive / 2);
+    start_timer(c, now + ping_ms(c));
   }
 }
 
@@ -338,12 +344,18 @@ static uint64_t uv_client_dropped(const dm_mqtt_client *client) {
   return ((const dm_uv_client *)(const void *)client)->dropped;
 }
 
+static int64_t uv_client_date(const dm_mqtt_client *client, const char **who) {
+  const dm_uv_client *c = (const dm_uv_client *)(const void *)client;
+  return c->tunnel ? dm_tunnel_date(c->tunnel, who) : 0;
+}
+
 const dm_mqtt_class dm_uv_class = {
     .subscribe = dm_uv_subscribe,
     .unsubscribe = dm_uv_unsubscribe,
     .publish = dm_uv_publish,
     .pending = uv_client_pending,
     .dropped = uv_client_dropped,
+    .date = uv_client_date,
     .close = uv_client_close,
 };
 

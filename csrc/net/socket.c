@@ -16,6 +16,8 @@
 #include <unistd.h>
 #include <uv.h>
 
+enum { DESCRIPTORS = 1000 }; /* that dm_socket_limit_to looks at */
+
 #ifndef MSG_NOSIGNAL
 #define MSG_NOSIGNAL 0 /* SO_NOSIGPIPE takes its place */
 #endif
@@ -81,15 +83,19 @@ ssize_t dm_socket_receive(int fd, void *bytes, size_t room) {
   return n;
 }
 
-void dm_socket_tune(int fd, int64_t write_ms) {
-  int on = 1;
-  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+static void limit_writes(int fd, int64_t write_ms) {
 #ifdef TCP_USER_TIMEOUT
   unsigned ms = write_ms > 0 ? (unsigned)write_ms : 0;
   setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof ms);
 #else
-  (void)write_ms;
+  (void)fd, (void)write_ms;
 #endif
+}
+
+void dm_socket_tune(int fd, int64_t write_ms) {
+  int on = 1;
+  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  limit_writes(fd, write_ms);
 }
 
 /* An address of either family. The largest member is the first, so that {0}
@@ -105,20 +111,42 @@ static int port_of(const address *a) {
   return ntohs(six ? a->six.sin6_port : a->four.sin_port);
 }
 
-dm_peer dm_socket_peer(int fd) {
+static dm_peer peer_of(const struct sockaddr *any) {
   address a = {0};
-  socklen_t length = sizeof a;
   dm_peer p = {.family = 0};
-  if (getpeername(fd, &a.any, &length) != 0) return p;
-  if (a.any.sa_family == AF_INET6) {
+  if (any->sa_family == AF_INET6) {
+    memcpy(&a.six, any, sizeof a.six);
     memcpy(p.address, &a.six.sin6_addr, sizeof a.six.sin6_addr);
     p.family = 6;
-  } else if (a.any.sa_family == AF_INET) {
+  } else if (any->sa_family == AF_INET) {
+    memcpy(&a.four, any, sizeof a.four);
     memcpy(p.address, &a.four.sin_addr, sizeof a.four.sin_addr);
     p.family = 4;
   }
   p.port = (uint16_t)port_of(&a);
   return p;
+}
+
+dm_peer dm_socket_peer(int fd) {
+  address a = {0};
+  socklen_t length = sizeof a;
+  if (getpeername(fd, &a.any, &length) != 0) return (dm_peer){.family = 0};
+  return peer_of(&a.any);
+}
+
+/* Is it the same host and port? */
+static bool is_same(const dm_peer *a, const dm_peer *b) {
+  return a->family == b->family && a->port == b->port &&
+         memcmp(a->address, b->address, sizeof a->address) == 0;
+}
+
+void dm_socket_limit_to(const struct sockaddr *to, int port, int64_t write_ms) {
+  dm_peer wanted = peer_of(to);
+  wanted.port = (uint16_t)port;
+  for (int fd = 0; fd < DESCRIPTORS; fd++) {
+    dm_peer p = dm_socket_peer(fd);
+    if (p.family != 0 && is_same(&p, &wanted)) limit_writes(fd, write_ms);
+  }
 }
 
 bool dm_peer_text(const dm_peer *p, char *text, size_t size) {

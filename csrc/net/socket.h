@@ -35,6 +35,13 @@ typedef struct dm_peer {
 } dm_peer;
 
 dm_peer dm_socket_peer(int fd);
+
+/* Set the limit of dm_socket_tune for sockets that a library has made: those
+** that are connected to this address and port, among the first thousand
+** descriptors. */
+struct sockaddr;
+void dm_socket_limit_to(const struct sockaddr *to, int port, int64_t write_ms);
+
 /* As "1.2.3.4:5" or "[::1]:5"; false: unknown, or no room. */
 bool dm_peer_text(const dm_peer *p, char *text, size_t size);
 

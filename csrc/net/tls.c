@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <openssl/err.h>
 #include <openssl/pem.h>
@@ -28,7 +29,8 @@ struct dm_tls {
 struct dm_tls_session {
   dm_tls *tls;
   SSL *ssl;
-  dm_span fed; /* borrowed: received and not used yet */
+  time_t begins; /* of a certificate that is not valid yet; 0: none is */
+  dm_span fed;   /* borrowed: received and not used yet */
   dm_buf wire;
 };
 
@@ -214,13 +216,27 @@ dm_tls *dm_tls_server(dm_span cert_pem, dm_span key_pem, dm_span client_ca_pem,
   return NULL;
 }
 
+/* Keep when a certificate begins that is refused because it has not begun. */
+static int keep_begin(int good, X509_STORE_CTX *c) {
+  SSL *ssl =
+      X509_STORE_CTX_get_ex_data(c, SSL_get_ex_data_X509_STORE_CTX_idx());
+  dm_tls_session *s = ssl ? SSL_get_app_data(ssl) : NULL;
+  struct tm begin = {0};
+  if (!good && s &&
+      X509_STORE_CTX_get_error(c) == X509_V_ERR_CERT_NOT_YET_VALID &&
+      ASN1_TIME_to_tm(X509_get0_notBefore(X509_STORE_CTX_get_current_cert(c)),
+                      &begin) == 1)
+    s->begins = timegm(&begin);
+  return good;
+}
+
 dm_tls *dm_tls_client(dm_span ca_pem, bool verify, dm_err *e) {
   ERR_clear_error();
   dm_tls *t = tls_new(TLS_client_method(), e);
   if (!t) return NULL;
   t->client = true;
   SSL_CTX_set_verify(t->context, verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE,
-                     NULL);
+                     verify ? keep_begin : NULL);
   bool good = ca_pem.p ? trust(t->context, ca_pem)
                        : SSL_CTX_set_default_verify_paths(t->context) == 1;
   if (good) return t;
@@ -265,6 +281,7 @@ dm_tls_session *dm_tls_session_new(dm_tls *t, size_t wire_limit) {
     ERR_clear_error();
     return NULL;
   }
+  SSL_set_app_data(s->ssl, s);
   BIO_set_data(b, s);
   BIO_set_init(b, 1);
   SSL_set_bio(s->ssl, b, b);
@@ -310,10 +327,32 @@ static bool is_distrusted(const dm_tls_session *s) {
          SSL_get_verify_result(s->ssl) != X509_V_OK;
 }
 
+/* "2026-11-30 12:00 UTC" */
+static const char *show_time(time_t time, char room[32]) {
+  struct tm parts;
+  bool good = gmtime_r(&time, &parts) &&
+              strftime(room, 32, "%Y-%m-%d %H:%M UTC", &parts) > 0;
+  return good ? room : "?";
+}
+
+/* The certificate has not begun: most likely, the clock is behind. Lua looks
+** for these words (device/token.lua). */
+static void distrust_early(const dm_tls_session *s, dm_err *e) {
+  char begin[32], now[32];
+  dm_fail(e, DM_TLS_FAILED,
+          "TLS handshake: the server's certificate begins at %s, and this "
+          "machine's clock shows %s",
+          show_time(s->begins, begin), show_time(time(NULL), now));
+}
+
 /* Fail because the server's certificate is not valid, and say why. */
 static void distrust(dm_tls_session *s, dm_err *e) {
   long why = SSL_get_verify_result(s->ssl);
   ERR_clear_error();
+  if (s->begins != 0) {
+    distrust_early(s, e);
+    return;
+  }
   dm_fail(e, DM_TLS_FAILED, "TLS handshake: certificate verify failed: %s",
           X509_verify_cert_error_string(why));
 }

@@ -11,6 +11,7 @@ local task = require "directmethods.task"
 local time = require "directmethods.time"
 local log = require "directmethods.log"
 local json = require "directmethods.json"
+local signals = require "directmethods.signals"
 local options = require "directmethods.options"
 local run_queue = require "directmethods.run_queue"
 
@@ -30,6 +31,7 @@ local dm = {
   errors = task.errors,
   log = log.set,
   exec = require "directmethods.exec",
+  on_signal = signals.on,
 }
 
 -- Loaded when first used, so that a router needs no libcurl for its device, and a
@@ -77,14 +79,6 @@ local function stop_run(why)
   state.stopped = why
 end
 
-task.objects[core.signal_id] = function(_, name)
-  if name ~= "reload" then stop_run(name) end
-end
-
-local function end_run()
-  state.in_run = false
-  core.signals(false)
-end
 
 local function begin_run()
   if task.current("dm.run", 1) or state.in_run then
@@ -92,8 +86,11 @@ local function begin_run()
   end
   state.in_run = true
   state.stopped = nil
-  core.signals(true)
-  return setmetatable({}, { __close = end_run })
+  local release = signals.stop_with(stop_run)
+  return setmetatable({}, { __close = function()
+    state.in_run = false
+    release()
+  end })
 end
 
 --- Run the loop. With a function: run it as a task until it ends, cancel the tasks

@@ -366,6 +366,11 @@ function Connection:pending() end
 ---@return integer
 function Connection:dropped() end
 
+--- The time that the hub or a proxy has told while it connected.
+---@return integer? time unix time
+---@return string? who "the hub", "the proxy"
+function Connection:date() end
+
 ---@param linger number? seconds that queued answers have to go out
 function Connection:close(linger) end
 

@@ -162,18 +162,22 @@ end
 -- acknowledged. Failed attempts are repeated with back-off until the time-out; a hub
 -- that refuses the device and a bad certificate end it at once. After an error nothing
 -- runs in the background. A device that was online once reconnects without a limit.
+-- With the option `persist` nothing but an expired token ends it: without a time-out it
+-- waits until the device is online, and after a time-out the device goes on by itself.
+-- A signal that would end the program ends the wait of a main program: "Interrupted".
 --- ```lua
 --- local ok, err = device:connect(10)
 --- if not ok then print(err) end
 --- ```
----@param timeout number?  seconds; default: open_timeout (30)
+---@param timeout number?  seconds; default: open_timeout (30); persist: no limit
 ---@return directmethods.Device? device
 ---@return directmethods.Error? err
 function Device:connect(timeout)
   check_open(self, "device:connect")
   options.check_timeout(timeout, "device:connect")
-  task.current("device:connect")
-  local ok, err = waits.connect(self, timeout or self.config.open_timeout)
+  local on_main = not task.current("device:connect")
+  local limit = timeout or not self.config.persist and self.config.open_timeout or nil
+  local ok, err = waits.connect(self, limit, on_main)
   if not ok then return nil, err end
   return self
 end

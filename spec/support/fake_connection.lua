@@ -45,6 +45,8 @@ function Connection:seen(n) self.seen_count = self.seen_count + n end
 
 function Connection:pending() return 0 end
 
+function Connection:date() return self.peer_time, self.peer end
+
 function Connection:dropped() return 0 end
 
 function Connection:close(linger)

@@ -3,11 +3,13 @@
 -- command read its files again, if it has any.
 
 local core = require "directmethods.core"
+local signals = require "directmethods.signals"
 local task = require "directmethods.task"
 
 local M = {}
 
-local listener, reloader
+local listener
+local caught = false
 local received = {} -- before there was a listener
 
 local function pass_on()
@@ -18,15 +20,12 @@ end
 
 --- From now on these signals do not end the process; M.on or M.wait receives them.
 function M.catch()
-  task.objects[core.signal_id] = function(_, name)
-    if name == "reload" then
-      if reloader then task.spawn(reloader) end
-      return
-    end
+  if caught then return end
+  caught = true
+  signals.stop_with(function(name)
     received[#received + 1] = name
     pass_on()
-  end
-  core.signals(true)
+  end)
 end
 
 --- Call fn(name), as a task, for each signal that was caught.
@@ -37,10 +36,7 @@ function M.on(fn)
 end
 
 --- Call fn(), as a task, for each SIGHUP that means to reload.
----@param fn fun()
-function M.on_reload(fn)
-  reloader = fn
-end
+M.on_reload = signals.reload_with
 
 -- Exit statuses of programs that a signal has ended.
 local STATUS = { SIGHUP = 129, SIGINT = 130, SIGTERM = 143 }

@@ -37,6 +37,9 @@ local M = {}
 -- certificate and its name (default true); false: no TLS
 ---@field keepalive integer?         seconds, 1 to 1177; default 240
 ---@field clean_session boolean?     default false: the hub keeps the subscription
+---@field persist boolean?
+-- connecting goes on for ever, whatever fails (default false); an own token that has
+-- expired is the one exception
 ---@field probe number?
 -- seconds, 10 to 86400: how often an online device repeats its subscription; it
 -- reconnects if the hub does not acknowledge it; default: never
@@ -109,6 +112,7 @@ local SPEC = {
   },
   keepalive = { "integer", default = 240, min = 1, max = 1177 },
   clean_session = { "boolean", default = false },
+  persist = { "boolean", default = false },
   probe = { "number", min = 10, max = 86400 },
   token_ttl = seconds(3600, 1),
   token_renew = seconds(),

@@ -6,6 +6,7 @@ local errors = require "directmethods.errors"
 local links = require "directmethods.device.link"
 local machine = require "directmethods.device.machine"
 local tokens = require "directmethods.device.token"
+local report = require "directmethods.device.report"
 local watch = require "directmethods.device.watch"
 local why = require "directmethods.device.why"
 
@@ -36,7 +37,10 @@ end
 
 -- Failing -------------------------------------------------------------------
 
-local function is_final(err)
+-- Can trying again not help?
+local function is_final(device, err)
+  if err.message == tokens.EXPIRED then return true end
+  if device.config.persist or tokens.is_early(err) then return false end
   return err.info and REFUSED[err.info.connack] or err.name == "TlsFailed"
     or err.name == "Unauthorized"
 end
@@ -56,7 +60,9 @@ end
 
 local function retry(device, err, short_lived)
   device.failures = device.failures + 1
-  enter(device, "backoff", why.explain(err, short_lived))
+  local text = why.explain(device.config, err, short_lived)
+  enter(device, "backoff", text)
+  report.away(device, err, text)
   back_off(device, delay(device.config, device.failures), attempt)
 end
 
@@ -76,10 +82,10 @@ local function fail(device, err)
   drop_link(device, 0)
   err = tokens.expired(device.config) or err
   device.last_error = err
-  if device.persistent or not is_final(err) then
+  if device.persistent or not is_final(device, err) then
     return retry(device, err, short_lived)
   end
-  enter(device, "idle", why.explain(err))
+  enter(device, "idle", why.explain(device.config, err))
   finish_all(device, "connect_waiters", "failed", err)
 end
 
@@ -103,6 +109,7 @@ local function wait_for_clock(device, err)
   else
     enter(device, "backoff", err.message)
   end
+  report.away(device, err, err.message)
   back_off(device, CLOCK_POLL, attempt)
 end
 
@@ -131,8 +138,9 @@ function EVENTS.connected(device, link, _, counted)
   if not ok then fail(device, errors.new { name = name, message = message }) end
 end
 
-function EVENTS.failed(device, _, name, message, connack)
+function EVENTS.failed(device, link, name, message, connack)
   local info = connack ~= 0 and { connack = connack } or nil
+  if info then info.peer_time, info.peer = link.conn:date() end
   fail(device, errors.new { name = name, message = message, info = info })
 end
 
@@ -193,6 +201,7 @@ function EVENTS.subscribed(device, _, granted)
   device.connected_at = core.time()
   device.online_since = core.now()
   enter(device, "online")
+  report.back(device)
   watch.start(device, renew, fail)
   finish_all(device, "connect_waiters", "online")
 end
@@ -218,11 +227,25 @@ end
 --- Nobody waits for the connection any longer: stop, if it was never online.
 function M.give_up(device)
   local trying = device.state == "connecting" or device.state == "backoff"
-  if not trying or device.persistent or next(device.connect_waiters) then return end
+  if not trying or device.persistent or device.config.persist
+    or next(device.connect_waiters) then
+    return
+  end
   disarm(device)
   drop_link(device, 0)
   local last = device.last_error
-  enter(device, "idle", last and why.explain(last) or "the hub did not answer")
+  enter(device, "idle", last and why.explain(device.config, last)
+    or "the hub did not answer")
+end
+
+--- A signal ends the main program's wait for the connection.
+function M.interrupt(device, signal)
+  finish_all(device, "connect_waiters", "failed", errors.new {
+    name = "Cancelled",
+    message = ("device %s: %s came before it was connected"):format(device.name,
+      signal),
+  })
+  M.give_up(device)
 end
 
 --- Start connecting an idle device.

@@ -5,11 +5,28 @@ local errors = require "directmethods.errors"
 
 local M = {}
 
--- 2024-01-01T00:00:00Z. Raise it with each release. A clock before it was never set, as
--- on a router without a battery that was just switched on.
+-- The date of this release; build-aux/release.sh sets it. A clock before it was never
+-- set, as on a router without a battery that was just switched on.
 M.BUILT = 1704067200
 
 M.EXPIRED = "the given SAS token has expired: a new one is needed"
+
+--- A time for people; default: what this machine's clock shows.
+---@param time number?
+---@return string
+function M.show_time(time)
+  local seconds = math.floor(time or core.time())
+  return os.date("!%Y-%m-%d %H:%M UTC", seconds) --[[@as string]]
+end
+
+--- Is the server's certificate not valid yet? Most likely this machine's clock is
+-- behind, and will be set. csrc/net/tls.c words it.
+---@param err directmethods.Error
+---@return boolean
+function M.is_early(err)
+  return err.name == "TlsFailed"
+    and err.message:find("and this machine's clock shows", 1, true) ~= nil
+end
 
 --- An error that says why the clock is wrong, or nil.
 ---@return directmethods.Error?
@@ -19,7 +36,7 @@ function M.clock_error()
   return errors.new {
     name = "SystemError",
     message = ("the clock of this machine is not set: it shows %s; the device waits"
-      .. " until it is"):format(os.date("!%Y-%m-%d %H:%M UTC", math.floor(now))),
+      .. " until it is"):format(M.show_time(now)),
   }
 end
 

@@ -3,6 +3,7 @@
 local connection = require "directmethods.device.connection"
 local core = require "directmethods.core"
 local errors = require "directmethods.errors"
+local signals = require "directmethods.signals"
 local task = require "directmethods.task"
 
 local M = {}
@@ -27,14 +28,27 @@ local function gave_up(device, timeout)
   }
 end
 
+-- As the main program, let a signal end the wait in good order.
+local function wait_for_online(device, timeout, on_main)
+  if not on_main or signals.is_handled() then
+    return wait(device, "connect_waiters", timeout)
+  end
+  local _ <close> = setmetatable({}, { __close = signals.stop_with(function(name)
+    connection.interrupt(device, name)
+  end) })
+  return wait(device, "connect_waiters", timeout)
+end
+
 --- Wait until the device is online; start connecting when it is idle.
+---@param timeout number?
+---@param on_main boolean whether the main program waits
 ---@return boolean? online
 ---@return directmethods.Error? err
-function M.connect(device, timeout)
+function M.connect(device, timeout, on_main)
   if device.state == "online" then return true end
   device.last_error = nil
   if device.state == "idle" then connection.start(device) end
-  local outcome, err = wait(device, "connect_waiters", timeout)
+  local outcome, err = wait_for_online(device, timeout, on_main)
   if outcome == "online" then return true end
   if outcome == nil then err = gave_up(device, timeout) end
   return nil, err

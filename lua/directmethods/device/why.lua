@@ -17,17 +17,32 @@ local BY_CONNACK = {
   [3] = "is the hub overloaded, or its quota used up?",
 }
 
+-- CONNACK: bad credentials, not authorized
+local BAD_TOKEN = { [4] = true, [5] = true }
+
 local SHORT_LIVED = "does another client use the same device id?"
+
+-- A token that a wrong clock has signed is refused like one of a wrong key.
+local function clock_hint(config, err)
+  local info = err.info
+  if not (info and BAD_TOKEN[info.connack] and config.key) then return "" end
+  local theirs = info.peer_time
+    and (", that of %s %s"):format(info.peer, tokens.show_time(info.peer_time)) or ""
+  return (" Is the clock right? This machine's shows %s%s."):format(
+    tokens.show_time(), theirs)
+end
 
 --- One sentence about an error of the connection. `short_lived`: the connection was
 -- lost soon after it was made.
+---@param config table
 ---@param err directmethods.Error
 ---@param short_lived boolean?
 ---@return string
-function M.explain(err, short_lived)
+function M.explain(config, err, short_lived)
   if err.message == tokens.EXPIRED then return err.message end
   local hint = short_lived and SHORT_LIVED
     or err.info and BY_CONNACK[err.info.connack] or BY_NAME[err.name]
+  if hint then hint = hint .. clock_hint(config, err) end
   return hint and ("%s (%s)"):format(err.message, hint) or err.message
 end
 

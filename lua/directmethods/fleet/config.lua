@@ -22,8 +22,8 @@ local M = {}
 ---@field fallback directmethods.Handler?
 ---@field connect_rate number?
 -- devices that start to connect per second; default: no limit. Further options are
--- those of dm.device, without those that identify a device, x509, proxy, transport and
--- engine
+-- those of dm.device, without those that identify a device, x509, proxy, transport,
+-- engine and persist
 
 local WHAT = "dm.fleet"
 local COUNT_MAX = 100000
@@ -50,6 +50,7 @@ local NOT_HERE = {
   proxy = "devices of a fleet use no proxy",
   transport = "devices of a fleet use MQTT over TCP and TLS",
   engine = "devices of a fleet share the engine uv",
+  persist = "fleet:connect tells which devices have failed",
 }
 
 -- What differs between the devices.

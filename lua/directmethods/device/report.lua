@@ -1,0 +1,40 @@
+--- Tells the log when a device goes away, when the reason changes, and when it is back:
+-- a line each, and none for an attempt. A fleet's devices are silent.
+
+local core = require "directmethods.core"
+
+local M = {}
+
+local function tell(device, what)
+  core.log("warn", ("device %s: %s"):format(device.name, what))
+end
+
+-- Two errors with the same reason are one for the log, however they are worded.
+local function reason_of(err)
+  return ("%s %s"):format(err.name, err.info and err.info.connack or "")
+end
+
+--- The device is not reachable because of `err`; `text` says it in a sentence.
+---@param device directmethods.Device
+---@param err directmethods.Error
+---@param text string
+function M.away(device, err, text)
+  local config = device.config
+  if config.observer or not (device.persistent or config.persist) then return end
+  local reason = reason_of(err)
+  local before = device.away_reason
+  if before == reason then return end
+  device.away_reason = reason
+  device.away_since = device.away_since or core.now()
+  tell(device, (before and "still offline: " or "offline: ") .. text)
+end
+
+--- It is online.
+---@param device directmethods.Device
+function M.back(device)
+  if not device.away_reason then return end
+  tell(device, ("online again after %.0f s"):format(core.now() - device.away_since))
+  device.away_reason, device.away_since = nil, nil
+end
+
+return M
