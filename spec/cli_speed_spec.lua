@@ -153,19 +153,27 @@ describe("directmethods hub --speed -- COMMAND", function()
     cli.has(fast.stderr, "warn: --speed 3000: 30 s pass in 10 ms of real time")
   end)
 
-  it("says what to install without libfaketime", function()
+  -- Run a hub with a command where this part of a shell's script has changed mounts.
+  local function after_mount(mount, speed)
     local words = { "unshare", "--mount" }
     if dm.exec({ "id", "-u" }).stdout ~= "0\n" then
       table.move({ "--user", "--map-root-user" }, 1, 2, 3, words)
     end
-    table.move({ "sh", "-c", "for f in " .. FAKETIME
-      .. [[; do mount -t tmpfs none "$f"; done; exec "$@"]], "sh" }, 1, 4, #words + 1,
-      words)
-    local mine = cli.words(hub("--speed", "600", "--", "true"))
+    table.move({ "sh", "-c", mount .. '; exec "$@"', "sh" }, 1, 4, #words + 1, words)
+    local mine = cli.words(hub("--speed", speed, "--", "true"))
     table.move(mine, 1, #mine, #words + 1, words)
-    local result = assert(dm.exec(words, { timeout = 30 }))
+    return assert(dm.exec(words, { timeout = 30 }))
+  end
+
+  it("says what to do where libfaketime is not there, or cannot be used", function()
+    local gone = "for f in " .. FAKETIME .. '; do mount -t tmpfs none "$f"; done'
+    local result = after_mount(gone, "600")
     assert.equal(4, result.status)
     cli.has(result.stderr, "--speed with a COMMAND needs libfaketime: install it")
+    assert.equal(0, after_mount(gone, "1").status)
+    result = after_mount("mount -t tmpfs -o ro none /dev/shm", "600")
+    assert.equal(4, result.status)
+    cli.has(result.stderr, "cannot be used (is it for another architecture")
   end)
 
   it("refuses what is no speed, and a speed inside a speed", function()

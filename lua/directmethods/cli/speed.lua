@@ -21,8 +21,8 @@ local TIMEOUT = 30 -- seconds that SDKs wait for most things
 local PLACES = "/usr/lib/*/faketime /usr/lib/faketime /usr/lib64/faketime "
   .. "/usr/local/lib/*/faketime /usr/local/lib/faketime /opt/*/lib/faketime"
 
--- Prints, with the library, what libfaketime shares and the start time. A program of
--- another architecture cannot load it: then the first line is empty.
+-- Prints the library, what libfaketime shares, and the start time. The second line is
+-- empty if the library is for another architecture, or can share nothing.
 local PROBE = [[
 for place in ]] .. PLACES .. [[; do
   library=$place/libfaketimeMT.so.1
@@ -34,6 +34,8 @@ done]]
 
 local MISSING = "--speed with a COMMAND needs libfaketime: install it (Debian: "
   .. "apt-get install libfaketime)"
+local UNUSABLE = "--speed with a COMMAND: %s cannot be used (is it for another "
+  .. "architecture, or can /dev/shm not be written to?)"
 
 ---@class directmethods.CliSpeed
 ---@field n number
@@ -62,19 +64,21 @@ local function remove(shared)
   os.remove("/dev/shm/" .. memory)
 end
 
--- Find the library, and have it begin; nil: it is not there.
+-- Find the library, and have it begin; nil and why: it cannot be used.
 local function find()
   local result = dm.exec { "sh", "-c", PROBE }
-  local found
+  local found, why = nil, MISSING
   for library, shared, start in (result and result.stdout or ""):gmatch
     "([^\n]*)\n([^\n]*)\n([%d.]+)\n" do
     if shared ~= "" and not found then
       found = { library = library, shared = shared, start = tonumber(start) }
     elseif shared ~= "" then
       remove(shared)
+    else
+      why = UNUSABLE:format(library)
     end
   end
-  return found
+  return found, why
 end
 
 local function warn(n, say)
@@ -86,17 +90,17 @@ local function warn(n, say)
 end
 
 --- Let the hub's clock run fast. Closing the result removes what COMMAND shares.
----@param n number? nil: nothing is done
+---@param n number? nil or 1: nothing is done
 ---@param has_command boolean
 ---@param say fun(message: string) for warnings
 ---@return directmethods.CliSpeed?
 function M.start(n, has_command, say)
-  if not n then return nil end
+  if not n or n == 1 then return nil end
   if M.of_process() > 1 then
     command.fail(command.USAGE, "--speed: the time of this process runs fast already")
   end
-  local found = find()
-  if not found and has_command then command.fail(command.LOCAL, MISSING) end
+  local found, why = find()
+  if not found and has_command then command.fail(command.LOCAL, why) end
   if not found then
     say "--speed: without libfaketime other programs keep the real time"
   end
