@@ -18,14 +18,16 @@ local SAFE = 600 -- with Azure's SDKs over TLS
 local TIMEOUT = 30 -- seconds that SDKs wait for most things
 
 -- Where systems keep the library, in the order of trying; a shell's patterns.
-local PLACES = "/usr/lib/*/faketime /usr/lib/faketime /usr/lib64/faketime "
-  .. "/usr/local/lib/*/faketime /usr/local/lib/faketime /opt/*/lib/faketime"
+local PLACES = ("/usr/lib/*/@ /usr/lib/@ /usr/lib64/@ /usr/local/lib/*/@ "
+  .. "/usr/local/lib/@ /opt/*/lib/@"):gsub("@", "faketime/libfaketimeMT.so.1")
 
 -- Prints the library, what libfaketime shares, and the start time. The second line is
 -- empty if the library is for another architecture, or can share nothing.
 local PROBE = [[
-for place in ]] .. PLACES .. [[; do
-  library=$place/libfaketimeMT.so.1
+set -- ]] .. PLACES .. [[
+
+test -z "$DIRECTMETHODS_FAKETIME" || set -- "$DIRECTMETHODS_FAKETIME"
+for library; do
   test -e "$library" || continue
   echo "$library"
   env -u FAKETIME_SHARED -u FAKETIME_TIMESTAMP_FILE FAKETIME="+0 x0" \
@@ -33,7 +35,8 @@ for place in ]] .. PLACES .. [[; do
 done]]
 
 local MISSING = "--speed with a COMMAND needs libfaketime: install it (Debian: "
-  .. "apt-get install libfaketime)"
+  .. "apt-get install libfaketime), or set DIRECTMETHODS_FAKETIME to the path of its "
+  .. "libfaketimeMT.so.1"
 local UNUSABLE = "--speed with a COMMAND: %s cannot be used (is it for another "
   .. "architecture, or can /dev/shm not be written to?)"
 
