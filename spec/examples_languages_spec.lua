@@ -52,6 +52,19 @@ describe("an example", function()
     end)
   end)
 
+  it("ages an SDK by --speed: it renews its token, and is called each hour", function()
+    local printed = run("node",
+      "directmethods hub --quiet --speed 240 --device pump -- node ageing.js 2", {
+        runner = stage.in_namespace,
+        variables = {
+          NODE_PATH = installed.root() .. "/spec/interop/node_modules",
+          ASAN_OPTIONS = "verify_asan_link_order=0",
+        },
+      })
+    assert.matches("after 1 h: status 200 at [^\n]*, [1-9]%d* renewals\n"
+      .. "after 2 h: status 200 at [^\n]*, [1-9]%d* renewals\n", printed)
+  end)
+
   describe("for pytest passes with paho-mqtt and requests", function()
     local pytest = "python3 -B -m pytest -q -p no:cacheprovider"
 
