@@ -108,6 +108,7 @@ build = {
       ["directmethods.cli.log_limit"] = "lua/directmethods/cli/log_limit.lua",
       ["directmethods.cli.main"] = "lua/directmethods/cli/main.lua",
       ["directmethods.cli.manager"] = "lua/directmethods/cli/manager.lua",
+      ["directmethods.cli.names"] = "lua/directmethods/cli/names.lua",
       ["directmethods.cli.outcome"] = "lua/directmethods/cli/outcome.lua",
       ["directmethods.cli.payload"] = "lua/directmethods/cli/payload.lua",
       ["directmethods.cli.ping"] = "lua/directmethods/cli/ping.lua",

@@ -199,6 +199,11 @@ describe("directmethods hub --config", function()
       refused(DEVICES .. "{", "5: ")
       refused(DEVICES .. "[]", "5: must be an object with an 'id'")
       refused(DEVICES .. '{"id":"d","tags":7}', "5: member 'tags' must be an object")
+      refused(DEVICES .. '{"id":"d","properties":{"reported":[1]}}',
+        "5: member 'reported' must be an object")
+      refused(DEVICES .. '{"id":"d","moduleId":{}}',
+        "5: member 'moduleId' must be text")
+      refused(DEVICES .. '{"id":"d","status":7}', "5: member 'status'")
       refused(DEVICES .. '{"id":"d","authentication":{"symmetricKey":'
         .. '{"primaryKey":"x"}}}', "5: member 'primary_key'")
       refused(DEVICES .. '{"id":"a"}', "5: ")

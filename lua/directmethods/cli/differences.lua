@@ -2,6 +2,7 @@
 -- their member, as `payload.list[1].n`.
 
 local json = require "directmethods.json"
+local names_of = require "directmethods.cli.names"
 
 local M = {}
 
@@ -81,23 +82,13 @@ local function is_list(value)
   return value[1] ~= nil or getmetatable(value) ~= nil
 end
 
--- The names in either table, sorted.
-local function names_of(a, b)
-  local seen, names = {}, {}
-  for _, each in ipairs { a, b } do
-    for name in pairs(each) do
-      if not seen[name] then names[#names + 1] = name end
-      seen[name] = true
-    end
-  end
-  table.sort(names)
-  return names
-end
-
 local compare
 
 local function compare_members(found, path, recorded, now)
-  for _, name in ipairs(names_of(recorded, now)) do
+  local either = {}
+  for name in pairs(recorded) do either[name] = true end
+  for name in pairs(now) do either[name] = true end
+  for _, name in ipairs(names_of(either)) do
     path[#path + 1] = name
     compare(found, path, recorded[name], now[name])
     path[#path] = nil

@@ -3,6 +3,7 @@
 
 local json = require "directmethods.json"
 local logs = require "directmethods.cli.log"
+local names_of = require "directmethods.cli.names"
 local places = require "directmethods.cli.json_places"
 
 local M = {}
@@ -38,11 +39,15 @@ end
 -- What is wrong with a member, raised and caught by `guard`.
 local Wrong = {}
 
+local function fail(message)
+  error(setmetatable({ message }, Wrong), 0)
+end
+
 -- A member that is an object, or absent.
 local function object(value, name)
   if value == nil or value == json.null then return {} end
-  if type(value) == "table" then return value end
-  error(setmetatable({ ("member '%s' must be an object"):format(name) }, Wrong), 0)
+  if type(value) == "table" and value[1] == nil then return value end
+  fail(("member '%s' must be an object"):format(name))
 end
 
 -- Call a function that reads what stands at a line; false: it is wrong.
@@ -133,13 +138,10 @@ local function tells(value)
 end
 
 local function note_members(import, id, value)
-  local names = {}
-  for name, each in pairs(value) do
-    if not SILENT[name] and tells(each) then names[#names + 1] = name end
-  end
-  table.sort(names)
-  for _, name in ipairs(names) do
-    leave_out(import, REASONS[name] or ("member '%s'"):format(name), id)
+  for _, name in ipairs(names_of(value)) do
+    if not SILENT[name] and tells(value[name]) then
+      leave_out(import, REASONS[name] or ("member '%s'"):format(name), id)
+    end
   end
 end
 
@@ -156,13 +158,6 @@ end
 
 -- az iot hub state export --------------------------------------------------------
 
-local function sorted_names(members)
-  local names = {}
-  for name in pairs(members) do names[#names + 1] = name end
-  table.sort(names)
-  return names
-end
-
 local EDGE = { ["$edgeAgent"] = true, ["$edgeHub"] = true }
 
 local function add_state_device(import, id, entry, found)
@@ -171,7 +166,7 @@ local function add_state_device(import, id, entry, found)
     object(entry.twin, "twin"), found:line { "devices", id })
   if given(entry.parent) then leave_out(import, REASONS.parent, id) end
   local modules = object(entry.modules, "modules")
-  for _, name in ipairs(sorted_names(modules)) do
+  for _, name in ipairs(names_of(modules)) do
     local module_id, module = id .. "/" .. name, object(modules[name], name)
     if EDGE[name] then
       leave_out(import, "IoT Edge's own modules", module_id)
@@ -197,7 +192,7 @@ local function read_state(document, text)
     if tells(document[other[1]] or false) then leave_out(import, other[2]) end
   end
   local devices = given(document.devices) or {}
-  for _, id in ipairs(sorted_names(devices)) do
+  for _, id in ipairs(names_of(devices)) do
     local line = found:line { "devices", id }
     if not guard(import, line, add_state_device, id, devices[id], found) then
       return import
@@ -215,11 +210,12 @@ end
 
 local function add_line(import, text, line)
   local value, err = json.decode(text)
-  if err then error(setmetatable({ err.message }, Wrong), 0) end
+  if err then fail(err.message) end
   if type(value) ~= "table" or type(value.id) ~= "string" then
-    error(setmetatable({ "must be an object with an 'id'" }, Wrong), 0)
+    fail("must be an object with an 'id'")
   end
   local module = given(value.moduleId)
+  if module and type(module) ~= "string" then fail("member 'moduleId' must be text") end
   local id = module and value.id .. "/" .. module or value.id
   if is_deletion(value) then return leave_out(import, "lines to delete", id) end
   add_device(import, id, value, value, line)

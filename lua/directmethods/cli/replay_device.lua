@@ -4,6 +4,7 @@
 local command = require "directmethods.cli.command"
 local dm = require "directmethods"
 local json = require "directmethods.json"
+local names_of = require "directmethods.cli.names"
 local signals = require "directmethods.cli.signals"
 local targets = require "directmethods.cli.target"
 
@@ -12,13 +13,6 @@ local M = {}
 local TIMEOUT = 30 -- seconds within which each device must be online
 
 -- Answers ----------------------------------------------------------------------
-
-local function names_of(value)
-  local names = {}
-  for name in pairs(value) do names[#names + 1] = name end
-  table.sort(names)
-  return names
-end
 
 -- A text that is the same for equal values, whatever the order of their members.
 local function key_of_value(value)
