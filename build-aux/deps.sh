@@ -113,7 +113,7 @@ need_test() {
     dbd.sqlite3=lua-dbi-sqlite3
   # Node may come from elsewhere, with which Debian's npm conflicts
   need_commands luarocks=luarocks git=git node=nodejs npm=npm openssl=openssl ip=iproute2 \
-    curl=curl strace=strace faketime=faketime lua5.1=lua5.1 \
+    busybox=busybox shellcheck=shellcheck curl=curl strace=strace faketime=faketime lua5.1=lua5.1 \
     mosquitto_pub=mosquitto-clients
   PATH=$PATH:/usr/sbin need_commands mosquitto=mosquitto
   need_python prometheus_client.openmetrics=python3-prometheus-client \
