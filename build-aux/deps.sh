@@ -22,8 +22,8 @@ PKG_CONFIG=${PKG_CONFIG:-pkg-config}
 missing= # what was not found, for a person
 packages= # what Debian calls it
 
-miss() { # miss WHAT PACKAGE
-  missing="${missing:+$missing, }$1"
+miss() { # miss WHAT PACKAGE: more than one group may miss it
+  case ", $missing, " in *", $1, "*) ;; *) missing="${missing:+$missing, }$1" ;; esac
   case " $packages " in *" $2 "*) ;; *) packages="$packages $2" ;; esac
 }
 

@@ -20,8 +20,6 @@ local function places(version)
     { core, 'version = "', '-1"' }, { core, "/directmethods-", ".tar.gz" },
     { hub, 'version = "', '-1"' }, { hub, "/directmethods-", ".tar.gz" },
     { hub, '"directmethods == ', '"' },
-    { "README.md", "rockspec/directmethods-", "-1.rockspec" },
-    { "README.md", "rockspec/directmethods-hub-", "-1.rockspec" },
     { "lua/directmethods/hub/admin/openapi.json", '"version": "', '"' },
     { "debian/changelog", "directmethods (", ")" },
   }

@@ -148,8 +148,8 @@ describe("the documents", function()
     for _, path in ipairs(DOCUMENTS) do
       for _, block in ipairs(blocks_of(path)) do
         for line in block.code:gmatch("[^\n]+") do
-          local target = line:gsub(" *#.*", ""):gsub(" %u+=%S+", "")
-            :match("make (%S+)$")
+          local target = line:gsub(" *#.*", ""):gsub(" [%u_]+=%S+", "")
+            :gsub("^sudo ", ""):match("^make (%S+)$")
           if target and block.lang == "sh" then
             assert(makefile:find("\n" .. target .. ":", 1, true),
               ("%s: make %s"):format(path, target))

@@ -84,7 +84,8 @@ it("finds each place that has another version", function()
   local version = require("directmethods.core").version
   local good = run(folder, "$LUA build-aux/version.lua --check")
   assert.same({ 0, "" }, { good.status, good.stderr })
-  for _, path in ipairs { "README.md", "lua/directmethods/hub/admin/openapi.json",
+  for _, path in ipairs { "debian/changelog",
+    "lua/directmethods/hub/admin/openapi.json",
     ("rockspec/directmethods-hub-%s-1.rockspec"):format(version) } do
     local bad = run(folder, ([[
       sed -i 's/%s/1.1.1/' %s; $LUA build-aux/version.lua --check]])

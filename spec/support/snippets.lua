@@ -21,6 +21,9 @@ M.NOT_RUN = {
   { "^curl %-N", "runs until Ctrl-C; specs read such streams" },
   { "^directmethods record ", "runs until Ctrl-C; spec/cli_record_spec.lua runs it" },
   { "@hub%.txt", "runs on another machine than its hub" },
+  { "luarocks ", "`make rock` makes, packs and installs the rocks" },
+  { "^dpkg%-buildpackage", "`make debian` builds, installs and tries the packages" },
+  { "^podman ", "`make container` builds and runs the image" },
   { "azure_device%.py", "no registry that specs can reach has azure-iot-device" },
 }
 
@@ -30,6 +33,8 @@ M.BLOCKS_NOT_RUN = {
   { "^directmethods hub %-%-device dev1 %-%-record", "three runs, with changes between "
     .. "them; spec/cli_record_spec.lua and spec/cli_replay_spec.lua make such" },
   { "^az iot hub state export", "needs a hub in Azure; specs have such files" },
+  { "^cd examples/container", "specs have no docker; `make container` runs the hub of "
+    .. "compose.yaml, with these tests beside it" },
   { "^# on the server, with the options from above",
     "two machines of a lab; spec/cli_hub_spec.lua runs these options" },
 }
