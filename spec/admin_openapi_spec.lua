@@ -135,6 +135,15 @@ local CASES = {
   { "POST /clock/speed", 200, body = '{"speed":1}' },
   { "POST /clock/speed", 400, body = '{"speed":0}' },
   { "POST /clock/speed", 400, body = '{"fast":2}' },
+  { "POST /snapshots/{name}", 200, "/snapshots/s" },
+  { "POST /snapshots/{name}", 409, "/snapshots/more", before = function(hub)
+    for i = 2, 16 do assert(hub:snapshot("s" .. i)) end
+  end },
+  { "GET /snapshots", 200 },
+  { "POST /snapshots/{name}/restore", 204, "/snapshots/s/restore" },
+  { "POST /snapshots/{name}/restore", 404, "/snapshots/x/restore" },
+  { "DELETE /snapshots/{name}", 204, "/snapshots/s" },
+  { "DELETE /snapshots/{name}", 404, "/snapshots/s" },
   { "POST /reset", 204 },
 }
 

@@ -22,6 +22,7 @@ describe("a wait", function()
 
   setup(function()
     hub = fixture.hub()
+    hub:snapshot "w"
     service = hub:service()
     silent = wire.listen()
     device = stuck()
@@ -134,6 +135,8 @@ describe("a wait", function()
       ["twins:get"] = call(service.twins.get, service.twins, "dev1"),
       ["hub:stop"] = call(hub.stop, hub),
       ["hub:reset"] = call(hub.reset, hub),
+      ["hub:snapshot"] = call(hub.snapshot, hub, "s"),
+      ["hub:restore"] = call(hub.restore, hub, "w"),
     }
   end
 

@@ -5,7 +5,7 @@
 local M = {}
 
 local MODULES = { "control", "openapi", "calls", "wait", "devices", "methods", "faults",
-  "recordings", "events", "forms" }
+  "recordings", "events", "forms", "snapshots" }
 
 --- A path; what each verb does, and which parameters its query may have: another one
 -- is a mistake, which would select too much.

@@ -18,6 +18,7 @@ require "directmethods.hub.deadlines"
 require "directmethods.hub.faults"
 require "directmethods.hub.history"
 require "directmethods.hub.reset"
+require "directmethods.hub.snapshots"
 
 local M = {}
 

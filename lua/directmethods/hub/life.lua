@@ -47,6 +47,7 @@ local M = {}
 ---@field on_reset function?   called at the end of a reset
 ---@field faults table<integer, directmethods.Fault> rules by their numbers
 ---@field last_fault integer number of the latest rule
+---@field snapshots table<string, directmethods.SnapshotContents> by their names
 ---@field devices table<directmethods.Device, boolean> made by hub:device, weak
 ---@field services table<directmethods.Service, boolean> made by hub:service, weak
 ---@field admin directmethods.HubAdmin? what the admin listener keeps
@@ -165,6 +166,7 @@ local function make(plane, config, store)
     services = setmetatable({}, { __mode = "k" }),
     faults = {},
     last_fault = 0,
+    snapshots = {},
     hub = setmetatable({}, { __mode = "v" }),
     waiting = {},
   }

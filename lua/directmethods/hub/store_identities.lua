@@ -142,6 +142,13 @@ local function pair_statements(ids, devices)
   return list
 end
 
+--- A statement that reads all identities with their twins, a device before its modules;
+--- pair_of reads its rows.
+---@return directmethods.SqlStatement
+function Store:all_pairs()
+  return { SELECT_BOTH .. "ORDER BY i.device_id, i.module_id" }
+end
+
 --- Identities with their twins, as of one moment, and how many modules devices have.
 ---@param ids { device_id: string, module_id: string? }[]
 ---@param devices string[]? whose modules are to be counted
