@@ -14,7 +14,17 @@
 
 #include "net/socket.h"
 
-enum { FIRST_WATCHES = 64 };
+enum {
+  FIRST_WATCHES = 64,
+  CONNECT_BACKSTOP_MS = 60000 /* TCP and TLS, real time */
+};
+
+/* The backstop by the time of this process, which curl goes by: something may
+** make it run fast (see dm_clock's speed). */
+static long connect_backstop(const dm_loop *loop) {
+  double ms = CONNECT_BACKSTOP_MS / loop->io.speed;
+  return ms < INT32_MAX ? (long)ms : INT32_MAX;
+}
 
 typedef struct dm_watch dm_watch;
 
@@ -229,6 +239,7 @@ void dm_http_multi_prepare(dm_http_multi *m, CURL *easy) {
   curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, m);
   curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, on_close);
   curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, m);
+  curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, connect_backstop(m->loop));
 }
 
 bool dm_http_multi_add(dm_http_multi *m, CURL *easy) {

@@ -10,10 +10,9 @@
 #include <string.h>
 
 enum {
-  SPARE_BYTES = 64 * 1024,    /* larger buffers are not kept */
-  FIELDS_LIMIT = 64 * 1024,   /* bytes of an answer's header block */
-  FIELDS_USUAL = 512,         /* room that is reserved for a header block */
-  CONNECT_BACKSTOP_MS = 60000 /* TCP and TLS, real time */
+  SPARE_BYTES = 64 * 1024,  /* larger buffers are not kept */
+  FIELDS_LIMIT = 64 * 1024, /* bytes of an answer's header block */
+  FIELDS_USUAL = 512        /* room that is reserved for a header block */
 };
 
 static size_t on_body(char *bytes, size_t one, size_t n, void *context) {
@@ -91,7 +90,6 @@ static void set_once(dm_http_request *r, const dm_http_settings *s) {
     curl_easy_setopt(easy, CURLOPT_CONNECT_TO, &s->connect_to);
   curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
   curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-  curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_BACKSTOP_MS);
   curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
   curl_easy_setopt(easy, CURLOPT_PROXY, s->proxy ? s->proxy : "");
   curl_easy_setopt(easy, CURLOPT_NOPROXY, s->proxy ? "" : "*");
