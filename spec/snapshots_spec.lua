@@ -175,6 +175,10 @@ describe("a snapshot", function()
     assert(hub:snapshot "s1")
     local shown = hub:snapshots()[2]
     assert.same({ "s1", 1001, 0 }, { shown.name, shown.identities, shown.jobs })
+    assert(hub:restore "s3")
+    assert.equal(0, hub:metrics().identities)
+    assert(hub:restore "s1")
+    assert.equal(1001, hub:metrics().identities)
   end)
 
   it("is there for every language", function()

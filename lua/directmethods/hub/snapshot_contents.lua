@@ -9,6 +9,7 @@ local M = {}
 
 local IDENTITIES_MAX = 5000
 local TARGETS_MAX = 20000 -- of jobs
+local SOME = 100 -- identities that are changed by one list of statements
 local SECTIONS = { "tags", "desired", "reported" }
 
 local JOB = "id, type, status, condition, method, update_twin, created, start, ended, "
@@ -156,44 +157,49 @@ local function put_pair(changes, pair)
   if twin then changes:put_twin(record, twin, notification) end
 end
 
-local function remove_others(changes, ids, wanted)
-  for _, id in ipairs(ids) do
-    local record = changes:find(id.device_id, id.module_id)
-    if record and not wanted[id.device_id .. "/" .. (id.module_id or "")] then
-      changes:remove(record)
+-- Change identities, some at a time: `one(changes, item)` is called for each item,
+-- which is an id, or has one in its record. Returns what has gone wrong.
+local function each_identity(state, list, one)
+  for first = 1, #list, SOME do
+    local ids, last = {}, math.min(first + SOME - 1, #list)
+    for i = first, last do ids[#ids + 1] = list[i].record or list[i] end
+    local _, problem = state.registry:change(ids, function(changes)
+      for i = first, last do one(changes, list[i]) end
+      return true
+    end)
+    if problem then
+      return errors.new {
+        name = problem.name, code = problem.code, message = problem.text,
+      }
     end
   end
 end
 
--- All ids that are there, or are to be there.
-local function ids_of(store, wanted_pairs)
+-- The ids that are there and not among these pairs.
+local function others(store, list)
   local results, err = store.db:read {
     { "SELECT device_id, module_id FROM identities ORDER BY device_id, module_id" },
   }
   if not results then return nil, err end
   local ids, wanted = {}, {}
-  for i, row in ipairs(results[1]) do
-    ids[i] = { device_id = row[1], module_id = row[2] ~= "" and row[2] or nil }
+  for _, pair in ipairs(list) do
+    wanted[pair.record.device_id .. "/" .. (pair.record.module_id or "")] = true
   end
-  for _, pair in ipairs(wanted_pairs) do
-    local record = pair.record
-    wanted[record.device_id .. "/" .. (record.module_id or "")] = true
-    ids[#ids + 1] = { device_id = record.device_id, module_id = record.module_id }
+  for _, row in ipairs(results[1]) do
+    if not wanted[row[1] .. "/" .. row[2]] then
+      ids[#ids + 1] = { device_id = row[1], module_id = row[2] ~= "" and row[2] or nil }
+    end
   end
-  return ids, wanted
+  return ids
 end
 
 local function put_identities(state, list)
-  local ids, wanted = ids_of(state.store, list)
-  if not ids then return wanted end
-  local _, problem = state.registry:change(ids, function(changes)
-    remove_others(changes, ids, wanted)
-    state.background:each(list, function(pair) put_pair(changes, pair) end)
-    return true
-  end)
-  return problem and errors.new {
-    name = problem.name, code = problem.code, message = problem.text,
-  }
+  local ids, err = others(state.store, list)
+  if not ids then return err end
+  return each_identity(state, ids, function(changes, id)
+    local record = changes:find(id.device_id, id.module_id)
+    if record then changes:remove(record) end
+  end) or each_identity(state, list, put_pair)
 end
 
 -- Jobs, rules, canned answers ---------------------------------------------------
@@ -243,13 +249,18 @@ local function is_as_it_was(hub, name, methods)
     and (hub.state.plane:connected(device, module ~= "" and module or nil))
 end
 
--- Connect the devices that had canned answers where they have others now, are gone, or
--- begin a sequence anew.
-local function put_answers(hub, answers)
+-- Close the devices with canned answers that had none.
+local function drop_answers(hub, answers)
   local clients = hub.state.admin.clients
   for name in pairs(copy_of(clients.answers)) do
     if not answers[name] then clients:drop(name) end
   end
+end
+
+-- Connect the devices that had canned answers where they have others now, are gone, or
+-- begin a sequence anew.
+local function put_answers(hub, answers)
+  local clients = hub.state.admin.clients
   for name, methods in pairs(answers) do
     if not is_as_it_was(hub, name, methods) then
       clients.answers[name] = methods
@@ -267,6 +278,7 @@ end
 ---@return directmethods.Error? err
 function M.put(hub, snapshot)
   local state = hub.state
+  if state.admin then drop_answers(hub, snapshot.answers) end
   local done, err = state.jobs:reset()
   if done then err = put_identities(state, snapshot.pairs) end
   err = err or put_jobs(state, snapshot)

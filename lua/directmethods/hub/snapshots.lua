@@ -95,7 +95,7 @@ end
 --- a restart of the hub. Waits.
 ---@param name string
 ---@return boolean? done
----@return directmethods.Error? err the store has failed
+---@return directmethods.Error? err the store has failed, with a part brought back
 function Hub:restore(name)
   check_open(self, "hub:restore")
   local snapshot = find(self, name, "hub:restore")
