@@ -143,6 +143,7 @@ need_rock() {
 }
 
 need_package() {
+  [ -e /usr/share/build-essential ] || miss build-essential build-essential
   need_commands dpkg-buildpackage=dpkg-dev dh=debhelper lintian=lintian \
     fakeroot=fakeroot mmdebstrap=mmdebstrap autopkgtest=autopkgtest buildah=buildah \
     unshare=util-linux ip=iproute2

@@ -56,9 +56,10 @@ it("each file of `make install` belongs to one Debian package", function()
   sh([[
     env -u MAKEFLAGS -u MAKELEVEL make install DESTDIR="$1" PREFIX=/usr]], folder.path)
   local packed = sh([[
+    export ROOT="$1"
     for package in lua-directmethods directmethods-hub; do
       ./debian/$package.install | while read -r file folder; do echo $file; done
-    done | sed 's:usr/lib/\*/:usr/lib/:' | sort]])
+    done | sed 's:usr/lib/\*/:usr/lib/:' | sort]], folder.path)
   assert.equal(sh([[cd "$1" && find usr -type f | sort]], folder.path), packed)
 end)
 
