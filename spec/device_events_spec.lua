@@ -204,6 +204,26 @@ describe("the events of devices", function()
     end)
   end)
 
+  it("tell that no CONNECT came in time", function()
+    start { limits = { connect_timeout = 0.05 } }
+    local w = wires.connect(hub:ports().mqtt)
+    await_reason("refused", "timeout", "no CONNECT in time")
+    w:close()
+  end)
+
+  it("tell which limit was exceeded", function()
+    start { limits = { packet_filters = 2, connect_size = 200 } }
+    local device = fixture.device(hub, "dev1")
+    device:send(mqtt.subscribe({ { "a" }, { "b" }, { "c" } }, 9))
+    await_reason("disconnected", "limit_exceeded",
+      "too many filters in one SUBSCRIBE")
+    device:close()
+    local w = wires.connect(hub:ports().mqtt)
+    w:send(mqtt.connect { client_id = ("x"):rep(300) })
+    assert.equal("limit_exceeded", await("refused").reason)
+    w:close()
+  end)
+
   it("tell that a device was silent for too long", function()
     start { limits = { keepalive_cap = 0.05 } }
     local device = fixture.device(hub, "dev1")
@@ -279,6 +299,26 @@ describe("the events of devices", function()
       refused({ password = "a token" }, "bad_token", "the token cannot be read")
       refused({ password = "" }, "no_credentials",
         "there is neither a password nor a certificate")
+    end)
+
+    it("for its model id", function()
+      refused({ username = "localhost/dev1/?api-version=2021-04-12&model-id=%FF" },
+        "bad_model_id", "the model id is not a text of at most 2048 bytes")
+    end)
+
+    it("for a token where only a certificate counts", function()
+      hub:add_device("dev2", { primary_thumbprint = ("A"):rep(40) })
+      refused({
+        client_id = "dev2", username = "localhost/dev2/?api-version=2021-04-12",
+        password = tokens.make { resource = "localhost/devices/dev2", bytes = "x" },
+      }, "certificate_only",
+        "'dev2' must show its certificate, and has no keys for tokens")
+    end)
+
+    it("because its session cannot be kept", function()
+      hub.state.registry.change = function() return nil end
+      refused({ clean = false }, "session_not_kept",
+        "the store cannot keep its session", 3)
     end)
 
     it("by the MQTT server itself", function()
@@ -370,6 +410,16 @@ describe("the events of devices", function()
     end
   end)
 
+  it("tell of another reason why the handshake failed", function()
+    start { tls = true }
+    assert(dm.exec({ "openssl", "s_client", "-connect",
+      "127.0.0.1:" .. hub:ports().mqtt, "-brief", "-tls1_1", "-cipher",
+      "ALL:@SECLEVEL=0" }, { timeout = 5 }))
+    local event = await "handshake_failed"
+    assert.equal("tls", event.reason)
+    assert.matches("^TLS handshake: unsupported protocol", event.text)
+  end)
+
   it("tell that a client speaks TLS to a plain port", function()
     start()
     local result = assert(dm.exec({ "openssl", "s_client", "-connect",
@@ -395,6 +445,8 @@ describe("the events of devices", function()
       refuses({ token = false }, 401, "no_token",
         "there is no single Authorization field")
       refuses({ token = "Bearer x" }, 401, "bad_token", "the token cannot be read")
+      refuses({ token = tokens.make { bytes = "guessed" } }, 401, "no_policy",
+        "the token names no policy")
       refuses({ token = tokens.make { bytes = "guessed", skn = "service" } }, 401,
         "wrong_signature", "the signature matches no key of policy 'service'")
       refuses({ token = fixture.service_token(hub, "device") }, 401, "no_right",

@@ -93,10 +93,15 @@ describe("X.509", function()
       local cert, key = pem.client "dev"
       assert.equal(5, show { cert = cert, key = key })
       assert.equal(1, hub:counters().connect_refused)
+      local event = hub:device_history("dev")[1]
+      assert.same({ "refused", "wrong_certificate",
+        "the certificate is not that of 'dev'" },
+        { event.event, event.reason, event.text })
     end)
 
     for what, life in pairs {
-      ["has expired"] = { -7200, -3600 }, ["is not valid yet"] = { 3600, 7200 },
+      ["has expired"] = { -7200, -3600, "certificate_expired" },
+      ["is not valid yet"] = { 3600, 7200, "certificate_early" },
     } do
       it("K05 answers 5 to a certificate that " .. what, function()
         local certificate = pem.self_signed("dev", life)
@@ -105,6 +110,7 @@ describe("X.509", function()
         })
         assert.equal(5, show(certificate))
         assert.equal(1, hub:counters().connect_unauthorized)
+        assert.equal(life[3], hub:device_history("dev")[1].reason)
       end)
     end
 

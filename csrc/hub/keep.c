@@ -67,7 +67,7 @@ static void give_up(dm_session *s, bool is_connect) {
   dm_identity *i = s->identity;
   if (is_connect) {
     dm_telemetry_drop_will(s); /* it was never accepted */
-    dm_tell_session(s, DM_DEVICE_REFUSED, DM_WHY_NOT_KEPT, NO_DETAIL);
+    dm_tell_session_refused(s, UNAVAILABLE, DM_WHY_NOT_KEPT);
   }
   dm_session_detach(s, (dm_parting){DM_WHY_NOT_KEPT, NO_DETAIL});
   dm_session_forget(i);

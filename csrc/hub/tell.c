@@ -67,18 +67,24 @@ void dm_tell(dm_hub *h, const dm_news *news) {
     h->events->on_device(h->context, &event);
 }
 
+/* What is told of this connection's identity. */
+static void tell_session(const dm_session *s, dm_news news) {
+  char address[DM_PEER_MAX] = "";
+  dm_mqtt_server_peer(s->server, s->connection, address, sizeof address);
+  news.device = dm_identity_device(s->identity);
+  news.module = dm_identity_module(s->identity);
+  news.address = address;
+  dm_tell(s->hub, &news);
+}
+
+void dm_tell_session_refused(const dm_session *s, int code, dm_why why) {
+  tell_session(s,
+               (dm_news){.kind = DM_DEVICE_REFUSED, .why = why, .code = code});
+}
+
 void dm_tell_session(const dm_session *s, dm_device_event_kind kind, dm_why why,
                      dm_span detail) {
-  char address[DM_PEER_MAX] = "";
-  const dm_identity *i = s->identity;
-  dm_mqtt_server_peer(s->server, s->connection, address, sizeof address);
-  const dm_news news = {.kind = kind,
-                        .why = why,
-                        .device = dm_identity_device(i),
-                        .module = dm_identity_module(i),
-                        .detail = detail,
-                        .address = address};
-  dm_tell(s->hub, &news);
+  tell_session(s, (dm_news){.kind = kind, .why = why, .detail = detail});
 }
 
 void dm_tell_request(const dm_exchange *x, int status, const dm_grant *grant,

@@ -24,6 +24,9 @@ typedef struct dm_news {
 
 void dm_tell(dm_hub *h, const dm_news *news);
 
+/* Its CONNECT was refused, after it was recognised, with this CONNACK. */
+void dm_tell_session_refused(const dm_session *s, int code, dm_why why);
+
 /* Something about this connection's identity. */
 void dm_tell_session(const dm_session *s, dm_device_event_kind kind, dm_why why,
                      dm_span detail);
