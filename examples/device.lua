@@ -1,4 +1,4 @@
--- A device that answers methods until it is stopped (Ctrl-C).
+-- A device that answers methods until it is stopped (Ctrl-C). See docs/device.md.
 --
 --   directmethods hub --mqtt-port 0 --https-port 0 --device dev1 --env >hub.env &
 --   . ./hub.env

@@ -1,7 +1,7 @@
 -- Fan control: a back end reads the temperature of each room by a method and sets the
 -- room's fan by another. The clock is moved, so that six minutes pass in no time.
 --
---   lua5.4 examples/fan_control.lua
+--   lua5.4 examples/fan_control.lua            (docs/device.md, docs/service.md)
 local dm = require "directmethods"
 
 local LOW, HIGH = 22.0, 24.0 -- degrees: below the first the fan stops, above it runs

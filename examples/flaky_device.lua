@@ -1,7 +1,7 @@
 -- A flaky device, made with faults: is the back end's way of calling good enough?
 -- Half of the calls find the device offline, and its first answer is lost.
 --
---   lua5.4 examples/flaky_device.lua
+--   lua5.4 examples/flaky_device.lua           (docs/faults.md, docs/service.md)
 local dm = require "directmethods"
 
 local hub <close> = assert(dm.hub {})

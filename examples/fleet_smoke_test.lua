@@ -1,7 +1,7 @@
 -- A smoke test of a fleet: do all devices answer, with the version that was rolled out,
 -- and how fast? The exit status is 1 if one does not.
 --
---   lua5.4 examples/fleet_smoke_test.lua [COUNT]
+--   lua5.4 examples/fleet_smoke_test.lua [COUNT]     (docs/fleet.md, docs/service.md)
 --
 -- Here the fleet is in the same process. For a real one take `dm.service` with a
 -- connection string, and the ids of `service:query "SELECT deviceId FROM devices"`.

@@ -2,7 +2,7 @@
 -- speak MQTT. Each machine is a module of the gateway's device, with credentials of its
 -- own, so that a back end calls "gateway/press" as it calls any other device.
 --
---   lua5.4 examples/gateway.lua
+--   lua5.4 examples/gateway.lua                (docs/device.md)
 local dm = require "directmethods"
 
 -- In place of a field bus: what the machines say, and one that does not answer.

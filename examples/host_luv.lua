@@ -1,5 +1,6 @@
 -- directmethods inside the event loop of a host: here luv's, as in Neovim. The host
 -- watches one descriptor and one time-out, and gives the library a turn for each.
+-- See docs/tasks.md.
 
 local uv = require "luv"
 local dm = require "directmethods"

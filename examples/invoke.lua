@@ -1,4 +1,4 @@
--- Invoke a method of a device and print its answer.
+-- Invoke a method of a device and print its answer. See docs/service.md.
 --
 --   lua5.4 examples/invoke.lua DEVICE METHOD [PAYLOAD as JSON]
 --

@@ -1,4 +1,5 @@
 -- One method for a whole site, now: a device that is away is called when it comes back.
+-- See docs/jobs.md.
 local dm = require "directmethods"
 
 local hub <close> = assert(dm.hub { tls = false })

@@ -2,7 +2,7 @@
 -- back end wakes the device by an SMS and calls again with a connect time-out: the hub
 -- waits so long for the device to connect.
 --
---   lua5.4 examples/sms_wakeup.lua
+--   lua5.4 examples/sms_wakeup.lua             (docs/service.md, docs/choosing.md)
 local dm = require "directmethods"
 
 local hub <close> = assert(dm.hub {})

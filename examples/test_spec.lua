@@ -1,5 +1,6 @@
 -- A test with the hub inside: busted --lua=lua5.4 examples/test_spec.lua
--- No port is fixed, no cloud account needed, and an hour passes in no time.
+-- No port is fixed, no cloud account needed, and an hour passes in no time. See
+-- docs/testing.md.
 -- luacheck: std +busted
 
 local dm = require "directmethods"
