@@ -15,7 +15,6 @@ local M = {}
 M.NOT_RUN = {
   { "^sudo ", "changes the machine" },
   { "^npm install", "the SDKs are those of spec/interop" },
-  { "^podman ", "build-aux/container.sh tries the image" },
   { "^directmethods watch", "runs until Ctrl-C; spec/cli_events_spec.lua runs it" },
   { "^make ", "docs_spec sees that make has the target; `make test` runs this spec" },
   { "^directmethods hub %-%-speed 600", "its time-outs depend on the machine's speed; "
