@@ -64,16 +64,24 @@ http_core_LUA = http_core bind* l_http*
 
 hub_core_NET = loop* clock* settle* mailbox* socket* stream* tls* http_server* \
                http_caller* mqtt_server* mqtt_peer* websocket*
-hub_core_LUA = hub_core bind* l_hub* l_store*
+hub_core_LUA = hub_core bind* l_hub* l_store l_store_sqlite
+
+cluster_core_NET = loop* clock* settle* mailbox*
+cluster_core_LUA = cluster_core bind* l_store l_store_postgres
 
 core_SRC := $(BASE) $(PROTO) \
   $(wildcard $(core_NET:%=csrc/net/%.c) $(core_LUA:%=csrc/lua/%.c))
 http_core_SRC := $(BASE) $(PROTO) \
   $(wildcard $(http_core_NET:%=csrc/net/%.c) $(http_core_LUA:%=csrc/lua/%.c))
-hub_core_SRC := $(BASE) $(PROTO) $(HTTP) $(wildcard csrc/store/*.c csrc/hub/*.c \
+hub_core_SRC := $(BASE) $(PROTO) $(HTTP) \
+  $(filter-out csrc/store/postgres%,$(wildcard csrc/store/*.c)) $(wildcard csrc/hub/*.c \
   $(hub_core_NET:%=csrc/net/%.c) $(hub_core_LUA:%=csrc/lua/%.c))
+cluster_core_SRC := $(BASE) $(filter-out csrc/store/sqlite%,$(wildcard csrc/store/*.c)) \
+  $(wildcard $(cluster_core_NET:%=csrc/net/%.c) $(cluster_core_LUA:%=csrc/lua/%.c))
 
-MODULES = core http_core hub_core
+# CLUSTER=yes: build cluster_core, which needs libpq; by default if it is there
+CLUSTER ?= $(if $(shell $(PKG_CONFIG) --exists libpq 2>/dev/null && echo 1),yes,no)
+MODULES = core http_core hub_core $(if $(filter yes,$(CLUSTER)),cluster_core)
 SO      = $(MODULES:%=$(OUT)/%.so)
 
 # -- Libraries ------------------------------------------------------------------
@@ -128,9 +136,12 @@ HTTP         := $(filter-out csrc/proto/llhttp_unit%,$(HTTP))
 hub_core_SRC := $(filter-out csrc/proto/llhttp_unit%,$(hub_core_SRC))
 endif
 
+PQ_CFLAGS := $(patsubst -I%,-isystem %,$(call pkg,--cflags,libpq))
+
 core_LIBS      = $(if $(filter yes,$(PAHO)),-lpaho-mqtt3as) -luv -lssl -lcrypto -lpthread
 http_core_LIBS = -lcurl -luv -lssl -lcrypto
 hub_core_LIBS  = -luv $(LLHTTP_LIBS) -lsqlite3 -lssl -lcrypto
+cluster_core_LIBS = $(or $(call pkg,--libs,libpq),-lpq) -luv
 
 # -- Flags ----------------------------------------------------------------------
 
@@ -172,7 +183,7 @@ LEAN_LINK := $(call links,-Wl$(comma)-z$(comma)noseparate-code)
 endif
 
 STD     = -std=c11 -D_GNU_SOURCE -Werror=implicit-function-declaration \
-          -Icsrc $(FOUND_INC) $(LUA_CFLAGS) $(LLHTTP_CFLAGS)
+          -Icsrc $(FOUND_INC) $(LUA_CFLAGS) $(LLHTTP_CFLAGS) $(PQ_CFLAGS)
 CFLAGS ?= $(OPT_$(MODE))
 COMPILE = $(STD) $(HARDEN_$(MODE)) $(LEAN) $(CFLAGS) $(CPPFLAGS) -fPIC \
           -fvisibility=hidden -ffunction-sections -fdata-sections $(PLACE) -MMD -MP

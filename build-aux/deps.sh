@@ -96,6 +96,12 @@ need_hub_core() {
   need_llhttp
 }
 
+need_cluster_core() {
+  need_commands "$CC=gcc" make=make "$PKG_CONFIG=pkg-config"
+  need_headers stdlib.h=libc6-dev lua.h=liblua5.4-dev uv.h=libuv1-dev \
+    postgresql/libpq-fe.h=libpq-dev
+}
+
 need_build() {
   need_core
   need_http_core
@@ -116,6 +122,9 @@ need_test() {
     busybox=busybox shellcheck=shellcheck curl=curl strace=strace faketime=faketime lua5.1=lua5.1 \
     mosquitto_pub=mosquitto-clients
   PATH=$PATH:/usr/sbin need_commands mosquitto=mosquitto
+  need_headers postgresql/libpq-fe.h=libpq-dev
+  [ -n "$(ls -d /usr/lib/postgresql/*/bin/initdb 2>/dev/null)" ] ||
+    miss initdb postgresql
   need_python prometheus_client.openmetrics=python3-prometheus-client \
     paho.mqtt.client=python3-paho-mqtt requests=python3-requests pytest=python3-pytest
 }
@@ -183,7 +192,8 @@ look() {
   packages=
   for group; do
     case $group in
-    core | http_core | hub_core | build | run | test | check | bench | rock | package) "need_$group" ;;
+    core | http_core | hub_core | cluster_core) "need_$group" ;;
+    build | run | test | check | bench | rock | package) "need_$group" ;;
     *) echo "deps: unknown group '$group'" >&2 && exit 2 ;;
     esac
   done

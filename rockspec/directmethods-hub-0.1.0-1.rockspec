@@ -126,6 +126,7 @@ build = {
       ["directmethods.hub.metrics"] = "lua/directmethods/hub/metrics.lua",
       ["directmethods.hub.pages"] = "lua/directmethods/hub/pages.lua",
       ["directmethods.hub.policies"] = "lua/directmethods/hub/policies.lua",
+      ["directmethods.hub.postgres_schema"] = "lua/directmethods/hub/postgres_schema.lua",
       ["directmethods.hub.problems"] = "lua/directmethods/hub/problems.lua",
       ["directmethods.hub.query"] = "lua/directmethods/hub/query.lua",
       ["directmethods.hub.query.check"] = "lua/directmethods/hub/query/check.lua",

@@ -1,12 +1,16 @@
 --- The stubs of the C modules, for editors, name what the modules have.
 
+local core = require "directmethods.core"
+
 -- The classes of a module's stub, and the metatables of their objects in the registry.
 local MODULES = {
   core = { Connection = "directmethods.connection", Engine = "directmethods.engine",
     Notifier = "directmethods.notify" },
   http_core = { Client = "directmethods.http_client" },
-  hub_core = { Plane = "directmethods.hub", Store = "directmethods.store",
-    Result = "directmethods.store_result" },
+  hub_core = { Plane = "directmethods.hub",
+    Store = "directmethods.store " .. core.version,
+    Result = "directmethods.store_result " .. core.version },
+  cluster_core = {},
 }
 
 local function read(path)

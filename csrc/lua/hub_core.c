@@ -10,6 +10,6 @@ int luaopen_directmethods_hub_core(lua_State *L) {
   lua_newtable(L);
   l_hub_open(L);
   l_hub_path_open(L);
-  l_store_open(L);
+  l_store_sqlite_open(L);
   return 1;
 }

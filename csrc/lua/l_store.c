@@ -8,10 +8,11 @@
 
 #include <math.h>
 
-#include "store/sqlite.h"
+#include "base/version.h"
 
-#define STORE_TYPE "directmethods.store"
-#define RESULT_TYPE "directmethods.store_result"
+/* Modules of one version share these types. */
+#define STORE_TYPE "directmethods.store " DM_VERSION
+#define RESULT_TYPE "directmethods.store_result " DM_VERSION
 
 enum {
   UV_LOOP = 1, /* keeps the loop alive as long as the store */
@@ -152,12 +153,8 @@ static void on_done(void *owner, uint64_t id, dm_sql_answer *a) {
 
 /* The store ---------------------------------------------------------------- */
 
-/* store(loop, path, application) -> store, id | nil, name, message
-** id: the event that follows says whether it is open. */
-static int l_store_new(lua_State *L) {
+int l_store_new(lua_State *L, l_store_opener *open, const void *context) {
   dm_loop *loop = dm_bind_loop(L, 1);
-  const char *path = luaL_checkstring(L, 2);
-  int32_t application = (int32_t)luaL_checkinteger(L, 3);
   uint64_t opening;
   dm_err e;
   store *s = lua_newuserdatauv(L, sizeof *s, UV_COUNT);
@@ -165,7 +162,7 @@ static int l_store_new(lua_State *L) {
   luaL_setmetatable(L, STORE_TYPE);
   lua_pushvalue(L, 1);
   lua_setiuservalue(L, -2, UV_LOOP);
-  s->sql = dm_sqlite_open(loop, path, application, on_done, s, &opening, &e);
+  s->sql = open(context, loop, on_done, s, &opening, &e);
   if (s->sql == NULL) return dm_bind_fail(L, &e);
   lua_pushinteger(L, (lua_Integer)opening);
   return 2;
@@ -376,7 +373,7 @@ static void new_type(lua_State *L, const char *name, const luaL_Reg *meta,
   lua_pop(L, 1);
 }
 
-void l_store_open(lua_State *L) {
+void l_store_types(lua_State *L) {
   static const luaL_Reg STORE[] = {
       {"write", l_write}, {"read", l_read}, {"close", l_close}, {NULL, NULL}};
   static const luaL_Reg STORE_META[] = {
@@ -387,6 +384,4 @@ void l_store_open(lua_State *L) {
       {"__gc", l_result_close}, {"__close", l_result_close}, {NULL, NULL}};
   new_type(L, STORE_TYPE, STORE_META, STORE);
   new_type(L, RESULT_TYPE, RESULT_META, RESULT);
-  lua_pushcfunction(L, l_store_new);
-  lua_setfield(L, -2, "store");
 }

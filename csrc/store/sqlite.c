@@ -1,5 +1,5 @@
-/* sqlite.c -- see sqlite.h: what the threads of sql_threads.h do here. What runs
-** on them says so; everything else is of the loop thread.
+/* sqlite.c -- see sqlite.h: what the threads of sql_threads.h do here. What
+** runs on them says so; everything else is of the loop thread.
 */
 #include "store/sqlite.h"
 

@@ -16,10 +16,16 @@ M.NEW = "2021-04-12"
 -- Live handles of the loop before a hub was made.
 local handles_before = setmetatable({}, { __mode = "k" })
 
+-- Set by spec/postgres_hub_spec.lua: the folder of a server that runs.
+local POSTGRES = os.getenv "SPEC_POSTGRES"
+
 --- A plain hub on ports of the system's choice.
 function M.hub(opts)
   local o = { tls = false }
   for k, v in pairs(opts or {}) do o[k] = v end
+  if POSTGRES and not o.store then
+    o.store = require("spec.support.postgres").at(POSTGRES):new_url()
+  end
   local handles = core.handles()
   local hub = assert(dm.hub(o))
   handles_before[hub] = handles

@@ -15,7 +15,8 @@
 local core = require "directmethods.core"
 local errors = require "directmethods.errors"
 local hub_core = require "directmethods.hub_core"
-local schema = require "directmethods.hub.sqlite_schema"
+local postgres_schema = require "directmethods.hub.postgres_schema"
+local sqlite_schema = require "directmethods.hub.sqlite_schema"
 local task = require "directmethods.task"
 
 local M = {}
@@ -38,7 +39,8 @@ M.MEMORY = ":memory:" -- a store that is in no file
 ---@field [integer] any[]
 
 ---@class directmethods.Sql
----@field path string? of the file; nil: in memory
+---@field name string of the store in messages: its path, or its URL without password
+---@field path string? of the file; nil: in memory, or in a database
 local Sql = { __name = "directmethods.sql" }
 Sql.__index = Sql
 
@@ -143,21 +145,59 @@ function Sql:__close()
   self:close()
 end
 
+local POSTGRES = "^postgres[ql]*://"
+
+--- Is a store of this name in a PostgreSQL database?
+---@param name string
+---@return boolean
+function M.is_url(name)
+  return name:find(POSTGRES) ~= nil
+end
+
+-- An URL without its password, which may also be a parameter.
+local function without_password(url)
+  url = url:gsub("^(%a+://[^/?#@:]*):.*@", "%1@"):gsub("([?&]password)=[^&]*", "%1=...")
+  return url
+end
+
+local function start_postgres(url)
+  local found, cluster_core = pcall(require, "directmethods.cluster_core")
+  if not found then
+    return nil, "StorageFailed", "a store in PostgreSQL needs the module "
+      .. "directmethods.cluster_core: install libpq and build it, or install the rock "
+      .. "directmethods-cluster"
+  end
+  return cluster_core.postgres(core.loop, url, postgres_schema.APPLICATION, false)
+end
+
+local function start_sqlite(path)
+  return hub_core.store(core.loop, path, sqlite_schema.APPLICATION)
+end
+
+-- How a store is begun, its name in messages, and its schema.
+local function engine_of(name)
+  if M.is_url(name) then
+    return start_postgres, without_password(name), postgres_schema
+  end
+  return start_sqlite, name, sqlite_schema
+end
+
 --- Open the store in a file, or make it, and bring its tables up to date. Waits. A file
 -- that is damaged, of a newer version, of another program, or that another hub uses is
--- refused and left as it is.
----@param path string or sql.MEMORY
+-- refused and left as it is. The same goes for a PostgreSQL database.
+---@param where string a path, sql.MEMORY, or `postgres://user@host:port/database`
 ---@return directmethods.Sql? db
 ---@return directmethods.Error? err StorageFailed
-function M.open(path)
+function M.open(where)
   task.current("sql.open")
-  local store, name, why = hub_core.store(core.loop, path, schema.APPLICATION)
+  local start, shown, schema = engine_of(where)
+  local store, name, why = start(where)
   local opened, self = nil, nil
   if store then
     self = setmetatable({
       store = store,
-      name = path,
-      path = path ~= M.MEMORY and path or nil,
+      name = shown,
+      path = start == start_sqlite and where ~= M.MEMORY and where or nil,
       failing = false,
     }, Sql)
     -- also when the task is cancelled
@@ -170,7 +210,8 @@ function M.open(path)
     if opened then opened, name, why = schema.prepare(self) end
   end
   if opened then return self end
-  return nil, errors.new { name = name, message = ("store %s: %s"):format(path, why) }
+  why = ("store %s: %s"):format(shown, why)
+  return nil, errors.new { name = name, message = why }
 end
 
 return M

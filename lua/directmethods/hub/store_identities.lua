@@ -28,6 +28,12 @@ local OF_DEVICE = "WHERE i.device_id = ? AND i.module_id > '' ORDER BY i.module_
 ---@class directmethods.Store
 local Store = {}
 
+-- An id as a parameter. Requests may name anything: a text that some store cannot hold
+-- becomes the empty id, which no identity has.
+local function key(id)
+  return utf8.len(id) and not id:find("\0", 1, true) and id or ""
+end
+
 -- Statement `sql` alone; its rows.
 local function read(self, sql, ...)
   local results, err = self.db:read { { sql, table.pack(...) } }
@@ -51,8 +57,8 @@ end
 ---@return directmethods.IdentityRecord? record nil without err: there is none
 ---@return directmethods.Error? err
 function Store:find(device_id, module_id)
-  local list, err = records_of(self, rows.record, read(self, SELECT .. ONE, device_id,
-    module_id or ""))
+  local list, err = records_of(self, rows.record, read(self, SELECT .. ONE,
+    key(device_id), key(module_id or "")))
   return list and list[1], err
 end
 
@@ -72,7 +78,7 @@ end
 ---@return directmethods.IdentityRecord[]? modules
 ---@return directmethods.Error? err
 function Store:modules(device_id)
-  return records_of(self, rows.record, read(self, SELECT .. OF_DEVICE, device_id))
+  return records_of(self, rows.record, read(self, SELECT .. OF_DEVICE, key(device_id)))
 end
 
 --- The modules of devices whose ids stand between two, both included.
@@ -134,10 +140,10 @@ end
 local function pair_statements(ids, devices)
   local list = {}
   for i, id in ipairs(ids) do
-    list[i] = { SELECT_BOTH .. ONE, { id.device_id, id.module_id or "" } }
+    list[i] = { SELECT_BOTH .. ONE, { key(id.device_id), key(id.module_id or "") } }
   end
   for _, device_id in ipairs(devices) do
-    list[#list + 1] = { COUNT_MODULES, { device_id } }
+    list[#list + 1] = { COUNT_MODULES, { key(device_id) } }
   end
   return list
 end

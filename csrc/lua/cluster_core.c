@@ -1,0 +1,12 @@
+/* cluster_core.c -- luaopen_directmethods_cluster_core: what hubs share. Loop
+** thread only.
+*/
+#include "lua/l_store.h"
+
+DM_EXPORT int luaopen_directmethods_cluster_core(lua_State *L);
+
+int luaopen_directmethods_cluster_core(lua_State *L) {
+  lua_newtable(L);
+  l_store_postgres_open(L);
+  return 1;
+}
