@@ -584,12 +584,38 @@ define install_so
 	@$(INSTALL) -m 755 $(SO) $(DESTDIR)$(INSTALL_CMOD)/directmethods
 endef
 
-install: all ## into PREFIX: bin/directmethods, lib/lua/5.4, share/lua/5.4
+# The manual page and the completion of shells are made from the options. Where they
+# cannot be made (argparse is missing; modules of another machine), the rest is
+# installed.
+MAN       = build/directmethods.1
+MAN_PLACE = share/man/man1/directmethods.1
+COMPLETIONS = bash/share/bash-completion/completions/directmethods \
+              zsh/share/zsh/site-functions/_directmethods \
+              fish/share/fish/vendor_completions.d/directmethods.fish
+SHARED    = $(MAN_PLACE) $(foreach c,$(COMPLETIONS),$(c:$(firstword $(subst /, ,$(c)))/%=%))
+
+man: all ## the manual page of the command line, build/directmethods.1
+	@mkdir -p $(dir $(MAN))
+	@$(RUN) build-aux/man.lua >$(MAN)
+
+completions: all
+	@mkdir -p build/completion
+	@for c in $(COMPLETIONS); do \
+	  $(RUN) build-aux/directmethods completion $${c%%/*} >build/completion/$${c%%/*} || exit 1; done
+
+install-shared: man completions
+	@$(INSTALL) -D -m 644 $(MAN) $(DESTDIR)$(prefix)/$(MAN_PLACE)
+	@for c in $(COMPLETIONS); do \
+	  $(INSTALL) -D -m 644 build/completion/$${c%%/*} $(DESTDIR)$(prefix)/$${c#*/} || exit 1; done
+
+install: all ## into PREFIX: bin/directmethods, its manual page, lib/lua/5.4, share/lua/5.4
 	$(install_so)
 	$(call install_lua,$(ALL_LUA))
 	@$(INSTALL) -d $(dir $(BIN))
 	@sh build-aux/launcher.sh "$(TARGET_LUA)" $(INSTALL_LMOD) $(INSTALL_CMOD) >$(BIN)
 	@chmod 755 $(BIN)
+	@$(MAKE) --no-print-directory install-shared 2>/dev/null || \
+	  echo "installed no manual page and no completion: they need argparse"
 	@echo "installed $(BIN)"
 
 install-device: ## into PREFIX: core.so and the Lua files of a device, nothing else
@@ -605,7 +631,8 @@ install-doc: ## into DOCDIR: README, licence, documents and examples
 	@cp -R README.md CHANGELOG.md LICENSE docs examples $(DESTDIR)$(DOCDIR)
 
 uninstall: ## remove what `make install` put into PREFIX
-	@rm -rf $(DESTDIR)$(INSTALL_CMOD)/directmethods $(DESTDIR)$(INSTALL_LMOD)/directmethods $(BIN)
+	@rm -rf $(DESTDIR)$(INSTALL_CMOD)/directmethods $(DESTDIR)$(INSTALL_LMOD)/directmethods $(BIN) \
+	  $(SHARED:%=$(DESTDIR)$(prefix)/%)
 
 # -- Rocks and archives ---------------------------------------------------------
 
@@ -643,4 +670,5 @@ help: ## this list
 .PHONY: all test test-c run-specs proof asan tsan gc interop-deps demo trial bench deps \
   dev-deps test-deps check-deps check lint format-check format warnings musl coverage fuzz fuzz-check tidy \
   cppcheck luacheck layers symbols rocks-check rocks-write version modules always install \
+  man completions install-shared \
   install-device install-device-files install-doc uninstall dist dist-files rock packages debian container clean help

@@ -491,7 +491,7 @@ describe("every command", function()
     "demo", "hub", "invoke", "device run", "device list", "device add", "device get",
     "device remove", "ping", "job start", "job status", "job cancel", "job results",
     "fleet", "bench", "fault add", "fault list", "fault clear", "advance", "token",
-    "env", "explain",
+    "env", "explain", "completion",
   }
 
   it("has an example in its help, and stands in the list", function()

@@ -2,6 +2,7 @@
 -- arguments, writing results.
 
 local json = require "directmethods.json"
+local parsers = require "directmethods.cli.parsers"
 local stderr = require "directmethods.stderr"
 
 local M = {}
@@ -208,25 +209,21 @@ end
 ---@field summary string  a sentence
 ---@field examples string[] command lines
 ---@field notes string?   shown below the options
+---@field only_own_options boolean? it has not got those that all have
 ---@field options (fun(parser: table))? adds arguments and options
 ---@field run fun(args: table): integer? status; nil: M.OK
+
+--- The module argparse. The command ends if it is not installed.
+function M.argparse()
+  local ok, argparse = pcall(require, "argparse")
+  if not ok then M.fail(M.LOCAL, NEEDS_ARGPARSE) end
+  return argparse
+end
 
 --- The parser of a command. The command ends if argparse is not installed.
 ---@param spec directmethods.CliCommand
 function M.parser(spec)
-  local ok, argparse = pcall(require, "argparse")
-  if not ok then M.fail(M.LOCAL, NEEDS_ARGPARSE) end
-  local epilog = "Examples:\n  " .. table.concat(spec.examples, "\n  ")
-  if spec.notes then epilog = spec.notes .. "\n\n" .. epilog end
-  local parser = argparse("directmethods " .. spec.name, spec.summary, epilog)
-  parser:add_help(false):help_max_width(80)
-  if spec.options then spec.options(parser) end
-  parser:flag("--json", "Print JSON on a terminal, too.")
-  parser:flag("-v --verbose", "Write more log to stderr; twice: all."):count("0-2")
-    :target("verbose")
-  parser:flag("-q --quiet", "Write no messages for people to stderr.")
-  parser:flag("-h --help", "Show this text.")
-  return parser
+  return parsers.new(M.argparse(), spec)
 end
 
 local function wants_help(argv)

@@ -147,6 +147,23 @@ local function list()
   return 0
 end
 
+--- For completion and the manual page; M.run does without argparse.
+---@type directmethods.CliCommand
+M.spec = {
+  name = "explain",
+  summary = "Say what an error means and what helps. It takes codes, names, HTTP "
+    .. "statuses, the numbers of CONNACKs (rc=5), and parts of messages.",
+  examples = {
+    "directmethods explain 404103",
+    'directmethods explain "unable to verify the first certificate"',
+  },
+  only_own_options = true,
+  options = function(parser)
+    parser:argument("what", "What to explain."):argname("WHAT"):args("*")
+    parser:flag("--list", "List all that can be explained.")
+  end,
+}
+
 ---@param argv string[]
 ---@return integer status
 function M.run(argv)

@@ -21,6 +21,7 @@ M.COMMANDS = {
   { "token", "print a SAS token of a policy or device" },
   { "env", "print the environment variables of a hub" },
   { "explain", "explain an error, and what helps" },
+  { "completion", "print a script that completes commands in a shell" },
 }
 
 local USAGE_ERROR, LOCAL_ERROR = 2, 4 -- exit statuses
