@@ -67,12 +67,15 @@ end
 local Process = {}
 Process.__index = Process
 
---- Start it; to be closed.
+--- Start it; to be closed. `before` is a command that is to run it.
 ---@param words string[]
----@param opts { variables: table? }?
+---@param opts { variables: table?, before: string[]? }?
 function M.start(words, opts)
   local pid_file = os.tmpname()
-  local argv = { "sh", "-c", 'echo $$ >"$0"; exec "$@"', pid_file }
+  local argv = { table.unpack((opts or {}).before or {}) }
+  for _, word in ipairs { "sh", "-c", 'echo $$ >"$0"; exec "$@"', pid_file } do
+    argv[#argv + 1] = word
+  end
   local mine = M.words(words, (opts or {}).variables)
   table.move(mine, 1, #mine, #argv + 1, argv)
   local task = dm.spawn(dm.exec, argv, { timeout = 60 })

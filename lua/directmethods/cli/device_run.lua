@@ -2,9 +2,12 @@
 
 local answers = require "directmethods.cli.answers"
 local command = require "directmethods.cli.command"
+local devices = require "directmethods.device"
 local dm = require "directmethods"
+local managers = require "directmethods.cli.manager"
 local signals = require "directmethods.cli.signals"
 local speeds = require "directmethods.cli.speed"
+local stderr = require "directmethods.stderr"
 local targets = require "directmethods.cli.target"
 
 local function is_script(what)
@@ -24,7 +27,7 @@ local function load_script(path)
     command.fail(command.LOCAL, path
       .. ": must return a table of handlers, as { reboot = function(request) ... end }")
   end
-  return handlers
+  return command.call(devices.check_handlers, handlers)
 end
 
 -- The handlers of the device, and its id (nil: the default one).
@@ -51,7 +54,27 @@ local function tell(args, name, handlers)
   return told
 end
 
+-- Read the script again. What is wrong with it is said in one line, and changes
+-- nothing.
+local function reload(args, device, name, told)
+  local ok, handlers = pcall(read, args)
+  if not ok then
+    return stderr.write(("directmethods device run: reload: %s; the device goes on as "
+      .. "it was"):format(tostring(handlers):gsub("\n.*", "")), "error")
+  end
+  for method in pairs(told) do
+    if not handlers[method] then device:method(method, nil) end
+    told[method] = nil
+  end
+  for method, handler in pairs(tell(args, name, handlers)) do
+    device:method(method, handler)
+    told[method] = handler
+  end
+  command.note(args, name .. " reloaded")
+end
+
 local function run(args)
+  local manager = managers.open()
   local handlers, id = read(args)
   local options, name = targets.device(args, id)
   options.handlers = tell(args, name, handlers)
@@ -63,7 +86,13 @@ local function run(args)
   end)
   command.try(device.connect, device, speeds.timeout(args.timeout))
   signals.catch()
-  signals.wait()
+  manager:ready(name .. " online")
+  signals.on_reload(function()
+    manager:reloading()
+    reload(args, device, name, options.handlers)
+    manager:ready(name .. " online")
+  end)
+  manager:stopping(signals.wait())
 end
 
 return {
