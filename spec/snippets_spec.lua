@@ -139,24 +139,13 @@ describe("the commands in", function()
   end
 end)
 
--- The commands in the tables of a document.
-local function commands_in_tables(path)
-  local commands = {}
-  for line in io.lines(path) do
-    for command in line:gmatch "`(directmethods [^`]+)`" do
-      if line:find "^|" then commands[#commands + 1] = command end
-    end
-  end
-  return commands
-end
-
 describe("the commands in tables of docs/faults.md", function()
   it("run, and can be undone", function()
     local bin <close> = folders.new()
     local folder <close> = folders.new()
     installed.into(bin)
     local script, count = {}, 0
-    for _, command in ipairs(commands_in_tables "docs/faults.md") do
+    for _, command in ipairs(documents.commands("docs/faults.md", true)) do
       if command:find "^directmethods fault add" or command:find "advance" then
         script[#script + 1] = command
         count = count + 1

@@ -59,4 +59,22 @@ function M.blocks(path)
   return blocks
 end
 
+--- The commands of ours in a document's text, not in its blocks: those of tables alone,
+--- if `in_tables`.
+---@param path string
+---@param in_tables boolean?
+---@return string[]
+function M.commands(path, in_tables)
+  local commands, in_block = {}, false
+  for line in io.lines(path) do
+    if line:find "^```" then in_block = not in_block end
+    if not in_block and (not in_tables or line:find "^|") then
+      for command in line:gmatch "`(directmethods [^`]+)`" do
+        commands[#commands + 1] = command
+      end
+    end
+  end
+  return commands
+end
+
 return M
