@@ -21,23 +21,31 @@ local function escape(value)
   end))
 end
 
--- The target and the body of a request by the name of its example.
-local function request_of(operation, name)
+-- The value of an example of this name; nil: there is none.
+local function value_of(node, name)
+  local example = (node.examples or {})[name]
+  return example and example.value
+end
+
+-- The target of a request by the name of its example.
+local function target_of(operation, name)
   local place, query = operation.path, {}
   for _, parameter in ipairs(operation.parameters or {}) do
-    local example = (parameter.examples or {})[name]
-    if example and parameter["in"] == "path" then
-      place = place:gsub("{" .. parameter.name .. "}", (escape(example.value)
+    local value = value_of(parameter, name)
+    if value and parameter["in"] == "path" then
+      place = place:gsub("{" .. parameter.name .. "}", (escape(value)
         :gsub("%%", "%%%%")))
-    elseif example then
-      query[#query + 1] = parameter.name .. "=" .. escape(example.value)
+    elseif value then
+      query[#query + 1] = parameter.name .. "=" .. escape(value)
     end
   end
   assert(not place:find "{", place .. ": no value for a part of the path: " .. name)
+  return place .. (query[1] and "?" .. table.concat(query, "&") or "")
+end
+
+local function body_of(operation, name)
   local content = operation.requestBody and operation.requestBody.content
-  local body = content and (content["application/json"].examples or {})[name]
-  return place .. (query[1] and "?" .. table.concat(query, "&") or ""),
-    body and body.value
+  return content and value_of(content["application/json"], name)
 end
 
 -- The names of all examples of the requests of an operation.
@@ -104,7 +112,8 @@ describe("the examples of openapi.json", function()
     local key, status, name, kind, value = table.unpack(each, 1, 5)
     it(("answer %s as they show: %d %s"):format(key, status, name), function()
       local world = worlds.new()
-      local target, body = request_of(each.operation, name)
+      local target = target_of(each.operation, name)
+      local body = body_of(each.operation, name)
       local found, answer, reply = world:ask(key, status, target, body)
       assert.equal(status, found, reply.body)
       if not kind then
