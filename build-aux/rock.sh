@@ -23,12 +23,20 @@ rocks() {
   }
 }
 
+is_hardened() { # is_hardened FILE.so: by the Makefile's flags, as `make install`'s are
+  if ! readelf -d "$1" | grep -q BIND_NOW || ! nm -D "$1" | grep -q __stack_chk_fail; then
+    echo "rock: $1 is not hardened" >&2
+    return 1
+  fi
+}
+
 try() { # try TREE HOW: is the tree right, and do the examples of its rock run?
   tree=$folder/$1
   "$LUA" "$here/rock_tree.lua" "$tree" "$LUA_VERSION" "$specs/directmethods-$version.rockspec" \
     "$specs/directmethods-hub-$version.rockspec"
   for so in "$tree/lib/lua/$LUA_VERSION"/directmethods/*.so; do
     sh "$here/symbols.sh" "$so"
+    is_hardened "$so"
   done
   (
     cd /
