@@ -5,6 +5,7 @@ local core = require "directmethods.core"
 local dm = require "directmethods"
 local fixture = require "spec.support.fixture"
 local folders = require "spec.support.folder"
+local uv = require "luv"
 
 local has = cli.has
 
@@ -195,6 +196,35 @@ describe("directmethods device run", function()
     assert.equal(42, assert(service:invoke("away", "double", 21)).payload)
     process:kill "sigint"
     assert.equal(0, process:ended().status)
+  end)
+
+  it("ends in good order at a signal before it is online", function()
+    local listener, clients = uv.new_tcp(), {}
+    finally(function()
+      listener:close()
+      for _, client in ipairs(clients) do client:close() end
+      uv.run "nowait"
+    end)
+    assert(listener:bind("127.0.0.1", 0))
+    assert(listener:listen(8, function()
+      clients[#clients + 1] = uv.new_tcp()
+      listener:accept(clients[#clients])
+    end))
+    local mine = {}
+    for name, value in pairs(variables) do mine[name] = value end
+    mine.HUB_MQTT_PORT = listener:getsockname().port
+    for _, words in ipairs { { "device", "run", "away", "--answer", "on" },
+      { "fleet", "1", "--id", "away%d" } } do
+      local before = #clients
+      local process <close> = cli.start(words, { variables = mine })
+      assert(dm.wait_until(function()
+        uv.run "nowait"
+        return #clients > before
+      end, 30))
+      process:kill "sigterm"
+      local result = process:ended()
+      assert.same({ 0, 0 }, { result.status, result.signal })
+    end
   end)
 
   it("needs no hub's key when it is given its own", function()

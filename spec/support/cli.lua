@@ -4,6 +4,7 @@ local dm = require "directmethods"
 local uv = require "luv"
 
 local LUA = os.getenv("LUA") or "lua5.4"
+local TIMEOUT = 60 -- seconds, for a process that hangs
 
 local M = {}
 
@@ -46,7 +47,7 @@ end
 function M.run(words, opts)
   opts = opts or {}
   return assert(dm.exec(M.words(words, opts.variables),
-    { timeout = 30, stdin = opts.stdin }))
+    { timeout = TIMEOUT, stdin = opts.stdin }))
 end
 
 --- Run it on a terminal of its own.
@@ -60,7 +61,7 @@ function M.on_terminal(words, opts)
     quoted[i] = "'" .. word:gsub("'", "'\\''") .. "'"
   end
   return assert(dm.exec({ "script", "-qec", table.concat(quoted, " "), "/dev/null" },
-    { timeout = 30, stdin = opts.stdin }))
+    { timeout = TIMEOUT, stdin = opts.stdin }))
 end
 
 -- A command that runs on.
@@ -78,7 +79,7 @@ function M.start(words, opts)
   end
   local mine = M.words(words, (opts or {}).variables)
   table.move(mine, 1, #mine, #argv + 1, argv)
-  local task = dm.spawn(dm.exec, argv, { timeout = 60 })
+  local task = dm.spawn(dm.exec, argv, { timeout = TIMEOUT })
   return setmetatable({ task = task, pid_file = pid_file }, Process)
 end
 
@@ -90,7 +91,7 @@ end
 
 --- Wait for the end: dm.exec's result.
 function Process:ended()
-  return assert(self.task:await(20))
+  return assert(self.task:await(TIMEOUT))
 end
 
 function Process:__close()

@@ -54,23 +54,24 @@ local function tell(args, name, handlers)
   return told
 end
 
--- Read the script again. What is wrong with it is said in one line, and changes
--- nothing.
-local function reload(args, device, name, told)
-  local ok, handlers = pcall(read, args)
-  if not ok then
-    return stderr.write(("directmethods device run: reload: %s; the device goes on as "
-      .. "it was"):format(tostring(handlers):gsub("\n.*", "")), "error")
-  end
+-- Have the device answer with the handlers of the script as it is now, in place of
+-- those in `told`. Raises before it changes anything when the script is wrong.
+local function replace(args, device, name, told)
+  local handlers = tell(args, name, (read(args)))
+  for method, handler in pairs(handlers) do device:method(method, handler) end
   for method in pairs(told) do
     if not handlers[method] then device:method(method, nil) end
     told[method] = nil
   end
-  for method, handler in pairs(tell(args, name, handlers)) do
-    device:method(method, handler)
-    told[method] = handler
-  end
-  command.note(args, name .. " reloaded")
+  for method, handler in pairs(handlers) do told[method] = handler end
+end
+
+-- Read the script again. What is wrong with it is said in one line.
+local function reload(args, device, name, told)
+  local ok, why = pcall(replace, args, device, name, told)
+  if ok then return command.note(args, name .. " reloaded") end
+  stderr.write(("directmethods device run: reload: %s; the device goes on as it was")
+    :format(tostring(why):gsub("\n.*", "")), "error")
 end
 
 local function run(args)
@@ -84,8 +85,10 @@ local function run(args)
     local reason = why and ": " .. tostring(why) or ""
     command.note(args, ("%s %s%s"):format(name, new, reason))
   end)
-  command.try(device.connect, device, speeds.timeout(args.timeout))
-  signals.catch()
+  local stopped = signals.unless_stopped(function()
+    command.try(device.connect, device, speeds.timeout(args.timeout))
+  end)
+  if stopped then return manager:stopping(stopped) end
   manager:ready(name .. " online")
   signals.on_reload(function()
     manager:reloading()

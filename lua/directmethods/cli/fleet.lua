@@ -102,9 +102,9 @@ local function run(args)
   options.handlers = recorded(answers.handlers(args), recording)
   options.connect_rate = args.connect_rate
   local fleet <close> = command.try(dm.fleet, options)
-  connect(args, fleet)
-  signals.catch()
-  signals.wait(args.duration)
+  if not signals.unless_stopped(function() connect(args, fleet) end) then
+    signals.wait(args.duration)
+  end
   recording:close()
   local stats = fleet:stats()
   command.put(args, { devices = args.count, online = stats.online, calls = stats.calls,

@@ -129,12 +129,13 @@ function M.run(args, recording)
       for _, device in ipairs(running) do device:close() end
     end,
   })
-  for i, name in ipairs(names) do
-    running[i] = new_device(args, name, devices[name])
-    command.try(running[i].connect, running[i], TIMEOUT)
-  end
-  signals.catch()
-  signals.wait()
+  local stopped = signals.unless_stopped(function()
+    for i, name in ipairs(names) do
+      running[i] = new_device(args, name, devices[name])
+      command.try(running[i].connect, running[i], TIMEOUT)
+    end
+  end)
+  if not stopped then signals.wait() end
 end
 
 return M

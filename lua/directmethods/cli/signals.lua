@@ -54,6 +54,21 @@ function M.stopper()
   return function() return status end
 end
 
+--- Run fn, which may wait, and end it early at the first signal. Raises what fn raises.
+---@param fn fun()
+---@return "SIGINT"|"SIGTERM"|"SIGHUP"|nil signal that has come; nil: fn has ended
+function M.unless_stopped(fn)
+  local received_name
+  local work = task.spawn(fn)
+  M.catch()
+  M.on(function(name)
+    received_name = name
+    work:cancel()
+  end)
+  work:await()
+  return received_name
+end
+
 --- Wait for the first signal. Later ones are ignored.
 ---@param seconds number? wait no longer than this
 ---@return "SIGINT"|"SIGTERM"|"SIGHUP"|nil
