@@ -14,7 +14,7 @@ local ROOT = installed.root()
 -- folders, whatever a page says.
 local CONFINED = { "timeout", "60", "unshare", "--mount", "sh", "-c", [[
   tmp=${TMPDIR:-/tmp}
-  mount --bind "$tmp" "$tmp" && mount -o remount,bind,ro / && exec "$@"]], "sh" }
+  mount --rbind "$tmp" "$tmp" && mount -o remount,bind,ro / && exec "$@"]], "sh" }
 
 -- Files that more than one document uses: where they are described.
 local SHARED = {
