@@ -178,8 +178,7 @@ describe("the list of commands that do not run", function()
 end)
 
 describe("a program in the documents", function()
-  local CHECKED = { sh = true, text = true, lua = true, json = true,
-    ini = "a unit, and nothing here is systemd" }
+  local CHECKED = { sh = true, text = true, lua = true, json = true }
 
   it("is saved under a name that a command of its page uses", function()
     for _, path in ipairs(documents.list()) do
