@@ -10,7 +10,7 @@ mkdir -p "$folder"
 if [ ! -e "$tar" ]; then
   cat /etc/apt/sources.list /etc/apt/sources.list.d/*.sources /etc/apt/sources.list.d/*.list \
     2>/dev/null >"$folder/sources" || true
-  mmdebstrap --quiet --variant=minbase "$VERSION_CODENAME" "$tar.part" - \
+  mmdebstrap --quiet --format=tar --variant=minbase "$VERSION_CODENAME" "$tar.part" - \
     <"$folder/sources" >"$folder/bare.log" 2>&1 || {
     cat "$folder/bare.log" >&2
     exit 1

@@ -18,7 +18,7 @@ list() {
   if [ -e .git ]; then
     git ls-files
   else
-    find . -name node_modules -prune -o -path ./build -prune -o -type f -print | sed 's:^\./::'
+    find . -name node_modules -prune -o -path ./build -prune -o ! -type d -print | sed 's:^\./::'
   fi
 }
 
