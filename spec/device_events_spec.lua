@@ -410,6 +410,20 @@ describe("the events of devices", function()
     end
   end)
 
+  it("tell of a client that leaves the handshake, not of one that looks", function()
+    start { tls = true }
+    for _, service in ipairs { "mqtt", "https" } do
+      local w = wires.connect(hub:ports()[service])
+      w:close()
+      w = wires.connect(hub:ports()[service])
+      w:send "\x16\x03\x01\0\x40\x01\0\0\x3c\x03\x03"
+      dm.loop.step(0.01)
+      w:close()
+      assert.equal("nothing_sent", await("handshake_failed").reason)
+    end
+    assert.equal(2, #hub.state.plane:device_events(nil, nil, 0, 10))
+  end)
+
   it("tell of another reason why the handshake failed", function()
     start { tls = true }
     assert(dm.exec({ "openssl", "s_client", "-connect",

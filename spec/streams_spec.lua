@@ -331,6 +331,7 @@ describe("a stream of events", function()
     w:close()
     reset:reset()
     assert(dm.wait_until(function() return not hub.state.streams.list[1] end))
+    assert.equal(0, hub:counters().http_gone)
     invoke(1)
   end)
 

@@ -24,6 +24,7 @@
   X(TLS_FAILED, "TlsFailed", "the TLS handshake failed")                       \
   X(TLS_UNTRUSTED, "TlsFailed", "the peer does not trust our certificate")     \
   X(TLS_PLAIN, "TlsFailed", "the peer does not speak TLS")                     \
+  X(TLS_LEFT, "TlsFailed", "the peer left in the middle of the handshake")     \
   X(UNAUTHORIZED, "Unauthorized", "not authorized")                            \
   X(PROTOCOL_ERROR, "ProtocolError", "the peer broke the protocol")            \
   X(LIMIT_EXCEEDED, "LimitExceeded", "a limit was exceeded")                   \

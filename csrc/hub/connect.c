@@ -357,6 +357,7 @@ static void count_fault(dm_hub_counters *c, dm_code code) {
   case DM_TLS_FAILED:
   case DM_TLS_UNTRUSTED:
   case DM_TLS_PLAIN:
+  case DM_TLS_LEFT:
     c->mqtt_tls_failed++;
     return;
   default:

@@ -44,7 +44,7 @@ dm_exchange *dm_exchange_open(dm_hub *h, dm_http_server *s, uint64_t id) {
   x->id = id;
   x->failed = NULL;
   x->next = NULL;
-  x->parked = x->is_call = false;
+  x->parked = x->is_call = x->streams = false;
   x->settle = x->handed = 0;
   x->rights = 0;
   x->version = (dm_span){NULL, 0};

@@ -61,8 +61,8 @@
   X(UNTRUSTED, "untrusted_ca", "the client does not trust this hub's CA")      \
   X(PLAIN, "plain_text", "the client sent plain text to a port with TLS")      \
   X(SILENT, "nothing_sent",                                                    \
-    "the client closed the connection after the TLS handshake and sent "       \
-    "nothing: it may not trust this hub's CA")                                 \
+    "the client left in the TLS handshake, or after it without a word: it "    \
+    "may not trust this hub's CA")                                             \
   X(TLS, "tls", "#")
 
 typedef enum dm_why {

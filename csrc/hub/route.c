@@ -328,7 +328,7 @@ void dm_route_on_gone(void *context, uint64_t id) {
   dm_hub_listener *l = context;
   dm_exchange *x = dm_exchange_find(l->hub, l->http, id);
   if (x == NULL) return;
-  l->hub->counted.http_gone++;
+  if (!x->streams) l->hub->counted.http_gone++;
   dm_record_gone(x);
   dm_call_release(x);
   dm_exchange_end(x);

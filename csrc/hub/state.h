@@ -50,6 +50,7 @@ struct dm_exchange {
   dm_hub_result *failed;  /* set while dm_hub_invoke starts the call */
   dm_exchange *next;      /* in a chain of parked ones, or in the free list */
   bool parked;            /* in such a chain: is answered later */
+  bool streams;           /* its answer has begun, and grows */
   unsigned rights;        /* what the caller's token allows */
   bool expired;           /* the caller's token, which this hub takes */
   dm_span version;        /* api-version; borrowed until on_request returns */

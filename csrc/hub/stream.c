@@ -9,8 +9,10 @@ static dm_exchange *request_of(const dm_hub *h, uint64_t request) {
 }
 
 bool dm_hub_stream_begin(dm_hub *h, uint64_t request, dm_span fields) {
-  const dm_exchange *x = request_of(h, request);
-  return x != NULL && dm_http_server_begin(x->server, x->id, 200, fields);
+  dm_exchange *x = request_of(h, request);
+  if (x == NULL) return false;
+  x->streams = true;
+  return dm_http_server_begin(x->server, x->id, 200, fields);
 }
 
 bool dm_hub_stream_send(dm_hub *h, uint64_t request, dm_span bytes) {

@@ -111,7 +111,8 @@ dm_news dm_tell_unused(const dm_err *why) {
   dm_news news = {.kind = DM_DEVICE_HANDSHAKE,
                   .why = DM_WHY_TLS,
                   .detail = dm_span_of(why->text)};
-  if (why->code == DM_OK || why->code == DM_CLOSED) news.why = DM_WHY_SILENT;
+  if (why->code == DM_OK || why->code == DM_CLOSED || why->code == DM_TLS_LEFT)
+    news.why = DM_WHY_SILENT;
   if (why->code == DM_TLS_UNTRUSTED) news.why = DM_WHY_UNTRUSTED;
   if (why->code == DM_TLS_PLAIN) news.why = DM_WHY_PLAIN;
   return news;

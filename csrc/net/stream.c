@@ -122,7 +122,8 @@ dm_stream *dm_stream_adopt(dm_stream_group *g, int fd, bool connecting) {
              : g->tls   ? DM_STREAM_HANDSHAKE
                         : DM_STREAM_OPEN;
   s->blocked = connecting;
-  if (!connecting) s->peer = dm_socket_peer(fd);
+  s->accepted = !connecting;
+  if (s->accepted) s->peer = dm_socket_peer(fd);
   dm_list_init(&s->dirty);
   size_t wire = g->limits.output + g->limits.output / 8 + DM_STREAM_WIRE_EXTRA;
   if (g->tls && !(s->tls = dm_tls_session_new(g->tls, wire))) {

@@ -63,8 +63,19 @@ void dm_stream_end(dm_stream *s, const dm_err *why) {
   s->fd = -1;
 }
 
+/* The peer is gone in the middle of a handshake that it had begun. */
+static bool left_handshake(dm_stream *s) {
+  dm_err e;
+  if (!s->accepted || !s->heard || s->state != DM_STREAM_HANDSHAKE)
+    return false;
+  dm_fail(&e, DM_TLS_LEFT, NULL);
+  dm_stream_end(s, &e);
+  return true;
+}
+
 static void fail_errno(dm_stream *s, const char *what, int error) {
   dm_err e;
+  if (left_handshake(s)) return;
   dm_fail(&e, s->state == DM_STREAM_CONNECTING ? DM_CONNECT_FAILED : DM_CLOSED,
           "%s: %s", what, uv_strerror(uv_translate_sys_error(error)));
   dm_stream_end(s, &e);
@@ -183,6 +194,7 @@ void dm_stream_peer_ended(dm_stream *s) {
   s->held_back = s->held;
   if (s->held) return;
   s->peer_ended = true;
+  if (left_handshake(s)) return;
   if (s->state == DM_STREAM_OPEN && (s->blocked || s->out.len > 0)) {
     s->state = DM_STREAM_DRAINING; /* it may still read our answer */
     dm_stream_watch(s);
@@ -236,6 +248,7 @@ static void take_records(dm_stream *s) {
 
 static void take_tls(dm_stream *s, dm_span bytes) {
   dm_tls_feed(s->tls, bytes);
+  s->heard = true;
   if (s->state == DM_STREAM_OPEN || handshake(s)) take_records(s);
   dm_tls_feed(s->tls, (dm_span){0});
   if (s->state != DM_STREAM_CLOSED && dm_tls_wire(s->tls)->len > 0)

@@ -43,6 +43,8 @@ struct dm_stream {
   dm_peer peer;          /* once it is connected */
   uint8_t state;
   bool paused, blocked, peer_ended, said_goodbye, await_drain;
+  bool accepted;  /* the peer has connected to us */
+  bool heard;     /* it has sent something of a TLS handshake */
   bool held;      /* paused, and the peer's end has to wait */
   bool held_back; /* the peer's end does */
   bool leaving;   /* tell the owner the end when this turn ends */
