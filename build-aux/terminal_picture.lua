@@ -17,7 +17,7 @@ local COLUMNS, LINE, CHARACTER, SIZE = 118, 18, 7.23, 12 -- of a line; pixels
 
 -- `run` shows a command and runs it; `until` waits as a reader would.
 local SESSION = [[
-directmethods() { "$PROGRAM" "$@"; }
+PATH=${PROGRAM%/*}:$PATH
 run() { printf '$ %s\n' "$1"; eval "$1"; }
 run "directmethods device run fan --quiet --answer 'set_speed={\"rpm\":4000}' &"
 device=$!
