@@ -2,6 +2,7 @@
 -- are those of the environment, as `directmethods hub -- COMMAND` sets it; no text
 -- holds a secret.
 
+local core = require "directmethods.core"
 local json = require "directmethods.json"
 
 local M = {}
@@ -195,7 +196,8 @@ local function lua_arguments(call)
 end
 
 local function version_of(call)
-  return call.api_version and call.api_version < "2019-01-01" and call.api_version
+  local version = call.api_version
+  return version and core.contract(version).newer and version
 end
 
 function FORMS.lua(call, hub)
