@@ -1,5 +1,8 @@
-/* meter.h -- the tier's rates and quota, and failed log-ins by source address:
-** asked and charged here, enforced by the callers. Loop thread only.
+/* meter.h -- the quota, the rate of connections, and failed log-ins by source
+** address: asked and charged here, enforced by the callers. Loop thread only.
+** The other rates of a tier: control.c (twins, registry, queries, jobs),
+** dispatch.c (method calls), telemetry.c (messages of devices). Their numbers
+** are in throttle.c.
 **
 ** A failed log-in is a CONNECT that is not authorised, or an HTTP request whose
 ** token is not good.

@@ -1,6 +1,7 @@
 /* publish.h -- what a connected device sends: subscriptions, answers to method
-** calls, messages, twin requests. Events of an MQTT server, whose context is a
-** dm_hub_listener and whose user is a dm_session. Loop thread only.
+** calls, messages, twin requests. A filter that is not granted gets 0x80 here.
+** Events of an MQTT server, whose context is a dm_hub_listener and whose user
+** is a dm_session. Loop thread only.
 */
 #ifndef DM_HUB_PUBLISH_H
 #define DM_HUB_PUBLISH_H

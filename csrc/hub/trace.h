@@ -42,7 +42,8 @@ typedef enum dm_call_reason {
   DM_REASON_NOT_SUBSCRIBED
 } dm_call_reason;
 
-/* Why Azure would refuse today a call that this hub accepts: a set. */
+/* Why Azure would refuse today a call that this hub accepts: a set. In Lua it
+** is the member azure_refuses of a call. */
 typedef enum dm_call_azure {
   DM_AZURE_NO_VERSION = 1,
   DM_AZURE_VERSION = 2,          /* of a time when it had no method calls, or to
