@@ -30,16 +30,9 @@ static bool admit(dm_exchange *x, dm_span payload) {
 }
 
 static void start(dm_exchange *x, const dm_hub_invocation *o) {
-  x->is_call = true;
-  x->device = o->device;
-  x->module = o->module;
   memcpy(x->method, o->method.p, o->method.n);
   x->method_length = o->method.n;
-  x->response_seconds = o->response_seconds;
-  x->connect_seconds = o->connect_seconds;
-  x->hub->counted.calls++;
-  dm_record_begin(x);
-  dm_record_reached(x, DM_CALL_AUTHORISED);
+  dm_record_begin_own(x, o);
   dm_record_accepted(x, o->held ? DM_AZURE_HELD : 0);
   dm_trace_request(&x->hub->trace, &x->facts, o->payload);
   if (admit(x, o->payload)) dm_dispatch_now(x, o->payload);

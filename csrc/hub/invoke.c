@@ -208,15 +208,8 @@ static void go_on(dm_exchange *x, dm_span payload, unsigned azure) {
 static void start_own(dm_exchange *x, const dm_hub_invocation *o) {
   char why[WHY_MAX];
   dm_span payload;
-  x->is_call = true;
-  x->device = o->device;
-  x->module = o->module;
   x->command = o->method;
-  x->response_seconds = o->response_seconds;
-  x->connect_seconds = o->connect_seconds;
-  x->hub->counted.calls++;
-  dm_record_begin(x);
-  dm_record_reached(x, DM_CALL_AUTHORISED);
+  dm_record_begin_own(x, o);
   if (!dm_dispatch_admits(x)) return;
   if (read_own(x, o, &payload, why))
     go_on(x, payload, 0);

@@ -19,6 +19,17 @@ void dm_record_begin(dm_exchange *x) {
   x->facts.at[DM_CALL_RECEIVED] = now;
 }
 
+void dm_record_begin_own(dm_exchange *x, const dm_hub_invocation *o) {
+  x->is_call = true;
+  x->device = o->device;
+  x->module = o->module;
+  x->response_seconds = o->response_seconds;
+  x->connect_seconds = o->connect_seconds;
+  x->hub->counted.calls++;
+  dm_record_begin(x);
+  dm_record_reached(x, DM_CALL_AUTHORISED);
+}
+
 /* What the caller chose, for a recording that can be replayed. */
 static void note_choices(const dm_exchange *x, dm_call_facts *f) {
   f->response_seconds = x->response_seconds;

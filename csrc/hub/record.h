@@ -13,6 +13,10 @@
 
 void dm_record_begin(dm_exchange *x);
 
+/* Begin that of a call that the hub itself makes: of 'o' all but its method and
+** its payload, which the caller checks. */
+void dm_record_begin_own(dm_exchange *x, const dm_hub_invocation *o);
+
 static inline void dm_record_reached(dm_exchange *x, dm_call_stage stage) {
   x->facts.at[stage] = dm_hub_nanoseconds(x->hub);
 }

@@ -13,6 +13,17 @@ static void wake_up(dm_mailbox *m) {
   (void)n; /* it never holds more than one byte, so there is room */
 }
 
+/* The letters of a record with news, which has none then. With the lock. */
+static dm_letter *take(dm_mail_record *r) {
+  dm_letter *letters = r->first;
+  dm_list_remove(&r->node);
+  r->flags = 0;
+  r->first = NULL;
+  r->last = &r->first;
+  r->count = 0;
+  return letters;
+}
+
 /* Loop thread. A record that gets more news after its turn here waits for the
 ** next wake-up, so that a busy sender cannot block the loop. A record can be
 ** removed from 'taken', the list on the stack, like from any list. */
@@ -28,12 +39,7 @@ static void on_wake(uv_poll_t *wake, int status, int events) {
   while (!dm_list_empty(&taken)) {
     dm_mail_record *r = DM_OWNER(taken.next, dm_mail_record, node);
     uint32_t flags = r->flags;
-    dm_letter *letters = r->first;
-    dm_list_remove(&r->node);
-    r->flags = 0;
-    r->first = NULL;
-    r->last = &r->first;
-    r->count = 0;
+    dm_letter *letters = take(r);
     uv_mutex_unlock(&m->lock);
     r->on_mail(r, flags, letters);
     uv_mutex_lock(&m->lock);
@@ -127,12 +133,7 @@ bool dm_mailbox_empty(dm_mailbox *m) {
 
 dm_letter *dm_mailbox_forget(dm_mailbox *m, dm_mail_record *r) {
   uv_mutex_lock(&m->lock);
-  dm_letter *letters = r->first;
-  dm_list_remove(&r->node);
-  r->flags = 0;
-  r->first = NULL;
-  r->last = &r->first;
-  r->count = 0;
+  dm_letter *letters = take(r);
   uv_mutex_unlock(&m->lock);
   return letters;
 }
