@@ -179,6 +179,7 @@ build = {
       ["directmethods.service.twins"] = "lua/directmethods/service/twins.lua",
       ["directmethods.signals"] = "lua/directmethods/signals.lua",
       ["directmethods.stderr"] = "lua/directmethods/stderr.lua",
+      ["directmethods.tables"] = "lua/directmethods/tables.lua",
       ["directmethods.task"] = "lua/directmethods/task.lua",
       ["directmethods.time"] = "lua/directmethods/time.lua",
       -- end of Lua files

@@ -3,22 +3,9 @@
 
 local canned = require "directmethods.hub.canned"
 local hub_file = require "directmethods.cli.hub_file"
+local tables = require "directmethods.tables"
 
 local M = {}
-
--- Are two values of JSON the same?
-local function equal(a, b)
-  if type(a) ~= "table" or type(b) ~= "table" then return a == b end
-  for key, value in pairs(a) do
-    if not equal(value, b[key]) then return false end
-  end
-  for key in pairs(b) do
-    if a[key] == nil then return false end
-  end
-  return true
-end
-
-M.equal = equal
 
 local function places_of(file)
   local places = {}
@@ -65,7 +52,7 @@ local function change_answers(client, before, now)
     if now[name] == nil then client:method(name, nil) end
   end
   for name, handler in pairs(canned.handlers(now, "config")) do
-    if not equal(before[name], now[name]) then client:method(name, handler) end
+    if not tables.equal(before[name], now[name]) then client:method(name, handler) end
   end
 end
 
@@ -85,13 +72,14 @@ local function change_device(new, hub, i, old, j)
   new.identities[i], new.clients[i] = old.identities[j], old.clients[j]
   local before, identity_before = hub_file.split(old.devices[j])
   local now, identity = hub_file.split(new.devices[i])
-  if not equal(identity_before, identity) then
+  if not tables.equal(identity_before, identity) then
     change_identity(new, hub, i, identity)
   end
-  if not equal(before.tags, now.tags) or not equal(before.desired, now.desired) then
+  if not tables.equal(before.tags, now.tags)
+    or not tables.equal(before.desired, now.desired) then
     new:set_twin(hub, now, { "devices", i })
   end
-  if not equal(before.methods, now.methods) then
+  if not tables.equal(before.methods, now.methods) then
     change_methods(new, hub, i, before, now)
   end
 end
@@ -108,7 +96,7 @@ local function merge_devices(new, hub, old)
 end
 
 local function merge_faults(new, hub, old)
-  if equal(new.faults, old.faults) then
+  if tables.equal(new.faults, old.faults) then
     new.rules = old.rules
     return
   end

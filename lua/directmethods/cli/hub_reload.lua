@@ -8,6 +8,7 @@ local dm = require "directmethods"
 local hub_file = require "directmethods.cli.hub_file"
 local hub_merge = require "directmethods.cli.hub_merge"
 local hub_start = require "directmethods.cli.hub_start"
+local tables = require "directmethods.tables"
 
 local M = {}
 
@@ -61,7 +62,7 @@ local function differences(before, now, prefix, found)
     local a, b = before[name], now[name]
     if prefix == "" and type(a or b) == "table" and name ~= "aliases" then
       differences(a or {}, b or {}, name .. ".", found)
-    elseif not hub_merge.equal(a, b) then
+    elseif not tables.equal(a, b) then
       found[#found + 1] = { name = prefix .. name, value = b }
     end
   end

@@ -7,6 +7,7 @@ local dm = require "directmethods"
 local json = require "directmethods.json"
 local limits = require "directmethods.cli.log_limit"
 local stderr = require "directmethods.stderr"
+local tables = require "directmethods.tables"
 local traces = require "directmethods.cli.trace"
 
 local M = {}
@@ -131,8 +132,7 @@ function Log:device(event)
   if self.format ~= "json" then
     return self:write(self:stamp() .. M.device_text(event), level)
   end
-  local record = {}
-  for name, value in pairs(event) do record[name] = value end
+  local record = tables.copy(event)
   record.time, record.level = now(), level
   self:write(json.encode(record), level)
 end

@@ -1,6 +1,7 @@
 --- Registers the devices of the command line; the hub's store may have them already.
 
 local errors = require "directmethods.errors"
+local tables = require "directmethods.tables"
 
 local M = {}
 
@@ -15,8 +16,7 @@ end
 
 -- A copy of an identity with these keys.
 local function with_keys(identity, primary, secondary)
-  local copy = {}
-  for name, value in pairs(identity) do copy[name] = value end
+  local copy = tables.copy(identity)
   copy.primary_key, copy.secondary_key = primary, secondary
   return copy
 end

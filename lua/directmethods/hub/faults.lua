@@ -4,6 +4,7 @@ local class = require "directmethods.hub.class"
 local errors = require "directmethods.errors"
 local options = require "directmethods.options"
 local readable = require "directmethods.hub.readable"
+local tables = require "directmethods.tables"
 local task = require "directmethods.task"
 
 local Hub, check_open = class.Hub, class.check_open
@@ -212,12 +213,6 @@ local function warn(state, rule)
   return warning
 end
 
-local function copy_of(rule)
-  local copy = {}
-  for name, value in pairs(rule) do copy[name] = value end
-  return copy
-end
-
 --- Have the hub do wrong: what fits the rule is dropped, delayed, sent twice, cut off
 -- or rejected. Rules are asked in the order they were made: delays add up, and the
 -- first other one acts. Time is that of the movable clock. The log warns of a rule for
@@ -240,7 +235,7 @@ function Hub:fault(rule)
   local fault = setmetatable({
     id = id, state = state, last = 0,
     number = state.last_fault,
-    rule = copy_of(rule),
+    rule = tables.copy(rule),
     warning = warn(state, checked),
   }, Fault)
   state.faults[fault.number] = fault

@@ -10,6 +10,7 @@ local errors = require "directmethods.errors"
 local restore = require "directmethods.hub.restore"
 local options = require "directmethods.options"
 local life = require "directmethods.hub.life"
+local tables = require "directmethods.tables"
 local task = require "directmethods.task"
 
 require "directmethods.hub.change"
@@ -89,9 +90,7 @@ function Hub:differences(filter)
   for _, row in ipairs(differences.ROWS) do
     local is_cause = row.option and differences.CAUSES[row.option]
     if not in_effect or is_cause and is_cause(self.config) then
-      local copy = {}
-      for name, value in pairs(row) do copy[name] = value end
-      list[#list + 1] = copy
+      list[#list + 1] = tables.copy(row)
     end
   end
   return list

@@ -7,6 +7,7 @@ local format = require "directmethods.recording.format"
 local options = require "directmethods.options"
 local readable = require "directmethods.hub.readable"
 local recording = require "directmethods.recording"
+local tables = require "directmethods.tables"
 local task = require "directmethods.task"
 local time = require "directmethods.time"
 
@@ -31,8 +32,7 @@ local function with_readable_names(call)
   if utf8.len(call.device_id .. (call.module_id or "") .. call.method) then
     return call
   end
-  local copy = {}
-  for name, value in pairs(call) do copy[name] = value end
+  local copy = tables.copy(call)
   for _, name in ipairs { "device_id", "module_id", "method" } do
     copy[name] = readable.text(call[name])
   end

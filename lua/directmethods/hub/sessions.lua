@@ -4,6 +4,7 @@
 
 local json = require "directmethods.json"
 local registry = require "directmethods.hub.registry"
+local tables = require "directmethods.tables"
 local task = require "directmethods.task"
 
 local M = {}
@@ -12,8 +13,7 @@ local M = {}
 local function decide_model(changes, record, model_id)
   local twin = changes:twin(record.device_id, record.module_id)
   if not model_id or twin.model_id == model_id then return end
-  local copy = {}
-  for name, value in pairs(twin) do copy[name] = value end
+  local copy = tables.copy(twin)
   copy.model_id, copy.version = model_id, twin.version + 1
   changes:put_twin(record, copy)
 end

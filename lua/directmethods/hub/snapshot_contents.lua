@@ -4,6 +4,7 @@ local background = require "directmethods.hub.background"
 local documents = require "directmethods.hub.twin_document"
 local errors = require "directmethods.errors"
 local json = require "directmethods.json"
+local tables = require "directmethods.tables"
 
 local M = {}
 
@@ -62,16 +63,10 @@ local function check_counts(db)
   }
 end
 
-local function copy_of(value)
-  local copy = {}
-  for name, each in pairs(value) do copy[name] = each end
-  return copy
-end
-
 local function faults_of(hub)
   local list = {}
   for i, fault in ipairs(hub:faults()) do
-    list[i] = { rule = copy_of(fault.rule), hits = fault.hits }
+    list[i] = { rule = tables.copy(fault.rule), hits = fault.hits }
   end
   return list
 end
@@ -98,7 +93,7 @@ function M.take(hub)
     jobs = results[2],
     targets = results[3],
     faults = faults_of(hub),
-    answers = admin and copy_of(admin.clients.answers) or {},
+    answers = admin and tables.copy(admin.clients.answers) or {},
   }
   contents.bytes = bytes_of(contents)
   return contents
@@ -122,7 +117,7 @@ end
 -- The twin with the sections that it had, and versions that go on; what the device is
 -- to be told; nil: nothing has changed.
 local function twin_again(now, wanted)
-  local twin, changed = copy_of(now), {}
+  local twin, changed = tables.copy(now), {}
   for _, name in ipairs(SECTIONS) do
     if now[name] ~= wanted[name] then
       changed[name] = true
@@ -144,7 +139,7 @@ end
 local function put_pair(changes, pair)
   local wanted, id, module = pair.record, pair.record.device_id, pair.record.module_id
   local now = changes:find(id, module)
-  local record = copy_of(wanted)
+  local record = tables.copy(wanted)
   record.version = nil
   if not now then
     changes:insert(record)
@@ -228,7 +223,7 @@ end
 
 -- A rule that has acted has its `times` that were left, and nothing to let pass.
 local function put_fault(hub, kept)
-  local rule = copy_of(kept.rule)
+  local rule = tables.copy(kept.rule)
   if kept.hits > 0 then rule.after = nil end
   if rule.times then rule.times = rule.times - kept.hits end
   if not rule.times or rule.times > 0 then hub:fault(rule) end
@@ -252,7 +247,7 @@ end
 -- Close the devices with canned answers that had none.
 local function drop_answers(hub, answers)
   local clients = hub.state.admin.clients
-  for name in pairs(copy_of(clients.answers)) do
+  for name in pairs(tables.copy(clients.answers)) do
     if not answers[name] then clients:drop(name) end
   end
 end

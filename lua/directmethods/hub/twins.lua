@@ -7,14 +7,9 @@ local identity = require "directmethods.hub.identity"
 local json = require "directmethods.json"
 local problems = require "directmethods.hub.problems"
 local registry = require "directmethods.hub.registry"
+local tables = require "directmethods.tables"
 
 local M = {}
-
-local function copy_of(twin)
-  local copy = {}
-  for name, value in pairs(twin) do copy[name] = value end
-  return copy
-end
 
 local function problem_of(wrong, too_large)
   return problems.new(too_large and "MessageTooLarge" or "ArgumentInvalid", wrong)
@@ -49,7 +44,7 @@ end
 local function decide_report(changes, request, patch)
   local record, problem = registry.find(changes, request.device_id, request.module_id)
   if not record then return nil, problem end
-  local twin = copy_of(changes:twin(request.device_id, request.module_id))
+  local twin = tables.copy(changes:twin(request.device_id, request.module_id))
   problem = check_reported_version(request.version, twin)
   if problem then return nil, problem end
   local wrong, too_large = documents.change(twin, "reported", patch,
@@ -214,7 +209,7 @@ end
 function M.decide_update(changes, record, sections, how)
   local problem = M.check_if_match(changes, record, how.condition)
   if problem then return nil, problem end
-  local twin = copy_of(changes:twin(record.device_id, record.module_id))
+  local twin = tables.copy(changes:twin(record.device_id, record.module_id))
   local before = twin.desired_version
   problem = how.whole and check_whole(sections)
   if problem then return nil, problem end

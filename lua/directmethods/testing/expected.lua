@@ -2,6 +2,7 @@
 
 local json = require "directmethods.json"
 local options = require "directmethods.options"
+local tables = require "directmethods.tables"
 local trace = require "directmethods.testing.trace"
 
 local M = {}
@@ -12,18 +13,6 @@ local M = {}
 ---@field method string
 ---@field payload any   nil: any
 ---@field after integer id of the latest call before it was expected
-
--- Two values of JSON.
-local function equal(a, b)
-  if type(a) ~= "table" or type(b) ~= "table" then return a == b end
-  for key, value in pairs(a) do
-    if not equal(value, b[key]) then return false end
-  end
-  for key in pairs(b) do
-    if a[key] == nil then return false end
-  end
-  return true
-end
 
 -- The value as its receiver decodes it; raises if JSON cannot represent it.
 local function as_received(payload, what)
@@ -60,7 +49,7 @@ local function is_it(expected, call)
     and call.module_id == expected.module_id
     and call.method == expected.method
     and (expected.payload == nil
-      or equal(expected.payload, call.payload and json.decode(call.payload)))
+      or tables.equal(expected.payload, call.payload and json.decode(call.payload)))
 end
 
 --- The first of these calls that is the expected one.
