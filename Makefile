@@ -265,6 +265,8 @@ $(B)/lua: build-aux/host.c Makefile | $(READY)
 C_TESTS := $(patsubst spec/c/%.c,$(B)/c/%,$(wildcard spec/c/*_test.c))
 TEST_LIB = $(call obj,$(BASE) $(PROTO) $(HTTP))
 
+# a test that main() does not run is an error
+$(B)/obj/spec/c/%_test.o: STD += -Werror=unused-function
 $(B)/c/alloc_test: LDFLAGS += $(WRAP)
 # it has what it needs of libuv
 CLOCK = csrc/net/clock.c

@@ -18,6 +18,17 @@ static void test_versions(void) {
   CHECK_SPAN(dm_span_of(name_of("2019-01-0")), "2017"); /* no date */
 }
 
+/* From the first version with method calls to the latest that is known. */
+static void test_dates(void) {
+  CHECK(!dm_contract_is_dated((dm_span){NULL, 0}));
+  CHECK(!dm_contract_is_dated(DM_SPAN("2016-11-1")));
+  CHECK(!dm_contract_is_dated(DM_SPAN("2016-11-13")));
+  CHECK(dm_contract_is_dated(DM_SPAN("2016-11-14")));
+  CHECK(dm_contract_is_dated(DM_SPAN("2021-04-12")));
+  CHECK(dm_contract_is_dated(DM_SPAN("2026-11-01-preview")));
+  CHECK(!dm_contract_is_dated(DM_SPAN("2026-11-02")));
+}
+
 /* docs/protocol.md 2.2: the limits of both. */
 static void test_numbers(void) {
   const dm_contract *old = dm_contract_named(DM_SPAN("2017"));
@@ -54,6 +65,7 @@ static void test_method_name(void) {
 
 int main(void) {
   RUN(test_versions);
+  RUN(test_dates);
   RUN(test_numbers);
   RUN(test_method_name);
   return check_done();

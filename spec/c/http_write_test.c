@@ -107,6 +107,7 @@ int main(void) {
   RUN(test_look_up);
   RUN(test_method);
   RUN(test_replies);
+  RUN(test_a_body_that_grows);
   RUN(test_clean_values);
   return check_done();
 }

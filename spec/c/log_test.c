@@ -99,6 +99,7 @@ static void test_names(void) {
 int main(void) {
   RUN(test_levels);
   RUN(test_escapes);
+  RUN(test_escapes_into_any_room);
   RUN(test_long_lines_are_cut);
   RUN(test_errors);
   RUN(test_names);
