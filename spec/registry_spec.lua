@@ -280,6 +280,26 @@ describe("registry", function()
     end)
   end
 
+  it("says what is no object", function()
+    local authentication = '{"deviceId":"x","authentication":'
+    for text, rule in pairs {
+      ["[1]"] = "the body must be a JSON object",
+      ["[]"] = "the body must be a JSON object",
+      ["5"] = "the body must be a JSON object",
+      ['{"deviceId":"x","capabilities":[1]}'] = "'capabilities' must be a JSON object",
+      [authentication .. "[]}"] = "'authentication' must be a JSON object",
+      [authentication .. '"sas"}'] = "'authentication' must be a JSON object",
+      [authentication .. '{"symmetricKey":[]}}'] =
+        "'symmetricKey' must be a JSON object",
+      [authentication .. '{"x509Thumbprint":1}}'] =
+        "'x509Thumbprint' must be a JSON object",
+    } do
+      local why = refused(ask("PUT", path_of "x", text), 400, "ArgumentInvalid")
+      assert.truthy(why:find(rule, 1, true), why)
+    end
+    refused(ask("GET", path_of "x"), 404, "DeviceNotFound")
+  end)
+
   it("asks for RegistryRead to read, RegistryWrite to write", function()
     hub:add_device("d")
     local function get(policy)

@@ -1,6 +1,7 @@
 --- Identities as JSON documents of the registry, and the rules for their parts.
 
 local core = require "directmethods.core"
+local documents = require "directmethods.hub.twin_document"
 local json = require "directmethods.json"
 local options = require "directmethods.options"
 
@@ -101,9 +102,19 @@ local function refuse(rule)
   error({ rule = rule }, 0)
 end
 
+-- The member `name`, an object; nil: absent or null.
+local function object_member(document, name)
+  local value = document[name]
+  if value == nil or value == json.null then return nil end
+  if not documents.is_object(value) then
+    refuse(("'%s' must be a JSON object"):format(name))
+  end
+  return value
+end
+
 -- Two members of one: nil where absent, null or "".
 local function read_pair(authentication, name, primary, secondary, rule)
-  local pair = member(authentication, name, "table") or {}
+  local pair = object_member(authentication, name) or {}
   local values = {}
   for i, each in ipairs { primary, secondary } do
     values[i] = member(pair, each, "string")
@@ -135,7 +146,7 @@ local function read_type(authentication, has_keys, has_thumbprints)
 end
 
 local function read_authentication(document, fields)
-  local authentication = member(document, "authentication", "table")
+  local authentication = object_member(document, "authentication")
   if not authentication then return end
   fields.primary_key, fields.secondary_key = read_pair(authentication,
     "symmetricKey", "primaryKey", "secondaryKey", M.wrong_key)
@@ -189,7 +200,7 @@ local function read_told(document, name, fits, rule)
 end
 
 local function read_scopes(document, fields)
-  local capabilities = member(document, "capabilities", "table") or {}
+  local capabilities = object_member(document, "capabilities") or {}
   fields.iot_edge = member(capabilities, "iotEdge", "boolean")
   fields.device_scope = read_told(document, "deviceScope", is_scope,
     ("a string of at most %d bytes"):format(SCOPE_MAX))
@@ -224,7 +235,9 @@ end
 ---@return table? fields
 ---@return string? rule
 function M.read(document, device_id, module_id)
-  if type(document) ~= "table" then return nil, "the body must be a JSON object" end
+  if not documents.is_object(document) then
+    return nil, "the body must be a JSON object"
+  end
   local ok, result = pcall(read_members, document, device_id, module_id)
   if ok then return result end
   if type(result) ~= "table" then error(result, 0) end
