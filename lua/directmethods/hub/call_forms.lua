@@ -19,8 +19,8 @@ local function word(text)
   return "'" .. text:gsub("'", "'\\''") .. "'"
 end
 
--- A string of Python or JavaScript: a string of JSON is one, but for two line ends that
--- old JavaScript does not allow.
+-- A string of Python or JavaScript: a string of JSON is one, except for two line ends
+-- that old JavaScript does not allow.
 local function string_of(text)
   return (json.encode(text):gsub("\u{2028}", "\\u2028"):gsub("\u{2029}", "\\u2029"))
 end

@@ -1,5 +1,5 @@
---- A certificate authority of the hub's own and a server certificate by it:
--- ECDSA P-256, made anew, or as far as need be.
+--- The hub's certificate authority and the server certificate that it signs, both
+-- ECDSA P-256: made at the first start, and made again before they end.
 --
 -- They must be valid for clients that have the real time, and for those that have the
 -- hub's, which may be ahead of it: they begin by the first and end by the second.

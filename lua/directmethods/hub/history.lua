@@ -159,7 +159,7 @@ end
 ---@field identities integer devices and modules
 ---@field faults integer rules
 
---- What the hub has measured since it began, and what there is now.
+--- What the hub has measured since it began, and its sizes now.
 ---@return directmethods.HubMetrics
 function Hub:metrics()
   check_open(self, "hub:metrics")

@@ -141,7 +141,7 @@ local function count(set)
   return n
 end
 
--- Whoever opened it has gone, when it has been full for so long.
+-- If a queue has been full for so long, its reader has gone.
 local function is_abandoned(queue)
   return queue.lost > 0 and time.now() - queue.used > ABANDONED
 end

@@ -17,7 +17,7 @@ local OURS = debug.getinfo(1, "S").source:match("^(.*)testing") -- the library's
 ---@field handles integer
 ---@field errors integer
 
---- What there is before a test.
+--- The tasks, handles and errors that exist before a test.
 ---@return directmethods.testing.Before
 function M.before()
   return {

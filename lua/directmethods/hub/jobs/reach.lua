@@ -1,4 +1,4 @@
---- Which targets there is a point in calling, and why one was not called.
+--- Which targets of a job can be called now, and why one was not called.
 
 local M = {}
 
@@ -6,8 +6,8 @@ local M = {}
 M.TOO_LATE = "Timed out waiting for device to connect."
 local NOT_REACHED = "The job's time was over before the device was called."
 
---- Is there a point in calling it now? A device that is removed or disabled is called,
---- so that its device job fails; one that is only away is waited for.
+--- Can the target be called now? A device that was removed or disabled is called, so
+--- that its device job fails; the job waits for one that is only away.
 ---@param jobs directmethods.Jobs
 ---@param target directmethods.FoundTarget
 ---@return boolean
