@@ -152,3 +152,17 @@ it("names no folder of this machine when it builds for another", function()
   assert.is_nil(cross.stdout:find("-isystem /usr", 1, true))
   assert.matches(" -isystem /target/usr/include/lua5.4", cross.stdout, 1, true)
 end)
+
+it("one file knows the calls and flags of sockets that macOS lacks", function()
+  local found = {}
+  local pipe <close> = assert(io.popen("find csrc -name '*.[ch]'"))
+  for path in pipe:lines() do
+    local file <close> = assert(io.open(path))
+    local text = file:read("a"):gsub("/%*.-%*/", "")
+    for _, word in ipairs { "accept4", "pipe2", "SOCK_CLOEXEC", "SOCK_NONBLOCK",
+      "MSG_NOSIGNAL", "explicit_bzero", "reallocarray" } do
+      if text:find("%f[%w_]" .. word .. "%f[^%w_]") then found[path] = true end
+    end
+  end
+  assert.same({ ["csrc/net/socket.c"] = true }, found)
+end)

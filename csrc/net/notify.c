@@ -50,8 +50,8 @@ dm_notify *dm_notify_new(dm_loop *loop, const char *path) {
 }
 
 bool dm_notify_send(dm_notify *n, dm_span lines) {
-  ssize_t sent = sendto(n->fd, lines.p, lines.n, MSG_NOSIGNAL,
-                        (const struct sockaddr *)&n->address, n->length);
+  ssize_t sent = dm_socket_send_to(
+      n->fd, lines.p, lines.n, (const struct sockaddr *)&n->address, n->length);
   return sent == (ssize_t)lines.n;
 }
 

@@ -75,6 +75,15 @@ ssize_t dm_socket_send(int fd, const void *bytes, size_t n) {
   return sent;
 }
 
+ssize_t dm_socket_send_to(int fd, const void *bytes, size_t n,
+                          const struct sockaddr *to, size_t length) {
+  ssize_t sent;
+  do {
+    sent = sendto(fd, bytes, n, MSG_NOSIGNAL, to, (socklen_t)length);
+  } while (sent < 0 && errno == EINTR);
+  return sent;
+}
+
 ssize_t dm_socket_receive(int fd, void *bytes, size_t room) {
   ssize_t n;
   do {

@@ -22,6 +22,11 @@ int dm_socket_accept(int listener);
 ssize_t dm_socket_send(int fd, const void *bytes, size_t n);
 ssize_t dm_socket_receive(int fd, void *bytes, size_t room);
 
+/* The same for a datagram to an address of 'length' bytes. */
+struct sockaddr;
+ssize_t dm_socket_send_to(int fd, const void *bytes, size_t n,
+                          const struct sockaddr *to, size_t length);
+
 /* Send small packets without delay, and end the connection when the peer has
 ** not acknowledged data for 'write_ms' (0: the system's limit). */
 void dm_socket_tune(int fd, int64_t write_ms);
@@ -39,7 +44,6 @@ dm_peer dm_socket_peer(int fd);
 /* Set the limit of dm_socket_tune for sockets that a library has made: those
 ** that are connected to this address and port, among the first thousand
 ** descriptors. */
-struct sockaddr;
 void dm_socket_limit_to(const struct sockaddr *to, int port, int64_t write_ms);
 
 /* As "1.2.3.4:5" or "[::1]:5"; false: unknown, or no room. */
