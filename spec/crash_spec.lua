@@ -10,7 +10,8 @@ local wire = require "spec.support.wire"
 
 local ROUNDS = 30
 local IDS = 8 -- devices that are created, changed and deleted
-local LONGEST = 60 -- milliseconds from the first request to the kill
+local MOST = 4 -- changes that are acknowledged at least, at most so many
+local LONGEST = 60 -- milliseconds from then to the kill
 local SOONEST = 100 -- milliseconds, at the latest, after which a start is cut off
 
 describe("70 a killed hub", function()
@@ -66,13 +67,16 @@ describe("70 a killed hub", function()
     return reply and reply.status
   end
 
-  -- Change devices until the hub is gone; the change that was not answered.
-  local function write(state, number)
+  -- Change devices until the hub is gone, which is some time after so many changes; the
+  -- change that was not answered.
+  local function write(state, number, count)
     local connection = wire.connect(process:ports().https)
-    local timer = uv.new_timer()
-    timer:start(math.random(0, LONGEST), 0, function() process:kill("sigkill") end)
+    local timer, last = uv.new_timer(), number + count
     local unanswered
     repeat
+      if number == last then
+        timer:start(math.random(0, LONGEST), 0, function() process:kill("sigkill") end)
+      end
       number = number + 1
       local id = "d" .. math.random(IDS)
       local new = changed(state[id], number)
@@ -129,13 +133,14 @@ describe("70 a killed hub", function()
         check(state, unanswered)
       end
       local before = number
-      unanswered, number = write(state, number)
+      unanswered, number = write(state, number,
+        round == 1 and MOST or math.random(0, MOST))
       acknowledged = acknowledged + number - before - 1
       assert.equal(9, process:ended().signal)
     end
     start("--plain")
     check(state, unanswered)
-    assert.is_true(acknowledged > ROUNDS, acknowledged .. " changes")
+    assert.is_true(acknowledged >= MOST, acknowledged .. " changes")
     process:kill("sigterm")
     assert.equal(0, process:ended().status)
   end)
