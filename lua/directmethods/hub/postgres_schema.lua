@@ -2,6 +2,8 @@
 -- This is the one Lua file that knows PostgreSQL's own words. What hubs share with
 -- SQLite (hub/sqlite_schema.lua) has the same names there.
 
+local migration = require "directmethods.hub.migration"
+
 local M = {}
 
 M.APPLICATION = 0x646D6875 -- names the lock of the hubs that use a database
@@ -72,8 +74,12 @@ M.steps = {
   },
 }
 
--- The version of the database, 0 for an empty one; nil, name, message.
-local function version_of(db)
+--- The version of the database, 0 for an empty one; nil, name, message.
+---@param db directmethods.Sql
+---@return integer?
+---@return string? name of the error
+---@return string? message
+function M.version_of(db)
   local results, name, why = db:run("read", {
     { "SELECT to_regclass('directmethods_store') IS NULL, "
       .. "to_regclass('identities') IS NULL" },
@@ -90,9 +96,15 @@ local function version_of(db)
   return nil, "StorageFailed", "it is damaged: it has no version"
 end
 
--- Hubs that start at the same time make the tables one after the other: the second one
--- finds the table made, and its list fails with Conflict.
-local function upgrade(db, version)
+--- Make today's version of an older one. Hubs that start at the same time do it one
+-- after the other: the second one finds the table made, and its list fails with
+-- Conflict.
+---@param db directmethods.Sql
+---@param version integer
+---@return boolean? done
+---@return string? name of the error
+---@return string? message
+function M.upgrade(db, version)
   local list = {
     { ("SELECT pg_advisory_xact_lock(%d, 1)"):format(M.APPLICATION) },
     version == 0 and { "CREATE TABLE directmethods_store (version BIGINT NOT NULL)" }
@@ -100,30 +112,11 @@ local function upgrade(db, version)
         expect = 1 },
     version == 0 and { "INSERT INTO directmethods_store VALUES (0)" } or nil,
   }
-  for number = version + 1, #M.steps do
-    for _, statement in ipairs(M.steps[number]) do list[#list + 1] = { statement } end
-  end
+  migration.add_steps(list, M.steps, version)
   list[#list + 1] = { ("UPDATE directmethods_store SET version = %d"):format(#M.steps) }
   local done, name, why = db:run("write", list)
-  if done or version_of(db) == #M.steps then return true end
+  if done or M.version_of(db) == #M.steps then return true end
   return nil, name, why
-end
-
---- Bring the tables up to date. A newer store is left as it is.
----@param db directmethods.Sql
----@return boolean? ready
----@return string? name    of the error
----@return string? message
-function M.prepare(db)
-  local version, name, why = version_of(db)
-  if not version then return nil, name, why end
-  if version > #M.steps then
-    return nil, "StorageFailed",
-      ("it is of a newer version of this program (%d; this one knows %d)")
-        :format(version, #M.steps)
-  end
-  if version == #M.steps then return true end
-  return upgrade(db, version)
 end
 
 return M

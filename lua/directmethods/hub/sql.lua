@@ -15,6 +15,7 @@
 local core = require "directmethods.core"
 local errors = require "directmethods.errors"
 local hub_core = require "directmethods.hub_core"
+local migration = require "directmethods.hub.migration"
 local postgres_schema = require "directmethods.hub.postgres_schema"
 local sqlite_schema = require "directmethods.hub.sqlite_schema"
 local task = require "directmethods.task"
@@ -207,7 +208,7 @@ function M.open(where)
       end,
     })
     opened, name, why = finish(name)
-    if opened then opened, name, why = schema.prepare(self) end
+    if opened then opened, name, why = migration.prepare(self, schema) end
   end
   if opened then return self end
   why = ("store %s: %s"):format(shown, why)

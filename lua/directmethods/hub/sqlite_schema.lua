@@ -1,6 +1,8 @@
 --- The tables of a store in SQLite, and how an older store becomes one of today. This
 -- is the one Lua file that knows SQLite's own words.
 
+local migration = require "directmethods.hub.migration"
+
 local M = {}
 
 M.APPLICATION = 0x646D6875 -- tells our files from other SQLite databases
@@ -165,35 +167,29 @@ M.steps = {
   },
 }
 
--- The version of the file; nil, name, message.
-local function version_of(db)
+--- The version of the file; nil, name, message.
+---@param db directmethods.Sql
+---@return integer?
+---@return string? name of the error
+---@return string? message
+function M.version_of(db)
   local results, name, why = db:run("read", { { "PRAGMA user_version" } })
   if not results then return nil, name, why end
   return results[1][1][1]
 end
 
---- Bring the tables up to date. A newer store is left as it is.
+--- Make today's version of an older one.
 ---@param db directmethods.Sql
----@return boolean? ready
----@return string? name    of the error
+---@param version integer
+---@return boolean? done
+---@return string? name of the error
 ---@return string? message
-function M.prepare(db)
-  local version, name, why = version_of(db)
-  if not version then return nil, name, why end
-  if version > #M.steps then
-    return nil, "StorageFailed",
-      ("it is of a newer version of this program (%d; this one knows %d)")
-        :format(version, #M.steps)
-  end
-  if version == #M.steps then return true end
+function M.upgrade(db, version)
   local list = {}
-  for number = version + 1, #M.steps do
-    for _, statement in ipairs(M.steps[number]) do list[#list + 1] = { statement } end
-  end
+  migration.add_steps(list, M.steps, version)
   -- pragmas take no parameters
   list[#list + 1] = { "PRAGMA user_version = " .. #M.steps }
-  local done
-  done, name, why = db:run("write", list)
+  local done, name, why = db:run("write", list)
   if not done then return nil, name, why end
   return true
 end
