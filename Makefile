@@ -469,7 +469,7 @@ check: check-deps ## all that a commit must pass
 	@$(MAKE) --no-print-directory symbols rocks-check version $(B)/tested
 	@echo "check: all good"
 
-lint: format-check warnings musl tidy cppcheck luacheck layers
+lint: format-check warnings musl-compile tidy cppcheck luacheck layers
 
 format-check: $(K)/format
 $(K)/format: $(C_ALL) $(H_ALL) .clang-format
@@ -498,7 +498,7 @@ $(K)/clang/%.ok: %.c Makefile
 MUSL_ROOTS   := /usr/include /usr/include/$(shell $(CC) -print-multiarch)
 MUSL_HEADERS  = lua*.h uv.h uv openssl curl llhttp.h MQTT*.h sqlite3.h
 MUSL_DIRS     = $(K)/musl-include/1 $(K)/musl-include/2
-musl: $(patsubst %.c,$(K)/musl/%.ok,$(filter csrc/%,$(C_ALL))) ## does csrc compile with musl?
+musl-compile: $(patsubst %.c,$(K)/musl/%.ok,$(filter csrc/%,$(C_ALL))) ## does csrc compile with musl?
 $(K)/musl/%.ok: $(K)/clang/%.ok $(K)/musl-include/ready
 	@mkdir -p $(@D)
 	@echo "  MUSL $*.c"
@@ -511,6 +511,18 @@ $(K)/musl-include/ready: Makefile
 	  for f in $(MUSL_HEADERS:%=$$root/%); do \
 	    [ ! -e $$f ] || ln -s $$f $(@D)/$$n; done; n=2; done
 	@touch $@
+
+# The agent of the feed on a router of musl and busybox, whose libraries are built from
+# Debian's sources and kept in MUSL. Needs root.
+MUSL ?= build/musl
+musl: all ## the agent in a chroot of musl and busybox: what it survives, what it takes
+	@$(DEPS) check
+	@JOBS=$(JOBS) sh build-aux/musl/libraries.sh $(MUSL)
+	@sh build-aux/musl/trial.sh $(MUSL)
+
+ARCH ?= armhf
+arch: ## C tests and specs on another processor by qemu: ARCH=armhf|mipsel|s390x|riscv64
+	@sh build-aux/arch.sh $(ARCH)
 
 tidy: $(OURS:%.c=$(K)/tidy/%.ok)
 $(K)/tidy/%.ok: $(K)/clang/%.ok .clang-tidy
@@ -670,7 +682,7 @@ help: ## this list
 	  while IFS='	' read -r name text; do printf '%-14s %s\n' "$$name" "$$text"; done
 
 .PHONY: all test test-c run-specs proof asan tsan gc interop-deps demo trial bench deps \
-  dev-deps test-deps check-deps check lint format-check format warnings musl coverage fuzz fuzz-check tidy \
+  dev-deps test-deps check-deps check lint format-check format warnings musl musl-compile arch coverage fuzz fuzz-check tidy \
   cppcheck luacheck layers symbols rocks-check rocks-write version modules always install \
   man completions install-shared \
   install-device install-device-files install-doc uninstall dist dist-files rock packages debian container clean help
