@@ -172,6 +172,21 @@ describe("dm.on_signal", function()
   end)
 end)
 
+for _, megabytes in ipairs { 40, 56 } do
+  it(("paho fails in good order with %d MB of address space"):format(megabytes),
+    function()
+      if os.getenv "MODE" ~= "release" then return end -- sanitizers map terabytes
+      local result = run(([[
+        local dm = require "directmethods"
+        local device <close> = dm.device { host_name = "localhost", device_id = "d",
+          key = %q, tls = false, port = 1, engine = "paho" }
+        print(device:connect(0.1))]]):format(KEY),
+        { "sh", "-c", ('ulimit -v %d; exec "$@"'):format(megabytes * 1024), "sh" })
+      assert.same({ 0, 0 }, { result.status, result.signal })
+      assert.matches("not enough memory for the threads", result.stdout, 1, true)
+    end)
+end
+
 for _, engine in ipairs { "paho", "uv" } do
   it("SIGTERM ends a connect of the main program, engine " .. engine, function()
     local result = run(([[

@@ -308,6 +308,7 @@ static void on_started(uv_work_t *work, int status) {
   dm_err e;
   (void)status;
   c->working = false;
+  if (c->start_rc == MQTTASYNC_SUCCESS) dm_paho_room_used();
   drop_setup(c);
   if (dm_paho_is_closing(c)) {
     destroy(c);
@@ -353,6 +354,10 @@ static dm_code resolve(dm_paho *c, const char *host, dm_err *e) {
 static dm_code begin(dm_paho *c, const dm_mqtt_options *o, dm_err *e) {
   char proxy[256];
   const char *host = o->host;
+  if (!dm_paho_has_room())
+    return dm_fail(e, DM_SYSTEM_ERROR,
+                   "connect: not enough memory for the threads of paho; "
+                   "the engine uv needs none");
   dm_code code = dm_paho_setup_fill(c, o, e);
   if (code != DM_OK) return code;
   if (o->proxy && !dm_paho_proxy_host(o->proxy, proxy, sizeof proxy))

@@ -4,6 +4,7 @@
 **   mqtt_paho          the client's life, on the loop thread
 **   mqtt_paho_traffic  subscribing and publishing, on the loop thread
 **   mqtt_paho_setup    the options, copied and checked, on the loop thread
+**   mqtt_paho_room     asks for memory for the threads, on the loop thread
 **   mqtt_paho_poke     wakes paho's threads, on the loop thread
 **   mqtt_paho_calls    calls of paho and its call-backs, on other threads too
 **
@@ -110,6 +111,11 @@ dm_code dm_paho_take_publish(dm_mqtt_client *client, const char *topic,
                              dm_span payload, int qos, dm_err *e);
 int dm_paho_count_pending(const dm_mqtt_client *client);
 uint64_t dm_paho_count_dropped(const dm_mqtt_client *client);
+
+/* Is there address space for the threads of libuv and paho that the first
+** client of the process makes? And: they are made now. */
+bool dm_paho_has_room(void);
+void dm_paho_room_used(void);
 
 /* Wake paho's threads now and then as long as it is needed. */
 void dm_paho_poke(dm_paho *c);
