@@ -55,7 +55,7 @@ HTTP  := $(filter $(HTTP_PROTO:%=csrc/proto/%),$(proto_all))
 PAHO_NET = $(if $(filter no,$(PAHO)),mqtt_no_paho*,mqtt_paho* mqtt_waker*)
 core_NET = loop* clock* settle* mailbox* process* inherit* notify* mqtt_client* $(PAHO_NET) \
            mqtt_uv* lookup* resolve* socket* stream* tls* tunnel* websocket*
-core_LUA = core bind* l_loop* l_log* l_exec* l_notify* l_device* l_fleet* l_sas* l_json* \
+core_LUA = core bind* l_loop* l_clock* l_log* l_exec* l_notify* l_device* l_fleet* l_sas* l_json* \
            l_contract*
 
 http_core_NET = loop* clock* settle* mailbox* lookup* resolve* socket* \

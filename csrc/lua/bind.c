@@ -47,6 +47,11 @@ static bool get_field(lua_State *L, int table, const char *field, int type) {
   return true;
 }
 
+dm_loop *dm_bind_current(dm_loop *loop) {
+  if (!loop->running) uv_update_time(&loop->uv);
+  return loop;
+}
+
 void dm_bind_pin(void) {
   static const char here;
   Dl_info info;

@@ -24,6 +24,9 @@
 ** belongs to a core of another build. */
 dm_loop *dm_bind_loop(lua_State *L, int arg);
 
+/* The same loop. Outside of a turn its time is updated first. */
+dm_loop *dm_bind_current(dm_loop *loop);
+
 /* Keep this shared object in memory for ever: threads that look up names, and
 ** threads of libraries, may outlive a dlclose. */
 void dm_bind_pin(void);

@@ -1,5 +1,5 @@
-/* l_loop.c -- the loop for Lua: turns, clock, timers, signals, and the one
-** function through which all events of C enter Lua. Loop thread only.
+/* l_loop.c -- the loop for Lua: turns, ids, signals, and the one function
+** through which all events of C enter Lua. Loop thread only.
 */
 #include "lua/bind.h"
 
@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "lua/l_clock.h"
 #include "lua/l_log.h"
 #include "net/clock_watch.h"
 #include "net/lookup.h"
@@ -21,7 +22,7 @@ typedef struct binding {
   bool had_terminal; /* when SIGHUP was caught: it ends the program */
   l_log log;
   dm_clock_watch clock_watch;
-  dm_list timers; /* the running ones */
+  l_clock clock;
   uint64_t signal_id, clock_id;
   lua_Integer failed; /* events whose functions raised; only defects do */
 } binding;
@@ -83,17 +84,10 @@ static void deliver(dm_loop *loop, const dm_event *event) {
   lua_settop(L, top);
 }
 
-/* Turns and clock -------------------------------------------------------- */
+/* Turns -------------------------------------------------------- */
 
 static binding *bound(lua_State *L) {
   return lua_touserdata(L, lua_upvalueindex(1));
-}
-
-/* The loop. Outside of a turn its time is updated first. */
-static dm_loop *current(lua_State *L) {
-  dm_loop *loop = bound(L)->loop;
-  if (!loop->running) uv_update_time(&loop->uv);
-  return loop;
 }
 
 static dm_loop *outside(lua_State *L, const char *what) {
@@ -121,67 +115,6 @@ static int l_settle(lua_State *L) {
   return 1;
 }
 
-static int l_now(lua_State *L) {
-  lua_pushnumber(L, (lua_Number)dm_clock_now(&current(L)->contract) / 1000);
-  return 1;
-}
-
-static int l_time(lua_State *L) {
-  lua_pushnumber(L, (lua_Number)dm_clock_wall(&current(L)->contract) / 1000);
-  return 1;
-}
-
-static int l_next_deadline(lua_State *L) {
-  dm_loop *loop = current(L);
-  int64_t next = dm_clock_next(&loop->contract);
-  if (next == DM_NEVER) return 0;
-  int64_t left = next - dm_clock_now(&loop->contract);
-  lua_pushnumber(L, (lua_Number)(left > 0 ? left : 0) / 1000);
-  return 1;
-}
-
-static int l_move(lua_State *L) {
-  int64_t ms = dm_bind_ms(L, 1, 0);
-  dm_clock_move(&current(L)->contract, ms);
-  return 0;
-}
-
-/* real() -> seconds, monotonic: for limits of real work */
-static int l_real(lua_State *L) {
-  lua_pushnumber(L, (lua_Number)dm_clock_now(&current(L)->io) / 1000);
-  return 1;
-}
-
-/* speed([n]) -> how many times as fast as the I/O clock the contract clock
-** runs, after n was set */
-static int l_speed(lua_State *L) {
-  dm_loop *loop = current(L);
-  double real = loop->io.speed;
-  if (!lua_isnone(L, 1))
-    dm_clock_set_speed(&loop->contract, luaL_checknumber(L, 1) * real);
-  lua_pushnumber(L, loop->contract.speed / real);
-  return 1;
-}
-
-/* clock() -> a moment of the machine's clock, in unix seconds, and the time of
-** the contract clock then, at its speed and as far moved as now */
-static int l_clock(lua_State *L) {
-  const dm_clock *clock = &current(L)->contract;
-  int64_t since = dm_clock_since_us(clock);
-  lua_pushnumber(L, (lua_Number)since / 1e6);
-  lua_pushnumber(L, (lua_Number)(since + clock->offset) / 1e6);
-  return 2;
-}
-
-/* hastened(n): something makes this process' time run n times as fast, as
-** libfaketime does; I/O is as slow as ever */
-static int l_hastened(lua_State *L) {
-  lua_Number n = luaL_checknumber(L, 1);
-  luaL_argcheck(L, n >= 1, 1, "must be 1 or more");
-  dm_clock_set_speed(&current(L)->io, 1 / n);
-  return 0;
-}
-
 static int l_outstanding(lua_State *L) {
   lua_pushinteger(L, bound(L)->loop->settle.outstanding);
   return 1;
@@ -200,7 +133,7 @@ static int l_fd(lua_State *L) {
 /* timeout() -> seconds until the loop needs a turn; nil: it only waits for its
 ** fd. */
 static int l_timeout(lua_State *L) {
-  dm_loop *loop = current(L);
+  dm_loop *loop = dm_bind_current(bound(L)->loop);
   int ms = dm_list_empty(&loop->flushers) ? uv_backend_timeout(&loop->uv) : 0;
   if (ms < 0) return 0;
   lua_pushnumber(L, (lua_Number)ms / 1000);
@@ -232,58 +165,7 @@ static int l_ids(lua_State *L) {
   return 2;
 }
 
-/* Timers and ids --------------------------------------------------------- */
-
-typedef struct lua_timer {
-  const void *type; /* &TIMER: tells it from other values of loop->ids */
-  dm_list node;     /* in the binding's timers */
-  dm_timer timer;
-  dm_loop *loop;
-  uint64_t id;
-} lua_timer;
-
-static const char TIMER = 't'; /* lua_timer.type: its address */
-
-static void timer_end(lua_timer *t) {
-  dm_list_remove(&t->node);
-  dm_clock_stop(&t->loop->contract, &t->timer);
-  dm_ids_remove(&t->loop->ids, t->id);
-  free(t);
-}
-
-static void on_timer(dm_timer *timer) {
-  lua_timer *t = DM_OWNER(timer, lua_timer, timer);
-  dm_loop *loop = t->loop;
-  dm_event event = {.id = t->id, .name = "timer"};
-  timer_end(t);
-  dm_loop_deliver(loop, &event);
-}
-
-static int l_timer(lua_State *L) {
-  int64_t ms = dm_bind_ms(L, 1, 0);
-  dm_loop *loop = current(L);
-  lua_timer *t = calloc(1, sizeof *t);
-  if (t == NULL) return luaL_error(L, "not enough memory");
-  t->type = &TIMER;
-  t->loop = loop;
-  t->timer.on_due = on_timer;
-  dm_list_append(&bound(L)->timers, &t->node);
-  t->id = dm_loop_id(loop, t);
-  if (t->id == 0 || !dm_clock_start(&loop->contract, &t->timer,
-                                    dm_clock_now(&loop->contract) + ms)) {
-    timer_end(t);
-    return luaL_error(L, "not enough memory");
-  }
-  lua_pushinteger(L, (lua_Integer)t->id);
-  return 1;
-}
-
-static int l_cancel_timer(lua_State *L) {
-  dm_loop *loop = bound(L)->loop;
-  lua_timer *t = dm_ids_get(&loop->ids, (uint64_t)luaL_checkinteger(L, 1));
-  if (t != NULL && t->type == &TIMER) timer_end(t);
-  return 0;
-}
+/* Ids --------------------------------------------------------------------- */
 
 static int l_new_id(lua_State *L) {
   static const void *const value = &LUA_ID;
@@ -363,8 +245,7 @@ static int l_signals(lua_State *L) {
 /* Life ------------------------------------------------------------------- */
 
 static void binding_close(binding *b) {
-  while (!dm_list_empty(&b->timers))
-    timer_end(DM_OWNER(b->timers.next, lua_timer, node));
+  l_clock_close(&b->clock);
   l_log_close(&b->log);
   dm_clock_watch_close(&b->clock_watch);
   uv_close((uv_handle_t *)&b->interrupt, NULL);
@@ -394,7 +275,7 @@ static binding *binding_new(lua_State *L, dm_loop *loop) {
   b->L = lua_tothread(L, -1);
   lua_pop(L, 1);
   b->loop = loop;
-  dm_list_init(&b->timers);
+  l_clock_init(&b->clock, loop);
   l_log_init(&b->log, loop);
   b->clock_watch.on_set = on_clock_set;
   dm_clock_watch_init(&b->clock_watch, &loop->uv);
@@ -419,14 +300,6 @@ static int l_set_dispatcher(lua_State *L) {
 static const luaL_Reg FUNCTIONS[] = {
     {"step", l_step},
     {"settle", l_settle},
-    {"now", l_now},
-    {"time", l_time},
-    {"next_deadline", l_next_deadline},
-    {"move", l_move},
-    {"real", l_real},
-    {"speed", l_speed},
-    {"clock", l_clock},
-    {"hastened", l_hastened},
     {"outstanding", l_outstanding},
     {"running", l_running},
     {"fd", l_fd},
@@ -434,8 +307,6 @@ static const luaL_Reg FUNCTIONS[] = {
     {"handles", l_handles},
     {"failed_events", l_failed_events},
     {"ids", l_ids},
-    {"timer", l_timer},
-    {"cancel_timer", l_cancel_timer},
     {"new_id", l_new_id},
     {"free_id", l_free_id},
     {"signals", l_signals},
@@ -473,5 +344,6 @@ void l_loop_open(lua_State *L) {
   lua_setfield(L, -2, "signal_id");
   lua_pushlightuserdata(L, b);
   luaL_setfuncs(L, FUNCTIONS, 1);
+  l_clock_open(L, &b->clock);
   l_log_open(L, &b->log);
 }
