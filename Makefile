@@ -586,7 +586,8 @@ BIN         = $(DESTDIR)$(prefix)/bin/directmethods
 # what a device needs, and that alone
 DEVICE_LUA = $(shell sh build-aux/closure.sh directmethods directmethods.device)
 # and what they read: files beside them
-ALL_LUA    = $(shell find lua \( -name '*.lua' -o -name '*.json' \) ! -name '*.meta.lua')
+ALL_LUA    = $(shell find lua -name node_modules -prune -o -type f ! -name '*.meta.lua' \
+               ! -name 'package*.json' -print)
 
 # install_lua FILES; install_so: the modules of MODULES
 define install_lua

@@ -6,6 +6,7 @@
 -- The rock of the hub takes the hub's Lua files and the test kit.
 local HUB_FILES = {
   "^lua/directmethods/hub%.lua$", "^lua/directmethods/hub/",
+  "^lua/directmethods/inspector/",
   "^lua/directmethods/testing%.lua$", "^lua/directmethods/testing/",
 }
 local ROCKS = { "directmethods", "directmethods-hub" }
@@ -37,7 +38,8 @@ end
 local function lua_files(rock)
   local files = {}
   local pipe <close> = assert(io.popen(
-    "find lua -name '*.lua' -o -name '*.json' | LC_ALL=C sort"))
+    "find lua -name node_modules -prune -o -type f ! -name 'package*.json' -print "
+      .. "| LC_ALL=C sort"))
   for path in pipe:lines() do
     -- stubs for editors are no modules
     if not path:find("%.meta%.lua$") and rock_of(path) == rock then
@@ -51,7 +53,7 @@ local function module_lines(rock)
   local lines = {}
   for _, path in ipairs(lua_files(rock)) do
     -- what is no module is put into the folder of its name
-    local name = path:gsub("^lua/", ""):gsub("%.lua$", ""):gsub("%.json$", "_json")
+    local name = path:gsub("^lua/", ""):gsub("%.lua$", ""):gsub("%.(%w+)$", "_%1")
       :gsub("/", ".")
     lines[#lines + 1] = ('      ["%s"] = "%s",\n'):format(name, path)
   end

@@ -19,7 +19,9 @@ local CASES = {
   { "GET /calls", 200 },
   { "GET /calls", 200, "?device=lamp&method=on&outcome=Answered&since=0" },
   { "GET /calls", 200, "?module=m" },
+  { "GET /calls", 200, "?last=1&payloads=0" },
   { "GET /calls", 400, "?since=soon" },
+  { "GET /calls", 400, "?payloads=no" },
   { "GET /calls/{id}/as/{form}", 200, "/calls/1/as/curl" },
   { "GET /calls/{id}/as/{form}", 404, "/calls/1/as/java" },
   { "GET /calls/{id}/as/{form}", 404, "/calls/99/as/curl" },
@@ -286,7 +288,7 @@ describe("the admin listener by curl", function()
     end
     for _, route in ipairs(actions.ROUTES) do
       for verb, action in pairs(route) do
-        if verb ~= "path" then
+        if type(action) == "table" and not route.is_page then
           local parameters = {}
           for name in route.path:gmatch("{(.-)}") do parameters[name] = "path" end
           for name in pairs(action) do

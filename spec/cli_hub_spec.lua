@@ -295,6 +295,20 @@ describe("directmethods hub", function()
       assert.equal(pem, read(folder .. "/ca/ca.pem"))
     end)
 
+    it("prints the URL of the inspector, with the token that it takes", function()
+      local facts = start("--inspect")
+      local url = ("http://127.0.0.1:%d/#token=%s"):format(facts.ports.admin,
+        facts.admin_token)
+      assert.equal(url, facts.inspector_url)
+      local page = assert(dm.exec { "curl", "-s", "-w", "%{http_code}", "-o",
+        "/dev/null", facts.inspector_url }).stdout
+      assert.equal("200", page)
+      has(stop().stdout, "\ninspector:\n" .. url .. "\n")
+      local result = run { "--inspect", "--", "sh", "-c", "echo $HUB_ADMIN_PORT" }
+      local port = result.stdout:match "%d+"
+      has(result.stderr, ("inspector:\nhttp://127.0.0.1:%s/#token="):format(port))
+    end)
+
     local function reset(facts, query)
       local result = assert(dm.exec { "curl", "-s", "-w", "%{http_code}", "-X", "POST",
         "-H", "Authorization: Bearer " .. facts.admin_token,

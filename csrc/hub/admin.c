@@ -3,7 +3,7 @@
 ** Without TLS the listener is for this machine alone. A Host header that names
 ** another is refused, so that a web page cannot reach the listener by a domain
 ** name that resolves to 127.0.0.1. With TLS the certificate prevents this.
-** Everything but /healthz needs the hub's bearer token.
+** Everything but /healthz and the inspector's files needs the hub's bearer token.
 */
 #include "hub/admin.h"
 
@@ -48,6 +48,17 @@ static bool is_bearer(const dm_hub *h, dm_span authorization) {
          CRYPTO_memcmp(token.p, h->admin_token.p, token.n) == 0;
 }
 
+static bool begins_with(dm_span s, dm_span start) {
+  return s.n >= start.n && dm_span_equal((dm_span){s.p, start.n}, start);
+}
+
+/* What tells nothing about the hub: is it there, and the page that asks for the
+** rest with a token. */
+static bool is_open_to_all(dm_span path) {
+  return dm_span_is(path, "/healthz") || dm_span_is(path, "/") ||
+         begins_with(path, DM_SPAN("/inspector/"));
+}
+
 static void refuse(dm_exchange *x, int status, dm_span fields, dm_span why) {
   const dm_span part[3] = {DM_SPAN("{\"Message\":\""), why, DM_SPAN("\"}")};
   x->hub->counted.admin_refused++;
@@ -61,7 +72,7 @@ size_t dm_admin_admit(dm_exchange *x, const dm_http_request *r, bool tls) {
     refuse(x, 403, none, DM_SPAN("Host must name this machine."));
     return 0;
   }
-  if (!known && !dm_span_is(r->path, "/healthz")) {
+  if (!known && !is_open_to_all(r->path)) {
     refuse(x, 401, DM_SPAN("WWW-Authenticate: Bearer\r\n"),
            DM_SPAN("The bearer token of this hub is needed."));
     return 0;

@@ -17,6 +17,14 @@ local function admin_url(hub)
     host:find(":", 1, true) and "[" .. host .. "]" or host, port)
 end
 
+-- The URL of the inspector; the token is in the fragment, which is sent to nobody.
+local function inspector_url(facts)
+  return facts.admin_url and ("%s/#token=%s"):format(facts.admin_url,
+    facts.admin_token:gsub("[^%w]", function(byte)
+      return ("%%%02X"):format(byte:byte())
+    end))
+end
+
 --- Everything that a client needs.
 ---@param hub directmethods.Hub
 ---@param opts { pid: integer, host: string, tls: boolean, ca_file: string? }
@@ -35,6 +43,7 @@ function M.facts(hub, opts, devices)
     admin_url = admin_url(hub),
     admin_token = hub:admin_token(),
   }
+  facts.inspector_url = inspector_url(facts)
   for _, policy in ipairs(configs.POLICIES) do
     facts.connection_strings[policy[1]] = hub:connection_string(policy[1])
   end

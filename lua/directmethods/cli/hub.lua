@@ -45,6 +45,14 @@ local function banner(args, facts, devices, ready_file)
   command.write(announce.text(facts, devices, ready_file))
 end
 
+-- The page's URL stands alone on its line. A COMMAND has stdout for itself.
+local function show_inspector(args, facts)
+  if not args.inspect then return end
+  local out = (args.command or args.env or args.json) and io.stderr or io.stdout
+  out:write("inspector:\n", facts.inspector_url, "\n")
+  out:flush()
+end
+
 -- A file with the system's authorities and the hub's CA, for programs that read only
 -- one file. Nil: the hub has no CA of its own.
 local function bundle_of(facts)
@@ -153,8 +161,12 @@ local function serve(hub, ca_file, reload, manager)
   local _ <close> = remove_at_end(ready_file)
   tell()
   reload_at_hangup(reload, manager, tell)
-  if args.command then return run_command(args, facts, devices, ready_file) end
+  if args.command then
+    show_inspector(args, facts)
+    return run_command(args, facts, devices, ready_file)
+  end
   banner(args, facts, devices, ready_file)
+  show_inspector(args, facts)
   return wait(reload.log, manager)
 end
 

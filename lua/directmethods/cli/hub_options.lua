@@ -63,6 +63,9 @@ local function add_listeners(parser)
   parser:option("--admin-port", "Port of the admin listener; 0: any free one; "
     .. "default: off, or any free one with a COMMAND.")
     :argname("PORT"):convert(command.whole("--admin-port", 0, 65535))
+  parser:flag("--inspect", "Print the URL of the inspector, a page to look at the hub "
+    .. "and to steer it. It is at the admin listener, on any free port without "
+    .. "--admin-port.")
   parser:option("--admin-host", "Address of the admin listener; default: 127.0.0.1. "
     .. "Another than a loopback address needs --admin-tls and --admin-token-file.")
     :argname("ADDRESS")
@@ -224,9 +227,9 @@ end
 --- All options of dm.hub: those given, else those of a file, else the command's own.
 ---@param given table
 ---@param file directmethods.HubFile
----@param has_command boolean
+---@param needs_admin boolean listen for the admin even if no option of it is given
 ---@return table
-function M.complete(given, file, has_command)
+function M.complete(given, file, needs_admin)
   local all = merge(file.options, given)
   all.policies = merge(file.policies, given.policies)
   for _, option in ipairs(NESTED) do
@@ -235,7 +238,7 @@ function M.complete(given, file, has_command)
   end
   all.mqtt_port = all.mqtt_port or PORT_MQTT
   all.https_port = all.https_port or PORT_HTTPS
-  if has_command or all.admin_host or all.admin_tls or all.admin_token then
+  if needs_admin or all.admin_host or all.admin_tls or all.admin_token then
     all.admin_port = all.admin_port or 0
   end
   return all

@@ -5,12 +5,13 @@
 local M = {}
 
 local MODULES = { "control", "openapi", "calls", "wait", "devices", "methods", "faults",
-  "recordings", "events", "forms", "snapshots" }
+  "recordings", "events", "forms", "snapshots", "inspector" }
 
 --- A path; what each verb does, and which parameters its query may have: another one
 -- is a mistake, which would select too much.
 ---@class directmethods.AdminRoute
 ---@field path string
+---@field is_page boolean? a file of the inspector, which is no part of the API
 ---@field [string] { [1]: function, [string]: true }
 
 ---@type directmethods.AdminRoute[]

@@ -6,17 +6,24 @@ local readable = require "directmethods.hub.readable"
 local records = require "directmethods.hub.admin.records"
 local requests = require "directmethods.hub.admin.request"
 
+local FILTER = { "device", "module", "method", "outcome" }
+local LAST_MAX = 1e9
+
 local function filter_of(request)
-  local filter = {}
-  for name, value in pairs(request.query) do filter[name] = value end
-  filter.since = requests.number(request, "since", nil, requests.TIME_MAX)
+  local filter = { since = requests.number(request, "since", nil, requests.TIME_MAX) }
+  for _, name in ipairs(FILTER) do filter[name] = request.query[name] end
   return filter
 end
 
 local function calls(hub, request)
-  local list = hub:calls(filter_of(request))
-  for i, record in ipairs(list) do list[i] = records.call(record) end
-  return json.array(list)
+  local full = requests.flag(request, "payloads", true)
+  local show = full and records.call or records.facts
+  local last = requests.number(request, "last", LAST_MAX, LAST_MAX)
+  local found, list = hub:calls(filter_of(request)), json.array {}
+  for i = math.max(1, #found - math.floor(last) + 1), #found do
+    list[#list + 1] = show(found[i])
+  end
+  return list
 end
 
 -- A body may be anything: what is no text is told in base64.
@@ -37,7 +44,8 @@ end
 ---@type directmethods.AdminRoute[]
 return {
   { path = "/calls", GET = { calls,
-    device = true, module = true, method = true, outcome = true, since = true } },
+    device = true, module = true, method = true, outcome = true, since = true,
+    last = true, payloads = true } },
   { path = "/messages", GET = { messages,
     device = true, module = true, since = true } },
 }

@@ -22,29 +22,13 @@ local function kinds_of(text)
   return kinds
 end
 
-local function flag_of(request, name)
-  local text = request.query[name]
-  if text and text ~= "0" and text ~= "1" then
-    refuse(400, name .. " must be 0 or 1.")
-  end
-  return text == "1"
-end
-
--- The value of a header line.
-local function field_of(request, name)
-  for line in request.fields:gmatch "[^\r\n]+" do
-    local key, value = line:match "^([^:]+):%s*(.-)%s*$"
-    if key and key:lower() == name then return value end
-  end
-end
-
 local function events(hub, request)
   local open = hub.state.streams
   local opts = {
     kinds = kinds_of(request.query.kinds),
     device = request.query.device,
-    payloads = flag_of(request, "payloads"),
-    last_id = request.query.last_event_id or field_of(request, "last-event-id"),
+    payloads = requests.flag(request, "payloads", false),
+    last_id = request.query.last_event_id or requests.field(request, "last-event-id"),
   }
   if not open:has_room() then refuse(503, "Too many streams are open already.") end
   open:open(request.ask_id, opts)

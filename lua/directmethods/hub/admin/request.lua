@@ -63,6 +63,29 @@ function M.number(request, name, default, max)
   return value
 end
 
+--- A parameter of the query that is 0 or 1.
+---@param request table
+---@param name string
+---@param default boolean
+---@return boolean
+function M.flag(request, name, default)
+  local text = request.query[name]
+  if not text then return default end
+  if text ~= "0" and text ~= "1" then refuse(400, name .. " must be 0 or 1.") end
+  return text == "1"
+end
+
+--- The value of a header line; nil: there is none.
+---@param request table
+---@param name string in lower case
+---@return string?
+function M.field(request, name)
+  for line in request.fields:gmatch "[^\r\n]+" do
+    local key, value = line:match "^([^:]+):%s*(.-)%s*$"
+    if key and key:lower() == name then return value end
+  end
+end
+
 --- Call a function of the public face. Wrong arguments, whose errors begin with the
 --- function's name, are the caller's; another error is a defect and raised again.
 ---@param fn function

@@ -1,0 +1,176 @@
+/* Calls: the latest calls, as they end. */
+
+import { html, useEffect, useRef, useState } from "/inspector/preact.js";
+import * as api from "/inspector/api.js";
+import * as format from "/inspector/format.js";
+import { parse } from "/inspector/filter.js";
+import { useKeys } from "/inspector/keys.js";
+import { List } from "/inspector/list.js";
+import { Button, download, Elapsed, Empty, Head, Outcome } from "/inspector/parts.js";
+import { go, link } from "/inspector/router.js";
+import { useStore } from "/inspector/store.js";
+
+// What is kept while another page is shown, so that Esc comes back to the same row.
+const memory = { cursor: null, selected: new Set(), hidden: new Set(), frozen: null,
+  filter: "" };
+
+/** The filter that Calls had when it was left. */
+export const lastFilter = () => ({ filter: memory.filter });
+
+const COLUMNS = [
+  { title: html`<span class="unseen">Selected</span>`, className: "check" },
+  { title: "Time", className: "time" },
+  { title: "Device", className: "device" },
+  { title: "Method", className: "method" },
+  { title: "Outcome", className: "result" },
+  { title: "Elapsed", className: "took" },
+  { title: html`<span class="unseen">Marks</span>`, className: "marks" },
+];
+
+function Marks({ call }) {
+  return html`${call.faults && html`<span class="mark fault" title=${
+      "A fault rule acted: " + call.faults.join(", ")}>fault</span>`}
+    ${call.azure_refuses && html`<span class="mark azure" title=${
+      "Azure would refuse this call: " + call.azure_refuses}>Azure would refuse</span>`}`;
+}
+
+function Row({ call, selected, isCursor, toggle }) {
+  return html`<tr class="${isCursor ? "cursor" : ""} ${selected ? "selected" : ""}"
+      aria-current=${isCursor ? "true" : null}
+      onClick=${(event) => event.target.closest("a, input") || go(["calls", call.id])}>
+    <td class="check"><input type="checkbox" checked=${selected}
+      aria-label=${"Select call " + call.id} onChange=${() => toggle(call.id)}/></td>
+    <td class="time"><a href=${link(["calls", call.id])}>${format.clockTime(call.time)}</a></td>
+    <td class="device" title=${format.target(call)}>${format.target(call)}</td>
+    <td class="method" title=${call.method}>${call.method || "–"}</td>
+    <td class="result"><${Outcome} call=${call}/></td>
+    <td class="took"><${Elapsed} call=${call}/></td>
+    <td class="marks"><${Marks} call=${call}/></td>
+  </tr>`;
+}
+
+/** The filter line, kept in the address. */
+function Filter({ value, unknown }) {
+  const field = useRef(null);
+  useKeys({ "/": () => field.current.select() });
+  const input = (event) => {
+    memory.filter = event.target.value;
+    go(["calls"], { filter: event.target.value }, true);
+  };
+  return html`<input class="filter" type="search" ref=${field} value=${value} spellcheck="false"
+    placeholder="device:d*  method:reboot  outcome:GatewayTimeout  >1s  is:fault"
+    aria-label="Filter" aria-invalid=${unknown.length > 0} onInput=${input}
+    title=${unknown.length > 0 ? "Not understood: " + unknown.join(" ") : null}/>`;
+}
+
+async function withPayloads(ids) {
+  const all = await api.json("GET", "/calls");
+  return all.filter((call) => ids.has(call.id));
+}
+
+async function exportLines(ids) {
+  const calls = await withPayloads(ids);
+  download("calls.jsonl", calls.map((call) => JSON.stringify(call) + "\n").join(""));
+}
+
+function NoCalls({ total }) {
+  return total > 0
+    ? html`<${Empty} title="No call fits the filter"><p>${format.count(total)} calls are
+        there.</p><//>`
+    : html`<${Empty} title="No calls yet">
+        <p>Calls of methods appear here as they end. Make one:</p>
+        <p><a class="button" href=${link(["invoke"])}>Invoke a method</a> <a
+          href=${link(["setup"])}>Connect a program</a></p><//>`;
+}
+
+// The calls that are shown, the newest first.
+function shown(calls, filter) {
+  const rows = [];
+  for (let i = calls.length - 1; i >= 0; i--)
+    if (!memory.hidden.has(calls[i].id) && filter.test(calls[i])) rows.push(calls[i]);
+  return rows;
+}
+
+function Selection({ ids, clear }) {
+  if (ids.size === 0) return null;
+  function hide() {
+    for (const id of ids) memory.hidden.add(id);
+    clear();
+  }
+  return html`<span class="group"><span>${ids.size} selected</span>
+    <${Button} act=${() => exportLines(ids)}>Export JSON lines<//>
+    <${Button} act=${hide} hint="The hub keeps them; this page does not show them">Hide<//>
+    <${Button} act=${clear}>Clear<//></span>`;
+}
+
+export function Calls({ query }) {
+  const store = useStore();
+  const [, draw] = useState(0);
+  const again = () => draw((n) => n + 1);
+  const line = memory.filter = query.filter ?? "";
+  const filter = parse(line);
+  const { selected } = memory;
+  const rows = shown(memory.frozen ?? store.calls, filter);
+  const cursor = rows.findIndex((call) => call.id === memory.cursor);
+
+  useEffect(() => {
+    selected.clear();
+    memory.hidden.clear();
+    again();
+  }, [store.resets]);
+
+  function toggle(id) {
+    if (!selected.delete(id)) selected.add(id);
+    again();
+  }
+  function pause() {
+    memory.frozen = memory.frozen ? null : store.calls.slice();
+    again();
+  }
+  function move(by) {
+    const at = cursor < 0 ? 0 : Math.max(0, Math.min(rows.length - 1, cursor + by));
+    memory.cursor = rows[at]?.id ?? null;
+    again();
+  }
+  function open(call) {
+    if (!call) return;
+    memory.cursor = call.id;
+    go(["calls", call.id]);
+  }
+  useKeys({
+    j: () => move(1), k: () => move(-1), Enter: () => open(rows[cursor]),
+    x: () => rows[cursor] && toggle(rows[cursor].id), p: pause,
+    r: () => rows[cursor] && go(["invoke"], { call: rows[cursor].id }),
+    Escape: () => {
+      selected.clear();
+      go(["calls"]);
+      again();
+    },
+  });
+
+  const missed = memory.frozen
+    ? store.calls.filter((call) => call.id > (memory.frozen.at(-1)?.id ?? 0)).length : 0;
+  return html`<${Head} title="Calls" beside=${html`<span class="number">${
+      format.count(rows.length)}</span>${store.skipped > 0 && html` <span class="mark"
+      title="They came too fast to be shown">skipped ${format.count(store.skipped)}</span>`}`}>
+    <${Selection} ids=${selected} clear=${() => { selected.clear(); again(); }}/>
+    <${Button} act=${pause} hint="p" aria-pressed=${memory.frozen != null}>${memory.frozen
+      ? `Go on (${format.count(missed)} new)` : "Pause"}<//>
+  <//>
+  <div class="bar-line"><${Filter} value=${line} unknown=${filter.unknown}/></div>
+  ${rows.length === 0 ? html`<${NoCalls} total=${store.calls.length}/>`
+    : html`<${List} label="Calls" className="calls" columns=${COLUMNS} rows=${rows} cursor=${cursor}
+        keyOf=${(call) => call.id} row=${(call, i) => html`<${Row} key=${call.id} call=${call}
+          selected=${selected.has(call.id)} isCursor=${i === cursor} toggle=${toggle}/>`}/>`}`;
+}
+
+/** The call before or after one among those that Calls shows, or null. */
+export function neighbour(store, id, by) {
+  const rows = shown(memory.frozen ?? store.calls, parse(memory.filter));
+  const at = rows.findIndex((call) => call.id === id);
+  memory.cursor = rows[at + by]?.id ?? memory.cursor;
+  return at < 0 ? null : rows[at + by] ?? null;
+}
+
+/** Calls comes back to this row. */
+export const remember = (id) => void (memory.cursor = id);
