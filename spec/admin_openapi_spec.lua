@@ -22,6 +22,9 @@ local CASES = {
   { "GET /calls", 200, "?last=1&payloads=0" },
   { "GET /calls", 400, "?since=soon" },
   { "GET /calls", 400, "?payloads=no" },
+  { "GET /calls/{id}", 200, "/calls/1" },
+  { "GET /calls/{id}", 200, "/calls/2" },
+  { "GET /calls/{id}", 404, "/calls/99" },
   { "GET /calls/{id}/as/{form}", 200, "/calls/1/as/curl" },
   { "GET /calls/{id}/as/{form}", 404, "/calls/1/as/java" },
   { "GET /calls/{id}/as/{form}", 404, "/calls/99/as/curl" },
@@ -111,6 +114,26 @@ local CASES = {
     "/devices/d1/modules/raw/methods/on", answer = "\xFF" },
   { "POST /devices/{id}/modules/{module}/methods/{method}", 504,
     "/devices/d1/modules/raw/methods/on?response_timeout=5", is_late = true },
+  { "POST /devices/{id}/disconnect", 200, "/devices/lamp/disconnect" },
+  { "POST /devices/{id}/disconnect", 404, "/devices/nobody/disconnect" },
+  { "POST /devices/{id}/modules/{module}/disconnect", 200,
+    "/devices/d1/modules/m/disconnect" },
+  { "POST /devices/{id}/modules/{module}/disconnect", 404,
+    "/devices/d1/modules/x/disconnect" },
+  { "GET /hub", 200 },
+  { "GET /hub", 200, "?keys=1" },
+  { "GET /jobs", 200, before = function(hub)
+    assert(hub.state.jobs:create("j", '{"type":"scheduleDeviceMethod",'
+      .. '"cloudToDeviceMethod":{"methodName":"on"},'
+      .. '"queryCondition":"deviceId = \'d1\'",'
+      .. '"startTime":"2099-01-01T00:00:00Z"}', "2021-04-12"))
+  end },
+  { "GET /jobs/{job_id}", 200, "/jobs/j" },
+  { "GET /jobs/{job_id}", 404, "/jobs/x" },
+  { "GET /jobs/{job_id}/devices", 200, "/jobs/j/devices" },
+  { "GET /jobs/{job_id}/devices", 404, "/jobs/x/devices" },
+  { "POST /jobs/{job_id}/cancel", 200, "/jobs/j/cancel" },
+  { "POST /jobs/{job_id}/cancel", 404, "/jobs/x/cancel" },
   { "DELETE /devices/{id}/modules/{module}", 204, "/devices/d1/modules/m" },
   { "DELETE /devices/{id}/modules/{module}", 404, "/devices/d1/modules/m" },
   { "DELETE /devices/{id}", 204, "/devices/old" },

@@ -3,7 +3,8 @@
 ** Without TLS the listener is for this machine alone. A Host header that names
 ** another is refused, so that a web page cannot reach the listener by a domain
 ** name that resolves to 127.0.0.1. With TLS the certificate prevents this.
-** Everything but /healthz and the inspector's files needs the hub's bearer token.
+** Everything but /healthz and the inspector's files needs the hub's bearer
+** token.
 */
 #include "hub/admin.h"
 

@@ -204,6 +204,9 @@ dm_code dm_hub_put_identity(dm_hub *h, dm_span device, dm_span module,
 bool dm_hub_remove_identity(dm_hub *h, dm_span device, dm_span module,
                             int64_t version);
 
+/* Close an identity's connection. False: it has none. */
+bool dm_hub_disconnect(dm_hub *h, dm_span device, dm_span module);
+
 /* What is known of an identity; borrowed until it is changed. False: it is not
 ** there. */
 bool dm_hub_find_identity(const dm_hub *h, dm_span device, dm_span module,

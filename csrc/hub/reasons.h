@@ -27,6 +27,7 @@
   X(FAULT_RULE, "fault_rule", "a fault rule did it: #")                        \
   X(FAULT_MESSAGE, "fault_message", "fault message: #")                        \
   X(NOT_KEPT, "session_not_kept", "the store cannot keep its session")         \
+  X(BY_HAND, "by_hand", "hub:disconnect was called")                           \
   X(STORED, "stored_session", "its stored session has the subscription")       \
   /* a CONNECT or a request was refused */                                     \
   X(USER_NAME, "bad_user_name",                                                \

@@ -159,3 +159,10 @@ dm_code dm_hub_policy(dm_hub *h, dm_span name, dm_span primary,
   if (old) follow_keys(h, old, among);
   return DM_OK;
 }
+
+bool dm_hub_disconnect(dm_hub *h, dm_span device, dm_span module) {
+  dm_identity *i = dm_identities_find(&h->identities, device, module);
+  if (i == NULL || i->session == NULL) return false;
+  dm_session_close(i->session, (dm_parting){.why = DM_WHY_BY_HAND});
+  return true;
+}

@@ -110,6 +110,14 @@ static int l_hub_identity(lua_State *L) {
   return 2;
 }
 
+/* hub:disconnect(device, module|nil) -> was it connected? */
+static int l_hub_disconnect(lua_State *L) {
+  dm_hub *h = l_hub_check(L);
+  dm_span device = dm_bind_span(L, 2);
+  lua_pushboolean(L, dm_hub_disconnect(h, device, l_hub_optional(L, 3)));
+  return 1;
+}
+
 /* hub:room() -> how many identities more may be added */
 static int l_hub_room(lua_State *L) {
   lua_pushinteger(L, (lua_Integer)dm_hub_room(l_hub_check(L)));
@@ -328,6 +336,7 @@ static const luaL_Reg METHODS[] = {
     {"put_identity", l_hub_put_identity},
     {"remove_identity", l_hub_remove_identity},
     {"identity", l_hub_identity},
+    {"disconnect", l_hub_disconnect},
     {"room", l_hub_room},
     {"connected", l_hub_connected},
     {"connections", l_hub_connections},

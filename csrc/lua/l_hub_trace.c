@@ -149,7 +149,13 @@ static bool is_since(lua_State *L, int arg, int64_t wall) {
          (lua_Number)wall / 1000 >= luaL_checknumber(L, arg);
 }
 
-/* hub:calls(device, module, method, outcome, since) -> list; each may be nil */
+static bool is_id(lua_State *L, int arg, uint64_t id) {
+  return lua_isnoneornil(L, arg) ||
+         (lua_Integer)id == luaL_checkinteger(L, arg);
+}
+
+/* hub:calls(device, module, method, outcome, since, id) -> list; each may be
+** nil */
 int l_hub_calls(lua_State *L) {
   const dm_hub *h = l_hub_check(L);
   dm_hub_call call;
@@ -159,7 +165,7 @@ int l_hub_calls(lua_State *L) {
   while (dm_hub_next_call(h, &place, &call)) {
     if (!fits(L, 2, call.device) || !fits(L, 3, call.module) ||
         !fits(L, 4, call.method) || !fits(L, 5, call.outcome) ||
-        !is_since(L, 6, call.facts->wall))
+        !is_since(L, 6, call.facts->wall) || !is_id(L, 7, call.facts->id))
       continue;
     l_hub_push_call(L, &call);
     lua_rawseti(L, -2, ++n);

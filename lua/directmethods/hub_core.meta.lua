@@ -263,13 +263,19 @@ function Plane:counters() end
 ---@return table
 function Plane:metrics() end
 
+---@param device string
+---@param module string?
+---@return boolean was_connected
+function Plane:disconnect(device, module) end
+
 ---@param device string?
 ---@param module string?
 ---@param method string?
 ---@param outcome string?
 ---@param since number?
+---@param id integer?
 ---@return table[]
-function Plane:calls(device, module, method, outcome, since) end
+function Plane:calls(device, module, method, outcome, since, id) end
 
 ---@param device string?
 ---@param module string?

@@ -248,6 +248,19 @@ function M.find(hub, device_id)
   return list and list[1], err
 end
 
+--- Close the connection of a device, or of a module ("dev1/mod1"): it is told nothing,
+--- as if the network were gone. Most clients connect again by themselves.
+--- ```lua
+--- hub:disconnect("dev1")
+--- ```
+---@param id string
+---@return boolean was_connected
+function Hub:disconnect(id)
+  check_open(self, "hub:disconnect")
+  local device_id, module_id = M.split_name(id, nil, "hub:disconnect")
+  return self.state.plane:disconnect(device_id, module_id)
+end
+
 local PAGE = 200 -- records that are read from the store at a time
 
 local DEVICES = { top = { "integer", min = 1 }, after = { "string" } }

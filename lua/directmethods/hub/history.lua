@@ -12,6 +12,7 @@ local CALLS = {
   method = { "string" },
   outcome = { "string" },
   since = { "number" },
+  id = { "integer" },
 }
 
 local MESSAGES = {
@@ -54,6 +55,7 @@ local MESSAGES = {
 ---@field method string?
 ---@field outcome string?
 ---@field since number? a time, as dm.time()
+---@field id integer? this call alone
 
 --- The latest calls that ended, from the oldest to the newest. They are kept in a
 -- memory of fixed size (limits.trace_bytes).
@@ -67,7 +69,8 @@ local MESSAGES = {
 function Hub:calls(filter)
   check_open(self, "hub:calls")
   local f = options.check(filter, CALLS, "hub:calls")
-  return self.state.plane:calls(f.device, f.module, f.method, f.outcome, f.since)
+  return self.state.plane:calls(f.device, f.module, f.method, f.outcome, f.since,
+    f.id)
 end
 
 local function decoded(text)

@@ -3,6 +3,7 @@
 local core = require "directmethods.core"
 local json = require "directmethods.json"
 local readable = require "directmethods.hub.readable"
+local reasons = require "directmethods.hub.call_reasons"
 local records = require "directmethods.hub.admin.records"
 local requests = require "directmethods.hub.admin.request"
 
@@ -26,6 +27,14 @@ local function calls(hub, request)
   return list
 end
 
+local function call(hub, request)
+  local record = records.find(hub, request.id)
+  local shown = records.call(record)
+  local known, history = pcall(hub.device_history, hub, record.device_id)
+  shown.reasons = reasons.of(readable.copy(record), known and history or {})
+  return shown
+end
+
 -- A body may be anything: what is no text is told in base64.
 local function message_of(message)
   local binary = not utf8.len(message.body) and message.body or nil
@@ -46,6 +55,7 @@ return {
   { path = "/calls", GET = { calls,
     device = true, module = true, method = true, outcome = true, since = true,
     last = true, payloads = true } },
+  { path = "/calls/{id}", GET = { call } },
   { path = "/messages", GET = { messages,
     device = true, module = true, since = true } },
 }

@@ -63,6 +63,11 @@ local function delete(hub, request)
   if problem then refuse(problem.http_status, problem.text) end
 end
 
+local function disconnect(hub, request)
+  put_device.find(hub, request)
+  return { was_connected = hub:disconnect(name_of(request)) }
+end
+
 ---@type directmethods.AdminRoute[]
 return {
   { path = "/devices", GET = { devices, top = true, after = true } },
@@ -78,4 +83,6 @@ return {
     PUT = { put(shown) },
     DELETE = { delete },
   },
+  { path = "/devices/{id}/disconnect", POST = { disconnect } },
+  { path = "/devices/{id}/modules/{module}/disconnect", POST = { disconnect } },
 }

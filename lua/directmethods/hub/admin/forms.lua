@@ -2,6 +2,7 @@
 
 local forms = require "directmethods.hub.call_forms"
 local readable = require "directmethods.hub.readable"
+local records = require "directmethods.hub.admin.records"
 local requests = require "directmethods.hub.admin.request"
 
 local refuse = requests.refuse
@@ -10,13 +11,6 @@ local TEXT_TYPE = "Content-Type: text/plain; charset=utf-8\r\n"
 
 local IS_FORM = {}
 for _, name in ipairs(forms.NAMES) do IS_FORM[name] = true end
-
-local function find(hub, id)
-  for _, call in ipairs(hub:calls()) do
-    if call.id == id then return call end
-  end
-  refuse(404, "There is no such call, or it made room for later ones.")
-end
 
 -- A call that has all that is needed to make it again.
 local function check(call)
@@ -30,7 +24,7 @@ local function as(hub, request)
   if not IS_FORM[request.form] then
     refuse(404, "The form must be one of: " .. table.concat(forms.NAMES, ", ") .. ".")
   end
-  local call = find(hub, math.tointeger(tonumber(request.id)))
+  local call = records.find(hub, request.id)
   check(call)
   return forms.write(request.form, readable.copy(call), {
     tls = hub.config.tls, admin_tls = hub.config.admin_tls,

@@ -2,6 +2,7 @@
 
 local json = require "directmethods.json"
 local readable = require "directmethods.hub.readable"
+local requests = require "directmethods.hub.admin.request"
 
 local M = {}
 
@@ -23,6 +24,17 @@ local function show_payload(call, name, most)
   local is_json, value = pcall(json.raw, text)
   call[name] = is_json and value or nil
   if not is_json then call[name .. "_text"] = readable.text(text) end
+end
+
+--- A recorded call, or a refusal.
+---@param hub directmethods.Hub
+---@param id string as it stands in the path
+---@return directmethods.HubCall
+function M.find(hub, id)
+  local number = math.tointeger(tonumber(id))
+  local call = number and hub:calls({ id = number })[1]
+  if call then return call end
+  requests.refuse(404, "There is no such call, or it made room for later ones.")
 end
 
 --- A call as JSON can hold it, with its payloads.

@@ -1,0 +1,39 @@
+--- GET /hub: what a program needs to connect, and the limits of calls.
+
+local configs = require "directmethods.hub.config"
+local core = require "directmethods.core"
+local requests = require "directmethods.hub.admin.request"
+
+local API_VERSION = "2021-04-12"
+
+local function keys(hub)
+  local strings = {}
+  for _, policy in ipairs(configs.POLICIES) do
+    strings[policy[1]] = hub:connection_string(policy[1])
+  end
+  return strings
+end
+
+local function facts(hub, request)
+  local contract = core.contract(API_VERSION, hub.config.contract)
+  return {
+    version = core.version,
+    hostname = hub.hostname,
+    ports = hub:ports(),
+    tls = hub.config.tls and true or false,
+    admin_tls = hub.config.admin_tls,
+    ca_file = requests.try(hub.ca_file, hub),
+    tier = hub.config.tier,
+    contract = {
+      payload = contract.payload,
+      response_min = contract.response_min, response_max = contract.response_max,
+      response_default = contract.response_default, connect_max = contract.connect_max,
+    },
+    connection_strings = requests.flag(request, "keys", false) and keys(hub) or nil,
+  }
+end
+
+---@type directmethods.AdminRoute[]
+return {
+  { path = "/hub", GET = { facts, keys = true } },
+}
