@@ -52,13 +52,14 @@ describe("the reasons of a call", function()
   it("tell of a timeout whether the device had the request", function()
     local late = { outcome = "GatewayTimeout", code = 504101, response_timeout = 5,
       stages = { received = 0, published = 0.002 } }
-    assert.equal("dev1 got the request after 2 ms and did not answer within 5 s.",
+    assert.equal("dev1 got the request after 2.0 ms and did not answer within 5 s.",
       of(late).cause)
     assert.matches("may have run", of(late).remedy)
-    late.faults = { "response:drop" }
-    assert.equal("dev1 got the request after 2 ms and did not answer within 5 s. "
-      .. "A fault rule acted: response:drop.", of(late).cause)
-    late.stages.published = nil
+    late.faults, late.stages.answered = { "response:drop" }, 0.0304
+    assert.equal("dev1 answered after 30.4 ms, but the answer was not passed on within "
+      .. "5 s. A fault rule acted: response:drop.", of(late).cause)
+    assert.matches("Remove the rule", of(late).remedy)
+    late.stages = { received = 0 }
     assert.matches("was not sent to dev1", of(late).cause)
   end)
 

@@ -58,9 +58,12 @@ end
 local function timed_out(call)
   local who, seconds = who_of(call), call.response_timeout or call.elapsed
   local cause
-  if call.stages.published then
-    cause = ("%s got the request after %.0f ms and did not answer within %g s."):format(
-      who, call.stages.published * 1000, seconds)
+  if call.stages.answered then
+    cause = ("%s answered after %.1f ms, but the answer was not passed on within %g s.")
+      :format(who, call.stages.answered * 1000, seconds)
+  elseif call.stages.published then
+    cause = ("%s got the request after %.1f ms and did not answer within %g s.")
+      :format(who, call.stages.published * 1000, seconds)
   else
     cause = ("The request was not sent to %s within %g s."):format(who, seconds)
   end

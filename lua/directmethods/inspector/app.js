@@ -3,15 +3,33 @@
 
 import { html, render, useState } from "/inspector/preact.js";
 import * as format from "/inspector/format.js";
+import { Call } from "/inspector/call.js";
 import { Calls } from "/inspector/calls.js";
+import { Devices } from "/inspector/devices.js";
+import { Faults } from "/inspector/faults.js";
 import { Help } from "/inspector/help.js";
+import { Invoke } from "/inspector/invoke.js";
+import { Jobs } from "/inspector/jobs.js";
 import { useKeys } from "/inspector/keys.js";
+import { Messages } from "/inspector/messages.js";
 import { Empty } from "/inspector/parts.js";
 import { go, link, useRoute } from "/inspector/router.js";
+import { Setup } from "/inspector/setup.js";
 import { start, useStore } from "/inspector/store.js";
+import { Time } from "/inspector/time.js";
+import { Traffic } from "/inspector/traffic.js";
 
 const PAGES = [
-  { path: "calls", title: "Calls", show: Calls },
+  { path: "calls", title: "Calls", show: (props) => html`<${props.path.length ? Call : Calls}
+    ...${props}/>` },
+  { path: "invoke", title: "Invoke", show: Invoke },
+  { path: "devices", title: "Devices", show: Devices },
+  { path: "faults", title: "Faults", show: Faults },
+  { path: "time", title: "Time", show: Time },
+  { path: "jobs", title: "Jobs", show: Jobs },
+  { path: "traffic", title: "Traffic", show: Traffic },
+  { path: "messages", title: "Messages", show: Messages },
+  { path: "setup", title: "Setup", show: Setup },
 ];
 
 const STATES = {

@@ -8,7 +8,7 @@ const RETRY = 1000; // ms between two attempts
 const LOCK = "directmethods-events";
 
 const channel = new BroadcastChannel(LOCK);
-let lastId = null;
+let lastId = "0"; // of the last event: at first of none, so that the stream begins with what was
 let told = { state: "connecting" };
 
 // An event of the text between two empty lines; null: a comment.
@@ -42,8 +42,7 @@ async function read(response, tell) {
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 async function connect(tell) {
-  const headers = lastId ? { "Last-Event-ID": lastId } : {};
-  const response = await request("GET", "/events", { headers });
+  const response = await request("GET", "/events", { headers: { "Last-Event-ID": lastId } });
   if (response.status === 401) return "refused";
   if (!response.ok) return "lost";
   await read(response, tell);

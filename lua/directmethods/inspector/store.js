@@ -4,6 +4,7 @@
 import { useEffect, useState } from "/inspector/preact.js";
 import * as api from "/inspector/api.js";
 import { follow } from "/inspector/events.js";
+import * as rates from "/inspector/rates.js";
 
 const KEPT_CALLS = 5000;
 const KEPT_EVENTS = 500;
@@ -70,6 +71,7 @@ function setClock(time, speed = store.clock.speed) {
 }
 
 function forget() {
+  rates.forget();
   store.calls = [];
   store.devices = [];
   store.skipped = 0;
@@ -80,10 +82,13 @@ function forget() {
 async function loadCalls() {
   const calls = await api.json("GET", "/calls?payloads=0&last=1000").catch(() => []);
   const first = store.calls[0]?.id ?? Infinity;
-  store.calls = [...calls.filter((call) => call.id < first), ...store.calls];
+  const earlier = calls.filter((call) => call.id < first);
+  earlier.forEach(rates.countCall);
+  store.calls = [...earlier, ...store.calls];
   changed();
 }
 
+let begins = false; // the next event is the first behind a hello
 let boot = null; // of the hub that is followed: the beginning of an event's id
 
 const HEAR = {
@@ -93,21 +98,28 @@ const HEAR = {
     if (hub === boot) return;
     if (boot) store.restarted = Date.now();
     boot = hub;
+    begins = true;
     forget();
     loadCalls();
   },
   call: (data) => {
     const last = store.calls.at(-1);
-    if (!last || data.id > last.id) keep(store.calls, data, KEPT_CALLS);
+    if (last && data.id <= last.id) return;
+    keep(store.calls, data, KEPT_CALLS);
+    rates.countCall(data);
   },
-  device: (data) => keep(store.devices, data, KEPT_EVENTS),
+  device(data) {
+    keep(store.devices, data, KEPT_EVENTS);
+    if (data.event === "connected") rates.countConnect(data);
+  },
   fault: () => store.faults++,
   job: () => store.jobs++,
   clock(data) {
     setClock(data.time, data.speed);
     if (data.event === "advanced") store.moved = { seconds: data.seconds, time: data.time };
   },
-  skipped: (data) => store.skipped += data.count,
+  // What the stream leaves out at its beginning was over before.
+  skipped: (data) => store.skipped += begins ? 0 : data.count,
   reset(_, id) {
     boot = id.split("-")[0];
     forget();
@@ -125,7 +137,10 @@ function meet(events) {
 function hear({ state, events }) {
   store.connection = state;
   meet(events);
-  for (const { name, data, id } of events) HEAR[name]?.(data, id);
+  for (const { name, data, id } of events) {
+    HEAR[name]?.(data, id);
+    begins = name === "hello" && begins;
+  }
   changed();
 }
 

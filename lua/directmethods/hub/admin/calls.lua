@@ -30,6 +30,8 @@ end
 local function call(hub, request)
   local record = records.find(hub, request.id)
   local shown = records.call(record)
+  shown.payload_text = shown.payload_text or readable.text(record.payload)
+  shown.response_text = shown.response_text or readable.text(record.response)
   local known, history = pcall(hub.device_history, hub, record.device_id)
   shown.reasons = reasons.of(readable.copy(record), known and history or {})
   return shown

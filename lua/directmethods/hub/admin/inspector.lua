@@ -21,9 +21,12 @@ local PACKAGES = {
 -- The page's own files.
 local OWN = {}
 for _, name in ipairs {
-  "index.html", "missing.html", "style.css", "icon.svg",
-  "app.js", "api.js", "events.js", "store.js", "router.js", "format.js", "parts.js",
-  "keys.js", "list.js", "help.js", "filter.js", "calls.js",
+  "index.html", "missing.html", "style.css", "icon.svg", "api.js", "app.js",
+  "call.js", "calling.js", "calls.js", "copy_as.js", "device.js", "devices.js",
+  "diff.js", "events.js", "faults.js", "fields.js", "filter.js", "format.js",
+  "help.js", "invoke.js", "jobs.js", "keys.js", "list.js", "messages.js", "parts.js",
+  "payload.js", "rates.js", "router.js", "rules.js", "setup.js", "store.js",
+  "time.js", "traffic.js",
 } do OWN[name] = name end
 
 local etags = {} -- by path: { text, etag }
