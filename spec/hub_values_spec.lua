@@ -34,7 +34,7 @@ describe("dm.hub", function()
 
   describe("options", function()
     local WRONG = {
-      { { store = "" }, "option 'store' must be \":memory:\" or the path of a file" },
+      { { store = "" }, "option 'store' must be \":memory:\", the path of a file, " },
       { { store = "a\0b" }, "option 'store' must be" },
       { { store = true }, "option 'store' must be of type string" },
       { { tiers = "S1" }, "unknown option 'tiers'" },

@@ -54,6 +54,7 @@ describe("make PAHO=no", function()
       assert(hub:add_device("d1"))
       local child = dm.spawn(run, ([[
         local dm = require "directmethods"
+        dm.log { level = "error" }
         local device <close> = dm.device { connection_string = %q, port = %d,
           transport = %q, tls = false, handlers = { last = function() return 200 end } }
         assert(device:connect(20))

@@ -51,13 +51,14 @@ for _, way in ipairs { { "mqtt" }, { "websocket" }, { "mqtt", "uv" } } do
       assert.equal("online", (connect(tls, host, gateway)))
     end
 
-    local function refused(why, tls, host, gateway)
+    -- It gave up at once, or it goes on ("backoff") where time may mend it.
+    local function refused(why, tls, host, gateway, expected)
       local before = hub:counters().connects
       local state, err = connect(tls, host, gateway)
-      assert.equal("idle", state) -- it gave up at once
+      assert.equal(expected or "idle", state)
       assert.equal("TlsFailed", err.name, err.message)
-      assert.matches("^connect to %S+: TLS handshake: certificate verify failed: .*"
-        .. why, err.message)
+      if not expected then why = "certificate verify failed: .*" .. why end
+      assert.matches("^connect to %S+: TLS handshake: " .. why, err.message)
       assert.equal(before, hub:counters().connects)
     end
 
@@ -82,9 +83,10 @@ for _, way in ipairs { { "mqtt" }, { "websocket" }, { "mqtt", "uv" } } do
       ["that has expired"] = { "expired", function()
         return for_localhost { -2 * DAY, -60 }
       end },
-      ["that is not valid yet"] = { "not yet valid", function()
+      -- this machine's clock may be behind
+      ["that is not valid yet"] = { "the server's certificate begins at ", function()
         return for_localhost { DAY, 2 * DAY }
-      end },
+      end, "backoff" },
       ["signed by itself"] = { "self%-signed", function()
         return server_pem.server(nil, "DNS:localhost")
       end },
@@ -94,11 +96,11 @@ for _, way in ipairs { { "mqtt" }, { "websocket" }, { "mqtt", "uv" } } do
     }
 
     for what, case in pairs(WRONG) do
-      local why, make = table.unpack(case)
+      local why, make, state = table.unpack(case)
       it("refuses a certificate " .. what .. ", unless verify is false", function()
         serve(make())
-        refused(why, OURS)
-        refused(why, { ca = authority.cert, verify = true })
+        refused(why, OURS, nil, nil, state)
+        refused(why, { ca = authority.cert, verify = true }, nil, nil, state)
         trusted(ANY)
       end)
     end

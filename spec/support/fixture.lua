@@ -40,7 +40,8 @@ function M.finish(hub, ...)
   local before = handles_before[hub]
   assert(dm.wait_until(function() return core.handles() <= before end))
   assert(task.count() == 0, "tasks are left")
-  assert(core.outstanding() == 0, "operations are outstanding")
+  assert(dm.wait_until(function() return core.outstanding() == 0 end),
+    "operations are outstanding")
 end
 
 --- The key of a policy or device ("dev" or "dev/mod") of this hub.
