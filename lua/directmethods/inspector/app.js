@@ -60,7 +60,7 @@ function Nav({ current }) {
 }
 
 function Refused() {
-  return html`<${Empty} title="The hub wants another token"><p>Open the URL that
+  return html`<${Empty} alone title="The hub wants another token"><p>Open the URL that${" "}
     <code>directmethods hub --inspect</code> has printed: it ends in the token.</p><//>`;
 }
 
@@ -77,7 +77,7 @@ function App() {
     <${Nav} current=${page?.path}/>
     <main id="main" class="page" tabindex="-1">${connection === "refused" ? html`<${Refused}/>`
       : page ? html`<${page.show} key=${page.path} path=${path.slice(1)} query=${query}/>`
-      : html`<${Empty} title="There is no such page"><p><a href=${link(["calls"])}>Calls</a></p><//>`}
+      : html`<${Empty} alone title="There is no such page"><p><a href=${link(["calls"])}>Calls</a></p><//>`}
     </main>
     ${helps && html`<${Help} close=${() => setHelps(false)}/>`}`;
 }

@@ -122,7 +122,7 @@ export function Call({ path, query }) {
     Escape: () => go(["calls"], lastFilter()), d: compare,
     r: () => call && callAgain(call), y: () => call && copyLast(call),
   });
-  if (error) return html`<${Empty} title=${error.message}><p><a href=${
+  if (error) return html`<${Empty} alone title=${error.message}><p><a href=${
     link(["calls"], lastFilter())}>Calls</a></p><//>`;
   if (!call || call.id !== id) return null;
   return html`<${Head} title=${`Call ${id}`} beside=${html`<${Outcome} call=${call}/>`}>
@@ -132,8 +132,8 @@ export function Call({ path, query }) {
         this<//>
       <${Button} act=${compare} hint="d" aria-pressed=${compares}>Compare<//>
     <//>
-    <div class="scroll stack">${rule && html`<p class="note" role="status">The next ${call.method}
-      to ${format.target(call)} will fail by <a href=${link(["faults"])}>rule ${rule.id}</a>:
+    <div class="scroll stack" tabindex="0">${rule && html`<p class="note" role="status">The next call of
+      ${" "}${call.method} to ${format.target(call)} will fail by <a href=${link(["faults"])}>rule ${rule.id}</a>:
       ${" "}${rule.stage} ${rule.action}${rule.code ? " with " + rule.code : ""}.</p>`}
     <${Body} call=${call} contract=${hub?.contract} compares=${compares}/></div>`;
 }

@@ -91,14 +91,14 @@ export function Device({ name }) {
   const load = () => Promise.all([again(), history.again()]);
   useEffect(() => void load(), [latest]);
   useKeys({ Escape: () => go(["devices"]), r: () => go(["invoke"], { device: name }) });
-  if (error) return html`<${Empty} title=${error.message}><p><a
+  if (error) return html`<${Empty} alone title=${error.message}><p><a
     href=${link(["devices"])}>Devices</a></p><//>`;
   if (!device) return null;
   const put = (member) => (value) => api.json("PUT", path, { [member]: value }).then(load);
   const events = history.value ?? [];
   return html`<${Head} title=${name} beside="device"><${Actions} name=${name} device=${device}
       again=${load}/><//>
-    <div class="scroll stack"><${Facts} name=${name} device=${device}/>
+    <div class="scroll stack" tabindex="0"><${Facts} name=${name} device=${device}/>
       <${Trouble} device=${device} events=${events}/><${Failed} error=${history.error}/>
       <${History} events=${events}/>
       <div class="three"><${Section} title="Tags" value=${device.tags} change=${put("tags")}/>

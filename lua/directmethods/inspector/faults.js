@@ -27,7 +27,7 @@ function Rules({ rules, again }) {
     await again();
   };
   return html`<table class="plain"><thead><tr><th>Rule</th><th>Stage</th><th>Action</th>
-      <th>Device / method</th><th>How</th><th class="right">Hits</th><th></th></tr></thead>
+      <th>Device / method</th><th>How</th><th class="right">Hits</th><td></td></tr></thead>
     <tbody>${rules.map((rule) => html`<tr key=${rule.id}><td>${rule.id}</td><td>${rule.stage}</td>
       <td>${rule.action}</td><td class="method">${matches(rule)}</td><td>${details(rule)}</td>
       <td class="right"><strong>${format.count(rule.hits)}</strong></td>
@@ -86,7 +86,7 @@ export function Faults({ query }) {
   }
   return html`<${Names}/><${Head} title="Faults" beside=${rules && format.count(rules.length)}>
       <${Button} act=${clear}>Remove all<//><//>
-    <div class="scroll stack"><${Failed} error=${error}/>
+    <div class="scroll stack" tabindex="0"><${Failed} error=${error}/>
       ${rules && html`<${Rules} rules=${rules} again=${again}/>`}
       <section class="card"><header><h2>New rule</h2></header>
         <div class="presets">${PRESETS.map((preset) => html`<button type="button"

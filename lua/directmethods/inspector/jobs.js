@@ -43,9 +43,9 @@ function JobList() {
   const { value, error } = useJobs(() => api.json("GET", "/jobs"), [], (jobs) => jobs.some(isActive));
   const jobs = (value ?? []).toSorted((a, b) => b.createdTime.localeCompare(a.createdTime));
   return html`<${Head} title="Jobs" beside=${value && format.count(jobs.length)}/>
-    <div class="scroll"><${Failed} error=${error}/>
-    ${value && jobs.length === 0 ? html`<${Empty} title="No jobs yet"><p>A service makes them:
-      <code>directmethods job create</code>.</p><//>`
+    <div class="scroll" tabindex="0"><${Failed} error=${error}/>
+    ${value && jobs.length === 0 ? html`<${Empty} title="No jobs yet"><p>A service makes them:${" "}
+      <code>directmethods job start</code>.</p><//>`
     : html`<table class="plain"><thead><tr><th>Job</th><th>What</th><th>Status</th><th>Progress</th>
         <th class="right">Devices</th><th class="right">Failed</th><th>Created</th></tr></thead>
       <tbody>${jobs.map((job) => html`<tr key=${job.jobId}><td><a href=${link(["jobs",
@@ -65,7 +65,7 @@ function answerOf(row) {
 }
 
 function Rows({ rows }) {
-  return html`<table class="plain"><thead><tr><th>Device</th><th>Status</th><th>Outcome</th><th></th>
+  return html`<table class="plain"><thead><tr><th>Device</th><th>Status</th><th>Outcome</th><td></td>
     </tr></thead><tbody>${rows.map((row) => html`<tr><td><a href=${link(["devices",
       row.deviceId + (row.moduleId ? "/" + row.moduleId : "")])}>${row.deviceId}${row.moduleId
       && "/" + row.moduleId}</a></td><td class=${TONES[row.status] ?? ""}>${row.status}</td>
@@ -78,13 +78,13 @@ function Job({ id }) {
   const { value, error, again } = useJobs(() => Promise.all([api.json("GET", path),
     api.json("GET", path + "/devices")]), [id], ([job]) => isActive(job));
   useKeys({ Escape: () => go(["jobs"]) });
-  if (error) return html`<${Empty} title=${error.message}><p><a href=${link(["jobs"])}>Jobs</a></p><//>`;
+  if (error) return html`<${Empty} alone title=${error.message}><p><a href=${link(["jobs"])}>Jobs</a></p><//>`;
   if (!value) return null;
   const [job, rows] = value;
   const counts = job.deviceJobStatistics;
   return html`<${Head} title=${id} beside=${html`<${Status} job=${job}/>`}><${Button} kind="danger"
       act=${() => api.json("POST", path + "/cancel").then(again)} disabled=${!isActive(job)}>Cancel<//><//>
-    <div class="scroll stack"><${Progress} counts=${counts}/>
+    <div class="scroll stack" tabindex="0"><${Progress} counts=${counts}/>
       <dl class="facts"><div><dt>Devices</dt><dd>${format.count(counts.deviceCount)}</dd></div>
         ${STATES.map(([name, tone, title]) => html`<div><dt>${title}</dt><dd class=${tone}>${
           format.count(counts[name])}</dd></div>`)}

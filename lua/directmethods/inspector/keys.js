@@ -13,7 +13,7 @@ addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
   const typing = isTyping(event.target);
   if (typing && event.key === "Escape") event.target.blur();
-  if (typing) return;
+  if (typing || document.querySelector("dialog[open]")) return;
   // Enter on a link or a button is theirs.
   if (event.key === "Enter" && event.target.closest("a, button, summary, input")) return;
   const layer = layers.findLast((each) => each.current[event.key]);

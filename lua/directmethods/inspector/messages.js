@@ -30,7 +30,7 @@ export function Messages() {
   return html`<${Head} title="Messages" beside=${value && format.count(rows.length)}/>
     <div class="bar-line"><input class="filter" type="search" aria-label="Filter" value=${text}
       placeholder="part of a message" onInput=${(event) => setText(event.target.value)}/></div>
-    <div class="scroll"><${Failed} error=${error}/>
+    <div class="scroll" tabindex="0"><${Failed} error=${error}/>
     ${value && rows.length === 0 ? html`<${Empty} title="No messages"><p>Messages that devices send
       to the cloud appear here.</p><//>`
     : html`<table class="plain fixed"><thead><tr><th class="time">Time</th><th class="device">Device</th>

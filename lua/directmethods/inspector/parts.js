@@ -70,8 +70,10 @@ export function Elapsed({ call }) {
     format.duration(call.elapsed)}</span>`;
 }
 
-export function Empty({ title, children }) {
-  return html`<div class="empty"><h2>${title}</h2>${children}</div>`;
+/** What stands where nothing is; alone: it is the whole page. */
+export function Empty({ title, alone, children }) {
+  return html`<div class="empty">${alone ? html`<h1>${title}</h1>` : html`<h2>${title}</h2>`}${
+    children}</div>`;
 }
 
 /** What was loaded, or why not: useLoaded(() => api.json(...), [id]) is

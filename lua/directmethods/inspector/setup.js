@@ -67,9 +67,9 @@ function Differences({ rows }) {
   return html`<section class="card"><header><h2>Where this hub differs from IoT Hub by its
       options</h2></header>${rows.length === 0
     ? html`<p class="muted">Nowhere. What remains is in <code>docs/differences.md</code>.</p>`
-    : html`<table class="plain"><tbody>${rows.map((row) => html`<tr><td>${row.kind}</td>
-        <td>${row.case}</td><td>here ${row.here}; Azure ${row.azure}</td><td class="grow wrap">${
-        row.advice}</td></tr>`)}</tbody></table>`}</section>`;
+    : html`<table class="plain"><tbody>${rows.map((row) => html`<tr>${[row.kind, row.case,
+        `here: ${row.here}; Azure: ${row.azure}`, row.advice ?? ""].map((text) => html`<td class="wrap"
+        >${text.replaceAll("`", "")}</td>`)}</tr>`)}</tbody></table>`}</section>`;
 }
 
 export function Setup() {
@@ -80,7 +80,7 @@ export function Setup() {
   const text = FORMS[form](value.hub, { device: value.id });
   return html`<${Head} title="Setup"><button type="button" aria-pressed=${keys}
       onClick=${() => setKeys(!keys)}>${keys ? "Hide keys" : "Reveal keys"}</button><//>
-    <div class="scroll stack"><${Facts} hub=${value.hub}/>
+    <div class="scroll stack" tabindex="0"><${Facts} hub=${value.hub}/>
       <section class="card"><header><h2>Connect</h2><div class="tabs" role="group"
         aria-label="Language">${Object.keys(FORMS).map((name) => html`<button type="button"
           aria-pressed=${name === form} onClick=${() => setForm(name)}>${name}</button>`)}</div>

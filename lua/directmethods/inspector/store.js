@@ -1,7 +1,7 @@
 /* What the page knows of the hub. One object, fed by the stream of events; components
    use it by useStore, and are drawn again at most ten times a second. */
 
-import { useEffect, useState } from "/inspector/preact.js";
+import { useEffect, useRef, useState } from "/inspector/preact.js";
 import * as api from "/inspector/api.js";
 import { follow } from "/inspector/events.js";
 import * as rates from "/inspector/rates.js";
@@ -41,14 +41,14 @@ export function changed() {
     that it is not drawn again. */
 export function useStore(select = () => NaN) {
   const [, draw] = useState(0);
+  const seen = useRef(null);
+  seen.current = select(store);
   useEffect(() => {
-    let seen = select(store);
     const listener = () => {
       const now = select(store);
-      if (Object.is(seen, now) && !Number.isNaN(now)) return;
-      seen = now;
-      draw((n) => n + 1);
+      if (now !== seen.current) draw((n) => n + 1); // NaN is never the same
     };
+    listener();
     listeners.add(listener);
     return () => listeners.delete(listener);
   }, []);

@@ -41,13 +41,13 @@ function Clocks() {
 function Deadlines({ list, move }) {
   if (list.length === 0) return html`<p class="muted">Nothing is due: no call waits, no device is
     connected with a token, no job runs.</p>`;
-  return html`<table class="plain"><thead><tr><th class="right">In</th><th>At</th><th>What</th><th></th>
+  return html`<table class="plain"><thead><tr><th class="right">In</th><th>At</th><th>What</th><td></td>
     </tr></thead><tbody>${list.map((each) => html`<tr><td class="right">${
       format.duration(each.seconds)}</td><td class="mono muted">${format.fullTime(each.time)}</td>
       <td class="grow">${each.device_id ? html`<a href=${link(["devices",
         format.target(each)])}>${each.text}</a>` : each.text}</td>
       <td class="right"><${Button} kind="small" act=${() => move(each.seconds + EPSILON)}
-        aria-label=${"Move to: " + each.text}>Move here<//></td></tr>`)}</tbody></table>`;
+        aria-label=${"Move here: " + each.text}>Move here<//></td></tr>`)}</tbody></table>`;
 }
 
 /** What the last move brought: the deadlines that passed, and what became of devices and
@@ -93,7 +93,7 @@ export function Time() {
       html`<${Button} act=${() => move(seconds)}>${title}<//>`)}
       <${Button} kind="main" act=${() => move(list[0].seconds + EPSILON)}
         disabled=${list.length === 0}>To the next deadline<//><//>
-    <div class="scroll stack"><${Clocks}/><${Failed} error=${error}/>
+    <div class="scroll stack" tabindex="0"><${Clocks}/><${Failed} error=${error}/>
       <section class="card"><header><h2>Next</h2></header><${Deadlines} list=${list} move=${move}/></section>
       <${Moved} store=${store}/></div>`;
 }

@@ -31,13 +31,13 @@ const colour = (name) => getComputedStyle(document.documentElement).getPropertyV
 function axes(values) {
   const line = { stroke: colour("--muted"), grid: { stroke: colour("--soft"), width: 1 },
     ticks: { show: false }, font: "11px system-ui" };
-  return [{ ...line, values: (_, times) => times.map((time) => format.clockTime(time, false)) },
+  return [{ ...line, size: 26, values: (_, times) => times.map((time) => format.clockTime(time, false)) },
     { ...line, size: 56, values }];
 }
 
 function options({ series, values, width, select }) {
   return {
-    width, height: HEIGHT, legend: { show: false },
+    width, height: HEIGHT, padding: [8, 8, 0, 0], legend: { show: false },
     cursor: { y: false, drag: { x: true, setScale: false }, sync: { key: "traffic" } },
     scales: { y: { range: (_, __, max) => [0, Math.max(max * 1.1, max > 0 ? 0 : 1)] } },
     axes: axes(values),
@@ -123,7 +123,7 @@ export function Traffic() {
   return html`<${Head} title="Traffic" beside="drag over a time to see its calls"><div class="tabs"
       role="group" aria-label="Length">${LENGTHS.map(([value, title]) => html`<button type="button"
         aria-pressed=${value === length} onClick=${() => setLength(value)}>${title}</button>`)}</div><//>
-    <div class="scroll stack"><${Numbers}/>
+    <div class="scroll stack" tabindex="0"><${Numbers}/>
       <${Chart} title="Calls a second" of=${[0, 1, 2, 3]} values=${whole} ...${shared} series=${[
         { label: "answered", stroke: "--good-bar", fill: "--good-bar" },
         { label: "other status", stroke: "--warn-bar" }, { label: "failed", stroke: "--bad-bar" }]}/>
