@@ -163,6 +163,7 @@ build = {
       ["directmethods.hub.streams"] = "lua/directmethods/hub/streams.lua",
       ["directmethods.hub.twin_document"] = "lua/directmethods/hub/twin_document.lua",
       ["directmethods.hub.twin_routes"] = "lua/directmethods/hub/twin_routes.lua",
+      ["directmethods.hub.twin_size"] = "lua/directmethods/hub/twin_size.lua",
       ["directmethods.hub.twins"] = "lua/directmethods/hub/twins.lua",
       ["directmethods.hub.watchers"] = "lua/directmethods/hub/watchers.lua",
       ["directmethods.inspector.api_js"] = "lua/directmethods/inspector/api.js",

@@ -149,6 +149,12 @@ describe("a query", function()
     assert.equal("d1 d2 d3",
       ids(rows "SELECT * FROM devices WHERE STARTSWITH(devices.deviceId, 'd')"))
     assert.equal("d2", ids(rows "SELECT * FROM devices WHERE endswith(id, '2')"))
+    -- a text of a number is none
+    for _, call in ipairs { "SUBSTRING(id, '1')", "SUBSTRING(id, 0, '1')",
+      "SUBSTRING(id, id)", "ABS('1')", "SUBSTRING('1', tags.none)" } do
+      assert.equal("", ids(rows(("SELECT * FROM devices WHERE NOT %s = 'd'"):format(
+        call))), call)
+    end
   end)
 
   it("H07 may have comments, and keywords in any case", function()

@@ -127,6 +127,60 @@ describe("twins", function()
     end)
   end)
 
+  -- JSON of an object whose names and texts have so many bytes, the signs not counted.
+  local function of_size(size)
+    local members = {}
+    while size > 0 do
+      local length = math.min(size, 4000) - 2
+      members[#members + 1] = ('"%02d":"%s"'):format(#members, ("x"):rep(length))
+      size = size - length - 2
+    end
+    return "{" .. table.concat(members, ",") .. "}"
+  end
+
+  -- JSON of an object of so many members, each with a name of three bytes.
+  local function of_members(count, value)
+    local members = {}
+    for i = 1, count do members[i] = ('"%03x":%s'):format(i, value) end
+    return "{" .. table.concat(members, ",") .. "}"
+  end
+
+  local SECTIONS = {
+    tags = function(text)
+      return ask("PATCH", "/twins/d", ('{"tags":%s}'):format(text)).status
+    end,
+    desired = function(text)
+      return ask("PATCH", "/twins/d/modules/m",
+        ('{"properties":{"desired":%s}}'):format(text)).status
+    end,
+    reported = function(text) return (report(text)) end,
+  }
+
+  it("I11 has sections of 8 and 32 KB: names and values, without JSON's signs",
+    function()
+      for name, size in pairs { tags = 8192, desired = 32768, reported = 32768 } do
+        local write = SECTIONS[name]
+        assert.is_true(write(of_size(size)) < 300, name)
+        assert.equal(413, write '{"z":""}', name)
+        assert.is_true(write '{"00":null,"z":{"z":[""]}}' < 300, name)
+      end
+    end)
+
+  it("I11 counts 8 bytes for a number, 4 for a boolean, none for control characters",
+    function()
+      assert.equal(200, SECTIONS.tags(of_members(744, "1"))) -- of 11 bytes
+      assert.equal(413, SECTIONS.tags(of_members(745, "1")))
+      assert.equal(200, SECTIONS.desired(of_members(2978, "[false,true]")))
+      assert.equal(413, SECTIONS.desired(of_members(2979, "[false,true]")))
+      assert.equal(204, SECTIONS.reported(of_members(4095,
+        [["\u0001\u009f12345"]])))
+      assert.equal(413, SECTIONS.reported(of_members(4095, [["\u007f123456"]])))
+    end)
+
+  it("I11 bounds what counts nothing", function()
+    assert.equal(413, SECTIONS.tags('{"a":[' .. ("[],"):rep(11000) .. "[]]}"))
+  end)
+
   it("I05 null removes by PATCH and by a report, and is refused by PUT", function()
     read(ask("PATCH", "/twins/d", { tags = { a = 1, b = { c = 2, d = 3 } } }))
     local found = read(ask("PATCH", "/twins/d", '{"tags":{"a":null,"b":{"c":null}}}'))

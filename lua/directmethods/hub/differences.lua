@@ -390,8 +390,23 @@ M.ROWS = {
   },
   {
     kind = "unknown",
-    case = "how the sizes of tags and properties are counted",
-    here = "bytes of their JSON",
+    case = "how arrays, and characters beyond ASCII, count for the sizes of tags and "
+      .. "properties",
+    here = "an array as its elements, a character as its bytes",
+    section = "13.2",
+  },
+  {
+    kind = "unknown",
+    case = "tags or properties that count little, and are more than four times their "
+      .. "limit as JSON",
+    here = "413001",
+    section = "13.2",
+  },
+  {
+    kind = "unknown",
+    case = "names of tags and properties with `#`, or with a blank beyond ASCII",
+    here = "accepted",
+    azure = "edgeHub refuses them",
     section = "13.2",
   },
 }

@@ -3,6 +3,7 @@
 
 local core = require "directmethods.core"
 local json = require "directmethods.json"
+local twin_size = require "directmethods.hub.twin_size"
 
 local M = {}
 
@@ -10,8 +11,6 @@ local DEPTH_MAX = 10 -- objects inside of a section's object
 local NAME_MAX = 1024 -- bytes
 local TEXT_MAX = 4096 -- bytes of a text
 local INTEGER_MIN, INTEGER_MAX = -(1 << 52), (1 << 52) - 1
-local TAGS_MAX = 8192 -- bytes of the tags as JSON
-local PROPERTIES_MAX = 32768 -- bytes of the desired or the reported properties
 local NEVER = '{"$lastUpdated":"0001-01-01T00:00:00Z"}'
 
 --- The twin of an identity whose twin nobody has changed.
@@ -163,10 +162,6 @@ function M.replacement(old, new)
   return result
 end
 
-local LIMITS = {
-  tags = TAGS_MAX, desired = PROPERTIES_MAX, reported = PROPERTIES_MAX,
-}
-
 --- Change a section of a twin in place, unless it would break a rule.
 ---@param twin directmethods.Twin a copy of the caller's
 ---@param section "tags"|"desired"|"reported"
@@ -177,10 +172,11 @@ local LIMITS = {
 function M.change(twin, section, patch, now)
   local wrong = M.wrong(section, patch)
   if wrong then return wrong end
-  local text = json.encode(merged(json.decode(twin[section]), patch))
-  if #text > LIMITS[section] then
-    return ("'%s' must have at most %d bytes"):format(PLACES[section],
-      LIMITS[section]), true
+  local value = merged(json.decode(twin[section]), patch)
+  local text = json.encode(value)
+  local limit = twin_size.limit_broken(section, value, text)
+  if limit then
+    return ("'%s' must have at most %d bytes"):format(PLACES[section], limit), true
   end
   twin[section] = text
   if section == "tags" then return nil end

@@ -120,8 +120,8 @@ for name, check in pairs(CHECKS) do
 end
 
 local function fits(value, wanted)
-  if wanted == WHOLE then return math.tointeger(value) ~= nil end
-  return type(value) == wanted
+  if wanted ~= WHOLE then return type(value) == wanted end
+  return type(value) == NUMBER and math.tointeger(value) ~= nil
 end
 
 local function typed(call, ...)
