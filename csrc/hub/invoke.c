@@ -160,24 +160,29 @@ static bool read_command_payload(dm_exchange *x, dm_span body, size_t limit,
   return read_payload(x, *payload, limit, why);
 }
 
-/* p NULL: the parameter is absent or empty. */
-static dm_span seconds_of(const dm_http_request *r, const char *name) {
+/* As read_seconds, of a parameter, which may be empty. */
+static bool read_parameter(const dm_http_request *r, const char *name,
+                           int least, int greatest, int absent, int *out,
+                           char why[WHY_MAX]) {
   bool twice;
   dm_span value = dm_http_query(r, name, &twice);
-  return value.n > 0 ? value : (dm_span){NULL, 0};
+  if (twice) {
+    snprintf(why, WHY_MAX, "'%s' stands twice.", name);
+    return false;
+  }
+  if (value.n == 0) value.p = NULL;
+  return read_seconds(value, name, least, greatest, absent, out, why);
 }
 
 static bool read_command(dm_exchange *x, const dm_http_request *r,
                          const dm_contract *contract, dm_span *payload,
                          char why[WHY_MAX]) {
-  static const char response[] = "responseTimeoutInSeconds",
-                    connect[] = "connectTimeoutInSeconds";
   return read_command_name(x, why) &&
-         read_seconds(seconds_of(r, response), response, contract->response_min,
-                      contract->response_max, contract->response_default,
-                      &x->response_seconds, why) &&
-         read_seconds(seconds_of(r, connect), connect, 0, contract->connect_max,
-                      0, &x->connect_seconds, why) &&
+         read_parameter(r, "responseTimeoutInSeconds", contract->response_min,
+                        contract->response_max, contract->response_default,
+                        &x->response_seconds, why) &&
+         read_parameter(r, "connectTimeoutInSeconds", 0, contract->connect_max,
+                        0, &x->connect_seconds, why) &&
          read_command_payload(x, r->body, contract->payload, payload, why);
 }
 

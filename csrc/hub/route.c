@@ -14,6 +14,7 @@
 #include "hub/tell.h"
 #include "proto/http_websocket.h"
 #include "proto/path.h"
+#include "proto/text.h"
 
 enum {
   UNAUTHORIZED = 401,
@@ -67,7 +68,7 @@ static bool is_command_path(dm_exchange *x, const dm_path *p) {
   bool of_device = p->count == 4 && is_word(s[2], "commands");
   bool of_component =
       p->count == 6 && is_word(s[2], "components") && is_word(s[4], "commands");
-  if (!of_device && !of_component) return false;
+  if (!of_device && (!of_component || s[3].n == 0)) return false;
   x->is_command = true;
   x->device = s[1];
   x->command = s[p->count - 1];
@@ -109,8 +110,11 @@ static bool is_version(dm_span v) {
 
 static bool version_fits(dm_exchange *x, const dm_http_request *r) {
   bool twice = false;
+  dm_buf text = dm_buf_fixed(x->version_text, sizeof x->version_text);
   x->version = dm_http_query(r, "api-version", &twice);
   if (x->version.p == NULL) return x->hub->api_version_optional;
+  if (dm_text_percent_decode(&text, x->version))
+    x->version = dm_buf_span(&text);
   return !twice && is_version(x->version);
 }
 

@@ -54,6 +54,7 @@ struct dm_exchange {
   unsigned rights;        /* what the caller's token allows */
   bool expired;           /* the caller's token, which this hub takes */
   dm_span version;        /* api-version; borrowed until on_request returns */
+  char version_text[32];  /* it, where it was percent-encoded */
   uint64_t settle;        /* the caller's token; 0: of another process */
   dm_buf echo;            /* header lines with the caller's own ids */
   uint64_t handed;        /* the control plane's id of it; 0: has none */

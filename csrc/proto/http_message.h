@@ -61,11 +61,13 @@ typedef struct dm_http_request {
 dm_span dm_http_header(const dm_http_request *r, const char *name);
 
 /* The method that counts. Java's service client sends PATCH as a POST with
-** "X-HTTP-Method-Override: PATCH". A value that is not a method is ignored. */
+** "X-HTTP-Method-Override: PATCH", in any case. A value that is not a method is
+** ignored. */
 dm_span dm_http_method(const dm_http_request *r);
 
-/* The value of a query parameter, still encoded; p NULL: absent. *twice: the
-** name appears more than once; the value is the first one's. */
+/* The value of a query parameter, still encoded; p NULL: absent. The name is
+** compared without case, as .NET does. *twice: it appears more than once; the
+** value is the first one's. */
 dm_span dm_http_query(const dm_http_request *r, const char *name, bool *twice);
 
 typedef struct dm_http_reader dm_http_reader; /* one for each connection */

@@ -13,27 +13,36 @@ dm_span dm_http_header(const dm_http_request *r, const char *name) {
   return (dm_span){NULL, 0};
 }
 
-static bool is_method_name(dm_span name) {
-  for (size_t i = 0; i < name.n; i++) {
-    if (name.p[i] < 'A' || name.p[i] > 'Z') return false;
+/* A method in any case as it is written; another one that is none; p NULL: no
+** method. */
+static dm_span method_of(dm_span name) {
+  static const char *const METHOD[] = {"PATCH", "PUT",  "DELETE",
+                                       "GET",   "POST", "HEAD"};
+  for (size_t i = 0; i < sizeof METHOD / sizeof *METHOD; i++) {
+    if (dm_span_equal_nocase(name, dm_span_of(METHOD[i])))
+      return dm_span_of(METHOD[i]);
   }
-  return name.n > 0;
+  for (size_t i = 0; i < name.n; i++) {
+    if (name.p[i] < 'A' || name.p[i] > 'Z') return (dm_span){NULL, 0};
+  }
+  return name;
 }
 
 dm_span dm_http_method(const dm_http_request *r) {
   if (!dm_span_is(r->method, "POST")) return r->method;
-  dm_span meant = dm_http_header(r, "X-HTTP-Method-Override");
-  return is_method_name(meant) ? meant : r->method;
+  dm_span meant = method_of(dm_http_header(r, "X-HTTP-Method-Override"));
+  return meant.n > 0 ? meant : r->method;
 }
 
 dm_span dm_http_query(const dm_http_request *r, const char *name, bool *twice) {
   dm_span found = {NULL, 0};
   dm_span rest = r->query;
+  dm_span wanted = dm_span_of(name);
   *twice = false;
   while (rest.p != NULL) {
     dm_span value;
     dm_span pair = dm_text_cut(rest, '&', &rest);
-    if (!dm_span_is(dm_text_cut(pair, '=', &value), name)) continue;
+    if (!dm_span_equal_nocase(dm_text_cut(pair, '=', &value), wanted)) continue;
     if (found.p != NULL) {
       *twice = true;
       break;

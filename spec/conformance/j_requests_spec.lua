@@ -203,6 +203,48 @@ describe("a request", function()
       { headers = { "X-HTTP-Method-Override: \"}" } }).status)
   end)
 
+  it("J07 may name it in any case", function()
+    for _, name in ipairs { "patch", "Patch" } do
+      read(ask("POST", "/twins/dev1", { tags = { [name] = 1 } },
+        { headers = { "X-HTTP-Method-Override: " .. name } }))
+    end
+    assert.same({ Patch = 1, patch = 1 }, read(ask("GET", "/twins/dev1")).tags)
+  end)
+
+  it("J13 has parameters in any case, once, and percent-encoded", function()
+    assert(hub:add_device "dev2")
+    assert.equal(1, #read(ask("GET", "/devices", nil, { query = "Top=1" })))
+    assert.equal(1, #read(ask("GET", "/devices", nil, { query = "top=%31" })))
+    refused(ask("GET", "/devices", nil, { query = "top=1&TOP=1" }), 400,
+      "ArgumentInvalid")
+    assert.equal(2, #read(ask("GET", "/devices", nil, { query = "x=1&x=1" })))
+    assert.same({}, read(ask("GET", "/jobs/v2/query", nil,
+      { query = "jobtype=scheduledevicemethod&JobStatus=Completed" })))
+    local token = fixture.service_token(hub, "iothubowner")
+    local function get(version)
+      return assert(http.exchange(hub:ports().https, { method = "GET",
+        target = "/devices?" .. version, headers = { "Authorization: " .. token } }))
+    end
+    assert.equal(200, get("API-Version=2021%2D04%2d12").status)
+    assert.equal(400, get("API-Version=2021-04-12&api-version=2021-04-12").status)
+    assert.equal(400, get("api-version=2021%2D04%2").status)
+    assert.equal(400, get("api-version=" .. ("%32"):rep(100)).status)
+  end)
+
+  it("J14 has names of authentication types in any case", function()
+    for name, right in pairs { SAS = "sas", SelfSigned = "selfSigned",
+      certificateauthority = "certificateAuthority", NONE = "none" } do
+      local thumbprints = { primaryThumbprint = ("A"):rep(40) }
+      assert.equal(right, read(ask("PUT", "/devices/" .. name, {
+        deviceId = name,
+        authentication = { type = name,
+          x509Thumbprint = right == "selfSigned" and thumbprints or nil },
+      })).authentication.type)
+    end
+    refused(ask("PUT", "/devices/x", { deviceId = "x", authentication = { type = "x" } }),
+      400, "ArgumentInvalid")
+  end)
+
   it("J08 may have its whole path encoded", function()
     assert.equal("dev1", read(ask("GET", "/twins%2Fdev1")).deviceId)
     assert.equal("dev1", read(ask("GET", "/devices%2fdev1/")).deviceId)

@@ -99,6 +99,17 @@ describe("a digital twin", function()
         "IotHubUnauthorizedAccess")
     end)
 
+    it("L02 with a parameter twice, in any case, or of no component", function()
+      local reply = ask("POST", COMMAND, "1",
+        { query = "responseTimeoutInSeconds=10&ResponseTimeoutInSeconds=10" })
+      assert.equal(400, reply.status)
+      assert.equal(400004, fixture.error_m(reply).errorCode)
+      assert.equal(400, ask("POST", COMMAND, "1",
+        { query = "RESPONSETIMEOUTINSECONDS=4" }).status)
+      assert.equal(404, ask("POST", "/digitaltwins/dev1/components//commands/m",
+        "1").status)
+    end)
+
     it("L02 whose device is waited for", function()
       local w = send(COMMAND, "connectTimeoutInSeconds=20&responseTimeoutInSeconds=5&")
       dm.wait_until(function() return hub:metrics().calls_under_way == 1 end, 5)

@@ -269,6 +269,14 @@ M.ROWS = {
   },
   {
     kind = "unknown",
+    case = "an api-version in the user name of a device that SDKs do not send, or that is "
+      .. "no date",
+    here = "accepted",
+    azure = "edgeHub accepts it",
+    section = "3.2",
+  },
+  {
+    kind = "unknown",
     case = "a user name without api-version",
     here = "accepted, under the first contract",
     azure = "edgeHub refuses it",

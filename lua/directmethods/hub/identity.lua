@@ -128,14 +128,16 @@ end
 ---@type string[]
 M.AUTHENTICATIONS = { "sas", "selfSigned", "certificateAuthority", "none" }
 
-local IS_AUTHENTICATION = {}
-for _, name in ipairs(M.AUTHENTICATIONS) do IS_AUTHENTICATION[name] = true end
+local AUTHENTICATION = {} -- by their names in lower case
+for _, name in ipairs(M.AUTHENTICATIONS) do AUTHENTICATION[name:lower()] = name end
 
--- A type that is not told follows from what is there.
+-- A type that is not told follows from what is there. Its case does not count, as for
+-- all values that .NET reads as one of several.
 local function read_type(authentication, has_keys, has_thumbprints)
   local auth = member(authentication, "type", "string")
     or (has_thumbprints and "selfSigned" or "sas")
-  if not IS_AUTHENTICATION[auth] then
+  auth = AUTHENTICATION[auth:lower()]
+  if not auth then
     refuse("'type' must be one of: " .. table.concat(M.AUTHENTICATIONS, ", "))
   elseif auth ~= "selfSigned" and has_thumbprints then
     refuse("'x509Thumbprint' is for the authentication type selfSigned")

@@ -115,6 +115,27 @@ function M.read_query(query)
   return values
 end
 
+local PARAMETERS = {}
+for name in ("top edge pageSize continuationToken jobType jobStatus api-version"):gmatch
+  "%S+" do
+  PARAMETERS[name:lower()] = name
+end
+
+-- The parameters that routes read, whose names .NET takes in any case; nil and a
+-- problem: one of them stands twice.
+local function read_parameters(query)
+  local values = {}
+  for name, value in (query or ""):gmatch("([^&=]+)=?([^&]*)") do
+    name = PARAMETERS[percent_decoded(name):lower()]
+    if name and values[name] then
+      return nil, problems.new("ArgumentInvalid", ("'%s' stands twice"):format(name))
+    elseif name then
+      values[name] = percent_decoded(value)
+    end
+  end
+  return values
+end
+
 local function answer_plain(plane, id, status, text, fields)
   plane:answer(id, status, fields, ('{"Message":%s}'):format(json.encode(text)))
 end
@@ -167,7 +188,9 @@ function M.handle(ask)
   local meter = route.meter or verbs.meter
   if meter and not hub.plane:meter(ask.id, meter) then return end
   request.method, request.fields, request.body = ask.method, ask.fields, ask.body
-  request.query = M.read_query(ask.query)
+  local problem
+  request.query, problem = read_parameters(ask.query)
+  if problem then return respond(hub, ask.id, nil, problem) end
   respond(hub, ask.id, run(hub, request))
 end
 
