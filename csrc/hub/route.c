@@ -2,6 +2,7 @@
 #include "hub/route.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "hub/admin.h"
 #include "hub/call.h"
@@ -100,10 +101,15 @@ static bool are_digits(const char *p, int n) {
   return true;
 }
 
+/* Two digits, from "01" to most. */
+static bool is_part(const char *p, const char *most) {
+  return are_digits(p, 2) && memcmp(p, "01", 2) >= 0 && memcmp(p, most, 2) <= 0;
+}
+
 /* YYYY-MM-DD[-preview] */
 static bool is_version(dm_span v) {
   if (v.n < 10 || !are_digits(v.p, 4) || v.p[4] != '-' ||
-      !are_digits(v.p + 5, 2) || v.p[7] != '-' || !are_digits(v.p + 8, 2))
+      !is_part(v.p + 5, "12") || v.p[7] != '-' || !is_part(v.p + 8, "31"))
     return false;
   return v.n == 10 || dm_span_is((dm_span){v.p + 10, v.n - 10}, "-preview");
 }

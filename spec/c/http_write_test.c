@@ -31,12 +31,9 @@ static void test_look_up(void) {
 static void test_method(void) {
   static const struct {
     const char *method, *meant, *counts;
-  } cases[] = {{"POST", "PATCH", "PATCH"},
-               {"POST", "", "POST"},
-               {"POST", "patch\"", "POST"},
-               {"POST", "patch", "PATCH"},
-               {"POST", "foo", "POST"},
-               {"POST", "FOO", "FOO"},
+  } cases[] = {{"POST", "PATCH", "PATCH"},  {"POST", "", "POST"},
+               {"POST", "patch\"", "POST"}, {"POST", "patch", "PATCH"},
+               {"POST", "foo", "POST"},     {"POST", "FOO", "FOO"},
                {"GET", "DELETE", "GET"}};
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     dm_http_request r = {.method = dm_span_of(cases[i].method),

@@ -41,7 +41,7 @@ describe("the service's HTTP side", function()
 
   it("A04 refuses a request without api-version", function()
     for _, target in ipairs { PATH, PATH .. "?", PATH .. "?api-version",
-      PATH .. "?api-version=", PATH .. "?API-VERSION=2021-04-12" } do
+      PATH .. "?api-version=", PATH .. "?version=2021-04-12" } do
       callers.is_error_e(pair:refused { target = target }, 400,
         "InvalidProtocolVersion", "BadRequest")
     end
@@ -55,7 +55,7 @@ describe("the service's HTTP side", function()
   it("A05 refuses an api-version that is no date", function()
     for _, version in ipairs { "2018-06", "2018-06-3", "2018-06-300", "2018/06/30",
       "20180630", "2018-06-30-Preview", "2018-06-30-preview2", "2018-06-30%20",
-      "x018-06-30", "latest" } do
+      "x018-06-30", "latest", "2018-13-30", "2018-06-00", "2018-06-32" } do
       callers.is_error_e(pair:refused { version = version }, 400,
         "InvalidProtocolVersion", "BadRequest")
     end
