@@ -241,8 +241,8 @@ describe("a request", function()
           x509Thumbprint = right == "selfSigned" and thumbprints or nil },
       })).authentication.type)
     end
-    refused(ask("PUT", "/devices/x", { deviceId = "x", authentication = { type = "x" } }),
-      400, "ArgumentInvalid")
+    refused(ask("PUT", "/devices/x", { deviceId = "x",
+      authentication = { type = "x" } }), 400, "ArgumentInvalid")
   end)
 
   it("J08 may have its whole path encoded", function()

@@ -269,8 +269,8 @@ M.ROWS = {
   },
   {
     kind = "unknown",
-    case = "an api-version in the user name of a device that SDKs do not send, or that is "
-      .. "no date",
+    case = "an api-version in the user name of a device that SDKs do not send, or that "
+      .. "is no date",
     here = "accepted",
     azure = "edgeHub accepts it",
     section = "3.2",
