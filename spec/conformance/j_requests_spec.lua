@@ -373,10 +373,34 @@ describe("a request", function()
     { "az: scopes", "POST /devices/query",
       '{"query":"SELECT deviceId, deviceScope FROM devices"}', 200 },
     { "az: edge devices", "GET /devices?top=5&edge=true&", nil, 200 },
+    { "C: create", "PUT /devices/c1?api-version=2019-10-01", '{"deviceId":"c1",'
+      .. '"status":"enabled","authentication":{"type":"sas","symmetricKey":'
+      .. '{"primaryKey":"","secondaryKey":""}},"capabilities":{"iotEdge":false}}',
+      200, "Request-Id: 1001" },
+    { "C: module", "PUT /devices/c1/modules/m?api-version=2019-10-01",
+      '{"deviceId":"c1","moduleId":"m","managedBy":"x","status":"enabled",'
+      .. '"authentication":{"type":"sas","symmetricKey":{"primaryKey":"",'
+      .. '"secondaryKey":""}}}', 200, "Request-Id: 1001" },
+    { "C: thumbprints", "PUT /devices/c2?api-version=2019-10-01", '{"deviceId":"c2",'
+      .. '"status":"enabled","authentication":{"type":"selfSigned","x509Thumbprint":'
+      .. '{"primaryThumbprint":"' .. ("A"):rep(40) .. '","secondaryThumbprint":"'
+      .. ("b"):rep(64) .. '"}},"capabilities":{"iotEdge":true}}', 200 },
+    { "C: list", "GET /devices/?top=10&api-version=2019-10-01", nil, 200 },
+    { "C: statistics", "GET /statistics/devices?api-version=2019-10-01", nil, 200 },
+    { "Python: create", "PUT /devices/p1", '{"deviceId":"p1","status":"enabled",'
+      .. '"authentication":{"symmetricKey":{},"type":"sas"},'
+      .. '"capabilities":{"iotEdge":false}}', 200 },
+    { "Python: twin", "PATCH /twins/p1", '{"properties":{"desired":{"x":1}}}', 200,
+      'If-Match: "*"' },
+    { "Python: query", "POST /devices/query",
+      '{"query":"SELECT * FROM devices"}', 200, "x-ms-max-item-count: 1" },
+    { "Python: delete", "DELETE /devices/p1", nil, 204, 'If-Match: "*"' },
+    { "Java: twin", "POST /twins/c1", '{"deviceId":"c1","tags":{"a":1},'
+      .. '"properties":{"desired":{"x":1}}}', 200, "X-HTTP-Method-Override: PATCH" },
     { "a preview", "GET /devices/dev1?api-version=2020-05-31-preview", nil, 200 },
   }
 
-  it("J11 is taken as Go, .NET, IoT Explorer and az send it", function()
+  it("J11 is taken as C, Go, Java, .NET, Python, IoT Explorer and az send it", function()
     for _, each in ipairs(SENT) do
       local from, request, body, status, line = table.unpack(each, 1, 5)
       local verb, target = request:match "^(%u+) (.+)$"

@@ -12,7 +12,8 @@ local GUID = "8f0c6e2a-5d0c-4b0e-9f5e-2f6f0a1b7c3d"
 
 -- `agent`: of the user name; `packets`: lists of filters with their QoS, one SUBSCRIBE
 -- each; `get`, `report`: $rid and what stands behind it, `body` of the first; `answer`,
--- `twin`: their QoS; `properties`: of telemetry, as they stand in its topic.
+-- `twin`: their QoS; `properties`: of telemetry, as they stand in its topic; `untyped`:
+-- without a content type; `clean`: its sessions; `old`: a user name without '?'.
 local SDKS = {
   Python = {
     agent = "api-version=2019-10-01&DeviceClientType=azure-iot-device-iothub-py"
@@ -39,6 +40,14 @@ local SDKS = {
       { { DESIRED, 1 } }, { { RESULTS, 1 } } },
     twin = 0, get = "get_twin", body = "", report = "reported_prop", answer = 0,
     properties = "a=b&%24.mid=1&%24.ct=application%2Fjson",
+  },
+  Go = {
+    agent = "api-version=2018-06-30", old = true, clean = true,
+    keepalive = 30,
+    packets = { { { METHODS, 1 } }, { { DESIRED, 1 } }, { { RESULTS, 1 } },
+      { { "devices/d/messages/devicebound/#", 1 } } },
+    twin = 1, get = "1", body = "", report = "2", answer = 1,
+    properties = "%24.mid=1&a=b", untyped = true,
   },
   [".NET"] = {
     agent = "api-version=2021-04-12&DeviceClientType=.NET%2F1.42.0%20%28.NET%208.0.0"
@@ -84,8 +93,8 @@ describe("a device SDK:", function()
 
   local function connect(sdk)
     device = fixture.device(hub, "d", {
-      subscribe = false, clean = false, keepalive = sdk.keepalive,
-      username = "localhost/d/?" .. sdk.agent,
+      subscribe = false, clean = sdk.clean or false, keepalive = sdk.keepalive,
+      username = "localhost/d/" .. (sdk.old and "" or "?") .. sdk.agent,
     })
     assert.equal(0, device.code)
   end
@@ -126,7 +135,8 @@ describe("a device SDK:", function()
   local function send_telemetry(sdk)
     send("devices/d/messages/events/" .. sdk.properties, "x", 1)
     assert(dm.wait_until(function() return hub:messages()[1] end))
-    assert.same({ ["$.mid"] = "1", ["$.ct"] = "application/json", a = "b" },
+    local typed = not sdk.untyped and "application/json" or nil
+    assert.same({ ["$.mid"] = "1", ["$.ct"] = typed, a = "b" },
       hub:messages()[1].properties)
   end
 
