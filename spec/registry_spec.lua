@@ -248,7 +248,7 @@ describe("registry", function()
       .. '{"secondaryKey":"SECRET not base64"}}}',
     ["keys that are no object"] = '{"deviceId":"d","authentication":[]'
       .. ',"status":"enabled","capabilities":1}',
-    ["an unknown type"] = '{"deviceId":"d","authentication":{"type":"SAS"}}',
+    ["an unknown type"] = '{"deviceId":"d","authentication":{"type":"key"}}',
     ["selfSigned without a thumbprint"] =
       '{"deviceId":"d","authentication":{"type":"selfSigned"}}',
     ["a thumbprint of 41 digits"] = '{"deviceId":"d","authentication":{'

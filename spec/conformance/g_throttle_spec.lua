@@ -431,6 +431,22 @@ describe("a tier's rates of twins and messages", function()
     assert.equal(200, rest.ask(hub, "PUT", "/twins/d", "{}").status)
   end)
 
+  it("G08 counts digital twins, too", function()
+    start { tier = "S1" }
+    for method, body in pairs { GET = "", PATCH = "[]" } do
+      local w = wire.connect(hub:ports().https)
+      w:send(http.request({
+        method = method, body = body,
+        target = "/digitaltwins/d?api-version=" .. fixture.NEW,
+        headers = { "Authorization: " .. fixture.service_token(hub) },
+      }):rep(400))
+      local reply
+      repeat reply = assert(http.read(w)) until reply.status == 429
+      rest.refused(reply, 429, "ThrottlingException")
+      w:close()
+    end
+  end)
+
   it("G08 a device over the rate gets res/429 with a body", function()
     start { tier = "S1" }
     local device = fixture.device(hub, "d", { subscribe = false })

@@ -400,7 +400,7 @@ describe("a request", function()
     { "a preview", "GET /devices/dev1?api-version=2020-05-31-preview", nil, 200 },
   }
 
-  it("J11 is taken as C, Go, Java, .NET, Python, IoT Explorer and az send it", function()
+  it("J11 is taken as C, Go, Java, .NET, Python, Explorer and az send it", function()
     for _, each in ipairs(SENT) do
       local from, request, body, status, line = table.unpack(each, 1, 5)
       local verb, target = request:match "^(%u+) (.+)$"

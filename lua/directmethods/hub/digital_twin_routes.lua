@@ -49,7 +49,7 @@ local RIGHT = "ServiceConnect"
 return {
   {
     path = "/digitaltwins/{device_id}",
-    GET = { RIGHT, get },
-    PATCH = { RIGHT, patch },
+    GET = { RIGHT, get, meter = "twin_reads" },
+    PATCH = { RIGHT, patch, meter = "twin_updates" },
   },
 }
