@@ -237,6 +237,15 @@ exports.Client = { fromConnectionString: (text) => ({
     end
   end)
 
+  it("is made again from a recording", function()
+    for _, record in ipairs(cases()) do
+      local path = write("one.jsonl", as("recording", record))
+      local result = run(cli.bare_words { "replay", path, "--diff" })
+      assert.equal(0, result.status, result.stderr .. result.stdout)
+      check_again(record, newest())
+    end
+  end)
+
   it("makes the next one fail, as a fault rule", function()
     local seen = {}
     for i, record in ipairs { call("it's", 1), call("away"), call("gate/lock") } do

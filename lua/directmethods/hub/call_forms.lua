@@ -4,6 +4,7 @@
 
 local core = require "directmethods.core"
 local json = require "directmethods.json"
+local recording = require "directmethods.recording.format"
 
 local M = {}
 
@@ -278,6 +279,11 @@ function FORMS.fault(call)
   return ("directmethods fault add %s --device %s%s --method %s --times 1\n"):format(
     rule, word(call.device_id),
     opt(" --module %s", call.module_id and word(call.module_id)), word(call.method))
+end
+
+-- A whole recording (docs/record.md) of the call alone.
+function FORMS.recording(call)
+  return recording.header(call.time) .. recording.line(call)
 end
 
 --- The names of the forms, in order.

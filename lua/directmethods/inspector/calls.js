@@ -68,6 +68,15 @@ async function withPayloads(ids) {
   return all.filter((call) => ids.has(call.id));
 }
 
+// A recording for `directmethods replay`: its first line, and a line of each call.
+async function exportRecording(ids) {
+  const texts = await Promise.all([...ids].sort((a, b) => a - b).map((id) =>
+    api.text("GET", `/calls/${id}/as/recording`)));
+  const [first] = texts[0].split("\n");
+  download("calls.recording.jsonl", [first, ...texts.map((text) => text.split("\n")[1])]
+    .join("\n") + "\n");
+}
+
 async function exportLines(ids) {
   const calls = await withPayloads(ids);
   download("calls.jsonl", calls.map((call) => JSON.stringify(call) + "\n").join(""));
@@ -99,6 +108,8 @@ function Selection({ ids, clear }) {
   }
   return html`<span class="group"><span>${ids.size} selected</span>
     <${Button} act=${() => exportLines(ids)}>Export JSON lines<//>
+    <${Button} act=${() => exportRecording(ids)} hint="For directmethods replay">Export
+      recording<//>
     <${Button} act=${hide} hint="The hub keeps them; this page does not show them">Hide<//>
     <${Button} act=${clear}>Clear<//></span>`;
 }

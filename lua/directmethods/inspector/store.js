@@ -18,7 +18,6 @@ export const store = {
   calls: [], // the oldest first
   devices: [], // events of devices, the oldest first
   clock: { time: 0, at: 0, speed: 1 }, // hub's time (s) at performance.now() (ms)
-  moved: null, // { seconds, time }: the last move of the clock
   faults: 0, // grows with each event of a rule
   jobs: 0, // likewise of a job
   resets: 0,
@@ -88,6 +87,17 @@ async function loadCalls() {
   changed();
 }
 
+let readsClock = false;
+
+async function readClock() {
+  if (readsClock) return;
+  readsClock = true;
+  const clock = await api.json("POST", "/clock/speed", {}).catch(() => null);
+  readsClock = false;
+  if (clock) setClock(clock.time, clock.speed);
+  changed();
+}
+
 let begins = false; // the next event is the first behind a hello
 let boot = null; // of the hub that is followed: the beginning of an event's id
 
@@ -114,10 +124,7 @@ const HEAR = {
   },
   fault: () => store.faults++,
   job: () => store.jobs++,
-  clock(data) {
-    setClock(data.time, data.speed);
-    if (data.event === "advanced") store.moved = { seconds: data.seconds, time: data.time };
-  },
+  clock: readClock, // the event may be of long ago
   // What the stream leaves out at its beginning was over before.
   skipped: (data) => store.skipped += begins ? 0 : data.count,
   reset(_, id) {
@@ -142,11 +149,6 @@ function hear({ state, events }) {
     begins = name === "hello" && begins;
   }
   changed();
-}
-
-async function readClock() {
-  const clock = await api.json("POST", "/clock/speed", {}).catch(() => null);
-  if (clock) setClock(clock.time, clock.speed);
 }
 
 /** Begin to follow the hub. */

@@ -42,7 +42,7 @@ function options({ series, values, width, select }) {
     scales: { y: { range: (_, __, max) => [0, Math.max(max * 1.1, max > 0 ? 0 : 1)] } },
     axes: axes(values),
     series: [{}, ...series.map(({ stroke, label, fill }) => ({ label, stroke: colour(stroke),
-      fill: fill && colour(fill) + "33", width: 1.5, points: { show: false } }))],
+      fill: fill && colour(fill) + "33", width: 1.5, spanGaps: true, points: { show: false } }))],
     hooks: { setSelect: [(plot) => plot.select.width > 4 && select(
       plot.posToVal(plot.select.left, "x"),
       plot.posToVal(plot.select.left + plot.select.width, "x"))] },

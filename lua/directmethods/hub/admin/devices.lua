@@ -36,6 +36,8 @@ local function shown(hub, request)
     tags = json.raw(twin.tags),
     desired = json.raw(twin.desired),
     reported = json.raw(twin.reported),
+    desired_version = twin.desired_version,
+    reported_version = twin.reported_version,
     methods = hub.state.admin.clients.answers[name],
   }
 end
