@@ -73,12 +73,17 @@ function Facts({ name, device }) {
       <dd><${Secret} text=${device.connection_string}/></dd></div>`}</dl>`;
 }
 
+function sentence({ event, time, text }) {
+  const words = format.words(event);
+  return `${words[0].toUpperCase()}${words.slice(1)} at ${format.clockTime(time, false)}: ${text}.`;
+}
+
 // The last refusal or disconnection, when the device is away.
 function Trouble({ device, events }) {
   const last = events.findLast((event) => event.text);
   if (device.connected || !last) return null;
   return html`<section class="why bad"><h2>Why is it not connected?</h2><p>${
-    format.words(last.event)} at ${format.clockTime(last.time, false)}: ${last.text}.</p></section>`;
+    sentence(last)}</p></section>`;
 }
 
 export function Device({ name }) {

@@ -129,7 +129,7 @@ export function Invoke({ query }) {
   };
   return html`<${Names} of=${form.name} handlers=${Object.keys(device?.methods ?? {})}/>
     <${Head} title="Invoke"/>
-    <div class="scroll" tabindex="0"><div class="two invoke" onKeyDown=${onKey}>
+    <div class="scroll stack" tabindex="0"><div class="two invoke" onKeyDown=${onKey}>
       <section class="card"><${Form} form=${form} set=${set} contract=${hub?.contract} wrong=${wrong}/>
         <div class="group"><${Button} kind="main" act=${act} hint="Ctrl+Enter">${busy
           ? `Call ${busy} of ${form.repeat}` : "Call"}<//>

@@ -84,7 +84,7 @@ export function Time() {
   const list = value ?? [];
   async function move(seconds) {
     memory.move = { seconds, call: last, device: lastDevice,
-      due: list.filter((each) => each.seconds <= seconds && each.kind !== "timer") };
+      due: list.filter((each) => each.seconds <= seconds) };
     await api.json("POST", "/clock/advance", { seconds: Math.max(0, seconds) });
     await again();
   }
