@@ -16,6 +16,7 @@ local SIZES = {
   string = text_size,
   number = function() return NUMBER end,
   boolean = function() return BOOLEAN end,
+  userdata = function() return 0 end, -- null: a store of long ago may have it
 }
 
 local function size_of(value)
@@ -33,7 +34,7 @@ end
 
 --- The limit that a section breaks, in bytes; nil: none.
 ---@param section "tags"|"desired"|"reported"
----@param value table the section, without null
+---@param value table the section
 ---@param text string the same as JSON
 ---@return integer? bytes
 function M.limit_broken(section, value, text)
