@@ -398,6 +398,19 @@ M.ROWS = {
   },
   {
     kind = "unknown",
+    case = "a PUT of a twin, or an entry of a bulk request, without `tags` or without "
+      .. "`desired`",
+    here = "what it leaves out is removed",
+    section = "13.2",
+  },
+  {
+    kind = "unknown",
+    case = "a JSON Patch of a digital twin that removes what is not there",
+    here = "202",
+    section = "13.5",
+  },
+  {
+    kind = "unknown",
     case = "how arrays, and characters beyond ASCII, count for the sizes of tags and "
       .. "properties",
     here = "an array as its elements, a character as its bytes",
