@@ -233,9 +233,11 @@ bool dm_hub_call_for(dm_hub *h, uint64_t request, const dm_hub_invocation *o) {
 }
 
 /* What Azure would say of the api-version of a call that was accepted. */
-static unsigned azure_of(dm_span version) {
-  if (version.p == NULL) return DM_AZURE_NO_VERSION;
-  return dm_contract_is_dated(version) ? 0 : DM_AZURE_VERSION;
+static unsigned azure_of(const dm_exchange *x) {
+  if (x->version.p == NULL) return DM_AZURE_NO_VERSION;
+  bool fits = dm_contract_is_dated(x->version) &&
+              (!x->is_command || dm_contract_has_commands(x->version));
+  return fits ? 0 : DM_AZURE_VERSION;
 }
 
 void dm_invoke(dm_exchange *x, const dm_http_request *r) {
@@ -251,6 +253,6 @@ void dm_invoke(dm_exchange *x, const dm_http_request *r) {
   } else if (!read_request(x, r, &payload, why)) {
     dm_call_fail_as(x, DM_ERROR_ARGUMENT, dm_span_of(why));
   } else {
-    go_on(x, payload, azure_of(x->version));
+    go_on(x, payload, azure_of(x));
   }
 }

@@ -23,6 +23,9 @@ const dm_contract dm_contracts[DM_CONTRACTS] = {
 static const char first_version[] = "2016-11-14";
 static const char last_version[] = "2026-11-01";
 
+/* The first with commands of digital twins: 13.5. */
+static const char command_version[] = "2020-05-31";
+
 /* Is the date of this version 'since' or later? */
 static bool is_since(dm_span version, const char *since) {
   return version.n >= DATE && memcmp(version.p, since, DATE) >= 0;
@@ -45,6 +48,10 @@ const dm_contract *dm_contract_named(dm_span name) {
 bool dm_contract_is_dated(dm_span version) {
   return is_since(version, first_version) &&
          memcmp(version.p, last_version, DATE) <= 0;
+}
+
+bool dm_contract_has_commands(dm_span version) {
+  return is_since(version, command_version);
 }
 
 static bool is_name_character(char c) {

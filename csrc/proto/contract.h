@@ -46,6 +46,9 @@ const dm_contract *dm_contract_named(dm_span name); /* NULL: unknown */
 ** latest that is known? Which of them IoT Hub knows is not published. */
 bool dm_contract_is_dated(dm_span version);
 
+/* Is it of a time when digital twins had commands? */
+bool dm_contract_has_commands(dm_span version);
+
 #define DM_METHOD_NAME_LONG "methodName cannot be longer than 100 characters."
 
 /* A method name has 1..100 printable ASCII characters, without

@@ -110,6 +110,27 @@ describe("a digital twin", function()
         "1").status)
     end)
 
+    it("L07 marked as refused by Azure at a version before digital twins", function()
+      local device = fixture.device(hub, "dev1")
+      local function call(version)
+        local w = wire.connect(hub:ports().https)
+        w:send(http.request {
+          target = COMMAND .. "?api-version=" .. version, body = "1",
+          headers = { "Authorization: " .. fixture.service_token(hub) },
+        })
+        local _, rid = device:request()
+        device:answer(rid, 200, "2")
+        assert.equal(200, http.read(w).status)
+        w:close()
+        local calls = hub:calls()
+        return calls[#calls].azure_refuses
+      end
+      assert.equal("IoT Hub has no such api-version", call "2018-06-30")
+      assert.is_nil(call "2020-05-31-preview")
+      assert.is_nil(call "2020-09-30")
+      device:close()
+    end)
+
     it("L02 whose device is waited for", function()
       local w = send(COMMAND, "connectTimeoutInSeconds=20&responseTimeoutInSeconds=5&")
       dm.wait_until(function() return hub:metrics().calls_under_way == 1 end, 5)

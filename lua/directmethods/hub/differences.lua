@@ -75,6 +75,14 @@ M.ROWS = {
   },
   {
     kind = "passes here",
+    case = "a digital twin at an api-version before 2020-05-31",
+    here = "answered; the record of a command has `azure_refuses`",
+    azure = "has no digital twins there",
+    advice = "use one that SDKs send",
+    section = "13.5",
+  },
+  {
+    kind = "passes here",
     case = "a job for a device that is offline",
     here = "waits for it, and succeeds when it comes; the record of the call has "
       .. "`azure_refuses`",
