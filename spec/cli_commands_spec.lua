@@ -516,6 +516,36 @@ describe("directmethods demo", function()
   end)
 end)
 
+describe("a command with subcommands", function()
+  it("has an example of each in its help, in lines of 88 characters", function()
+    for name, words in pairs {
+      device = { "run", "list", "add", "get", "remove" },
+      fault = { "add", "list", "clear" },
+      job = { "start", "status", "cancel", "results" },
+    } do
+      local result = run(name, "--help")
+      assert.equal(0, result.status, result.stderr)
+      local examples = assert(result.stdout:match "Examples:\n(.*)$", name)
+      for _, word in ipairs(words) do
+        has(examples, ("  directmethods %s %s"):format(name, word))
+      end
+      for line in result.stdout:gmatch "[^\n]+" do assert(#line <= 88, line) end
+    end
+  end)
+
+  it("says which there are if one is missing or unknown", function()
+    for _, case in ipairs {
+      { {}, "device: a command is required: run, list, add, get, remove\n" },
+      { { "ad" }, "device: there is no command 'ad': run, list, add, get, remove\n" },
+    } do
+      local result = run("device", table.unpack(case[1]))
+      assert.equal(2, result.status)
+      has(result.stderr, case[2])
+      has(result.stderr, "Try `directmethods device --help`.")
+    end
+  end)
+end)
+
 describe("every command", function()
   local COMMANDS = {
     "demo", "hub", "invoke", "device run", "device list", "device add", "device get",

@@ -48,6 +48,32 @@ describe("directmethods", function()
   end)
 end)
 
+describe("directmethods help", function()
+  it("is what --help shows, has examples, and stands in the list", function()
+    local help = run("help").stdout
+    has(help, "\n  help  ")
+    has(help, "Examples:\n  directmethods demo\n")
+    for _, words in ipairs { { "--help" }, { "-h" }, { "help", "--help" },
+      { "help", "help" } } do
+      assert.equal(help, run(table.unpack(words)).stdout)
+    end
+  end)
+end)
+
+describe("a word that is no command", function()
+  it("is taken for a mistyped one, or for an option in the wrong place", function()
+    for word, said in pairs {
+      invok = "no command or option 'invok' (did you mean 'invoke'?)",
+      ["-v"] = "write '-v' after the command",
+      ["--json"] = "write '--json' after the command",
+    } do
+      local result = run(word, "dev1")
+      assert.equal(2, result.status)
+      has(result.stderr, said)
+    end
+  end)
+end)
+
 describe("directmethods hub", function()
   it("shows its options", function()
     local result = run("hub", "--help")

@@ -67,6 +67,31 @@ describe("directmethods explain", function()
       explain("ECONNREFUSED").stdout, 1, true)
   end)
 
+  it("prints lines of JSON with --json, before and after what is asked", function()
+    for _, words in ipairs { { "--json", "404103", "Timeout" },
+      { "404103", "Timeout", "--json", "-v" } } do
+      local result = explain(table.unpack(words))
+      assert.equal(0, result.status, result.stderr)
+      local lines = {}
+      for line in result.stdout:gmatch "[^\n]+" do
+        lines[#lines + 1] = assert(dm.json.decode(line))
+      end
+      assert.same({ "404103 DeviceNotOnline", "Timeout" },
+        { lines[1].title, lines[2].title })
+      assert.same({ true, false }, { lines[1].retriable, lines[2].retriable })
+      assert.equal(errors.codes[404103].remedy, lines[1].remedy)
+      assert.matches('^{"title":"404103', result.stdout)
+    end
+    local first = explain("--list", "--json").stdout:match "^[^\n]+"
+    assert.equal("400000 GenericBadRequest", dm.json.decode(first).title)
+  end)
+
+  it("says nothing on stderr with --quiet", function()
+    local result = explain("999999", "-q")
+    assert.equal(1, result.status)
+    assert.equal("", result.stderr)
+  end)
+
   it("lists all", function()
     local lines = {}
     for line in explain("--list").stdout:gmatch("[^\n]+") do

@@ -1,7 +1,7 @@
 --- What all commands share: declaring and running a command, exit statuses, reading
 -- arguments, writing results.
 
-local json = require "directmethods.json"
+local json_line = require "directmethods.cli.json_line"
 local parsers = require "directmethods.cli.parsers"
 local stderr = require "directmethods.stderr"
 
@@ -168,8 +168,9 @@ end
 ---@param args table
 ---@param value any
 ---@param text string|fun(value: any): string
-function M.put(args, value, text)
-  if M.wants_json(args) then return M.write(json.encode(value), "\n") end
+---@param first string[]? members of the JSON that come first; then the others by name
+function M.put(args, value, text, first)
+  if M.wants_json(args) then return M.write(json_line.text(value, first), "\n") end
   if type(text) == "function" then text = text(value) end
   if text ~= "" then M.write(text, "\n") end
 end
@@ -209,7 +210,6 @@ end
 ---@field summary string  a sentence
 ---@field examples string[] command lines
 ---@field notes string?   shown below the options
----@field only_own_options boolean? it has not got those that all have
 ---@field options (fun(parser: table))? adds arguments and options
 ---@field run fun(args: table): integer? status; nil: M.OK
 
@@ -278,36 +278,6 @@ end
 ---@return { spec: directmethods.CliCommand, run: fun(argv: string[]): integer }
 function M.define(spec)
   return { spec = spec, run = function(argv) return M.run(spec, argv) end }
-end
-
---- Make the module of a command that has subcommands.
----@param name string
----@param summary string
----@param specs directmethods.CliCommand[]
----@return { specs: directmethods.CliCommand[], run: fun(argv: string[]): integer }
-function M.group(name, summary, specs)
-  local words, lines = {}, {}
-  for i, spec in ipairs(specs) do
-    words[i] = spec.name:match("%S+$")
-    lines[i] = ("  %-8s %s"):format(words[i], spec.summary)
-  end
-  local help = ("Usage: directmethods %s COMMAND [options]\n\n%s\n\nCommands:\n%s\n")
-    :format(name, summary, table.concat(lines, "\n"))
-  local function run(argv)
-    for i, spec in ipairs(specs) do
-      if argv[1] == words[i] then
-        return M.run(spec, table.move(argv, 2, #argv, 1, {}))
-      end
-    end
-    if argv[1] == "--help" or argv[1] == "-h" then
-      io.stdout:write(help)
-      return M.OK
-    end
-    io.stderr:write(("directmethods %s: a command is required: %s\n"):format(name,
-      table.concat(words, ", ")), ("Try `directmethods %s --help`.\n"):format(name))
-    return M.USAGE
-  end
-  return { specs = specs, run = run }
 end
 
 return M

@@ -1,6 +1,7 @@
 --- `directmethods device`: runs a device, and manages the registry of a hub.
 
 local command = require "directmethods.cli.command"
+local group = require "directmethods.cli.group"
 local targets = require "directmethods.cli.target"
 
 local function with_id(more)
@@ -28,10 +29,12 @@ local function shown(target, identity, with_keys)
   }
 end
 
+local ORDER = { "device_id", "status", "authentication", "connected",
+  "connection_string" }
+
 local function lines_of(found)
   local rows = {}
-  for _, name in ipairs { "device_id", "status", "authentication", "connected",
-    "connection_string" } do
+  for _, name in ipairs(ORDER) do
     local value = found[name]
     if value ~= nil then rows[#rows + 1] = { name, tostring(value) } end
   end
@@ -53,12 +56,12 @@ local function add(args)
     primary_key = args.key_file and command.read_argument("@" .. args.key_file),
     status = args.disabled and "disabled" or nil,
   })
-  command.put(args, shown(target, made, args.show_keys), lines_of)
+  command.put(args, shown(target, made, args.show_keys), lines_of, ORDER)
 end
 
 local function get(args)
   local target, found = ask(args, "get", {})
-  command.put(args, shown(target, found, args.show_keys), lines_of)
+  command.put(args, shown(target, found, args.show_keys), lines_of, ORDER)
 end
 
 local function remove(args)
@@ -77,7 +80,7 @@ local function list(args)
     local connected = twin.connectionState == "Connected"
     if json then
       command.put(args, { device_id = twin.deviceId, status = twin.status,
-        connected = connected }, "")
+        connected = connected }, "", ORDER)
     else
       rows[#rows + 1] = { twin.deviceId, tostring(twin.status),
         connected and "connected" or "-" }
@@ -86,7 +89,7 @@ local function list(args)
   if not json then command.write(command.columns(rows), "\n") end
 end
 
-return command.group("device", "Run a device; list, add, get and remove the "
+return group.define("device", "Run a device; list, add, get and remove the "
   .. "devices of a hub.", {
   require "directmethods.cli.device_run",
   {

@@ -2,19 +2,33 @@
 -- names, HTTP statuses, CONNACK numbers and parts of messages.
 
 local errors = require "directmethods.errors"
+local json_line = require "directmethods.cli.json_line"
 
 local M = {}
 
 local NOT_FOUND, USAGE_ERROR = 1, 2 -- exit statuses
 local PART_MIN = 4 -- characters of a part of a message
+local OPTIONS = { -- of the command line, by what they mean
+  ["--json"] = "json", ["--list"] = "list", ["-h"] = "help", ["--help"] = "help",
+  ["-q"] = "quiet", ["--quiet"] = "quiet",
+  ["-v"] = "verbose", ["--verbose"] = "verbose",
+}
 local SHOWN_MAX = 8 -- entries with all they say; more are named alone
 
 local HELP = [[
-Usage: directmethods explain WHAT ...
+Usage: directmethods explain [--json] [-v] [-q] [-h] WHAT ...
        directmethods explain --list
 
 Says what an error means and what helps. WHAT is a code, a name, the status of an HTTP
 answer or of a device, the number of a CONNACK (rc=5), or a part of a message.
+
+Options:
+   --list                List all that can be explained.
+   --json                Print a line of JSON for each: title, cause, remedy,
+                         retriable.
+   -v, --verbose         Has no effect: this command writes no log.
+   -q, --quiet           Do not say on stderr of what nothing is known.
+   -h, --help            Show this text.
 
 Examples:
   directmethods explain 404103
@@ -136,14 +150,24 @@ local function text_of(entry)
   return table.concat(lines, "\n")
 end
 
-local function show(found)
+local function line_of(entry)
+  return json_line.text({
+    title = entry.title, cause = entry.cause, remedy = entry.remedy,
+    retriable = entry.retriable == true,
+  }, { "title", "cause", "remedy" })
+end
+
+local function show(found, opts)
   for _, entry in ipairs(found) do
-    print(#found > SHOWN_MAX and entry.title or text_of(entry))
+    print(opts.json and line_of(entry) or #found > SHOWN_MAX and entry.title
+      or text_of(entry))
   end
 end
 
-local function list()
-  for _, entry in ipairs(entries()) do print(entry.title) end
+local function list(opts)
+  for _, entry in ipairs(entries()) do
+    print(opts.json and line_of(entry) or entry.title)
+  end
   return 0
 end
 
@@ -157,38 +181,61 @@ M.spec = {
     "directmethods explain 404103",
     'directmethods explain "unable to verify the first certificate"',
   },
-  only_own_options = true,
   options = function(parser)
     parser:argument("what", "What to explain."):argname("WHAT"):args("*")
     parser:flag("--list", "List all that can be explained.")
   end,
 }
 
----@param argv string[]
----@return integer status
-function M.run(argv)
-  if argv[1] == "--help" or argv[1] == "-h" then
-    io.stdout:write(HELP)
-    return 0
-  elseif argv[1] == "--list" and #argv == 1 then
-    return list()
-  elseif #argv == 0 or argv[1]:find("^%-") then
-    local instead = argv[1] and (", not '%s'"):format(argv[1]) or ""
-    io.stderr:write("directmethods explain: a code, a name or a message is required",
-      instead, "\n", HELP)
-    return USAGE_ERROR
-  end
-  local status = 0
+-- The options and the words of the arguments; nil and an option that is unknown.
+local function parse(argv)
+  local opts, words = {}, {}
   for _, word in ipairs(argv) do
+    if OPTIONS[word] then
+      opts[OPTIONS[word]] = true
+    elseif word:find "^%-" then
+      return nil, word
+    else
+      words[#words + 1] = word
+    end
+  end
+  return opts, words
+end
+
+local function refuse(instead)
+  io.stderr:write("directmethods explain: a code, a name or a message is required",
+    instead and (", not '%s'"):format(instead) or "", "\n", HELP)
+  return USAGE_ERROR
+end
+
+local function explain(words, opts)
+  local status = 0
+  for _, word in ipairs(words) do
     local found = find(word)
-    show(found)
+    show(found, opts)
     if not found[1] then
-      io.stderr:write(("directmethods explain: nothing is known of '%s'; "
-        .. "`directmethods explain --list` shows all\n"):format(word))
       status = NOT_FOUND
+      if not opts.quiet then
+        io.stderr:write(("directmethods explain: nothing is known of '%s'; "
+          .. "`directmethods explain --list` shows all\n"):format(word))
+      end
     end
   end
   return status
+end
+
+---@param argv string[]
+---@return integer status
+function M.run(argv)
+  local opts, words = parse(argv)
+  if not opts then return refuse(words) end
+  if opts.help then
+    io.stdout:write(HELP)
+    return 0
+  end
+  if opts.list and not words[1] then return list(opts) end
+  if opts.list or not words[1] then return refuse(opts.list and "--list") end
+  return explain(words, opts)
 end
 
 return M

@@ -2,6 +2,7 @@
 
 local admin = require "directmethods.cli.admin"
 local command = require "directmethods.cli.command"
+local group = require "directmethods.cli.group"
 local targets = require "directmethods.cli.target"
 
 local NUMBERS = { "delay", "status", "code", "times", "after", "probability", "seed" }
@@ -70,7 +71,7 @@ local function clear(args)
     args.id and admin.path("/faults/", args.id) or "/faults")
 end
 
-return command.group("fault", "Inject faults at a local hub (docs/hub.md).", {
+return group.define("fault", "Inject faults at a local hub (docs/hub.md).", {
   {
     name = "fault add",
     summary = "Add a rule: the hub drops, delays, duplicates, disconnects or "

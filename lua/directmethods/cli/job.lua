@@ -1,6 +1,7 @@
 --- `directmethods job`: calls a method of many devices, or changes their twins.
 
 local command = require "directmethods.cli.command"
+local group = require "directmethods.cli.group"
 local core = require "directmethods.core"
 local json = require "directmethods.json"
 local payloads = require "directmethods.cli.payload"
@@ -140,7 +141,7 @@ local function results(args)
   return failed and command.NO or command.OK
 end
 
-return command.group("job", "Call a method of many devices, or change their twins.", {
+return group.define("job", "Call a method of many devices, or change their twins.", {
   {
     name = "job start",
     summary = "Start a job, now or later, also for devices that are offline.",

@@ -1,6 +1,8 @@
 --- The command line: `directmethods COMMAND ...`. Each command has a file, which is
 -- loaded when the command is used.
 
+local options = require "directmethods.options"
+
 local M = {}
 
 --- The commands in the order of the list: name, what it does.
@@ -26,6 +28,12 @@ M.COMMANDS = {
 
 local USAGE_ERROR, LOCAL_ERROR = 2, 4 -- exit statuses
 
+local HELP = { help = true, ["--help"] = true, ["-h"] = true }
+
+-- Options that all commands have, as people write them before the command.
+local COMMON = { ["-v"] = true, ["-vv"] = true, ["-q"] = true, ["--json"] = true,
+  ["--verbose"] = true, ["--quiet"] = true }
+
 local function help()
   local lines = {
     "Usage: directmethods COMMAND [options]",
@@ -37,11 +45,18 @@ local function help()
     "Commands:",
   }
   for _, command in ipairs(M.COMMANDS) do
-    lines[#lines + 1] = ("  %-8s %s"):format(command[1], command[2])
+    lines[#lines + 1] = ("  %-10s %s"):format(command[1], command[2])
   end
   for _, line in ipairs {
+    "  help       show this text, or the options of a command",
     "",
     "`directmethods COMMAND --help` shows the options of a command, and an example.",
+    "",
+    "Examples:",
+    "  directmethods demo",
+    "  directmethods help hub",
+    "  directmethods hub --device dev1 -- node app.js",
+    "",
     "Exit status: 0 success, 1 the device answered 400 or more, 2 wrong arguments,",
     "3 the hub refused, 4 an error on this side.",
   } do lines[#lines + 1] = line end
@@ -61,10 +76,18 @@ local function is_command(name)
   return false
 end
 
-local function run_command(name, argv)
-  if not is_command(name) then
-    return refuse(("there is no command or option '%s'"):format(name))
+local function refuse_command(name)
+  if COMMON[name] then
+    return refuse(("write '%s' after the command"):format(name))
   end
+  local known = {}
+  for _, command in ipairs(M.COMMANDS) do known[command[1]] = true end
+  return refuse(("there is no command or option '%s'%s"):format(name,
+    options.did_you_mean(name, known)))
+end
+
+local function run_command(name, argv)
+  if not is_command(name) then return refuse_command(name) end
   local ok, command = pcall(require, "directmethods.cli." .. name)
   if ok then return command.run(argv) end
   if not command:find("module 'directmethods.hub", 1, true) then error(command, 0) end
@@ -82,11 +105,11 @@ function M.run(argv)
   if name == "--version" then
     print("directmethods " .. require "directmethods.core".version)
     return 0
-  elseif name == "help" and argv[2] then
+  elseif name == "help" and argv[2] and not HELP[argv[2]] then
     local words = table.move(argv, 3, #argv, 1, {})
     words[#words + 1] = "--help"
     return run_command(argv[2], words)
-  elseif name == "help" or name == "--help" or name == "-h" then
+  elseif HELP[name] then
     io.stdout:write(help())
     return 0
   end

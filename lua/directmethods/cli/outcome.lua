@@ -1,6 +1,7 @@
 --- The result of a call, as commands print it.
 
 local json = require "directmethods.json"
+local json_line = require "directmethods.cli.json_line"
 
 local M = {}
 
@@ -29,14 +30,7 @@ local ORDER = { "status", "payload", "error", "code", "message", "elapsed" }
 ---@param result directmethods.CliResult
 ---@return string
 function M.text(result)
-  local document, parts = M.document(result), {}
-  for _, name in ipairs(ORDER) do
-    local value = document[name]
-    if value ~= nil then
-      parts[#parts + 1] = ("%s:%s"):format(json.encode(name), json.encode(value))
-    end
-  end
-  return "{" .. table.concat(parts, ",") .. "}"
+  return json_line.text(M.document(result), ORDER)
 end
 
 return M

@@ -17,7 +17,7 @@ end
 ---@param spec directmethods.CliCommand
 function M.add_options(parser, spec)
   if spec.options then spec.options(parser) end
-  if not spec.only_own_options then M.add_common_options(parser) end
+  M.add_common_options(parser)
 end
 
 --- The parser of a command, with its examples.
