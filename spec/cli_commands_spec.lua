@@ -93,6 +93,15 @@ describe("directmethods ping", function()
     raw.wire:close()
   end)
 
+  it("says of a module, too, whether it is subscribed", function()
+    assert(hub:add_device("away", { module = "m" }))
+    local result = run("ping", "away/m")
+    assert.equal(1, result.status, result.stderr)
+    assert.same({ device_id = "away/m", connected = false, subscribed = false },
+      json(result))
+    assert.equal(3, run("ping", "away/none").status)
+  end)
+
   it("asks the registry where there is no admin listener", function()
     local device <close> = online "registered"
     local some = {}
@@ -325,8 +334,11 @@ describe("directmethods fault", function()
 
   it("says what is wrong with a rule", function()
     local result = run("fault", "add", "http", "duplicate")
-    assert.equal(3, result.status)
+    assert.equal(2, result.status)
     has(result.stderr, "must not be 'duplicate'")
+    result = run("fault", "add", "nowhere", "drop")
+    assert.equal(2, result.status)
+    has(result.stderr, "fault add: 'stage' must be one of: connect, http, request, ")
     assert.equal(3, run("fault", "clear", "99").status)
     assert.equal(2, run("fault", "add", "http").status)
   end)
@@ -391,7 +403,7 @@ describe("directmethods job", function()
   it("exits with 2 for wrong use", function()
     for words, part in pairs {
       [{}] = "--method or --twin", [{ "--method", "m" }] = "--query or --device",
-      [{ "--method", "m", "--device", "d", "--payload", "{" }] = "PAYLOAD is not JSON",
+      [{ "--method", "m", "--device", "d", "--payload", "{" }] = "PAYLOAD: not valid",
       [{ "--twin", "{", "--device", "d" }] = "--twin: ",
       [{ "--method", "m", "--device", "d", "--response-timeout", "301" }] =
         "--response-timeout must be from 5 to 300 s",

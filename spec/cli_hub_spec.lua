@@ -165,6 +165,9 @@ describe("directmethods hub", function()
       assert.equal(127, result.status)
       assert.equal("directmethods hub: no-such-command: there is no such command\n",
         result.stderr)
+      result = run { "--", "/" }
+      assert.equal(126, result.status)
+      assert.matches("^directmethods hub: .*exec: /: ", result.stderr)
       result = run { "--", "sh", "-c", "kill -9 $$" }
       assert.equal(137, result.status)
       assert.equal("", result.stderr)
@@ -397,7 +400,10 @@ describe("directmethods hub", function()
         [{ "--limits.calls", "0" }] = "--limits.calls must be from 1",
         [{ "--jobs.offline", "x" }] = "--jobs.offline must be one of: hold, fail",
         [{ "--contract", "2018" }] = "--contract must be one of: 2017, 2019",
-        [{ "--policy", "service=x" }] = "--policies.service must be base64",
+        [{ "--policy", "service=x" }] = "--policy service must be base64",
+        [{ "--policy", "servic=S0VZIEtFWSBLRVkgS0VZIEtFWSBLRVkgS0VZIQ==" }] =
+          "unknown --policy servic (did you mean 'service'?)",
+        [{ "--limits.calls", "x" }] = "--limits.calls must be a whole number",
         [{ "--policy", "x" }] = "NAME=KEY",
         [{ "--failed-logins", "x" }] = "--failed-logins must be a whole number",
         [{ "--admin-token-file", write("short", "short") }] = "--admin-token must",

@@ -88,7 +88,7 @@ describe("directmethods invoke", function()
     { { "dev1" }, "missing argument 'method'" },
     { { "a b", "echo" }, "device_id must be" },
     { { "dev1", "a b" }, "method must be" },
-    { { "dev1", "echo", "{" }, "PAYLOAD is not JSON" },
+    { { "dev1", "echo", "{" }, "invoke: PAYLOAD: not valid JSON: expected " },
     { { "dev1", "echo", "--response-timeout", "301" }, "--response-timeout must be" },
     { { "dev1", "echo", "--connect-timeout", "x" }, "whole number from 0 to 300" },
     { { "dev1", "echo", "--repeat", "0" }, "whole number from 1" },

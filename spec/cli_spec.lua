@@ -136,7 +136,8 @@ describe("directmethods hub", function()
     local result = run("hub", "--mqtt-port", "0", "--https-port", "0",
       "--ready-file", "/no/such/folder/ready")
     assert.equal(4, result.status)
-    has(result.stderr, "--ready-file")
+    assert.equal("directmethods hub: --ready-file: /no/such/folder/ready: "
+      .. "No such file or directory\n", result.stderr)
   end)
 
   describe("in this process", function()

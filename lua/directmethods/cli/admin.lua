@@ -96,7 +96,12 @@ function Session:stream(path, fields, tell)
   end
 end
 
---- Send a request. If it is refused, the command ends.
+-- A message of the hub in the words of the command line.
+local function words_of(message)
+  return (message:gsub("^hub:[%w_]+: ", ""):gsub("option ('[%w_]+')", "%1"))
+end
+
+--- Send a request. If it is refused, the command ends: 400 tells of wrong arguments.
 ---@param method string
 ---@param path string
 ---@param document any? to be sent as JSON
@@ -106,8 +111,9 @@ function Session:ask(method, path, document)
   if not status then command.fail(command.LOCAL, answer) end
   local found = answer ~= "" and json.decode(answer) or nil
   if status >= 400 then
-    command.fail(command.HUB, type(found) == "table" and found.Message
-      or ("HTTP status %d"):format(status))
+    command.fail(status == 400 and command.USAGE or command.HUB,
+      type(found) == "table" and words_of(found.Message)
+        or ("HTTP status %d"):format(status))
   end
   return found
 end

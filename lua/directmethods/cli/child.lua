@@ -15,25 +15,25 @@ local variables = require "directmethods.cli.variables"
 local M = {}
 
 -- $1 is the folder; the command follows. The shell catches signals so that it outlives
--- the command. Its own stderr is closed: dash would print "Killed" and the like.
+-- the command. Its own stderr is closed: dash would print "Killed" and the like. It
+-- sets no variables: the command would see them if the user has exported such names.
 local SHELL = [[
 trap : HUP INT QUIT TERM
 if (: <"/proc/$PPID/fd/0") 2>/dev/null
 then exec <"/proc/$PPID/fd/0"
 else exec </dev/null
 fi
-folder=$1
-shift
-. "$folder/variables"
-exec 9>"$folder/end" 8>&2 2>/dev/null
+. "$1/variables"
+exec 9>"$1/end" 8>&2 2>/dev/null
 (
   exec 2>&8 8>&- 9>&-
-  exec sh -c 'command -v -- "$1" >/dev/null || {
-    echo "directmethods hub: $1: there is no such command" >&2
+  exec sh -c 'command -v -- "$2" >/dev/null || {
+    echo "$0: $2: there is no such command" >&2
     exit 127
   }
-  echo $$ >"$0.new" && mv "$0.new" "$0"
-  exec "$@"' "$folder/pid" "$@"
+  echo $$ >"$1/pid.new" && mv "$1/pid.new" "$1/pid"
+  shift
+  exec "$@"' "directmethods hub" "$@"
 )
 exit $?
 ]]

@@ -6,10 +6,11 @@ local dm = require "directmethods"
 
 local M = {}
 
+-- Run mktemp. Only the last part of its message is for people: "No such file".
 local function run(words, what)
   local result, err = dm.exec(words)
   if result and result.status == 0 then return result.stdout end
-  local why = result and result.stderr:gsub("%s+$", "") or err.message
+  local why = result and result.stderr:gsub("%s+$", ""):gsub("^.*: ", "") or err.message
   command.fail(command.LOCAL, ("%s: %s"):format(what, why))
 end
 
@@ -27,7 +28,8 @@ end
 ---@param text string
 ---@param option string to be named when it cannot be written
 function M.write_private(path, text, option)
-  local made = run({ "mktemp", "--", path .. ".XXXXXX" }, option)
+  local made = run({ "mktemp", "--", path .. ".XXXXXX" },
+    option .. ": " .. path)
   local temporary = made:gsub("\n$", "")
   write(temporary, text)
   local ok, why = os.rename(temporary, path)
@@ -87,7 +89,7 @@ end
 ---@return { path: string }
 function M.folder()
   local template = (os.getenv("TMPDIR") or "/tmp") .. "/directmethods-XXXXXXXX"
-  local path = run({ "mktemp", "-d", "--", template }, "mktemp"):gsub("\n$", "")
+  local path = run({ "mktemp", "-d", "--", template }, template):gsub("\n$", "")
   return setmetatable({ path = path }, Folder)
 end
 

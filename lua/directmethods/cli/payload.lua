@@ -16,7 +16,7 @@ function M.read(text)
   text = command.read_argument(text)
   local ok, raw = pcall(json.raw, text)
   if ok then return raw end
-  command.fail(command.USAGE, ("PAYLOAD is not JSON: %s (a text stands in double "
+  command.fail(command.USAGE, ("PAYLOAD: %s (a text stands in double "
     .. "quotes: '\"text\"')"):format(command.translate(raw)))
 end
 

@@ -8,8 +8,10 @@ local targets = require "directmethods.cli.target"
 -- whether it is connected.
 local function look(target, name)
   local device_id, module_id = targets.split(name)
-  if admin.is_there(target) and not module_id then
-    local device = admin.ask(target, "GET", admin.path("/devices/", device_id))
+  if admin.is_there(target) then
+    local path = admin.path("/devices/", device_id)
+    if module_id then path = admin.path(path .. "/modules/", module_id) end
+    local device = admin.ask(target, "GET", path)
     return { device_id = name, connected = device.connected,
       subscribed = device.subscribed }
   end
