@@ -12,6 +12,7 @@ describe("directmethods invoke", function()
     local calls = 0
     device = assert(hub:device("dev1", {
       echo = function(request) return 200, request.payload end,
+      ["thermostat1*report"] = function(request) return 200, request.payload end,
       none = function(request) return 200, request.payload == nil end,
       refuse = function() return 418, { ok = false, list = { { n = 1 } } } end,
       count = function()
@@ -68,6 +69,16 @@ describe("directmethods invoke", function()
       run({ "--raw", "dev1", "echo", "-" }, { stdin = '{"b":2}\n' }).stdout)
   end)
 
+  it("calls commands of digital twins, and of their components", function()
+    local result = run { "dev1", "report", "7", "--component", "thermostat1" }
+    assert.equal(0, result.status, result.stderr)
+    assert.equal(7, answered(result).payload)
+    result = run { "dev1", "echo", "[1]", "--digital-twin" }
+    assert.same({ 1 }, answered(result).payload)
+    assert.equal(0, result.status, result.stderr)
+    assert.equal(1, run({ "dev1", "report", "7", "--component", "none" }).status)
+  end)
+
   it("says by its exit status who failed", function()
     assert.equal(1, run { "dev1", "refuse" }.status)
     local result = run { "nobody", "echo" }
@@ -87,6 +98,8 @@ describe("directmethods invoke", function()
     { {}, "missing argument 'device'" },
     { { "dev1" }, "missing argument 'method'" },
     { { "a b", "echo" }, "device_id must be" },
+    { { "dev1/mod", "echo", "--digital-twin" }, "for devices, not for modules" },
+    { { "dev1", "echo", "--component", "a b" }, "--component must be" },
     { { "dev1", "a b" }, "method must be" },
     { { "dev1", "echo", "{" }, "invoke: PAYLOAD: not valid JSON: expected " },
     { { "dev1", "echo", "--response-timeout", "301" }, "--response-timeout must be" },

@@ -22,6 +22,10 @@ local function options(parser)
   parser:argument("device", "DEVICE, or DEVICE/MODULE."):argname("DEVICE")
   parser:argument("method", "Name of the method."):argname("METHOD")
   parser:argument("payload", payloads.HELP):argname("PAYLOAD"):args("?")
+  parser:flag("--digital-twin", "METHOD is a command of the device's digital twin "
+    .. "(IoT Plug and Play).")
+  parser:option("--component", "METHOD is a command of this component of the digital "
+    .. "twin."):argname("NAME")
   parser:option("--response-timeout", "Seconds within which the device must answer.")
     :argname("S"):convert(command.whole("--response-timeout", OLDEST.response_min,
       OLDEST.response_max))
@@ -90,7 +94,8 @@ local function record_of(service, args, result)
   local reply, err = result.reply, result.err
   return {
     time = result.time, elapsed = result.elapsed,
-    device_id = args.device_id, module_id = args.module_id, method = args.method,
+    device_id = args.device_id, module_id = args.module_id,
+    method = args.component and args.component .. "*" .. args.method or args.method,
     payload = args.body and json.encode(args.body),
     response_timeout = args.response_timeout, connect_timeout = args.connect_timeout,
     api_version = service.api_version,
@@ -99,14 +104,20 @@ local function record_of(service, args, result)
   }
 end
 
+-- Call the method, or the command of the digital twin.
+local function invoke(service, args)
+  local call = args.digital_twin and service.command or service.invoke
+  return command.call(call, service, args.device_id, args.method, args.body, {
+    module_id = args.module_id,
+    component = args.component,
+    response_timeout = targets.response_timeout(args.response_timeout),
+    connect_timeout = args.connect_timeout,
+  })
+end
+
 local function call_once(service, args, number)
   local started, time = core.now(), core.time()
-  local reply, err = command.call(service.invoke, service, args.device_id,
-    args.method, args.body, {
-      module_id = args.module_id,
-      response_timeout = targets.response_timeout(args.response_timeout),
-      connect_timeout = args.connect_timeout,
-    })
+  local reply, err = invoke(service, args)
   local result = { number = number, reply = reply, err = err, time = time,
     elapsed = command.seconds(core.now() - started) }
   result.problem, result.status = judge(args, result)
@@ -164,10 +175,20 @@ local function summary(tally, elapsed)
       times:percentile(95) * 1000, times:percentile(99) * 1000, times:max() * 1000)
 end
 
-local function run(args)
+-- Read the arguments of each call.
+local function read_call(args)
   args.condition = read_condition(args)
   args.body = payloads.read(args.payload)
   args.device_id, args.module_id = targets.split(args.device)
+  args.digital_twin = args.digital_twin or args.component ~= nil
+  if args.digital_twin and args.module_id then
+    command.fail(command.USAGE, "commands of digital twins are for devices, not for "
+      .. "modules")
+  end
+end
+
+local function run(args)
+  read_call(args)
   local service <close> = targets.find(args):service {
     api_version = args.api_version,
     max_connections = args.parallel,
@@ -200,6 +221,7 @@ return command.define {
   examples = {
     [[directmethods invoke dev1 reboot '{"why":"update"}']],
     "directmethods invoke dev1/modem status --expect 'status == 200 and payload.ok'",
+    "directmethods invoke dev1 report null --component thermostat1",
     "directmethods invoke dev1 ping --repeat 100 --parallel 10 --junit ping.xml",
   },
   options = options,
