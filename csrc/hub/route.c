@@ -69,7 +69,7 @@ static bool is_command_path(dm_exchange *x, const dm_path *p) {
   bool of_device = p->count == 4 && is_word(s[2], "commands");
   bool of_component =
       p->count == 6 && is_word(s[2], "components") && is_word(s[4], "commands");
-  if (!of_device && (!of_component || s[3].n == 0)) return false;
+  if (!of_device && !of_component) return false;
   x->is_command = true;
   x->device = s[1];
   x->command = s[p->count - 1];
@@ -77,10 +77,18 @@ static bool is_command_path(dm_exchange *x, const dm_path *p) {
   return true;
 }
 
+/* In "/twins/d/modules//methods" no module is named. */
+static bool has_empty_segment(const dm_path *p) {
+  for (int i = 0; i < p->count; i++) {
+    if (p->segment[i].n == 0) return true;
+  }
+  return false;
+}
+
 /* /twins/{device}[/modules/{module}]/methods, or a command */
 static bool is_method_path(dm_exchange *x, const dm_path *p) {
   const dm_span *s = p->segment;
-  if (p->count < 3) return false;
+  if (p->count < 3 || has_empty_segment(p)) return false;
   if (is_word(s[0], "digitaltwins")) return is_command_path(x, p);
   if (!is_word(s[0], "twins")) return false;
   if (p->count == 3 && is_word(s[2], "methods")) {

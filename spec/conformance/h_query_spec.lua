@@ -358,6 +358,7 @@ describe("a query", function()
       ["jobStatus=COMPLETED"] = { "j1", "j2" },
       ["jobStatus=Enqueued"] = {},
       ["jobType=&jobStatus="] = { "j1", "j2" },
+      ["jobType=ExportDevices"] = {},
     } do
       local found = {}
       for i, job in ipairs(read(rest.ask(hub, "GET", "/jobs/v2/query", nil,
@@ -365,6 +366,10 @@ describe("a query", function()
         found[i] = job.jobId
       end
       assert.same(expected, found, parameters)
+    end
+    for _, parameters in ipairs { "jobType=scheduleDirectMethod", "jobStatus=done" } do
+      refused(rest.ask(hub, "GET", "/jobs/v2/query", nil, { query = parameters }), 400,
+        "ArgumentInvalid")
     end
   end)
 

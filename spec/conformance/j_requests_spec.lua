@@ -211,6 +211,27 @@ describe("a request", function()
     assert.same({ Patch = 1, patch = 1 }, read(ask("GET", "/twins/dev1")).tags)
   end)
 
+  it("J15 has no route with an empty id", function()
+    assert(hub:add_device "dev1/mod1")
+    local body = '{"methodName":"m","tags":{"a":1},"deviceId":"dev1","query":""}'
+    for verb, paths in pairs {
+      GET = { "/twins//", "/devices//", "/twins/dev1/modules//", "/jobs/v2//",
+        "/devices/dev1/modules//", "/digitaltwins//" },
+      PATCH = { "/twins/dev1/modules//" },
+      PUT = { "/devices/dev1/modules//" },
+      DELETE = { "/devices/dev1/modules//" },
+      POST = { "/twins/dev1/modules//methods", "/twins//methods",
+        "/digitaltwins//commands/m", "/digitaltwins/dev1/components//commands/m" },
+    } do
+      for _, path in ipairs(paths) do
+        local reply = ask(verb, path, verb ~= "GET" and body or nil)
+        assert.equal(404, reply.status, verb .. " " .. path)
+        assert.truthy(reply.body:find("No route", 1, true), reply.body)
+      end
+    end
+    assert.same({}, read(ask("GET", "/twins/dev1")).tags)
+  end)
+
   it("J13 has parameters in any case, once, and percent-encoded", function()
     assert(hub:add_device "dev2")
     assert.equal(1, #read(ask("GET", "/devices", nil, { query = "Top=1" })))

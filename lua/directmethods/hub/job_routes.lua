@@ -34,21 +34,30 @@ local function by_lower_case(...)
   return names
 end
 
-local TYPES = by_lower_case("scheduleDeviceMethod", "scheduleUpdateTwin")
+-- Those that IoT Hub has; this hub has no jobs of most of them.
+local TYPES = by_lower_case("scheduleDeviceMethod", "scheduleUpdateTwin", "unknown",
+  "export", "exportDevices", "import", "importDevices", "backup", "restoreFromBackup",
+  "failoverDataCopy", "readDeviceProperties", "writeDeviceProperties",
+  "updateDeviceConfiguration", "rebootDevice", "factoryResetDevice", "firmwareUpdate")
 local STATES = by_lower_case("queued", "scheduled", "running", "completed", "failed",
-  "cancelled")
+  "cancelled", "enqueued", "unknown")
 
--- What is asked for, which .NET sends in a case of its own; nil: all.
-local function asked(value, names)
+-- What is asked for, which .NET sends in a case of its own; nil: all, or a problem.
+local function asked(request, parameter, names)
+  local value = request.query[parameter]
   if not value or value == "" then return nil end
-  return names[value:lower()] or value
+  local name = names[value:lower()]
+  if name then return name end
+  return nil, problems.new("ArgumentInvalid", ("'%s' is not known"):format(parameter))
 end
 
 local function list_jobs(hub, request)
   local size, position = pages.read(request)
   if not size then return nil, position end
-  local source = retention.source(hub.jobs, asked(request.query.jobType, TYPES),
-    asked(request.query.jobStatus, STATES), position and position[1])
+  local kind, of_type = asked(request, "jobType", TYPES)
+  local state, of_state = asked(request, "jobStatus", STATES)
+  if of_type or of_state then return nil, of_type or of_state end
+  local source = retention.source(hub.jobs, kind, state, position and position[1])
   return pages.answer(hub, source, size)
 end
 

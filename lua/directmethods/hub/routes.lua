@@ -50,7 +50,7 @@ local function match(pattern, segments)
   local values = {}
   for i, part in ipairs(pattern) do
     local name = part:match("^{(.+)}$")
-    if name then
+    if name and segments[i] ~= "" then
       values[name] = segments[i]
     elseif part:lower() ~= segments[i]:lower() then
       return nil -- words are read in any case
