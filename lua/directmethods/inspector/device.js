@@ -1,7 +1,8 @@
 /* One device or module: its state, its history, its twin, its canned answers. */
 
-import { html, useEffect, useState } from "/inspector/preact.js";
+import { html, useEffect, useRef, useState } from "/inspector/preact.js";
 import * as api from "/inspector/api.js";
+import { Diff } from "/inspector/diff.js";
 import { stateOf } from "/inspector/devices.js";
 import * as format from "/inspector/format.js";
 import { useKeys } from "/inspector/keys.js";
@@ -10,13 +11,16 @@ import { Json, pretty } from "/inspector/payload.js";
 import { go, link } from "/inspector/router.js";
 import { useStore } from "/inspector/store.js";
 
+const AGAIN = 2000; // ms; the stream does not tell of twins
+
 function History({ events }) {
   return html`<section class="card"><header><h2>What became of it</h2></header>
     ${events.length === 0 ? html`<p class="muted">Nothing yet.</p>`
     : html`<table class="plain"><tbody>${events.toReversed().map((event) => html`<tr
         key=${event.id}><td class="time mono">${format.clockTime(event.time)}</td>
         <td>${format.words(event.event)}${event.module_id ? ` (${event.module_id})` : ""}</td>
-        <td class="grow">${event.text}</td><td class="muted mono">${event.address}</td></tr>`)}
+        <td class="grow">${event.text}</td><td class="muted mono wide-only">${
+          event.address}</td></tr>`)}
       </tbody></table>`}</section>`;
 }
 
@@ -28,14 +32,27 @@ function Secret({ text }) {
       >${shown ? "Hide" : "Reveal"}</button><${Copy} text=${() => text}/></span>`;
 }
 
+/** A text as it was before it last changed, while the page was shown; null: it has not. */
+function usePrevious(text) {
+  const seen = useRef({ now: text, before: null });
+  if (seen.current.now !== text) seen.current = { now: text, before: seen.current.now };
+  return seen.current.before;
+}
+
 function Section({ title, value, change }) {
   const text = JSON.stringify(value, null, 2);
   const [edited, setEdited] = useState(null);
+  const [compares, setCompares] = useState(false);
+  const before = usePrevious(text);
   async function save() {
     await change(JSON.parse(edited));
     setEdited(null);
   }
-  return html`<section class="card"><header><h2>${title}</h2>${change && (edited == null
+  if (compares) return html`<div><${Diff} title=${title} first=${before} second=${text}/>
+    <button type="button" class="small" onClick=${() => setCompares(false)}>Show all</button></div>`;
+  return html`<section class="card"><header><h2>${title}</h2>${before != null && edited == null
+      && html`<button type="button" class="small" onClick=${() => setCompares(true)}>What
+        changed</button>`}${change && (edited == null
       ? html`<button type="button" class="small push" onClick=${() => setEdited(text)}>Edit</button>`
       : html`<span class="group push"><${Button} kind="small main" act=${save}>Save<//>
         <button type="button" class="small" onClick=${() => setEdited(null)}>Cancel</button></span>`)}
@@ -94,7 +111,11 @@ export function Device({ name }) {
   const { value: device, error, again } = useLoaded(() => api.json("GET", path), [name]);
   const history = useLoaded(() => api.json("GET", path + "/history"), [name]);
   const load = () => Promise.all([again(), history.again()]);
-  useEffect(() => void load(), [latest]);
+  useEffect(() => {
+    load();
+    const timer = setInterval(again, AGAIN);
+    return () => clearInterval(timer);
+  }, [latest]);
   useKeys({ Escape: () => go(["devices"]), r: () => go(["invoke"], { device: name }) });
   if (error) return html`<${Empty} alone title=${error.message}><p><a
     href=${link(["devices"])}>Devices</a></p><//>`;

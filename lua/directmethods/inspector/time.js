@@ -41,9 +41,9 @@ function Clocks() {
 function Deadlines({ list, move }) {
   if (list.length === 0) return html`<p class="muted">Nothing is due: no call waits, no device is
     connected with a token, no job runs.</p>`;
-  return html`<table class="plain"><thead><tr><th class="right">In</th><th>At</th><th>What</th><td></td>
+  return html`<table class="plain"><thead><tr><th class="right">In</th><th class="wide-only">At</th><th>What</th><td></td>
     </tr></thead><tbody>${list.map((each) => html`<tr><td class="right">${
-      format.duration(each.seconds)}</td><td class="mono muted">${format.fullTime(each.time)}</td>
+      format.duration(each.seconds)}</td><td class="mono muted wide-only">${format.fullTime(each.time)}</td>
       <td class="grow">${each.device_id ? html`<a href=${link(["devices",
         format.target(each)])}>${each.text}</a>` : each.text}</td>
       <td class="right"><${Button} kind="small" act=${() => move(each.seconds + EPSILON)}
