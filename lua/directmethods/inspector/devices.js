@@ -52,7 +52,9 @@ function DeviceList() {
   const store = useStore((each) => each.devices.at(-1)?.id);
   const [text, setText] = useState("");
   const [, draw] = useState(0);
-  const { value, error, again } = useLoaded(() => api.json("GET", "/devices?top=" + PAGE), []);
+  const [after, setAfter] = useState(null); // the id behind which the page begins
+  const query = new URLSearchParams({ top: PAGE, ...(after ? { after } : {}) });
+  const { value, error, again } = useLoaded(() => api.json("GET", "/devices?" + query), [after]);
   useEffect(() => void again(), [store.devices.at(-1)?.id]);
   const events = new Map(store.devices.map((event) => [event.device_id, event]));
   const rows = (value ?? []).filter((device) =>
@@ -69,7 +71,10 @@ function DeviceList() {
     "/": () => document.getElementById("find").select(),
   });
   return html`<${Head} title="Devices" beside=${value && format.count(rows.length)
-      + (value.length === PAGE ? " of more" : "")}><${Register} done=${(id) =>
+      + (after ? " after " + after : "")}>
+      ${after && html`<button type="button" onClick=${() => setAfter(null)}>First</button>`}
+      ${value?.length === PAGE && html`<button type="button" onClick=${() =>
+        setAfter(value.at(-1).device_id)}>Next ${PAGE}</button>`}<${Register} done=${(id) =>
         go(["devices", id])}/><//>
     <div class="bar-line"><input id="find" class="filter" type="search" aria-label="Filter"
       placeholder="part of an id" value=${text} onInput=${(event) => setText(event.target.value)}/></div>

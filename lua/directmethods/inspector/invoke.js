@@ -11,8 +11,10 @@ import { isJson, Json, pretty } from "/inspector/payload.js";
 import { go, link } from "/inspector/router.js";
 
 const KEPT = 50; // calls in the list
-const memory = { form: { name: "", method: "", payload: "", response: "", connect: "", repeat: 1 },
-  done: [], answer: null };
+const KEY = "directmethods-invoke"; // what is kept when the page is loaded again
+const EMPTY = { name: "", method: "", payload: "", response: "", connect: "", repeat: 1 };
+const memory = { done: [], answer: null,
+  form: { ...EMPTY, ...JSON.parse(sessionStorage.getItem(KEY) ?? "{}") } };
 
 // What is wrong with a payload; null: nothing.
 function wrongPayload(text, contract) {
@@ -51,10 +53,16 @@ function Answer({ answer }) {
     <${Json} label="Answer" text=${pretty(text)}/></section>`;
 }
 
-function History({ choose }) {
+// Those of the method that is chosen; of all methods, if it was not called yet.
+function calledBefore(method) {
+  const own = memory.done.filter((each) => each.form.method === method);
+  return own.length > 0 ? own : memory.done;
+}
+
+function History({ method, choose }) {
   if (memory.done.length === 0) return null;
   return html`<section class="card"><header><h2>Called before</h2></header>
-    <table class="plain"><tbody>${memory.done.map((each) => html`<tr>
+    <table class="plain"><tbody>${calledBefore(method).map((each) => html`<tr>
       <td class="time mono">${format.clockTime(each.time, false)}</td><td>${each.form.name}</td>
       <td class="method">${each.form.method}</td>
       <td class="method muted grow">${each.form.payload}</td>
@@ -103,6 +111,7 @@ export function Invoke({ query }) {
   const { form } = memory;
   const set = (values) => {
     Object.assign(form, values);
+    sessionStorage.setItem(KEY, JSON.stringify(form));
     draw((n) => n + 1);
   };
   const { value: hub } = useLoaded(() => api.json("GET", "/hub"), []);
@@ -137,5 +146,5 @@ export function Invoke({ query }) {
           disabled=${!isJson(form.payload)}>Format<//>
         <a href=${link(["faults"], { device: form.name })}>Make it fail</a></div></section>
       <${Answer} answer=${memory.answer}/></div>
-    <${History} choose=${(old) => { go(["invoke"]); set(old); }}/></div>`;
+    <${History} method=${form.method} choose=${(old) => { go(["invoke"]); set(old); }}/></div>`;
 }
