@@ -406,6 +406,13 @@ M.ROWS = {
   },
   {
     kind = "unknown",
+    case = "`Content-Type` and `Content-Encoding` of requests that are no calls",
+    here = "not looked at: the body is JSON",
+    azure = "may be 415",
+    section = "1.4",
+  },
+  {
+    kind = "unknown",
     case = "a PUT of a twin, or an entry of a bulk request, without `tags` or without "
       .. "`desired`",
     here = "what it leaves out is removed",
