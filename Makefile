@@ -310,7 +310,11 @@ $(SLOW_FSYNC): spec/c/slow_fsync.c Makefile
 
 LUA_FILES := $(shell find lua spec examples -name node_modules -prune -o -name '*.lua' -print 2>/dev/null)
 INTEROP    = spec/interop/node_modules/.ready
-SPEC_NEEDS = $(SO) $(HOST) $(TWO_STATES) $(OLD_CURL) $(PAHO_QUEUE) $(SLOW_FSYNC) $(if $(wildcard spec/interop/package.json),$(INTEROP))
+# what the inspector's page takes from npm: an archive of `make dist` has it
+PAGE_SUMS  := build-aux/inspector.sha256
+PAGE_FILES := $(shell sed 's/^[0-9a-f]*  //' $(PAGE_SUMS))
+PAGE       = build/inspector-files
+SPEC_NEEDS = $(SO) $(HOST) $(TWO_STATES) $(OLD_CURL) $(PAHO_QUEUE) $(SLOW_FSYNC) $(PAGE) $(if $(wildcard spec/interop/package.json),$(INTEROP))
 
 test-c: $(C_TESTS) ## the C tests of base and proto
 	@$(RUN) spec/support/run.lua --none $(C_TESTS)
@@ -351,6 +355,18 @@ $(INTEROP): spec/interop/package.json $(wildcard spec/interop/package-lock.json)
 	$(Q)cd spec/interop && npm ci --no-audit --no-fund --silent
 	@touch $@
 
+# They are held against sums that the tree knows, whoever they come from.
+INSPECTOR  = lua/directmethods/inspector
+$(PAGE): $(INSPECTOR)/package-lock.json $(PAGE_SUMS) $(wildcard $(PAGE_FILES)) \
+  $(if $(filter-out $(wildcard $(PAGE_FILES)),$(PAGE_FILES)),always)
+	@sha256sum --check --status $(PAGE_SUMS) 2>/dev/null || { echo "  NPM  $(INSPECTOR)" && \
+	  (cd $(INSPECTOR) && npm ci --no-audit --no-fund --silent) && \
+	  sha256sum --check --quiet $(PAGE_SUMS); }
+	@mkdir -p $(@D)
+	@touch $@
+
+inspector-deps: $(PAGE) ## what the inspector's page takes from npm: htm and uPlot
+
 interop-deps: $(if $(wildcard spec/interop/package.json),$(INTEROP)) ## the Node SDKs of spec/interop
 
 demo: deps ## the main job: hub, device and calls in one script
@@ -387,6 +403,7 @@ deps: ## install what is missing to build and run
 	@$(DEPS) build run
 dev-deps: ## install what is missing to build, run, test, check and make rocks
 	@$(DEPS) build run test check rock
+	@$(MAKE) --no-print-directory inspector-deps
 test-deps:
 	@$(DEPS) build run test
 check-deps:
@@ -587,7 +604,7 @@ BIN         = $(DESTDIR)$(prefix)/bin/directmethods
 DEVICE_LUA = $(shell sh build-aux/closure.sh directmethods directmethods.device)
 # and what they read: files beside them
 ALL_LUA    = $(shell find lua -name node_modules -prune -o -type f ! -name '*.meta.lua' \
-               ! -name 'package*.json' -print)
+               ! -name 'package*.json' -print) $(wildcard $(PAGE_FILES))
 
 # install_lua FILES; install_so: the modules of MODULES
 define install_lua
@@ -652,12 +669,13 @@ uninstall: ## remove what `make install` put into PREFIX
 # -- Rocks and archives ---------------------------------------------------------
 
 # dist-files: what the archive has and git has not, below build/dist-files
-dist-files:
+dist-files: $(PAGE)
+	@for f in $(PAGE_FILES); do $(INSTALL) -D -m 644 $$f build/dist-files/$$f || exit 1; done
 dist: dist-files ## an archive of the sources that builds, tests and packs itself
 	@mkdir -p build
 	@sh build-aux/dist.sh build
 
-rock: ## both rocks with LuaRocks: from sources, source rocks and binary rocks; try each
+rock: dist-files ## both rocks with LuaRocks: from sources, source rocks and binary rocks; try each
 	@$(DEPS) run rock $(MODULES)
 	@mkdir -p build
 	@archive=$$(sh build-aux/dist.sh $(CURDIR)/build) && LUAROCKS="$(LUAROCKS)" LUA="$(LUA)" \
@@ -682,7 +700,7 @@ help: ## this list
 	  sed -E 's/^([a-z-]+):.*## /\1\t/' | sort | \
 	  while IFS='	' read -r name text; do printf '%-14s %s\n' "$$name" "$$text"; done
 
-.PHONY: all test test-c run-specs proof asan tsan gc interop-deps demo trial bench deps \
+.PHONY: all test test-c run-specs proof asan tsan gc inspector-deps interop-deps demo trial bench deps \
   dev-deps test-deps check-deps check lint format-check format warnings musl musl-compile arch coverage fuzz fuzz-check tidy \
   cppcheck luacheck layers symbols rocks-check rocks-write version modules always install \
   man completions install-shared \

@@ -19,6 +19,7 @@ list() {
     git ls-files
   else
     find . -name node_modules -prune -o -path ./build -prune -o ! -type d -print | sed 's:^\./::'
+    sed 's/^[0-9a-f]*  //' build-aux/inspector.sha256
   fi
 }
 

@@ -4,11 +4,13 @@
 # Sets the version everywhere, dates the changelog, runs the checks, commits, tags the
 # commit v1.2.3 and leaves build/directmethods-1.2.3.tar.gz. It pushes nothing: look at
 # the result, then push the branch and the tag.
-# Variables: LUA (lua5.4), CHECK (what must pass: make check).
+# Variables: LUA (lua5.4), CHECK (what must pass: make check), PACK (what makes the
+# archive: make dist).
 set -eu
 
 LUA=${LUA:-lua5.4}
 CHECK=${CHECK:-make check}
+PACK=${PACK:-make dist}
 version=${1:-}
 
 fail() {
@@ -38,6 +40,5 @@ git add -A
 git commit -q -m "release: $version"
 git tag -a "v$version" -m "directmethods $version"
 mkdir -p build
-archive=build/directmethods-$version.tar.gz
-git archive --prefix="directmethods-$version/" -o "$archive" "v$version"
-echo "release: $archive; push the branch and the tag v$version"
+$PACK >build/pack.log
+echo "release: build/directmethods-$version.tar.gz; push the branch and the tag v$version"

@@ -1,14 +1,16 @@
 -- rocks.lua --check | --write | --files ROCK -- the rockspecs list the Lua files in the
 -- tree, and those of the next version (scm) are those of the release but for where the
--- source is. --check says whether it is so, --write makes it so, --files prints the Lua
--- files of a rock, a path a line.
+-- source is, and for the files of npm packages, which the archive of a release has and
+-- version control has not. --check says whether it is so, --write makes it so, --files
+-- prints the Lua files of a rock, a path a line.
 
 -- The rock of the hub takes the hub's Lua files and the test kit.
 local HUB_FILES = {
   "^lua/directmethods/hub%.lua$", "^lua/directmethods/hub/",
-  "^lua/directmethods/inspector/",
   "^lua/directmethods/testing%.lua$", "^lua/directmethods/testing/",
+  "^lua/directmethods/inspector/",
 }
+local PACKAGED = "build-aux/inspector.sha256"
 local ROCKS = { "directmethods", "directmethods-hub" }
 local SCM_SOURCE = [[
 source = {
@@ -35,26 +37,39 @@ local function rock_of(path)
   return "directmethods"
 end
 
+-- What a rock installs that is in version control: not the stubs for editors, and not
+-- what npm reads.
 local function lua_files(rock)
   local files = {}
   local pipe <close> = assert(io.popen(
-    "find lua -name node_modules -prune -o -type f ! -name 'package*.json' -print "
-      .. "| LC_ALL=C sort"))
+    "find lua -name node_modules -prune -o -type f ! -name '*.meta.lua' "
+      .. "! -name 'package*.json' -print | LC_ALL=C sort"))
   for path in pipe:lines() do
-    -- stubs for editors are no modules
-    if not path:find("%.meta%.lua$") and rock_of(path) == rock then
-      files[#files + 1] = path
-    end
+    if rock_of(path) == rock then files[#files + 1] = path end
   end
   return files
 end
 
-local function module_lines(rock)
+-- What a rock installs that comes from npm.
+local function packaged_files(rock)
+  local files = {}
+  for path in read(PACKAGED):gmatch "%x+  ([^\n]+)\n" do
+    if rock_of(path) == rock then files[#files + 1] = path end
+  end
+  return files
+end
+
+local function all_files(rock)
+  local files, packaged = lua_files(rock), packaged_files(rock)
+  return table.move(packaged, 1, #packaged, #files + 1, files)
+end
+
+local function module_lines(files)
   local lines = {}
-  for _, path in ipairs(lua_files(rock)) do
+  for _, path in ipairs(files) do
     -- what is no module is put into the folder of its name
-    local name = path:gsub("^lua/", ""):gsub("%.lua$", ""):gsub("%.(%w+)$", "_%1")
-      :gsub("/", ".")
+    local folder, base = path:match "^lua/(.*/)(.*)$"
+    local name = folder:gsub("/", ".") .. base:gsub("%.lua$", ""):gsub("%.", "_")
     lines[#lines + 1] = ('      ["%s"] = "%s",\n'):format(name, path)
   end
   return table.concat(lines)
@@ -67,9 +82,15 @@ local function between(text, opening, closing, new)
   return text:sub(1, first) .. new .. text:sub(last)
 end
 
+local function with_files(text, files)
+  return between(text, "      -- Lua files\n", "      -- end of Lua files",
+    module_lines(files))
+end
+
 -- The rockspec of what is in version control, made of a release's.
-local function scm_of(text)
+local function scm_of(text, rock)
   local version = VERSION:gsub("%.", "%%.")
+  text = with_files(text, lua_files(rock))
   return (text:gsub('version = "' .. version .. '%-1"', 'version = "scm-1"')
     :gsub('"directmethods == ' .. version .. '"', '"directmethods == scm"')
     :gsub("source = {\n.-\n}\n", SCM_SOURCE))
@@ -80,10 +101,9 @@ local function wanted()
   local texts = {}
   for _, rock in ipairs(ROCKS) do
     local path = ("rockspec/%s-%s-1.rockspec"):format(rock, VERSION)
-    local text = between(assert(read(path), path), "      -- Lua files\n",
-      "      -- end of Lua files", module_lines(rock))
+    local text = with_files(assert(read(path), path), all_files(rock))
     texts[path] = text
-    texts[("rockspec/%s-scm-1.rockspec"):format(rock)] = scm_of(text)
+    texts[("rockspec/%s-scm-1.rockspec"):format(rock)] = scm_of(text, rock)
   end
   return texts
 end
@@ -104,7 +124,9 @@ local function hold(how)
 end
 
 if arg[1] == "--files" then
-  print(table.concat(lua_files(arg[2]), "\n"))
+  for _, path in ipairs(all_files(arg[2])) do
+    if read(path) then print(path) end -- a tree of git may lack what comes from npm
+  end
 else
   hold(arg[1])
 end

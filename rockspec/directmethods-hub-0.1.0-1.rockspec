@@ -205,6 +205,11 @@ build = {
       ["directmethods.testing.left"] = "lua/directmethods/testing/left.lua",
       ["directmethods.testing.matchers"] = "lua/directmethods/testing/matchers.lua",
       ["directmethods.testing.trace"] = "lua/directmethods/testing/trace.lua",
+      ["directmethods.inspector.node_modules.htm.LICENSE"] = "lua/directmethods/inspector/node_modules/htm/LICENSE",
+      ["directmethods.inspector.node_modules.htm.preact.standalone_module_js"] = "lua/directmethods/inspector/node_modules/htm/preact/standalone.module.js",
+      ["directmethods.inspector.node_modules.uplot.LICENSE"] = "lua/directmethods/inspector/node_modules/uplot/LICENSE",
+      ["directmethods.inspector.node_modules.uplot.dist.uPlot_iife_min_js"] = "lua/directmethods/inspector/node_modules/uplot/dist/uPlot.iife.min.js",
+      ["directmethods.inspector.node_modules.uplot.dist.uPlot_min_css"] = "lua/directmethods/inspector/node_modules/uplot/dist/uPlot.min.css",
       -- end of Lua files
     },
   },

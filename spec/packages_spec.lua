@@ -49,6 +49,30 @@ it("has what targets of `make dist-files` made", function()
   assert.is_truthy(list:find("\n" .. NAME .. "/page/vendor/x.js\n", 1, true))
 end)
 
+it("has what the inspector takes from npm, if it is what the tree knows", function()
+  local folder <close> = folders.new()
+  local script = [[
+    sh build-aux/dist.sh "$1" >&2
+    tar xzf "$1/$2.tar.gz" -C "$1"
+    files=$(sed 's/^[0-9a-f]*  //' build-aux/inspector.sha256)
+    tar cf - $files | tar xf - -C "$1/$2"
+    mkdir "$1/bin" && printf '#!/bin/sh\n' >"$1/bin/npm" && chmod +x "$1/bin/npm"
+    export PATH="$1/bin:$PATH" # a machine without npm's registry
+    cd "$1/$2" && rm -rf build
+    make="env -u MAKEFLAGS -u MAKELEVEL make dist"
+    $make >&2
+    mkdir "$1/again" && tar xzf build/$2.tar.gz -C "$1/again"
+    (cd "$1/again/$2" && sha256sum -c build-aux/inspector.sha256)
+    for file in $files; do echo >>$file; done
+    ! $make]]
+  local found = sh(script, folder.path, NAME)
+  for _, name in ipairs { "standalone.module.js", "uPlot.iife.min.js",
+    "uPlot.min.css" } do
+    assert.matches(name .. ": OK", found, 1, true)
+    assert.matches(name .. ": FAILED", found, 1, true)
+  end
+end)
+
 -- Debian ------------------------------------------------------------------------
 
 it("each file of `make install` belongs to one Debian package", function()

@@ -26,8 +26,8 @@ local function repository()
 end
 
 local function run(folder, script)
-  return sh(("cd %s && export LUA=%s CHECK=true && %s"):format(folder.path, LUA,
-    script))
+  local variables = ("LUA=%s CHECK=true PACK='sh build-aux/dist.sh build'"):format(LUA)
+  return sh(("cd %s && export %s && %s"):format(folder.path, variables, script))
 end
 
 it("sets the version everywhere, dates the changelog, tags and packs", function()
