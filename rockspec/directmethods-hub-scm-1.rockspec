@@ -75,6 +75,7 @@ build = {
       ["directmethods.hub.admin.recordings"] = "lua/directmethods/hub/admin/recordings.lua",
       ["directmethods.hub.admin.records"] = "lua/directmethods/hub/admin/records.lua",
       ["directmethods.hub.admin.request"] = "lua/directmethods/hub/admin/request.lua",
+      ["directmethods.hub.admin.session"] = "lua/directmethods/hub/admin/session.lua",
       ["directmethods.hub.admin.snapshots"] = "lua/directmethods/hub/admin/snapshots.lua",
       ["directmethods.hub.admin.wait"] = "lua/directmethods/hub/admin/wait.lua",
       ["directmethods.hub.admin_clients"] = "lua/directmethods/hub/admin_clients.lua",

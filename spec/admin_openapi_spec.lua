@@ -169,6 +169,8 @@ local CASES = {
   { "POST /snapshots/{name}/restore", 404, "/snapshots/x/restore" },
   { "DELETE /snapshots/{name}", 204, "/snapshots/s" },
   { "DELETE /snapshots/{name}", 404, "/snapshots/s" },
+  { "POST /session", 204 },
+  { "DELETE /session", 204 },
   { "POST /reset", 204 },
 }
 

@@ -39,6 +39,10 @@ describe("the inspector's files", function()
       assert.equal(types[name:match "%w+$"] .. "; charset=utf-8",
         reply.headers["content-type"])
       assert.equal("nosniff", reply.headers["x-content-type-options"])
+      local policy = reply.headers["content-security-policy"]
+      assert.matches("^default%-src 'none'; script%-src 'self'; style%-src 'self'; ",
+        policy)
+      assert.matches("frame-ancestors 'none'", policy, 1, true)
       assert.is_true(#reply.body > 100, name)
     end
     assert.equal(200, get("/").status)
@@ -94,12 +98,15 @@ describe("the inspector's files", function()
   it("say what to do where the files of other projects are missing", function()
     local folder <close> = folders.new()
     local path = folder.path
-    assert(os.execute(("mkdir -p %s/inspector/npm %s/hub/admin"):format(path, path)))
+    local modules = path .. "/inspector/node_modules"
+    assert(os.execute(("mkdir -p %s/htm/preact %s/uplot/dist %s/hub/admin"):format(
+      modules, modules, path)))
     assert(os.execute("cp lua/directmethods/inspector/*.html " .. path .. "/inspector"))
     assert.is_truthy(page_in(path):find("make dev-deps", 1, true))
-    for _, name in ipairs { "preact.js", "uplot.js", "uplot.css" } do
+    for _, name in ipairs { "htm/preact/standalone.module.js",
+      "uplot/dist/uPlot.iife.min.js", "uplot/dist/uPlot.min.css" } do
       assert.is_truthy(page_in(path):find("make dev-deps", 1, true))
-      local file <close> = assert(io.open(path .. "/inspector/npm/" .. name, "w"))
+      local file <close> = assert(io.open(("%s/%s"):format(modules, name), "w"))
       file:write "x"
     end
     assert.is_truthy(page_in(path):find("/inspector/app.js", 1, true))

@@ -9,7 +9,7 @@
 /* Each is a member of dm_hub_counters, and its name in Lua. */
 #define DM_HUB_COUNTER_MAP(X)                                                  \
   X(http_requests)        /* requests whose header fields arrived */           \
-  X(admin_refused)        /* at the admin listener: no token, another Host */  \
+  X(admin_refused)        /* at the admin listener: no token, foreign page */  \
   X(http_refused)         /* refused by the HTTP server: 4xx of its own */     \
   X(http_gone)            /* the caller left before the answer */              \
   X(http_unauthorized)    /* 401 */                                            \

@@ -168,6 +168,26 @@ static bool has_field(dm_span fields, const char *name) {
   return false;
 }
 
+dm_span dm_exchange_guards(const dm_exchange *x) {
+  if ((x->rights & DM_RIGHT_ADMIN) == 0) return (dm_span){NULL, 0};
+  return DM_SPAN("X-Content-Type-Options: nosniff\r\n"
+                 "Referrer-Policy: no-referrer\r\n"
+                 "Cross-Origin-Resource-Policy: same-origin\r\n"
+                 "X-Frame-Options: DENY\r\n");
+}
+
+#define NO_SOURCES                                                             \
+  "Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n"    \
+  "Cache-Control: no-store\r\n"
+
+/* A page says itself what it may load, and how long it is kept. */
+static bool add_guards(dm_buf *out, const dm_exchange *x, dm_span fields) {
+  dm_span guards = dm_exchange_guards(x);
+  return dm_buf_add_span(out, guards) &&
+         (guards.n == 0 || has_field(fields, "Content-Security-Policy") ||
+          dm_buf_add_text(out, NO_SOURCES));
+}
+
 bool dm_exchange_answer(dm_exchange *x, int status, dm_span fields,
                         const dm_span part[3]) {
   char memory[FIELDS_MAX];
@@ -178,7 +198,7 @@ bool dm_exchange_answer(dm_exchange *x, int status, dm_span fields,
   bool added = dm_buf_add_span(&out, fields) &&
                (typed || dm_buf_add_text(&out, JSON_TYPE)) &&
                (has_field(fields, "ETag") || add_etag(&out, x->hub)) &&
-               add_ids(&out, x);
+               add_guards(&out, x, fields) && add_ids(&out, x);
   if (!added) out.len = 0;
   bool sent = finish(x, status, dm_buf_span(&out), part);
   if (out.data != memory) dm_buf_clear(&out);

@@ -23,6 +23,11 @@ static inline bool dm_exchange_is_http(const dm_exchange *x) {
   return x->server != NULL;
 }
 
+/* Header lines that each answer of an admin listener has, so that browsers do
+** with it what the hub's own page says, and nothing for other pages. Of another
+** listener: none. */
+dm_span dm_exchange_guards(const dm_exchange *x);
+
 /* These answer an HTTP request and end its exchange. False: the
 ** caller is gone. */
 

@@ -170,6 +170,8 @@ void dm_hub_detach(dm_hub *h);
 
 /* The token that callers of an admin listener must show. False: no memory. */
 bool dm_hub_admin_token(dm_hub *h, dm_span token);
+/* The value of the cookie that a browser gets for it; borrowed. */
+dm_span dm_hub_admin_session(const dm_hub *h);
 
 /* registry.c */
 

@@ -253,6 +253,7 @@ static void finish(dm_hub *h) {
   dm_identities_clear(&h->identities);
   dm_authority_clear(&h->authority);
   dm_secret_release(&h->admin_token);
+  dm_secret_release(&h->admin_session);
   dm_pending_clear(&h->pending);
   dm_ids_clear(&h->sessions);
   dm_ids_clear(&h->handed);

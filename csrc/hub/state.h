@@ -139,7 +139,8 @@ struct dm_hub {
 
   dm_http_bodies bodies; /* of all listeners */
   dm_authority authority;
-  dm_span admin_token; /* owned; p NULL: every request is refused */
+  dm_span admin_token;   /* owned; p NULL: every request is refused */
+  dm_span admin_session; /* owned: what a browser's cookie has in its place */
   dm_identities identities;
   dm_ids sessions;          /* dm_session */
   size_t connected_devices; /* without modules */

@@ -3,16 +3,22 @@
 */
 #include "hub/exchange.h"
 
+enum { FIELDS_MAX = 1024 }; /* bytes of a stream's header lines */
+
 static dm_exchange *request_of(const dm_hub *h, uint64_t request) {
   dm_exchange *x = dm_ids_get(&h->handed, request);
   return x != NULL && dm_exchange_is_http(x) ? x : NULL;
 }
 
 bool dm_hub_stream_begin(dm_hub *h, uint64_t request, dm_span fields) {
+  char memory[FIELDS_MAX];
+  dm_buf out = dm_buf_fixed(memory, sizeof memory);
   dm_exchange *x = request_of(h, request);
   if (x == NULL) return false;
   x->streams = true;
-  return dm_http_server_begin(x->server, x->id, 200, fields);
+  return dm_buf_add_span(&out, fields) &&
+         dm_buf_add_span(&out, dm_exchange_guards(x)) &&
+         dm_http_server_begin(x->server, x->id, 200, dm_buf_span(&out));
 }
 
 bool dm_hub_stream_send(dm_hub *h, uint64_t request, dm_span bytes) {

@@ -12,11 +12,14 @@ static dm_hub_tls tls_at(lua_State *L, int arg) {
   return (dm_hub_tls){.cert = text[0], .key = text[1], .client_ca = text[2]};
 }
 
-/* hub:admin_token(token) */
+/* hub:admin_token(token) -> the value of a session's cookie */
 int l_hub_admin_token(lua_State *L) {
-  if (!dm_hub_admin_token(l_hub_check(L), dm_bind_span(L, 2)))
+  dm_hub *h = l_hub_check(L);
+  if (!dm_hub_admin_token(h, dm_bind_span(L, 2)))
     return luaL_error(L, "not enough memory");
-  return 0;
+  dm_span session = dm_hub_admin_session(h);
+  lua_pushlstring(L, session.p, session.n);
+  return 1;
 }
 
 /* hub:listen("mqtt"|"https"|"admin", host, port[, cert, key[, client_ca]])

@@ -65,6 +65,7 @@ function Plane:limits() end
 -- Who may do what -----------------------------------------------------------------
 
 ---@param token string
+---@return string session the value of a session's cookie
 function Plane:admin_token(token) end
 
 ---@param name string

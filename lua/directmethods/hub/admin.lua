@@ -80,6 +80,7 @@ end
 
 ---@class directmethods.HubAdmin
 ---@field token string  what callers must show
+---@field session string?  what a browser's cookie has in its place; of the data plane
 ---@field clients directmethods.AdminClients devices with canned answers
 
 local function new_token()

@@ -5,7 +5,7 @@
 local M = {}
 
 local MODULES = { "control", "openapi", "calls", "wait", "devices", "methods", "faults",
-  "recordings", "events", "forms", "snapshots", "jobs",
+  "recordings", "session", "events", "forms", "snapshots", "jobs",
   "facts", "inspector" }
 
 --- A path; what each verb does, and which parameters its query may have: another one

@@ -198,7 +198,7 @@ end
 local function listen_admin(state, config, tls)
   if not config.admin_port then return true end
   state.admin = admin.new(config.admin_token)
-  state.plane:admin_token(state.admin.token)
+  state.admin.session = state.plane:admin_token(state.admin.token)
   local cert = config.admin_tls and tls or {}
   local port, name, message = state.plane:listen("admin", config.admin_host,
     config.admin_port, cert.cert, cert.key)

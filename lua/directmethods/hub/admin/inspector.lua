@@ -10,8 +10,12 @@ local TYPES = {
   html = "text/html", js = "text/javascript", css = "text/css", svg = "image/svg+xml",
 }
 
--- Files of npm packages (package.json), by their names in the page: where they are in a
--- source tree. What is installed has them as npm/NAME.
+-- What the page may load: its own files, and the admin listener's answers.
+local POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; "
+  .. "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+  .. "frame-ancestors 'none'"
+
+-- Files of npm packages (package.json), by their names in the page.
 local PACKAGES = {
   ["preact.js"] = "node_modules/htm/preact/standalone.module.js",
   ["uplot.js"] = "node_modules/uplot/dist/uPlot.iife.min.js",
@@ -50,10 +54,8 @@ end
 -- The text of a file and where it is; nil: it is not there.
 local function find(name)
   if OWN[name] then return read(name), name end
-  for _, path in ipairs { PACKAGES[name] and "npm/" .. name, PACKAGES[name] } do
-    local text = read(path)
-    if text then return text, path end
-  end
+  local path = PACKAGES[name]
+  if path then return read(path), path end
 end
 
 local function send(hub, request, name)
@@ -61,8 +63,8 @@ local function send(hub, request, name)
   if not text then requests.refuse(404, "There is no such file.") end
   local etag = etag_of(path, text)
   local fields = ("Content-Type: %s; charset=utf-8\r\nETag: %s\r\n"
-    .. "Cache-Control: no-cache\r\nX-Content-Type-Options: nosniff\r\n")
-    :format(TYPES[path:match "%w+$"], etag)
+    .. "Cache-Control: no-cache\r\nContent-Security-Policy: %s\r\n")
+    :format(TYPES[path:match "%w+$"], etag, POLICY)
   local has_it = requests.field(request, "if-none-match") == etag
   hub.state.plane:answer(request.ask_id, has_it and 304 or 200, fields,
     has_it and "" or text)
