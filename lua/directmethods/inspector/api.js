@@ -1,14 +1,21 @@
-/* Requests to the hub's admin listener. This file alone knows the token. */
+/* Requests to the hub's admin listener. The token that the hub has printed is shown
+   once, for a cookie that no script can read; it stays neither in the address nor in
+   the page's storage. */
 
-const TOKEN = "directmethods-token";
+let session = Promise.resolve(); // settled: the cookie is there, if it will be
 
-// The URL that the hub has printed ends in #token=...; it does not stay in the address.
+async function openSession(token) {
+  await fetch("/session", {
+    method: "POST", cache: "no-store", headers: { Authorization: "Bearer " + token },
+  }).catch(() => {}); // what is asked next says what is wrong
+}
+
+// The URL ends in #token=...
 function takeToken() {
   const found = /^#token=([^&]+)/.exec(location.hash);
-  if (found) {
-    sessionStorage.setItem(TOKEN, decodeURIComponent(found[1]));
-    history.replaceState(null, "", location.pathname + "#/calls");
-  }
+  if (!found) return;
+  history.replaceState(null, "", location.pathname + "#/calls");
+  session = openSession(decodeURIComponent(found[1]));
 }
 takeToken();
 addEventListener("hashchange", takeToken);
@@ -22,12 +29,11 @@ export class ApiError extends Error {
 }
 
 /** Send a request; the Response as it comes. Rejects when the hub cannot be reached. */
-export function request(method, path, { body, headers = {}, signal } = {}) {
+export async function request(method, path, { body, headers = {}, signal } = {}) {
+  await session;
   return fetch(path, {
     method, body, signal, cache: "no-store",
-    headers: {
-      ...headers, Authorization: "Bearer " + (sessionStorage.getItem(TOKEN) ?? ""),
-    },
+    headers: { ...headers, "X-Directmethods": "1" },
   });
 }
 
