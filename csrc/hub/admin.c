@@ -6,11 +6,11 @@
 ** Origin header that names another listener is refused as well.
 **
 ** A browser that has shown the token gets a cookie with the session's secret,
-** which is made of the token, so that it survives a restart with the same token.
-** Other pages cannot read it, but pages of this machine's other ports can make
-** the browser send it. So what comes with the cookie alone must be a request of
-** the hub's own page, and one that may change something must have a header that
-** no form can send.
+** which is made of the token, so that it survives a restart with the same
+** token. Other pages cannot read it, but pages of this machine's other ports
+** can make the browser send it. So what comes with the cookie alone must be a
+** request of the hub's own page, and one that may change something must have a
+** header that no form can send.
 **
 ** Everything but /healthz and the inspector's files needs the hub's bearer
 ** token.
