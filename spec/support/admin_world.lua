@@ -12,8 +12,18 @@ local M = {}
 local World = {}
 World.__index = World
 
+local function schedule(hub)
+  local service <close> = hub:service()
+  assert(service.jobs:schedule { id = "night", method = "on",
+    query = "deviceId = 'lamp'", delay = 3600 })
+end
+
 -- What must be done before these examples.
 local BEFORE = {
+  ["GET /jobs 200"] = schedule,
+  ["GET /jobs/{job_id} 200"] = schedule,
+  ["GET /jobs/{job_id}/devices 200"] = schedule,
+  ["POST /jobs/{job_id}/cancel 200"] = schedule,
   ["POST /faults 409"] = function(hub)
     repeat until not hub:fault { stage = "http", action = "drop", method = "never" }
   end,

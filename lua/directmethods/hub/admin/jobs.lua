@@ -12,7 +12,9 @@ local DEVICES_MAX = 1000 -- device jobs of one
 -- What was found, or a refusal.
 local function found(value, problem)
   if value then return value end
-  if not problem then requests.refuse(404, "There is no such job.") end
+  if not problem or problem.http_status == 404 then
+    requests.refuse(404, "There is no such job.")
+  end
   requests.refuse(problem.http_status or 503, problem.text or tostring(problem))
 end
 

@@ -96,7 +96,11 @@ end
 -- changed.
 local function connect(hub, request, name, record, answers)
   local clients = hub.state.admin.clients
-  if answers == json.null then return clients:drop(name) end
+  if answers == json.null then
+    clients:drop(name)
+    request.release()
+    return try(clients.wait_closed, clients)
+  end
   clients.answers[name] = answers
   if not record.enabled then return clients:disconnect(name) end
   local client = try(hub.device, hub, name, answers)
