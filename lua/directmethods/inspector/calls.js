@@ -1,6 +1,6 @@
 /* Calls: the latest calls, as they end. */
 
-import { html, useEffect, useRef, useState } from "/inspector/preact.js";
+import { html, useRef, useState } from "/inspector/preact.js";
 import * as api from "/inspector/api.js";
 import * as format from "/inspector/format.js";
 import { parse } from "/inspector/filter.js";
@@ -12,7 +12,7 @@ import { useStore } from "/inspector/store.js";
 
 // What is kept while another page is shown, so that Esc comes back to the same row.
 const memory = { cursor: null, selected: new Set(), hidden: new Set(), frozen: null,
-  filter: "" };
+  filter: "", resets: 0 };
 
 /** The filter that Calls had when it was left. */
 export const lastFilter = () => ({ filter: memory.filter });
@@ -121,14 +121,14 @@ export function Calls({ query }) {
   const line = memory.filter = query.filter ?? "";
   const filter = parse(line);
   const { selected } = memory;
+  if (memory.resets !== store.resets) { // ids begin anew
+    selected.clear();
+    memory.hidden.clear();
+    Object.assign(memory, { frozen: null, cursor: null, resets: store.resets });
+  }
   const rows = shown(memory.frozen ?? store.calls, filter);
   const cursor = rows.findIndex((call) => call.id === memory.cursor);
 
-  useEffect(() => {
-    selected.clear();
-    memory.hidden.clear();
-    again();
-  }, [store.resets]);
 
   function toggle(id) {
     if (!selected.delete(id)) selected.add(id);
