@@ -114,60 +114,67 @@ function Selection({ ids, clear }) {
     <${Button} act=${clear}>Clear<//></span>`;
 }
 
+// After a reset of the hub, ids begin anew.
+function forgetAtReset({ resets }) {
+  if (memory.resets === resets) return;
+  memory.selected.clear();
+  memory.hidden.clear();
+  Object.assign(memory, { frozen: null, cursor: null, resets });
+}
+
+// What keys and buttons do with the list; again() draws it again.
+function actionsOf({ rows, cursor, calls, again }) {
+  const change = (fn) => (...args) => {
+    fn(...args);
+    again();
+  };
+  return {
+    toggle: change((id) => memory.selected.delete(id) || memory.selected.add(id)),
+    clear: change(() => memory.selected.clear()),
+    pause: change(() => void (memory.frozen = memory.frozen ? null : calls.slice())),
+    move: change((by) => {
+      const at = cursor < 0 ? 0 : Math.max(0, Math.min(rows.length - 1, cursor + by));
+      memory.cursor = rows[at]?.id ?? null;
+    }),
+  };
+}
+
+function Paused({ calls, pause }) {
+  const { frozen } = memory;
+  const last = frozen?.at(-1)?.id ?? 0;
+  const missed = frozen ? calls.filter((call) => call.id > last).length : 0;
+  return html`<${Button} act=${pause} hint="p" aria-pressed=${frozen != null}>${frozen
+    ? `Go on (${format.count(missed)} new)` : "Pause"}<//>`;
+}
+
+function Count({ rows, skipped }) {
+  return html`<span class="number">${format.count(rows.length)}</span>${skipped > 0
+    && html` <span class="mark" title="They came too fast to be shown">skipped ${
+      format.count(skipped)}</span>`}`;
+}
+
 export function Calls({ query }) {
   const store = useStore();
   const [, draw] = useState(0);
-  const again = () => draw((n) => n + 1);
   const line = memory.filter = query.filter ?? "";
   const filter = parse(line);
+  forgetAtReset(store);
   const { selected } = memory;
-  if (memory.resets !== store.resets) { // ids begin anew
-    selected.clear();
-    memory.hidden.clear();
-    Object.assign(memory, { frozen: null, cursor: null, resets: store.resets });
-  }
   const rows = shown(memory.frozen ?? store.calls, filter);
   const cursor = rows.findIndex((call) => call.id === memory.cursor);
-
-
-  function toggle(id) {
-    if (!selected.delete(id)) selected.add(id);
-    again();
-  }
-  function pause() {
-    memory.frozen = memory.frozen ? null : store.calls.slice();
-    again();
-  }
-  function move(by) {
-    const at = cursor < 0 ? 0 : Math.max(0, Math.min(rows.length - 1, cursor + by));
-    memory.cursor = rows[at]?.id ?? null;
-    again();
-  }
-  function open(call) {
-    if (!call) return;
-    memory.cursor = call.id;
-    go(["calls", call.id]);
-  }
+  const { toggle, clear, pause, move } = actionsOf({ rows, cursor, calls: store.calls,
+    again: () => draw((n) => n + 1) });
+  const withRow = (fn) => () => rows[cursor] && fn(rows[cursor].id);
   useKeys({
-    j: () => move(1), k: () => move(-1), Enter: () => open(rows[cursor]),
-    x: () => rows[cursor] && toggle(rows[cursor].id), p: pause,
-    r: () => rows[cursor] && go(["invoke"], { call: rows[cursor].id }),
+    j: () => move(1), k: () => move(-1), p: pause, x: withRow(toggle),
+    Enter: withRow((id) => go(["calls", id])), r: withRow((id) => go(["invoke"], { call: id })),
     Escape: () => {
-      selected.clear();
+      clear();
       go(["calls"]);
-      again();
     },
   });
-
-  const missed = memory.frozen
-    ? store.calls.filter((call) => call.id > (memory.frozen.at(-1)?.id ?? 0)).length : 0;
-  return html`<${Head} title="Calls" beside=${html`<span class="number">${
-      format.count(rows.length)}</span>${store.skipped > 0 && html` <span class="mark"
-      title="They came too fast to be shown">skipped ${format.count(store.skipped)}</span>`}`}>
-    <${Selection} ids=${selected} clear=${() => { selected.clear(); again(); }}/>
-    <${Button} act=${pause} hint="p" aria-pressed=${memory.frozen != null}>${memory.frozen
-      ? `Go on (${format.count(missed)} new)` : "Pause"}<//>
-  <//>
+  return html`<${Head} title="Calls" beside=${html`<${Count} rows=${rows} skipped=${store.skipped}/>`}>
+    <${Selection} ids=${selected} clear=${clear}/><${Paused} calls=${store.calls} pause=${pause}/><//>
   <div class="bar-line"><${Filter} value=${line} unknown=${filter.unknown}/></div>
   ${rows.length === 0 ? html`<${NoCalls} total=${store.calls.length}/>`
     : html`<${List} label="Calls" className="calls" columns=${COLUMNS} rows=${rows} cursor=${cursor}
