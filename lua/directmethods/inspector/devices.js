@@ -42,10 +42,14 @@ function Register({ done }) {
     await api.json("PUT", api.devicePath(id), {});
     done(id);
   }
-  return html`<form class="group" onSubmit=${(event) => event.preventDefault()}>
+  return html`<form class="group" onSubmit=${(event) => {
+      event.preventDefault();
+      document.getElementById("register").click();
+    }}>
     <${Field} label="New device"><input value=${id} spellcheck="false" placeholder="id"
       onInput=${(event) => setId(event.target.value)}/><//>
-    <${Button} act=${register} disabled=${id === ""}>Register<//></form>`;
+    <${Button} id="register" act=${register}
+      disabled=${id === ""}>Register<//></form>`;
 }
 
 function DeviceList() {
