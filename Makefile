@@ -310,11 +310,13 @@ $(SLOW_FSYNC): spec/c/slow_fsync.c Makefile
 
 LUA_FILES := $(shell find lua spec examples -name node_modules -prune -o -name '*.lua' -print 2>/dev/null)
 INTEROP    = spec/interop/node_modules/.ready
+BROWSER    = spec/inspector/node_modules/.ready
 # what the inspector's page takes from npm: an archive of `make dist` has it
 PAGE_SUMS  := build-aux/inspector.sha256
 PAGE_FILES := $(shell sed 's/^[0-9a-f]*  //' $(PAGE_SUMS))
 PAGE       = build/inspector-files
-SPEC_NEEDS = $(SO) $(HOST) $(TWO_STATES) $(OLD_CURL) $(PAHO_QUEUE) $(SLOW_FSYNC) $(PAGE) $(if $(wildcard spec/interop/package.json),$(INTEROP))
+SPEC_NEEDS = $(SO) $(HOST) $(TWO_STATES) $(OLD_CURL) $(PAHO_QUEUE) $(SLOW_FSYNC) $(PAGE) $(if $(wildcard spec/interop/package.json),$(INTEROP)) \
+             $(BROWSER)
 
 test-c: $(C_TESTS) ## the C tests of base and proto
 	@$(RUN) spec/support/run.lua --none $(C_TESTS)
@@ -350,9 +352,9 @@ gc: $(SPEC_NEEDS) ## the specs while Lua collects all the time, and in generatio
 $(B)/tested: $(SPEC_NEEDS) $(C_TESTS) $(LUA_FILES)
 	@$(MAKE) --no-print-directory run-specs
 
-$(INTEROP): spec/interop/package.json $(wildcard spec/interop/package-lock.json)
-	@echo "  NPM  spec/interop"
-	$(Q)cd spec/interop && npm ci --no-audit --no-fund --silent
+$(INTEROP) $(BROWSER): spec/%/node_modules/.ready: spec/%/package.json spec/%/package-lock.json
+	@echo "  NPM  spec/$*"
+	$(Q)cd spec/$* && npm ci --no-audit --no-fund --silent
 	@touch $@
 
 # They are held against sums that the tree knows, whoever they come from.
@@ -692,7 +694,7 @@ debian container: dist
 	  sh build-aux/$@.sh $(PACKAGES)/$@ $$(sh build-aux/dist.sh $(CURDIR)/build) $$bare
 
 clean: ## remove everything that was built
-	@rm -rf build spec/interop/node_modules
+	@rm -rf build spec/interop/node_modules spec/inspector/node_modules
 always:
 
 help: ## this list

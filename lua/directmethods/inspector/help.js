@@ -1,6 +1,7 @@
 /* The list of keys. */
 
 import { html, useEffect, useRef } from "/inspector/preact.js";
+import { useKeys } from "/inspector/keys.js";
 
 const KEYS = [
   ["j k", "the next row, the row before"], ["Enter", "open the row"],
@@ -12,6 +13,7 @@ const KEYS = [
 export function Help({ close }) {
   const dialog = useRef(null);
   useEffect(() => dialog.current.showModal(), []);
+  useKeys({ Escape: () => dialog.current.close() });
   return html`<dialog ref=${dialog} onClose=${close} aria-labelledby="help-title">
     <h2 id="help-title">Keys</h2>
     <dl class="keys">${KEYS.map(([key, what]) => html`<dt>${key.split(" ").map((each) =>
