@@ -37,16 +37,19 @@ same_files lua-directmethods directmethods
 same_files directmethods-hub directmethods-hub
 echo "debian: each package holds the files of its rock"
 
-# in a mount namespace of its own, so that no mount is left behind
+# In a mount namespace of its own, so that no mount is left behind. unshare cannot make
+# the mounts of a chroot private, because its root is no mount point. nsenter can: it goes
+# to the root of the namespace.
 root=$folder/root
 mkdir "$root"
 tar xf "$bare" -C "$root" --exclude './dev/*'
 echo "127.0.0.1 localhost" >"$root/etc/hosts"
 cat >"$folder/test.sh" <<END
+nsenter --mount=/proc/\$\$/ns/mnt mount --make-rprivate /
 mount --rbind /dev "$root/dev"
 mount -t proc proc "$root/proc"
 exec autopkgtest --apt-upgrade ./*_$(dpkg --print-architecture).deb "$source/" -- chroot "$root"
 END
-quiet unshare --mount sh -e "$folder/test.sh"
+quiet unshare --mount --propagation unchanged sh -e "$folder/test.sh"
 sed -n '/@@@@ summary/,$s/^\(.*PASS\)$/debian: installed on a bare system, \1/p' "$folder/log"
 rm -rf --one-file-system "$root"
