@@ -80,7 +80,7 @@ cluster_core_SRC := $(BASE) $(filter-out csrc/store/sqlite%,$(wildcard csrc/stor
   $(wildcard $(cluster_core_NET:%=csrc/net/%.c) $(cluster_core_LUA:%=csrc/lua/%.c))
 
 # CLUSTER=yes: build cluster_core, which needs libpq; by default if it is there
-CLUSTER ?= $(if $(shell $(PKG_CONFIG) --exists libpq 2>/dev/null && echo 1),yes,no)
+CLUSTER ?= $(if $(PQ_DIR)$(shell $(PKG_CONFIG) --exists libpq 2>/dev/null && echo 1),yes,no)
 MODULES = core http_core hub_core $(if $(filter yes,$(CLUSTER)),cluster_core)
 SO      = $(MODULES:%=$(OUT)/%.so)
 
@@ -88,7 +88,7 @@ SO      = $(MODULES:%=$(OUT)/%.so)
 # PAHO_DIR=/x looks for paho in /x/include and /x/lib, first; so do the others of
 # LIBRARIES. LuaRocks names the two folders of each: PAHO_INCDIR and PAHO_LIBDIR.
 
-LIBRARIES   = LUA LIBUV PAHO CURL OPENSSL SQLITE
+LIBRARIES   = LUA LIBUV PAHO CURL OPENSSL SQLITE PQ
 # where compiler and linker look by themselves: they must not look there first
 SYSTEM_DIRS := /usr/include /usr/lib /usr/lib64 /lib /usr/lib/$(shell $(CC) -print-multiarch 2>/dev/null)
 folder      = $(abspath $(or $(addsuffix /$(3),$($(1)_DIR)),$($(1)_$(2))))
@@ -217,7 +217,7 @@ RUN       = $(SAN_$(MODE)) $(LUA_ENV) MODE=$(MODE) LUA=$(INTERPRETER) JOBS=$(JOB
 MAKEFLAGS += --no-builtin-rules
 .SUFFIXES:
 
-all: $(SO) $(HOST) ## the three shared objects, under build/$(MODE)
+all: $(SO) $(HOST) ## the shared objects, under build/$(MODE)
 	@$(DEPS) --note run
 
 modules: $(SO) ## the shared objects of MODULES alone: MODULES=core for a device
@@ -677,8 +677,8 @@ dist: dist-files ## an archive of the sources that builds, tests and packs itsel
 	@mkdir -p build
 	@sh build-aux/dist.sh build
 
-rock: dist-files ## both rocks with LuaRocks: from sources, source rocks and binary rocks; try each
-	@$(DEPS) run rock $(MODULES)
+rock: dist-files ## the rocks with LuaRocks: from sources, source rocks and binary rocks; try each
+	@$(DEPS) run rock core http_core hub_core cluster_core
 	@mkdir -p build
 	@archive=$$(sh build-aux/dist.sh $(CURDIR)/build) && LUAROCKS="$(LUAROCKS)" LUA="$(LUA)" \
 	  LUA_VERSION=$(LUA_VERSION) sh build-aux/rock.sh $(CURDIR)/build/rocks $$archive

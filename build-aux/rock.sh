@@ -1,8 +1,8 @@
 #!/bin/sh
-# rock.sh FOLDER ARCHIVE -- try both rocks in FOLDER, from the archive of `make dist`: made
+# rock.sh FOLDER ARCHIVE -- try the rocks in FOLDER, from the archive of `make dist`: made
 # in its sources, installed from packed source rocks, and installed from packed binary
 # rocks, each into an empty tree. A tree must hold exactly what the rockspecs list, and
-# run the examples that came with it.
+# run the examples that came with it. A hub must load the store in PostgreSQL.
 # Variables: LUAROCKS, LUA, LUA_VERSION.
 set -eu
 
@@ -11,6 +11,8 @@ archive=$2
 name=$(basename "$archive" .tar.gz)
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/demo_ends.sh"
+. "$here/unreachable_store.sh"
+ROCKS="directmethods directmethods-hub directmethods-cluster"
 
 MAKEFLAGS=-j$(nproc) # of the make that LuaRocks starts, not of the one that started this
 export MAKEFLAGS
@@ -32,8 +34,7 @@ is_hardened() { # is_hardened FILE.so: by the Makefile's flags, as `make install
 
 try() { # try TREE HOW: is the tree right, and do the examples of its rock run?
   tree=$folder/$1
-  "$LUA" "$here/rock_tree.lua" "$tree" "$LUA_VERSION" "$specs/directmethods-$version.rockspec" \
-    "$specs/directmethods-hub-$version.rockspec"
+  "$LUA" "$here/rock_tree.lua" "$tree" "$LUA_VERSION" "$specs"/*-"$version.rockspec"
   for so in "$tree/lib/lua/$LUA_VERSION"/directmethods/*.so; do
     sh "$here/symbols.sh" "$so"
     is_hardened "$so"
@@ -46,6 +47,7 @@ try() { # try TREE HOW: is the tree right, and do the examples of its rock run?
     doc=$tree/lib/luarocks/rocks-$LUA_VERSION/directmethods/$version/doc
     demo_ends "$LUA" "$doc/examples/demo.lua"
     "$tree/bin/directmethods" --version
+    unreachable_store "$tree/bin/directmethods"
   )
   echo "rock: $2: good, in $tree"
 }
@@ -60,20 +62,20 @@ for spec in "$folder/$name"/rockspec/*.rockspec; do
   sed "s|^  url = .*|  url = \"file://$archive\",|" "$spec" >"$specs/${spec##*/}"
 done
 
-for rock in directmethods directmethods-hub; do
+for rock in $ROCKS; do
   (cd "$folder/$name" && rocks make --deps-mode=none --tree "$folder/tree" \
     "rockspec/$rock-$version.rockspec")
 done
 try tree "made in the sources"
 
 cd "$folder"
-for rock in directmethods directmethods-hub; do
+for rock in $ROCKS; do
   rocks pack "$specs/$rock-$version.rockspec"
   rocks install --deps-mode=none --tree "$folder/source-tree" "$rock-$version.src.rock"
 done
 try source-tree "from source rocks"
 
-for rock in directmethods directmethods-hub; do
+for rock in $ROCKS; do
   rocks pack --tree "$folder/source-tree" "$rock"
   rocks install --deps-mode=none --tree "$folder/binary-tree" "$rock-$version".linux-*.rock
 done

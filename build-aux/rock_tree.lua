@@ -30,7 +30,7 @@ end
 
 -- LuaRocks' own files, and versions that it has set aside because a rock needs them.
 local function is_of_luarocks(path)
-  return path:find("^lib/luarocks/") or path:find("/directmethods_%d")
+  return path:find("^lib/luarocks/") or path:find("/directmethods_[%l_]*%d")
 end
 
 local function present()

@@ -11,7 +11,8 @@ local HUB_FILES = {
   "^lua/directmethods/inspector/",
 }
 local PACKAGED = "build-aux/inspector.sha256"
-local ROCKS = { "directmethods", "directmethods-hub" }
+-- The rock directmethods-cluster has a C module only.
+local ROCKS = { "directmethods", "directmethods-hub", "directmethods-cluster" }
 local SCM_SOURCE = [[
 source = {
   url = "git+https://directmethods.invalid/directmethods.git",
@@ -92,7 +93,7 @@ local function scm_of(text, rock)
   local version = VERSION:gsub("%.", "%%.")
   text = with_files(text, lua_files(rock))
   return (text:gsub('version = "' .. version .. '%-1"', 'version = "scm-1"')
-    :gsub('"directmethods == ' .. version .. '"', '"directmethods == scm"')
+    :gsub('"(directmethods%S*) == ' .. version .. '"', '"%1 == scm"')
     :gsub("source = {\n.-\n}\n", SCM_SOURCE))
 end
 

@@ -4,7 +4,7 @@
 -- and renames the rockspecs, whose names LuaRocks wants to have the version in them.
 
 local HEADER = "csrc/base/version.h"
-local ROCKS = { "directmethods", "directmethods-hub" }
+local ROCKS = { "directmethods", "directmethods-hub", "directmethods-cluster" }
 local NUMBER = "(%d+%.%d+%.%d+)"
 
 local function rockspec_of(rock, version)
@@ -13,16 +13,19 @@ end
 
 -- Files that have the version, and what stands before and after it there.
 local function places(version)
-  local core = rockspec_of(ROCKS[1], version)
-  local hub = rockspec_of(ROCKS[2], version)
-  return {
+  local list = {
     { HEADER, '#define DM_VERSION "', '"' },
-    { core, 'version = "', '-1"' }, { core, "/directmethods-", ".tar.gz" },
-    { hub, 'version = "', '-1"' }, { hub, "/directmethods-", ".tar.gz" },
-    { hub, '"directmethods == ', '"' },
     { "lua/directmethods/hub/admin/openapi.json", '"version": "', '"' },
     { "debian/changelog", "directmethods (", ")" },
   }
+  for i, rock in ipairs(ROCKS) do
+    local path = rockspec_of(rock, version)
+    list[#list + 1] = { path, 'version = "', '-1"' }
+    list[#list + 1] = { path, "/directmethods-", ".tar.gz" }
+    local needed = ROCKS[i - 1] -- each needs the one before it
+    if needed then list[#list + 1] = { path, '"' .. needed .. ' == ', '"' } end
+  end
+  return list
 end
 
 local function read(path)

@@ -78,7 +78,7 @@ end
 
 it("looks for each library where X_DIR says, also at run time", function()
   local folder <close> = require("spec.support.folder").new()
-  for _, name in ipairs { "LIBUV", "PAHO", "CURL", "OPENSSL", "SQLITE" } do
+  for _, name in ipairs { "LIBUV", "PAHO", "CURL", "OPENSSL", "SQLITE", "PQ" } do
     local place = ("%s/%s"):format(folder.path, name)
     local made = dm.exec { "mkdir", "-p", place .. "/include", place .. "/lib" }
     assert.equal(0, made.status)

@@ -79,11 +79,12 @@ it("each file of `make install` belongs to one Debian package", function()
   local folder <close> = folders.new()
   sh([[
     env -u MAKEFLAGS -u MAKELEVEL make install DESTDIR="$1" PREFIX=/usr \
-      CLUSTER=no]], folder.path)
+      CLUSTER=yes]], folder.path)
   local packed = sh([[
     export ROOT="$1"
-    for package in lua-directmethods directmethods-hub; do
-      ./debian/$package.install | while read -r file folder; do echo $file; done
+    for list in debian/*.install; do
+      if [ -x $list ]; then ./$list; else cat $list; fi |
+        while read -r file folder; do echo $file; done
     done | grep ^usr/ | sed 's:usr/lib/\*/:usr/lib/:' | sort]], folder.path)
   assert.equal(sh([[cd "$1" && find usr -type f | sort]], folder.path), packed)
 end)

@@ -45,7 +45,8 @@ it("sets the version everywhere, dates the changelog, tags and packs", function(
   assert.equal("1\n", built)
   for _, part in ipairs {
     '#define DM_VERSION "7.8.9"\n',
-    "\ndirectmethods-7.8.9-1.rockspec\ndirectmethods-hub-7.8.9-1.rockspec\n",
+    "\ndirectmethods-7.8.9-1.rockspec\ndirectmethods-cluster-7.8.9-1.rockspec\n",
+    "\ndirectmethods-hub-7.8.9-1.rockspec\n",
     "\ndirectmethods (7.8.9) ", "\n -- the directmethods authors <",
     "## Unreleased\n\n## 7.8.9, 20", "\n\n- fix: one thing\nv7.8.9\n",
     "directmethods-7.8.9/rockspec/directmethods-7.8.9-1.rockspec\n",

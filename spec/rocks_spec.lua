@@ -40,7 +40,7 @@ local function needs_of(rockspec)
 end
 
 local VERSION = require("directmethods.core").version
-local NAMES = { "directmethods", "directmethods-hub" }
+local NAMES = { "directmethods", "directmethods-hub", "directmethods-cluster" }
 
 local function path_of(name, version)
   return ("rockspec/%s-%s-1.rockspec"):format(name, version or VERSION)
@@ -55,7 +55,8 @@ for _, name in ipairs(NAMES) do
       named[rock:match("^[%w-]+")] = true
     end
     local needs = needs_of(rockspec)
-    assert.is_truthy(next(needs))
+    -- the rock of the cluster has no Lua files
+    assert.equal(name ~= "directmethods-cluster", next(needs) ~= nil)
     for module in pairs(needs) do
       local rock, title = table.unpack((assert(ROCKS[module], module)))
       assert.is_true(named[rock], rock)
@@ -96,7 +97,7 @@ local function sources()
   local made = assert(dm.exec({ "sh", "-c", [[
     cp -R lua rockspec build-aux README.md LICENSE "$1" && cd "$1" &&
     mkdir -p build/rock/directmethods && cd build/rock/directmethods &&
-    touch core.so http_core.so hub_core.so]], "sh", folder.path }))
+    touch core.so http_core.so hub_core.so cluster_core.so]], "sh", folder.path }))
   assert.equal(0, made.status, made.stderr)
   return folder
 end
@@ -126,26 +127,37 @@ for _, name in ipairs(NAMES) do
   end)
 end
 
-it("a newer rock is used beside an older one of the other", function()
-  for i, name in ipairs(NAMES) do
-    local folder <close> = sources()
-    local other = NAMES[3 - i]
-    install(folder, name)
-    install(folder, other)
-    local newer = read(path_of(name)):gsub(VERSION:gsub("%.", "%%."), "9.9.9")
-    local changed = load_rockspec(path_of(name)).build.install.lua
-    for _, path in pairs(changed) do folder:write(path, "-- 9.9.9\n") end
-    folder:write(path_of(name, "9.9.9"), newer)
-    install(folder, name, "9.9.9")
-    check_tree(folder, path_of(name, "9.9.9"), path_of(other))
-    for module, from in pairs(changed) do
-      local file = module:gsub("%.", "/") .. ".lua"
-      if not from:find("%.lua$") then file = from:gsub("^lua/", "") end
-      local path = ("%s/tree/share/lua/5.4/%s"):format(folder.path, file)
-      assert.equal("-- 9.9.9\n", read(path), path)
-    end
+-- A rockspec's files in the sources -> where a tree has them.
+local function places_of(name)
+  local listed, places = load_rockspec(path_of(name)).build.install, {}
+  for _, from in pairs(listed.lua) do
+    places[from] = from:gsub("^lua/", "share/lua/5.4/")
   end
-end)
+  for _, from in pairs(listed.lib) do
+    places[from] = from:gsub("^build/rock/", "lib/lua/5.4/")
+  end
+  return places
+end
+
+for _, name in ipairs(NAMES) do
+  it("a newer " .. name .. " is used beside older rocks of the others", function()
+    local folder <close> = sources()
+    local paths = { path_of(name, "9.9.9") }
+    for _, other in ipairs(NAMES) do
+      install(folder, other)
+      if other ~= name then paths[#paths + 1] = path_of(other) end
+    end
+    local newer = read(path_of(name)):gsub(VERSION:gsub("%.", "%%."), "9.9.9")
+    folder:write(paths[1], newer)
+    local places = places_of(name)
+    for from in pairs(places) do folder:write(from, "-- 9.9.9\n") end
+    install(folder, name, "9.9.9")
+    check_tree(folder, table.unpack(paths))
+    for _, place in pairs(places) do
+      assert.equal("-- 9.9.9\n", read(folder.path .. "/tree/" .. place), place)
+    end
+  end)
+end
 
 it("dm.hub without the rock of the hub names it", function()
   local folder <close> = sources()
@@ -158,4 +170,15 @@ it("dm.hub without the rock of the hub names it", function()
   assert.equal("false\t(command line):1: dm.hub is not installed: it comes with the "
     .. "rock or Debian package directmethods-hub (luarocks --lua-version 5.4 install "
     .. "directmethods-hub)\n", found.stdout, found.stderr)
+end)
+
+it("a store in PostgreSQL without its rock names the rock", function()
+  local found = assert(dm.exec({ LUA, "-e", [[
+    package.preload["directmethods.cluster_core"] = error
+    local dm = require "directmethods"
+    print(dm.hub { store = "postgres://user@host/database" })]] }))
+  assert.equal("nil\tStorageFailed: store postgres://user@host/database: a store in "
+    .. "PostgreSQL needs the module directmethods.cluster_core: it comes with the rock "
+    .. "or Debian package directmethods-cluster, or is built from the sources where "
+    .. "libpq is\n", found.stdout, found.stderr)
 end)

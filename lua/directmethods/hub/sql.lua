@@ -165,8 +165,8 @@ local function start_postgres(url)
   local found, cluster_core = pcall(require, "directmethods.cluster_core")
   if not found then
     return nil, "StorageFailed", "a store in PostgreSQL needs the module "
-      .. "directmethods.cluster_core: install libpq and build it, or install the rock "
-      .. "directmethods-cluster"
+      .. "directmethods.cluster_core: it comes with the rock or Debian package "
+      .. "directmethods-cluster, or is built from the sources where libpq is"
   end
   return cluster_core.postgres(core.loop, url, postgres_schema.APPLICATION, false)
 end
