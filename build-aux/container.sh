@@ -31,11 +31,13 @@ build() {
   buildah --root "$folder/storage" --runroot "$folder/run" --storage-driver vfs "$@"
 }
 
-hub=
 space=
+net= # the network namespace of the image's processes, once it is not this process's
 container=
 finish() {
-  for pid in $hub $space; do kill "$pid" 2>/dev/null || true; done
+  for link in ${net:+/proc/[0-9]*/ns/net}; do
+    [ "$(readlink "$link")" != "$net" ] || kill "$(echo "$link" | cut -d / -f 3)" || true
+  done
   [ -z "$container" ] || build rm "$container" >/dev/null
   rm -rf --one-file-system "$folder/storage" "$folder/run"
 }
@@ -54,6 +56,8 @@ quiet build bud --isolation chroot --format docker --build-arg BASE=localhost/de
 
 container=$(build from localhost/directmethods-hub)
 root=$(build mount "$container")
+# the folder is mounted in place of the image's own volume; buildah would mount both
+build config --volume /var/lib/directmethods- "$container"
 mb() { du -sm --one-file-system "$1" | cut -f 1; }
 mkdir "$folder/bare"
 tar xf "$bare" -C "$folder/bare"
@@ -83,6 +87,7 @@ echo 00112233445566778899aabbccddeeff >"$folder/admin-token"
 unshare --net sleep infinity &
 space=$!
 while [ "$(readlink "/proc/$space/ns/net")" = "$(readlink /proc/self/ns/net)" ]; do sleep 0.1; done
+net=$(readlink "/proc/$space/ns/net")
 inside ip link set lo up
 inside sysctl -q net.ipv4.ip_unprivileged_port_start=443
 
@@ -130,6 +135,5 @@ if [ -d "$here/../spec/interop/node_modules" ]; then
 fi
 kill -TERM "$(sed -n 's/.*"pid":\([0-9]*\).*/\1/p' "$folder/volume/hub.json")"
 wait "$hub" || fail "it did not end in good order"
-hub=
 [ ! -e "$folder/volume/hub.json" ] || fail "its ready file is still there"
 echo "container: runs as $user, healthy, found by its volume; ends in good order"
