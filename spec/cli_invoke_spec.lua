@@ -79,6 +79,17 @@ describe("directmethods invoke", function()
     assert.equal(1, run({ "dev1", "report", "7", "--component", "none" }).status)
   end)
 
+  it("ends at once by SIGINT while it waits, without a word", function()
+    local rule = hub:fault { stage = "request", action = "drop", method = "lost" }
+    finally(function() rule:remove() end)
+    local process <close> = cli.start({ "invoke", "dev1", "lost" },
+      { variables = variables })
+    assert(dm.wait_until(function() return rule.hits == 1 end, 30))
+    process:kill "sigint"
+    local result = process:ended()
+    assert.same({ 2, "", "" }, { result.signal, result.stdout, result.stderr })
+  end)
+
   it("says by its exit status who failed", function()
     assert.equal(1, run { "dev1", "refuse" }.status)
     local result = run { "nobody", "echo" }

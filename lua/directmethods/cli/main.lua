@@ -96,6 +96,14 @@ local function run_command(name, argv)
   return LOCAL_ERROR
 end
 
+--- Run a command as the whole program.
+---@param argv string[]
+---@return integer status
+function M.program(argv)
+  require "directmethods.cli.signals".by_default()
+  return M.run(argv)
+end
+
 --- Run a command.
 ---@param argv string[]
 ---@return integer status of directmethods.cli.command

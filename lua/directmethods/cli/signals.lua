@@ -18,6 +18,15 @@ local function pass_on()
   end
 end
 
+--- At the start of the program: let SIGINT end it at once, as other programs. The
+-- handler of the interpreter raises an error instead, in whatever code runs then, and
+-- what waits goes on. The event loop restores the default when it no longer
+-- catches a signal.
+function M.by_default()
+  core.signals(true)
+  core.signals(false)
+end
+
 --- From now on these signals do not end the process; M.on or M.wait receives them.
 function M.catch()
   if caught then return end
