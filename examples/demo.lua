@@ -2,7 +2,7 @@
 -- written in Lua, and a script that calls them. Everything goes over real
 -- sockets with TLS; only the time in the last but one step is virtual.
 --
---     make demo
+--     make demo                     (docs/getting-started.md)
 
 local dm = require "directmethods"
 

@@ -1,5 +1,5 @@
 /* device.c -- a device on plain paho.mqtt.c that answers each method with its payload.
-** A local hub also needs HUB_MQTT_PORT and IOTHUB_CA_FILE, Azure's does not. */
+** A local hub also needs HUB_MQTT_PORT and IOTHUB_CA_FILE, Azure's does not. See docs/c.md. */
 #include "sas.h"
 
 #include <stdio.h>

@@ -1,4 +1,4 @@
-/* sas.c -- SAS tokens by OpenSSL, and the parts of connection strings. */
+/* sas.c -- SAS tokens by OpenSSL, and the parts of connection strings (docs/c.md). */
 #include "sas.h"
 
 #include <ctype.h>

@@ -1,5 +1,5 @@
 #!/bin/sh
-# test_device.sh [HUB OPTION...] -- tests of ./device. With options it starts a hub of its
+# test_device.sh [HUB OPTION...] -- tests of ./device (docs/c.md). With options it starts a hub of its
 # own; without, it uses the hub around it: `directmethods hub --device fan -- ./test_device.sh`.
 set -eu
 folder=$(mktemp -d)

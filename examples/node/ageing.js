@@ -1,6 +1,6 @@
 // Four hours in a minute: does a device on Azure's SDK still answer when its token has been
 // renewed again and again? Time runs 240 times as fast for the hub and for this program:
-//   directmethods hub --speed 240 --device pump -- node ageing.js [HOURS]
+//   directmethods hub --speed 240 --device pump -- node ageing.js [HOURS]     (docs/node.md)
 'use strict';
 
 const { setTimeout: sleep } = require('node:timers/promises');

@@ -1,4 +1,4 @@
-// A device and a back end on Azure's SDKs, unmodified:
+// A device and a back end on Azure's SDKs, unmodified (docs/node.md):
 //   npm install && npm test                                the test starts the hub
 //   directmethods hub --device fan --device attic --device pump -- npm test    the hub starts it
 'use strict';

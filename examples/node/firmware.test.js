@@ -1,6 +1,6 @@
 // A firmware update with progress: the method only starts it and answers 202 at once, so
 // that no call waits for minutes; the device tells its progress by reported properties.
-//   npm install && npm test
+//   npm install && npm test                    (docs/node.md)
 'use strict';
 
 const assert = require('node:assert');

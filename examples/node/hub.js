@@ -1,5 +1,5 @@
 // A hub for tests with Azure's SDKs: the one around `directmethods hub -- npm test`, else one
-// of their own, which `stop` ends.
+// of their own, which `stop` ends. See docs/node.md.
 'use strict';
 
 const { spawn } = require('node:child_process');

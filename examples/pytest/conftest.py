@@ -1,4 +1,4 @@
-"""Fixtures: `hub`, what the ready file says; `device`, one on paho-mqtt; `invoke`, `admin`."""
+"""Fixtures: `hub`, what the ready file says; `device`, one on paho-mqtt; `invoke`, `admin`. See docs/python.md."""
 import json, os
 import pytest
 import requests

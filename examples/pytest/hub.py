@@ -1,4 +1,4 @@
-"""A hub for tests, a device on paho-mqtt, and calls by requests: no SDK of Azure's.
+"""A hub for tests, a device on paho-mqtt, and calls by requests: no SDK of Azure's (docs/python.md).
 
 Under `directmethods hub -- pytest-3` it is that hub; else start() starts one of its own.
 """

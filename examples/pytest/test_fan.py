@@ -1,4 +1,4 @@
-"""A device on paho-mqtt, called by requests:
+"""A device on paho-mqtt, called by requests (docs/python.md):
 
     pytest-3                                                       the test starts the hub
     directmethods hub --device fan --device attic -- pytest-3      the hub starts the test

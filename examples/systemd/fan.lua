@@ -1,4 +1,4 @@
--- The handlers of a device for directmethods-device@fan.service.
+-- The handlers of a device for directmethods-device@fan.service (docs/cli.md).
 
 local speed = 0
 
