@@ -50,6 +50,20 @@ describe("progress", function()
     assert.matches("failed\r\27%[K$", written)
   end)
 
+  it("is up to date also when nothing changes any more", function()
+    local bar <close> = new(true)
+    local done = 0
+    bar:watch(function() return done, 0 end)
+    dm.advance(0.01)
+    done = 7 -- too early for another line
+    dm.advance(1)
+    assert.matches("\r\27%[K7 calls, %d+/s, 0 failed$", written)
+    bar:finish()
+    local before = written
+    dm.advance(1)
+    assert.equal(before, written)
+  end)
+
   it("is nothing when it is to be quiet", function()
     for _, terminal in ipairs { true, false } do
       local bar = new(terminal, { quiet = true })

@@ -9,7 +9,6 @@ local signals = require "directmethods.cli.signals"
 local targets = require "directmethods.cli.target"
 
 local COUNT = 1000 -- calls by default
-local UPDATE = 0.05 -- seconds between two looks at the numbers
 
 -- Call from args.parallel tasks until all calls are done or the time is over.
 local function measure(args, service, payload, stopped)
@@ -38,15 +37,9 @@ local function measure(args, service, payload, stopped)
   local lanes = {}
   for i = 1, args.parallel do lanes[i] = lane end
   local bar = progress.new(args, "calls", count < math.huge and count or nil)
-  local watcher = dm.spawn(function()
-    while true do
-      bar:update(numbers.done, numbers.failed)
-      dm.sleep(UPDATE)
-    end
-  end)
+  bar:watch(function() return numbers.done, numbers.failed end)
   local began = core.now()
   dm.all(lanes)
-  watcher:cancel()
   bar:finish()
   numbers.elapsed = core.now() - began
   return numbers

@@ -32,10 +32,11 @@ local function verdict(status)
 end
 
 local function await(args, job)
-  local bar = progress.new(args, "devices")
-  local status = command.try(job.await, job, nil, function(done, failed, total)
-    bar.total = total
-    bar:update(done, failed)
+  local bar <close> = progress.new(args, "devices")
+  local done, failed = 0, 0
+  bar:watch(function() return done, failed end)
+  local status = command.try(job.await, job, nil, function(...)
+    done, failed, bar.total = ...
   end)
   bar:finish()
   show(args, status)

@@ -3,9 +3,11 @@
 
 local command = require "directmethods.cli.command"
 local core = require "directmethods.core"
+local dm = require "directmethods"
 
 local M = {}
 
+local UPDATE = 0.05 -- seconds between two looks at the numbers
 local EACH = { terminal = 0.1, pipe = 5 } -- seconds between two lines
 
 ---@class directmethods.CliProgress
@@ -55,9 +57,24 @@ function Progress:update(done, failed)
   self.shown = self.terminal
 end
 
+--- Report progress again and again, until the end.
+---@param numbers fun(): integer, integer done and failed
+function Progress:watch(numbers)
+  self.watcher = dm.spawn(function()
+    while true do
+      self:update(numbers())
+      dm.sleep(UPDATE)
+    end
+  end)
+end
+
 --- End: erase the line on a terminal.
 function Progress:finish()
+  if self.watcher then self.watcher:cancel() end
   if self.shown then io.stderr:write("\r\27[K") end
+  self.shown = false
 end
+
+Progress.__close = Progress.finish
 
 return M
