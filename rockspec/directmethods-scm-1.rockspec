@@ -83,6 +83,7 @@ build = {
       ["directmethods.cli.command"] = "lua/directmethods/cli/command.lua",
       ["directmethods.cli.completion"] = "lua/directmethods/cli/completion.lua",
       ["directmethods.cli.demo"] = "lua/directmethods/cli/demo.lua",
+      ["directmethods.cli.desktop"] = "lua/directmethods/cli/desktop.lua",
       ["directmethods.cli.device"] = "lua/directmethods/cli/device.lua",
       ["directmethods.cli.device_run"] = "lua/directmethods/cli/device_run.lua",
       ["directmethods.cli.differences"] = "lua/directmethods/cli/differences.lua",

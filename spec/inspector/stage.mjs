@@ -29,11 +29,16 @@ export class Hub {
   ready = join(this.folder, "hub.json");
   token = join(this.folder, "token");
 
+  /** words: more of the command line; by default it serves free ports without TLS. */
+  constructor(words = ["--plain", "--mqtt-port", "0", "--https-port", "0"]) {
+    this.words = words;
+  }
+
   async start() {
     writeFileSync(this.token, "0123456789abcdef0123456789abcdef");
     const port = this.facts?.ports.admin ?? 0;
-    const [program, ...words] = [...PROGRAM, "hub", "--inspect", "--plain", "--quiet",
-      "--mqtt-port", "0", "--https-port", "0", "--admin-port", String(port),
+    const [program, ...words] = [...PROGRAM, "hub", "--inspect", "--quiet",
+      ...this.words, "--admin-port", String(port),
       "--admin-token-file", this.token, "--ready-file", this.ready];
     this.process = spawn(program, words, { stdio: ["ignore", "pipe", "inherit"] });
     this.ended = new Promise((resolve) => this.process.on("exit", resolve));
@@ -133,12 +138,20 @@ export const go = (page, address) =>
 export const text = (page, selector = "body") =>
   page.evaluate((each) => document.querySelector(each)?.innerText ?? "", selector);
 
+/** Wait until what was drawn has its keys. A tab behind another draws nothing. */
+export const drawn = (page) => page.evaluate(() => new Promise((done) => {
+  requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done)));
+  setTimeout(done, 1000);
+}));
+
 /** Wait until the page's text fits. */
-export const shows = (page, pattern, selector) =>
-  until(async () => pattern.test(await text(page, selector)), `${selector}: ${pattern}`)
+export async function shows(page, pattern, selector) {
+  await until(async () => pattern.test(await text(page, selector)), `${selector}: ${pattern}`)
     .catch(async (error) => {
       throw new Error(`${error.message}\n${await text(page)}`);
     });
+  await drawn(page);
+}
 
 /** The address behind "#". */
 export const address = (page) => page.evaluate(() => decodeURIComponent(location.hash));

@@ -17,6 +17,8 @@ local ROWS = {
     { KILL_ROUNDS = 100, SPEC_LIMIT = 600 } },
   { "a hub under load that is killed 100 times", "spec/kill_spec.lua",
     { KILL_ROUNDS = 100, SPEC_LIMIT = 600 } },
+  { "the inspector at 1,000 calls/s for 60 s", "spec/inspector/pages_spec.lua",
+    { LOAD_S = 60, SPEC_LIMIT = 600 } },
   { "a disk that is slow, full or broken", "spec/disk_spec.lua", {} },
 }
 

@@ -4,6 +4,7 @@
 local announce = require "directmethods.cli.announce"
 local children = require "directmethods.cli.child"
 local command = require "directmethods.cli.command"
+local desktop = require "directmethods.cli.desktop"
 local dm = require "directmethods"
 local files = require "directmethods.cli.files"
 local hub_file = require "directmethods.cli.hub_file"
@@ -45,12 +46,22 @@ local function banner(args, facts, devices, ready_file)
   command.write(announce.text(facts, devices, ready_file))
 end
 
--- The page's URL stands alone on its line. A COMMAND has stdout for itself.
-local function show_inspector(args, facts)
-  if not args.inspect then return end
+-- The page's URL stands alone on its line. A COMMAND has stdout for itself. The result
+-- is to be closed when the hub ends.
+local function show_inspector(args, facts, log)
+  if not args.inspect and not args.open then return nil end
   local out = (args.command or args.env or args.json) and io.stderr or io.stdout
   out:write("inspector:\n", facts.inspector_url, "\n")
   out:flush()
+  if not args.open then return nil end
+  local folder = files.folder()
+  dm.spawn(function()
+    local opened, why = desktop.open(facts.inspector_url, folder)
+    if not opened then
+      log:say("warn", ("--open: %s; open the inspector's URL yourself"):format(why))
+    end
+  end)
+  return folder
 end
 
 -- A file with the system's authorities and the hub's CA, for programs that read only
@@ -162,11 +173,11 @@ local function serve(hub, ca_file, reload, manager)
   tell()
   reload_at_hangup(reload, manager, tell)
   if args.command then
-    show_inspector(args, facts)
+    local _ <close> = show_inspector(args, facts, reload.log)
     return run_command(args, facts, devices, ready_file)
   end
   banner(args, facts, devices, ready_file)
-  show_inspector(args, facts)
+  local _ <close> = show_inspector(args, facts, reload.log)
   return wait(reload.log, manager)
 end
 

@@ -66,6 +66,7 @@ local function add_listeners(parser)
   parser:flag("--inspect", "Print the URL of the inspector, a page to look at the hub "
     .. "and to steer it. It is at the admin listener, on any free port without "
     .. "--admin-port.")
+  parser:flag("--open", "As --inspect, and open the URL in the desktop's browser.")
   parser:option("--admin-host", "Address of the admin listener; default: 127.0.0.1. "
     .. "Another than a loopback address needs --admin-tls and --admin-token-file.")
     :argname("ADDRESS")

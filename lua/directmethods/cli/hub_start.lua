@@ -96,7 +96,7 @@ end
 function M.options(args, file)
   local given = hub_options.given(args)
   local opts = hub_options.complete(given, file,
-    args.command ~= nil or args.inspect or false)
+    args.command ~= nil or args.inspect or args.open or false)
   if not args.ca_dir or opts.tls == false then return opts, nil end
   local ca_file, due
   opts.tls, ca_file, due = ca_folder.open(args.ca_dir, names_of(opts))
