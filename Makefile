@@ -361,7 +361,7 @@ $(INTEROP) $(BROWSER): spec/%/node_modules/.ready: spec/%/package.json spec/%/pa
 INSPECTOR  = lua/directmethods/inspector
 $(PAGE): $(INSPECTOR)/package-lock.json $(PAGE_SUMS) $(wildcard $(PAGE_FILES)) \
   $(if $(filter-out $(wildcard $(PAGE_FILES)),$(PAGE_FILES)),always)
-	@sha256sum --check --status $(PAGE_SUMS) 2>/dev/null || { echo "  NPM  $(INSPECTOR)" && \
+	@sha256sum --check --status $(PAGE_SUMS) 2>/dev/null || { $(DEPS) page && echo "  NPM  $(INSPECTOR)" && \
 	  (cd $(INSPECTOR) && npm ci --no-audit --no-fund --silent) && \
 	  sha256sum --check --quiet $(PAGE_SUMS); }
 	@mkdir -p $(@D)
@@ -689,7 +689,7 @@ packages: rock debian container ## rocks, Debian packages and container, each tr
 	@echo "packages: all good"
 
 debian container: dist
-	@$(DEPS) build run package
+	@$(DEPS) build cluster_core run package
 	@bare=$$(sh build-aux/bare.sh $(PACKAGES)) && \
 	  sh build-aux/$@.sh $(PACKAGES)/$@ $$(sh build-aux/dist.sh $(CURDIR)/build) $$bare
 

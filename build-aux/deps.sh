@@ -2,10 +2,10 @@
 # deps.sh [--look|--note] GROUP... -- see that what the groups need is there,
 # install the rest.
 #
-# Groups: core, http_core and hub_core (to build these modules), build (all of them),
-# run, test, check, bench, rock, package. The script asks for every command,
-# header and Lua module, and installs only what is missing, with apt-get where there
-# is one. Elsewhere it prints what is missing.
+# Groups: core, http_core, hub_core and cluster_core (to build these modules), build (all
+# but the last), run, test, check, bench, rock, package, page (the inspector's). The
+# script asks for every command, header and Lua module, and installs only what is
+# missing, with apt-get where there is one. Elsewhere it prints what is missing.
 # --look installs nothing: it says what is missing, and fails.
 # --note installs nothing: it says what is missing, and succeeds.
 # Environment: CC, LUA, LUA_CFLAGS, LLHTTP_CFLAGS, LLHTTP_LIBS, PKG_CONFIG, PAHO as
@@ -153,6 +153,10 @@ need_rock() {
   need_commands luarocks=luarocks nm=binutils unzip=unzip zip=zip
 }
 
+need_page() {
+  need_commands npm=npm
+}
+
 need_package() {
   [ -e /usr/share/build-essential ] || miss build-essential build-essential
   need_commands dpkg-buildpackage=dpkg-dev dh=debhelper lintian=lintian \
@@ -195,7 +199,7 @@ look() {
   for group; do
     case $group in
     core | http_core | hub_core | cluster_core) "need_$group" ;;
-    build | run | test | check | bench | rock | package) "need_$group" ;;
+    build | run | test | check | bench | rock | package | page) "need_$group" ;;
     *) echo "deps: unknown group '$group'" >&2 && exit 2 ;;
     esac
   done
