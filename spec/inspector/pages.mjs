@@ -197,3 +197,23 @@ test("a payload of <script> is text", async () => {
   }
   assert.deepEqual(page.wrong, []);
 });
+
+test("keys are shown when the user asks for them, and not before", async () => {
+  const { connection_string: secret } = await hub.json("GET", "/devices/lamp");
+  const keys = [secret, ...Object.values(hub.facts.connection_strings)]
+    .map((each) => /SharedAccessKey=(.+)$/.exec(each)[1]);
+  const shown = async () => {
+    const all = await page.evaluate(() => document.documentElement.outerHTML);
+    return keys.filter((key) => all.includes(key));
+  };
+  for (const [place] of PAGES) {
+    await go(page, place);
+    await shows(page, /./, "main");
+    assert.deepEqual(await shown(), [], place);
+  }
+  await go(page, "devices/lamp");
+  await shows(page, /Reveal/, "main");
+  await page.evaluate(() => [...document.querySelectorAll("main button")]
+    .find((button) => button.innerText === "Reveal").click());
+  await until(async () => (await shown()).includes(keys[0]), "the key is shown");
+});
