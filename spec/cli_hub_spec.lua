@@ -523,6 +523,28 @@ describe("directmethods hub", function()
       end)
     end
 
+    it("names every wrong member, each with its line", function()
+      local path = write("hub.json", '{"faults": [],\n "colour": 1,\n "options": {\n'
+        .. ' "tier": "S9",\n "hostnam": "x", "limits": {\n "calls": 0,\n "callers": 1'
+        .. '\n} },\n "devices": [\n { "id": "d",\n "primary_key": "x",\n "tags": 1 },\n'
+        .. ' 7 ] }')
+      local result = run { "--config", path }
+      assert.equal(2, result.status, result.stderr)
+      local lines = {}
+      for line in result.stderr:gmatch("[^\n]+") do
+        line = line:gsub("^directmethods hub: ", "")
+        if line:sub(1, #path) == path then lines[#lines + 1] = line:sub(#path + 2) end
+      end
+      for i, part in ipairs { "2: unknown member 'colour'", "4: member 'tier' must be",
+        "5: unknown member 'hostnam' (did you mean 'hostname'?)",
+        "6: member 'limits.calls' must be", "7: unknown member 'limits.callers'",
+        "11: member 'primary_key' must be base64", "12: member 'tags' must be",
+        "13: a device must be an object" } do
+        assert.equal(part, (lines[i] or ""):sub(1, #part))
+      end
+      assert.equal(8, #lines)
+    end)
+
     it("exits with 4 when it cannot be read", function()
       assert.equal(4, run({ "--config", folder .. "/none" }).status)
     end)

@@ -197,6 +197,41 @@ function M.check(opts, spec, what, level)
   return checked
 end
 
+-- The names of the members that are there or required, in order.
+local function names_of(opts, spec)
+  local names = {}
+  for name in pairs(opts) do names[#names + 1] = name end
+  for name, rule in pairs(spec) do
+    if rule.required and opts[name] == nil then names[#names + 1] = name end
+  end
+  table.sort(names, function(a, b) return tostring(a) < tostring(b) end)
+  return names
+end
+
+local function add_wrong(texts, opts, spec, prefix)
+  for _, name in ipairs(names_of(opts, spec)) do
+    local rule, value = spec[name], opts[name]
+    if not rule then
+      texts[#texts + 1] = unknown(name, spec, prefix)
+    elseif rule.fields and type(value) == "table" then
+      add_wrong(texts, value, rule.fields, prefix .. name .. ".")
+    else
+      local _, wrong = check_table({ [name] = value }, { [name] = rule }, prefix)
+      texts[#texts + 1] = wrong
+    end
+  end
+end
+
+--- What `check` would say of each member alone, in the order of their names.
+---@param opts table
+---@param spec table<string, directmethods.OptionSpec>
+---@return string[] texts empty: nothing is wrong
+function M.all_wrong(opts, spec)
+  local texts = {}
+  add_wrong(texts, opts, spec, "")
+  return texts
+end
+
 --- Rules for `check`, by name. Each returns what a value must be, or nil.
 M.rules = {}
 

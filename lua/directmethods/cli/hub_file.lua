@@ -3,11 +3,13 @@
 -- what is wrong.
 
 local command = require "directmethods.cli.command"
+local configs = require "directmethods.hub.config"
 local imports = require "directmethods.cli.hub_import"
 local json = require "directmethods.json"
 local options = require "directmethods.options"
 local places = require "directmethods.cli.json_places"
 local register = require "directmethods.cli.register"
+local registered = require "directmethods.hub.devices"
 
 local M = {}
 
@@ -44,14 +46,20 @@ local function steps_of(message, path)
   return steps
 end
 
+-- The line of what is wrong, and the message with it.
+local function told(self, path, message)
+  local text = tostring(message):gsub("^[^\n]-:%d+: ", ""):gsub("^[%w_.:]+: ", "")
+    :gsub("option ('?)", "member %1")
+  local line = self.places:line(steps_of(tostring(message), path))
+  return line, ("%s:%d: %s"):format(self.path, line, text)
+end
+
 --- End the command: something in the file is wrong.
 ---@param path (string|integer)[] where it is, as far as the message does not say
 ---@param message string what was raised
 function File:fail(path, message)
-  local text = tostring(message):gsub("^[^\n]-:%d+: ", ""):gsub("^[%w_.:]+: ", "")
-    :gsub("option ('?)", "member %1")
-  local line = self.places:line(steps_of(tostring(message), path))
-  command.fail(command.USAGE, ("%s:%d: %s"):format(self.path, line, text))
+  local _, text = told(self, path, message)
+  command.fail(command.USAGE, text)
 end
 
 -- Call a function of the library with what stands at a path.
@@ -108,30 +116,6 @@ local function read_import(file, import)
   return file
 end
 
---- Read the file.
----@param path string
----@return directmethods.HubFile
-function M.read(path)
-  local text = command.read_file(path)
-  local file = M.new()
-  file.path = path
-  local import = imports.read(text)
-  if import then return read_import(file, import) end
-  local document, err = json.decode(text)
-  if err then invalid(path, text, err) end
-  file.places = places.read(text)
-  if file.places.twice then
-    file:fail(file.places.twice, "a member stands twice")
-  elseif not text:find("^%s*{") then
-    file:fail({}, "the file must hold an object")
-  end
-  local checked = file:call({}, options.check, document, SPEC, "config")
-  for name, value in pairs(checked) do file[name] = value end
-  return file
-end
-
--- Devices --------------------------------------------------------------------
-
 local DEVICE = {
   id = { "string", required = true },
   tags = { "table" },
@@ -150,6 +134,71 @@ function M.split(device)
   end
   return own, identity
 end
+
+-- Call note(path, message) for each member of the devices that is wrong.
+local function each_wrong_device(devices, note)
+  for i, device in ipairs(devices) do
+    local path = { "devices", i }
+    if type(device) == "table" then
+      local own, identity = M.split(device)
+      for _, text in ipairs(options.all_wrong(own, DEVICE)) do note(path, text) end
+      for _, text in ipairs(registered.all_wrong(identity)) do note(path, text) end
+    else
+      note(path, "a device must be an object")
+    end
+  end
+end
+
+-- End the command if members are wrong: a line for each, in the order of their lines.
+-- What depends on other members, or on the hub, is seen later.
+local function check_all(file, document)
+  local found = {}
+  local function note(path, message)
+    local line, text = told(file, path, message)
+    found[#found + 1] = { line = line, text = text, rank = #found }
+  end
+  for _, text in ipairs(options.all_wrong(document, SPEC)) do note({}, text) end
+  if type(document.options) == "table" then
+    for _, text in ipairs(configs.all_wrong(document.options)) do
+      note({ "options" }, text)
+    end
+  end
+  if type(document.devices) == "table" then
+    each_wrong_device(document.devices, note)
+  end
+  table.sort(found, function(a, b)
+    if a.line ~= b.line then return a.line < b.line end
+    return a.rank < b.rank
+  end)
+  local texts = {}
+  for i, each in ipairs(found) do texts[i] = each.text end
+  if texts[1] then command.fail(command.USAGE, table.concat(texts, "\n")) end
+end
+
+--- Read the file.
+---@param path string
+---@return directmethods.HubFile
+function M.read(path)
+  local text = command.read_file(path)
+  local file = M.new()
+  file.path = path
+  local import = imports.read(text)
+  if import then return read_import(file, import) end
+  local document, err = json.decode(text)
+  if err then invalid(path, text, err) end
+  file.places = places.read(text)
+  if file.places.twice then
+    file:fail(file.places.twice, "a member stands twice")
+  elseif not text:find("^%s*{") then
+    file:fail({}, "the file must hold an object")
+  end
+  check_all(file, document)
+  local checked = file:call({}, options.check, document, SPEC, "config")
+  for name, value in pairs(checked) do file[name] = value end
+  return file
+end
+
+-- Devices --------------------------------------------------------------------
 
 -- Connect a device with canned answers; after a reset another client does so, whose
 -- sequences of answers begin anew.

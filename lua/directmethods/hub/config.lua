@@ -382,6 +382,13 @@ function M.names_in(option)
   return names
 end
 
+--- What is wrong with each option alone.
+---@param opts table
+---@return string[] texts
+function M.all_wrong(opts)
+  return options.all_wrong(opts, SPEC)
+end
+
 --- The configuration of a hub. Raises at the caller of dm.hub.
 ---@param opts table? the options
 ---@return table config with `hostnames`, all names that clients may call it by

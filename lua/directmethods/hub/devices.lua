@@ -160,6 +160,13 @@ end
 local CREDENTIALS = { "authentication", "primary_key", "secondary_key",
   "primary_thumbprint", "secondary_thumbprint" }
 
+--- What is wrong with each field of an identity alone.
+---@param opts table
+---@return string[] texts
+function M.all_wrong(opts)
+  return options.all_wrong(opts, IDENTITY)
+end
+
 --- What options of hub:add_device ask of an identity that may be there already, as
 -- Registry:decide_create and Registry:decide_update take it. Raises as hub:add_device.
 ---@param opts directmethods.NewIdentity
