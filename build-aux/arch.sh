@@ -47,9 +47,9 @@ make_root() {
   script=
   [ -e "/usr/share/debootstrap/scripts/$suite" ] ||
     script=/usr/share/debootstrap/scripts/sid
-  # shellcheck disable=SC2086 # no script is no word
+  # shellcheck disable=SC2086 # without a mirror, debootstrap uses its default
   debootstrap --arch="$arch" --variant=minbase --include="$PACKAGES,$llhttp" "$suite" \
-    "$root" "${mirror:-http://deb.debian.org/debian}" $script >"$root.log" 2>&1 ||
+    "$root" $mirror $script >"$root.log" 2>&1 ||
     { tail -n 20 "$root.log" >&2 && return 1; }
   touch "$root/.ready"
 }

@@ -74,7 +74,7 @@ bool dm_device_events_next(const dm_device_events *e, dm_device_place *place,
 
 const char *dm_why_word(dm_why why); /* static */
 
-/* Whom a text is about: a device with or without a module, or a policy. All are
+/* What a text is about: a device, maybe with a module, or a policy. All are
 ** printable. */
 typedef struct dm_subject {
   dm_span device, module, policy; /* policy p NULL: it is the identity */

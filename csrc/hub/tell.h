@@ -17,7 +17,7 @@ typedef struct dm_news {
   dm_why why;
   int code;               /* CONNACK's or HTTP's; 0: none */
   dm_span device, module; /* as they were received */
-  dm_span policy;         /* whom 'why' is about, when it is no identity */
+  dm_span policy;         /* what 'why' is about, if not an identity */
   dm_span detail;         /* for the text of 'why' */
   const char *address;
 } dm_news;

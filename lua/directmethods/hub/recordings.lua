@@ -18,7 +18,7 @@ local M = {}
 local QUEUES_MAX = 8
 local READ_BYTES = 1024 * 1024 -- of lines that are read at a time
 local QUEUE_BYTES = 8 * 1024 * 1024 -- of lines that a reader has not read
-local READING = 2 -- seconds; who has read within this time will read again
+local READING = 2 -- seconds; a reader that has read within this time reads again
 local FINISH = 1 -- seconds that readers have when the hub stops
 local ABANDONED = 60 -- seconds after which a full queue that nobody reads ends
 
