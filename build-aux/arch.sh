@@ -29,8 +29,10 @@ PACKAGES=$PACKAGES,lua-filesystem,lua-socket,lua-unit,lua-say,lua-term
 here=$(cd "$(dirname "$0")/.." && pwd)
 roots=${ROOTS:-/var/tmp/directmethods-arch}
 root=$roots/$arch
-mirror=$(sed -n 's/^URIs: *//p' /etc/apt/sources.list.d/debian.sources 2>/dev/null |
-  head -n 1)
+sources=/etc/apt/sources.list.d/debian.sources
+mirror=${MIRROR:-$(sed -n 's/^URIs: *//p' "$sources" 2>/dev/null | head -n 1)}
+[ -n "$mirror" ] ||
+  { echo "arch: no mirror of Debian in $sources: give one, MIRROR=URL" >&2 && exit 2; }
 
 ready() { # binfmt_misc knows the processor
   [ -e /proc/sys/fs/binfmt_misc/register ] ||
@@ -47,9 +49,9 @@ make_root() {
   script=
   [ -e "/usr/share/debootstrap/scripts/$suite" ] ||
     script=/usr/share/debootstrap/scripts/sid
-  # shellcheck disable=SC2086 # without a mirror, debootstrap uses its default
+  # shellcheck disable=SC2086 # no script is no word
   debootstrap --arch="$arch" --variant=minbase --include="$PACKAGES,$llhttp" "$suite" \
-    "$root" $mirror $script >"$root.log" 2>&1 ||
+    "$root" "$mirror" $script >"$root.log" 2>&1 ||
     { tail -n 20 "$root.log" >&2 && return 1; }
   touch "$root/.ready"
 }

@@ -1,8 +1,8 @@
 /* reasons.h -- why a device was refused, or its connection has ended: a word
 ** for programs, and a text for people. Pure data.
 **
-** In a text '@' stands for whom it is about ("'dev1'"), '&' for the same with
-** its kind ("device 'dev1'"), and '#' for the detail that is told with it.
+** In a text '@' stands for the name of the device or policy ("'dev1'"), '&' for
+** its kind and name ("device 'dev1'"), and '#' for the detail.
 */
 #ifndef DM_HUB_REASONS_H
 #define DM_HUB_REASONS_H

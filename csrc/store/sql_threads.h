@@ -1,7 +1,7 @@
 /* sql_threads.h -- the frame of engines whose work blocks: one thread that
 ** writes and some that read, their queues, and the way of units to them and
-** back. An engine gives the work. Loop thread only, but for what an engine
-** does and calls on the threads, which is marked.
+** back. An engine does the work. Functions that other threads may call are
+** marked; all others are for the loop thread only.
 **
 ** A unit that writes goes to the writer, in the order of submission: all that
 ** was queued while it worked is given to the engine together. A unit that reads
