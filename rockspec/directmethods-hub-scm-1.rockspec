@@ -130,6 +130,7 @@ build = {
       ["directmethods.hub.locks"] = "lua/directmethods/hub/locks.lua",
       ["directmethods.hub.metrics"] = "lua/directmethods/hub/metrics.lua",
       ["directmethods.hub.migration"] = "lua/directmethods/hub/migration.lua",
+      ["directmethods.hub.option_rules"] = "lua/directmethods/hub/option_rules.lua",
       ["directmethods.hub.pages"] = "lua/directmethods/hub/pages.lua",
       ["directmethods.hub.policies"] = "lua/directmethods/hub/policies.lua",
       ["directmethods.hub.postgres_schema"] = "lua/directmethods/hub/postgres_schema.lua",

@@ -4,6 +4,7 @@
 local configs = require "directmethods.hub.config"
 local files = require "directmethods.cli.files"
 local json = require "directmethods.json"
+local option_rules = require "directmethods.hub.option_rules"
 
 local M = {}
 
@@ -44,7 +45,7 @@ function M.facts(hub, opts, devices)
     admin_token = hub:admin_token(),
   }
   facts.inspector_url = inspector_url(facts)
-  for _, policy in ipairs(configs.POLICIES) do
+  for _, policy in ipairs(option_rules.POLICIES) do
     facts.connection_strings[policy[1]] = hub:connection_string(policy[1])
   end
   for _, id in ipairs(devices) do

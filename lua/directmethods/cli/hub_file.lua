@@ -3,9 +3,9 @@
 -- what is wrong.
 
 local command = require "directmethods.cli.command"
-local configs = require "directmethods.hub.config"
 local imports = require "directmethods.cli.hub_import"
 local json = require "directmethods.json"
+local option_rules = require "directmethods.hub.option_rules"
 local options = require "directmethods.options"
 local places = require "directmethods.cli.json_places"
 local register = require "directmethods.cli.register"
@@ -159,7 +159,7 @@ local function check_all(file, document)
   end
   for _, text in ipairs(options.all_wrong(document, SPEC)) do note({}, text) end
   if type(document.options) == "table" then
-    for _, text in ipairs(configs.all_wrong(document.options)) do
+    for _, text in ipairs(option_rules.all_wrong(document.options)) do
       note({ "options" }, text)
     end
   end

@@ -1,8 +1,8 @@
 --- The options of `directmethods hub`, and the options of dm.hub that they make.
 
 local command = require "directmethods.cli.command"
-local configs = require "directmethods.hub.config"
 local identity = require "directmethods.hub.identity"
+local option_rules = require "directmethods.hub.option_rules"
 local speeds = require "directmethods.cli.speed"
 local variables = require "directmethods.cli.variables"
 
@@ -108,7 +108,7 @@ local function add_rules(parser)
     .. "libfaketime, for COMMAND and its children."):argname("N")
     :convert(command.number("--speed", 1, speeds.MAX))
   for _, option in ipairs(NESTED) do
-    for _, name in ipairs(configs.names_in(option)) do
+    for _, name in ipairs(option_rules.names_in(option)) do
       parser:option(("--%s.%s"):format(option, name)):argname("VALUE"):hidden(true)
         :convert(function(text) return tonumber(text) or text end)
     end
@@ -148,7 +148,7 @@ function M.notes()
   local lines = { "Limits and jobs, as of dm.hub (docs/hub.md):" }
   for _, option in ipairs(NESTED) do
     lines[#lines + 1] = ("  --%s.NAME VALUE, where NAME is one of: %s"):format(option,
-      table.concat(configs.names_in(option), ", "))
+      table.concat(option_rules.names_in(option), ", "))
   end
   return table.concat(lines, "\n")
 end
@@ -156,7 +156,7 @@ end
 -- What stands in "--limits.NAME" and the like.
 local function nested(args, option)
   local values = {}
-  for _, name in ipairs(configs.names_in(option)) do
+  for _, name in ipairs(option_rules.names_in(option)) do
     values[name] = args[option .. "." .. name]
   end
   return next(values) and values

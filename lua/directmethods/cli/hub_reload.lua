@@ -8,6 +8,7 @@ local dm = require "directmethods"
 local hub_file = require "directmethods.cli.hub_file"
 local hub_merge = require "directmethods.cli.hub_merge"
 local hub_start = require "directmethods.cli.hub_start"
+local option_rules = require "directmethods.hub.option_rules"
 local tables = require "directmethods.tables"
 
 local M = {}
@@ -91,7 +92,7 @@ end
 local function change_options(self, opts)
   local changes, rest = {}, {}
   for _, each in ipairs(differences(self.opts, opts, "", {})) do
-    if each.value ~= nil and configs.may_change(each.name) then
+    if each.value ~= nil and option_rules.may_change(each.name) then
       put(changes, each.name, each.value)
       put(self.opts, each.name, each.value)
     elseif not each.name:find("^tls") then

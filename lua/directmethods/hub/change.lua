@@ -2,6 +2,7 @@
 
 local class = require "directmethods.hub.class"
 local configs = require "directmethods.hub.config"
+local option_rules = require "directmethods.hub.option_rules"
 local options = require "directmethods.options"
 local policies = require "directmethods.hub.policies"
 local renewal = require "directmethods.hub.renewal"
@@ -76,7 +77,7 @@ end
 ---@return directmethods.Error? err out of memory
 function Hub:change(opts)
   check_open(self, "hub:change")
-  opts = configs.read_changes(opts)
+  opts = option_rules.read_changes(opts)
   if opts.admin_token then change_admin_token(self, opts.admin_token) end
   local config = self.config
   if opts.retry_after ~= nil then config.retry_after = opts.retry_after end

@@ -1,7 +1,7 @@
 --- The shared access policies of a hub.
 
-local configs = require "directmethods.hub.config"
 local errors = require "directmethods.errors"
+local option_rules = require "directmethods.hub.option_rules"
 local restore = require "directmethods.hub.restore"
 
 local M = {}
@@ -9,7 +9,7 @@ local M = {}
 ---@type string[]
 M.NAMES = {}
 local RIGHTS = {}
-for i, policy in ipairs(configs.POLICIES) do
+for i, policy in ipairs(option_rules.POLICIES) do
   M.NAMES[i] = policy[1]
   RIGHTS[policy[1]] = table.move(policy, 2, #policy, 1, {})
 end
@@ -38,7 +38,7 @@ end
 function M.add(state, config)
   local keys, err = restore.policy_keys(state.store, M.NAMES, config.dev_keys)
   if not keys then return nil, err end
-  for _, policy in ipairs(configs.POLICIES) do
+  for _, policy in ipairs(option_rules.POLICIES) do
     local name = policy[1]
     local primary, secondary = table.unpack(keys[name])
     state.secondary_keys[name] = secondary

@@ -1,14 +1,14 @@
 --- GET /hub: what a program needs to connect, and the limits of calls.
 
-local configs = require "directmethods.hub.config"
 local core = require "directmethods.core"
+local option_rules = require "directmethods.hub.option_rules"
 local requests = require "directmethods.hub.admin.request"
 
 local API_VERSION = "2021-04-12"
 
 local function keys(hub)
   local strings = {}
-  for _, policy in ipairs(configs.POLICIES) do
+  for _, policy in ipairs(option_rules.POLICIES) do
     strings[policy[1]] = hub:connection_string(policy[1])
   end
   return strings
