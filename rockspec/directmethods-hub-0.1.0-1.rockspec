@@ -103,6 +103,7 @@ build = {
       ["directmethods.hub.happenings"] = "lua/directmethods/hub/happenings.lua",
       ["directmethods.hub.history"] = "lua/directmethods/hub/history.lua",
       ["directmethods.hub.identity"] = "lua/directmethods/hub/identity.lua",
+      ["directmethods.hub.identity_document"] = "lua/directmethods/hub/identity_document.lua",
       ["directmethods.hub.identity_rows"] = "lua/directmethods/hub/identity_rows.lua",
       ["directmethods.hub.identity_statements"] = "lua/directmethods/hub/identity_statements.lua",
       ["directmethods.hub.init"] = "lua/directmethods/hub/init.lua",

@@ -3,7 +3,7 @@
 
 local body = require "directmethods.hub.body"
 local documents = require "directmethods.hub.twin_document"
-local identity = require "directmethods.hub.identity"
+local identity_document = require "directmethods.hub.identity_document"
 local json = require "directmethods.json"
 local problems = require "directmethods.hub.problems"
 local registry = require "directmethods.hub.registry"
@@ -14,7 +14,7 @@ local M = {}
 local ENTRIES_MAX = 100
 
 local function shape_of_entry()
-  local members = identity.members()
+  local members = identity_document.members()
   for name, shape in pairs(twins.members()) do members[name] = shape end
   for _, name in ipairs { "id", "importMode", "eTag", "twinETag" } do
     members[name] = true
@@ -95,7 +95,8 @@ local function read_entry(document)
   local rule
   entry.problem = read_mode(entry, document)
   if entry.problem or entry.deletes then return entry end
-  entry.fields, rule = identity.read(document, entry.device_id, entry.module_id)
+  entry.fields, rule = identity_document.read(document, entry.device_id,
+    entry.module_id)
   if not entry.fields then
     entry.problem = invalid(rule)
     return entry

@@ -4,6 +4,7 @@
 local change_sets = require "directmethods.hub.changes"
 local core = require "directmethods.core"
 local identity = require "directmethods.hub.identity"
+local identity_document = require "directmethods.hub.identity_document"
 local locks = require "directmethods.hub.locks"
 local problems = require "directmethods.hub.problems"
 local statements = require "directmethods.hub.identity_statements"
@@ -260,7 +261,7 @@ end
 ---@param changes directmethods.Changes
 ---@param device_id string
 ---@param module_id string? of a device that is there
----@param fields table what identity.read gives
+---@param fields table what identity_document.read gives
 ---@return directmethods.IdentityRecord? record
 ---@return directmethods.Problem? problem
 function Registry:decide_create(changes, device_id, module_id, fields)
@@ -352,7 +353,7 @@ end
 ---@param record directmethods.IdentityRecord
 ---@return string
 function Registry:document(record)
-  return identity.write(self:facts(record))
+  return identity_document.write(self:facts(record))
 end
 
 return M

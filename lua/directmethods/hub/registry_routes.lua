@@ -4,7 +4,7 @@
 local body = require "directmethods.hub.body"
 local bulk = require "directmethods.hub.bulk"
 local errors = require "directmethods.errors"
-local identity = require "directmethods.hub.identity"
+local identity_document = require "directmethods.hub.identity_document"
 local pages = require "directmethods.hub.pages"
 local problems = require "directmethods.hub.problems"
 
@@ -23,9 +23,9 @@ end
 
 local function put_identity(hub, request)
   local device_id, module_id = request.device_id, request.module_id
-  local document, wrong = body.read(request.body, identity.SHAPE)
+  local document, wrong = body.read(request.body, identity_document.SHAPE)
   if wrong then return nil, wrong end
-  local fields, rule = identity.read(document, device_id, module_id)
+  local fields, rule = identity_document.read(document, device_id, module_id)
   if not fields then return nil, problems.new("ArgumentInvalid", rule) end
   local condition = errors.field(request.fields, "if-match")
   local record, problem
