@@ -104,6 +104,7 @@ build = {
       ["directmethods.hub.history"] = "lua/directmethods/hub/history.lua",
       ["directmethods.hub.identity"] = "lua/directmethods/hub/identity.lua",
       ["directmethods.hub.identity_document"] = "lua/directmethods/hub/identity_document.lua",
+      ["directmethods.hub.identity_records"] = "lua/directmethods/hub/identity_records.lua",
       ["directmethods.hub.identity_rows"] = "lua/directmethods/hub/identity_rows.lua",
       ["directmethods.hub.identity_statements"] = "lua/directmethods/hub/identity_statements.lua",
       ["directmethods.hub.init"] = "lua/directmethods/hub/init.lua",

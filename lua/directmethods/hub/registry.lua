@@ -2,18 +2,14 @@
 -- holds what it needs of each to let devices in; the store holds all of it.
 
 local change_sets = require "directmethods.hub.changes"
-local core = require "directmethods.core"
 local identity = require "directmethods.hub.identity"
 local identity_document = require "directmethods.hub.identity_document"
+local identity_records = require "directmethods.hub.identity_records"
 local locks = require "directmethods.hub.locks"
 local problems = require "directmethods.hub.problems"
 local statements = require "directmethods.hub.identity_statements"
 
 local M = {}
-
-local TICKS_PER_SECOND = 10000000
-local TICKS_OF_1970 = 621355968000000000 -- .NET counts from the year 1
-local ETAG_START = 100000000
 
 local ROOM = "The hub has no room for another identity."
 local MODULES = ("A device must not have more than %d modules."):format(
@@ -31,11 +27,9 @@ function M.new(store, plane, dev_keys)
   return setmetatable({
     store = store,
     plane = plane,
-    dev_keys = dev_keys,
+    records = identity_records.new(dev_keys),
     locks = locks.new(),
     reserved = 0, -- room of the data plane for identities that are being written
-    etags = ETAG_START + string.unpack("I3", core.random(3)),
-    generation = 0,
   }, Registry)
 end
 
@@ -126,84 +120,6 @@ local function check_ids(device_id, module_id)
   if wrong then return problems.new("ArgumentInvalid", "the module id " .. wrong) end
 end
 
--- Ticks as the service uses them, each a new one.
-local function next_generation(self)
-  local ticks = TICKS_OF_1970 + math.floor(core.time() * TICKS_PER_SECOND)
-  self.generation = math.max(self.generation + 1, ticks)
-  return tostring(self.generation)
-end
-
-local function next_etag(self)
-  self.etags = self.etags + 1
-  return core.base64_encode(tostring(self.etags))
-end
-
--- How the identity of a new record shows who it is.
-local function merge_authentication(self, record, fields, old)
-  record.auth = fields.auth or old.auth or "sas"
-  if record.auth == "sas" then
-    local primary, secondary = identity.new_keys(self.dev_keys)
-    record.primary_key = fields.primary_key or old.primary_key or primary
-    record.secondary_key = fields.secondary_key or old.secondary_key or secondary
-  elseif record.auth == "selfSigned" then
-    -- both are replaced: a certificate must be able to lose its right
-    local told = fields.primary_thumbprint or fields.secondary_thumbprint
-    local from = told and fields or old
-    record.primary_thumbprint = from.primary_thumbprint
-    record.secondary_thumbprint = from.secondary_thumbprint
-  end
-  return record
-end
-
-local SCOPE = "ms-azure-iot-edge://%s-%s" -- of an edge device: id and generation
-
--- What is told, unless it is empty; nil where nothing is.
-local function present(value)
-  if value and #value > 0 then return value end
-end
-
--- The scopes of a device that is no edge device: its scope is that of its parent.
-local function merge_leaf(record, fields, old)
-  local scope, parents = fields.device_scope, fields.parent_scopes
-  if not scope and not parents then
-    record.device_scope, record.parent_scopes = old.device_scope, old.parent_scopes
-    return
-  end
-  record.device_scope = present(scope) or present(parents) and parents[1]
-  record.parent_scopes = present(parents) or present(scope) and { scope }
-end
-
--- Where a device stands among edge devices.
-local function merge_scopes(record, fields, old)
-  record.iot_edge = old.iot_edge or false
-  if fields.iot_edge ~= nil then record.iot_edge = fields.iot_edge end
-  if record.iot_edge ~= (old.iot_edge or false) then old = {} end
-  if not record.iot_edge then return merge_leaf(record, fields, old) end
-  record.device_scope = old.device_scope
-    or SCOPE:format(record.device_id, record.generation_id)
-  record.parent_scopes = present(fields.parent_scopes or old.parent_scopes)
-end
-
--- A new record of what is asked for and, for the rest, of the old record.
-local function merge(self, device_id, module_id, fields, old)
-  local enabled, was = fields.enabled, old.enabled ~= false
-  if enabled == nil then enabled = was end
-  local since = old.status_time
-  if old.etag and enabled ~= was then since = identity.time_text(core.time()) end
-  local record = {
-    device_id = device_id,
-    module_id = module_id,
-    enabled = enabled,
-    status_reason = fields.status_reason,
-    status_time = since,
-    managed_by = fields.managed_by,
-    etag = next_etag(self),
-    generation_id = old.generation_id or next_generation(self),
-  }
-  merge_scopes(record, fields, old)
-  return merge_authentication(self, record, fields, old)
-end
-
 --- Tell the data plane of the identities that are in the store.
 ---@param records directmethods.IdentityRecord[] a device before its modules
 ---@return boolean? adopted
@@ -218,13 +134,6 @@ function Registry:adopt(records)
 end
 
 -- Decisions ----------------------------------------------------------------------
-
-local function check_thumbprints(record)
-  if record.auth == "selfSigned" and not record.primary_thumbprint
-    and not record.secondary_thumbprint then
-    return problems.new("ArgumentInvalid", "'x509Thumbprint' holds no thumbprint")
-  end
-end
 
 --- Does a value of If-Match ('*' or an etag, either also in double quotes, marked
 -- as weak or not) fit an etag?
@@ -275,9 +184,8 @@ function Registry:decide_create(changes, device_id, module_id, fields)
   elseif module_id and not changes:has_room(device_id) then
     return nil, problems.new("TooManyModulesOnDevice", MODULES)
   end
-  local record = merge(self, device_id, module_id, fields, {})
-  wrong = check_thumbprints(record)
-  if wrong then return nil, wrong end
+  local record, problem = self.records:make(device_id, module_id, fields, {})
+  if not record then return nil, problem end
   changes:insert(record)
   return record
 end
@@ -289,9 +197,9 @@ end
 function Registry:decide_update(changes, device_id, module_id, fields, condition)
   local old, problem = find_if(changes, device_id, module_id, condition)
   if not old then return nil, problem end
-  local record = merge(self, device_id, module_id, fields, old)
-  problem = check_thumbprints(record)
-  if problem then return nil, problem end
+  local record
+  record, problem = self.records:make(device_id, module_id, fields, old)
+  if not record then return nil, problem end
   changes:update(record)
   return record
 end
