@@ -8,6 +8,9 @@ local row_store = require "directmethods.hub.jobs.row_store"
 
 local M = {}
 
+--- How many calls may begin, and how many may end, in one batch.
+M.CALLS_MAX = 128
+
 --- A call of a job.
 ---@class directmethods.Flight
 ---@field run directmethods.Run

@@ -3,23 +3,22 @@
 -- then calls. So a device job that is pending in the store was not called.
 --
 -- The pump knows runs as data: their queues, whether they are over or have ended. It
--- sets their signals, and they add themselves.
+-- sets their signals, and they add themselves. `shares` takes the targets whose calls
+-- begin, `landing` gives runs what has ended.
 
 local background = require "directmethods.hub.background"
 local batches = require "directmethods.hub.jobs.batch"
-local queues = require "directmethods.hub.jobs.queue"
+local landing = require "directmethods.hub.jobs.landing"
 local rates = require "directmethods.hub.jobs.rate"
 local reach = require "directmethods.hub.jobs.reach"
+local shares = require "directmethods.hub.jobs.shares"
 local signals = require "directmethods.hub.signal"
 local task = require "directmethods.task"
 local time = require "directmethods.time"
-local updates = require "directmethods.hub.jobs.updates"
 
 local M = {}
 
-local BATCH = 128 -- calls that begin, and that end, in one list
 local BATCH_BYTES = 1024 * 1024 -- of answers in one list
-local UPDATES = 32 -- changes of twins at a time: all may go on in one turn of the loop
 local TRIES = 5 -- of a list that is in conflict
 local RETRY = 1 -- seconds, when the store has failed
 local NOT_ONLINE = 404103
@@ -51,12 +50,10 @@ function M.new(jobs)
   }, Pump)
 end
 
--- Ends -----------------------------------------------------------------------
-
 -- A part of the results, in their order.
 local function take_ended(pump, batch)
   local results, bytes, count = pump.results, 0, 0
-  while results[count + 1] and count < BATCH and bytes < BATCH_BYTES do
+  while results[count + 1] and count < batches.CALLS_MAX and bytes < BATCH_BYTES do
     count = count + 1
     bytes = bytes + #(results[count].payload or "")
   end
@@ -64,110 +61,7 @@ local function take_ended(pump, batch)
   pump.results = table.move(results, count + 1, #results, 1, {})
 end
 
--- A flight is over. A target that was given back is called when it comes again, or has
--- come meanwhile.
-local function land(flight)
-  local run = flight.run
-  local flying, name = run.queue.flying, queues.key(flight.target)
-  local was_woken = flying[name] == "woken"
-  flying[name] = nil
-  if not flight.was_returned then return end
-  if run.over then
-    run.to_sweep = true
-    run.signal:set()
-  elseif was_woken then
-    run.queue:add(flight.target)
-  end
-end
-
-local function end_run(run)
-  run.ended = true
-  run.signal:set()
-end
-
--- Beginnings -----------------------------------------------------------------
-
--- A change of a twin has ended. One that the store has not kept is made again, unless
--- the run is over.
-local function end_update(pump, update)
-  local run = update.run
-  pump.free, pump.updating = pump.free + 1, pump.updating - 1
-  run.queue.flying[queues.key(update.target)] = nil
-  if update.is_last then
-    end_run(run)
-  elseif not update.is_done and run.over then
-    run.to_sweep = true
-    run.signal:set()
-  elseif not update.is_done then
-    run.queue:add(update.target)
-    pump.is_failing = true
-  end
-  pump.signal:set()
-end
-
-local function begin_update(pump, run, target)
-  local running
-  pump.free, pump.updating = pump.free - 1, pump.updating + 1
-  running = updates.start(run, target, function(update)
-    if not pump.updates[running] then return end -- forgotten
-    pump.updates[running] = nil
-    end_update(pump, update)
-  end)
-  pump.updates[running] = true
-end
-
--- Begin at most `share` calls of a run; how many.
-local function take_from(pump, batch, run, share)
-  local count, hold = 0, pump.jobs.options.hold
-  while count < share do
-    local target = run.queue:take()
-    if not target then break end
-    if run.update then
-      run.queue.flying[queues.key(target)] = "flying"
-      begin_update(pump, run, target)
-      count = count + 1
-    elseif not hold or reach.can_be_called(pump.jobs, target) then
-      run.queue.flying[queues.key(target)] = "flying"
-      table.insert(batch.started, { run = run, target = target })
-      count = count + 1
-    end
-  end
-  return count
-end
-
--- Begin calls of a run, having read more targets when all that were read are taken. How
--- many; nil: the store has failed.
-local function begin_some(pump, batch, run, share)
-  if share > 0 and not run.queue:fill(pump.jobs.db) then return nil end
-  if run.over or run.ended or pump.jobs.stopped then return 0 end
-  if run.update then share = math.min(share, UPDATES - pump.updating) end
-  return take_from(pump, batch, run, share)
-end
-
--- Can more of its calls begin at once?
-local function has_more(pump, run)
-  if run.over or pump.jobs.stopped then return false end
-  return run.queue:has_more() and not (run.update and pump.updating == UPDATES)
-end
-
--- Each run gets its share of what is free. The runs take turns in being first. True:
--- there may be more to begin; nil: the store has failed.
-local function take_begun(pump, batch)
-  local runs, more, failed = { table.unpack(pump.runs) }, false, false
-  local allowed = math.min(pump.free, pump.rate:allowed(pump.jobs:now()), BATCH)
-  local share = math.ceil(allowed / math.max(1, #runs))
-  pump.next_run = pump.next_run % math.max(1, #runs) + 1
-  for i = 1, #runs do
-    local run = runs[(pump.next_run + i - 2) % #runs + 1]
-    local count = begin_some(pump, batch, run, math.min(share, allowed))
-    failed = failed or not count
-    allowed = allowed - (count or 0)
-    pump.rate:take(count or 0)
-    more = more or has_more(pump, run)
-  end
-  if failed then return nil end
-  return more
-end
+-- Calls -----------------------------------------------------------------------
 
 -- A call was not made: its target may be called again.
 local function return_flight(pump, flight)
@@ -199,7 +93,7 @@ local function drop_outdated(pump, batch)
   local dropped = batch:check(pump.jobs.db)
   for _, flight in ipairs(dropped or {}) do
     flight.was_returned = false
-    land(flight)
+    landing.call(flight)
   end
   return dropped ~= nil
 end
@@ -226,8 +120,8 @@ local function undo(pump, batch)
 end
 
 local function finish_batch(pump, batch, results)
-  for _, flight in ipairs(batch.ended) do land(flight) end
-  for _, run in ipairs(batch:ended_runs(results)) do end_run(run) end
+  for _, flight in ipairs(batch.ended) do landing.call(flight) end
+  for _, run in ipairs(batch:ended_runs(results)) do landing.end_run(run) end
   local deadline = background.deadline()
   for i, flight in ipairs(batch.started) do
     batch.launched = i
@@ -244,7 +138,7 @@ local function turn(pump)
   local batch = batches.new()
   pump.batch = batch
   take_ended(pump, batch)
-  local more, results = take_begun(pump, batch), false
+  local more, results = shares.take(pump, batch), false
   if not batch:is_empty() then results = keep(pump, batch) end
   if results then finish_batch(pump, batch, results) end
   if results == nil then undo(pump, batch) end
