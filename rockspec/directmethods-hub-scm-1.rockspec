@@ -110,6 +110,7 @@ build = {
       ["directmethods.hub.init"] = "lua/directmethods/hub/init.lua",
       ["directmethods.hub.job_routes"] = "lua/directmethods/hub/job_routes.lua",
       ["directmethods.hub.jobs"] = "lua/directmethods/hub/jobs.lua",
+      ["directmethods.hub.jobs.admission"] = "lua/directmethods/hub/jobs/admission.lua",
       ["directmethods.hub.jobs.batch"] = "lua/directmethods/hub/jobs/batch.lua",
       ["directmethods.hub.jobs.columns"] = "lua/directmethods/hub/jobs/columns.lua",
       ["directmethods.hub.jobs.counts"] = "lua/directmethods/hub/jobs/counts.lua",

@@ -4,6 +4,7 @@
 -- create, cancel, find, load and reset wait for the store; the events of the data plane
 -- only put ids into queues.
 
+local admission = require "directmethods.hub.jobs.admission"
 local clock_set = require "directmethods.clock_set"
 local core = require "directmethods.core"
 local definition = require "directmethods.hub.jobs.definition"
@@ -110,49 +111,6 @@ end
 
 -- For callers --------------------------------------------------------------------
 
-local function room_for(self, due)
-  if self.count >= self.options.kept then
-    return problems.new("ThrottlingMaxActiveJobCountExceeded",
-      "The hub keeps as many jobs as it may.")
-  end
-  local now, active = self:now(), self.running + self.admitted
-  for _, job in pairs(self.waiting) do
-    if job.start <= now then active = active + 1 end
-  end
-  if due > now or active < self.options.active then return nil end
-  return problems.new("ThrottlingMaxActiveJobCountExceeded")
-end
-
--- Is the id free? One that is only not yet removed is.
-local function check_id(self, id)
-  local old, err = job_store.find(self.db, id)
-  if err then return problems.unavailable(err) end
-  if not old then return nil end
-  if retention.is_kept(self, old.ended) then
-    return problems.new("JobAlreadyExists")
-  end
-  local done
-  done, err = retention.remove(self, id)
-  if not done then return problems.unavailable(err) end
-end
-
--- Keep a new job. Its place among those that are counted is taken meanwhile.
-local function keep(self, job)
-  local is_due = job.start <= self:now() and 1 or 0
-  self.count, self.admitted = self.count + 1, self.admitted + is_due
-  local done, err
-  local _ <close> = setmetatable({}, {
-    __close = function()
-      self.admitted = self.admitted - is_due
-      if not done then self.count = self.count - 1 end
-    end,
-  })
-  done, err = self.db:write { job_store.insert(job) }
-  if done then return nil end
-  if err.name == "Conflict" then return problems.new("JobAlreadyExists") end
-  return problems.unavailable(err)
-end
-
 --- Schedule a job.
 ---@param id string
 ---@param body string JSON text
@@ -166,7 +124,7 @@ function Jobs:create(id, body, version)
   if not job then return nil, problems.new(name, rule) end
   job.id, job.status, job.created, job.selected = id, "queued", now, false
   job.total, job.pending, job.running, job.succeeded, job.failed = 0, 0, 0, 0, 0
-  local problem = check_id(self, id) or room_for(self, job.start) or keep(self, job)
+  local problem = admission.admit(self, job)
   if problem then return nil, problem end
   self.waiting[id] = job
   self:tell(job, "queued", false)
