@@ -137,6 +137,7 @@ build = {
       ["directmethods.hub.migration"] = "lua/directmethods/hub/migration.lua",
       ["directmethods.hub.option_rules"] = "lua/directmethods/hub/option_rules.lua",
       ["directmethods.hub.pages"] = "lua/directmethods/hub/pages.lua",
+      ["directmethods.hub.plane_events"] = "lua/directmethods/hub/plane_events.lua",
       ["directmethods.hub.policies"] = "lua/directmethods/hub/policies.lua",
       ["directmethods.hub.postgres_schema"] = "lua/directmethods/hub/postgres_schema.lua",
       ["directmethods.hub.problems"] = "lua/directmethods/hub/problems.lua",

@@ -1,25 +1,23 @@
---- The life of a hub: the C data plane, what Lua keeps beside it, and its events.
+--- The life of a hub, from start to close: its C data plane, and what Lua keeps of it.
 -- The state of a hub is a table of its own, so that the hub itself is collected, and
 -- closed, while the loop still holds the state.
 
 local admin = require "directmethods.hub.admin"
-local changes = require "directmethods.hub.changes"
 local core = require "directmethods.core"
 local errors = require "directmethods.errors"
 local jobs = require "directmethods.hub.jobs"
 local requests = require "directmethods.hub.requests"
 local restore = require "directmethods.hub.restore"
 local recordings = require "directmethods.hub.recordings"
+local plane_events = require "directmethods.hub.plane_events"
 local policies = require "directmethods.hub.policies"
 local renewal = require "directmethods.hub.renewal"
 local registry = require "directmethods.hub.registry"
-local routes = require "directmethods.hub.routes"
 local background = require "directmethods.hub.background"
 local sessions = require "directmethods.hub.sessions"
 local streams = require "directmethods.hub.streams"
 local stores = require "directmethods.hub.store"
 local task = require "directmethods.task"
-local twins = require "directmethods.hub.twins"
 local watchers = require "directmethods.hub.watchers"
 
 local M = {}
@@ -54,76 +52,6 @@ local M = {}
 ---@field hub { [1]: directmethods.Hub? } weak: the hub is collected before its state
 ---@field waiting table<integer, boolean> ids of who waits for the end
 
-local EVENTS = {}
-
-function EVENTS.http(state, id, method, path, query, fields, body, rights)
-  local handler = rights.Admin and admin or routes
-  local request = {
-    state = state,
-    id = id,
-    method = method,
-    path = path,
-    query = query,
-    fields = fields,
-    body = body,
-    rights = rights,
-    run = handler.handle,
-    fail = function() handler.fail(state, id) end,
-  }
-  -- a connection has one unanswered HTTP request at a time, so it needs no other name
-  state.requests:add(request, request)
-end
-
-function EVENTS.twin(state, connection, device_id, module_id, kind, rid, payload,
-    version)
-  local request = {
-    state = state, connection = connection,
-    device_id = device_id, module_id = module_id,
-    kind = kind,
-    rid = rid,
-    payload = payload,
-    version = version,
-    run = twins.handle,
-  }
-  function request.fail() twins.fail(request) end
-  state.requests:add(connection, request)
-end
-
-function EVENTS.session(state, connection, device_id, module_id, stored, filters,
-    model_id)
-  local request = {
-    state = state, connection = connection,
-    device_id = device_id, module_id = module_id,
-    stored = stored,
-    filters = filters,
-    model_id = model_id,
-    run = sessions.handle,
-  }
-  function request.fail() sessions.fail(request) end
-  -- those of an identity run in their order, whatever connections they come from
-  state.requests:add(changes.key(device_id, module_id), request)
-end
-
-function EVENTS.call(state, record)
-  state.watchers:tell(record)
-end
-
-function EVENTS.device(state, event)
-  state.device_watchers:tell(event)
-end
-
-function EVENTS.tick(state)
-  state.streams:tick()
-end
-
-function EVENTS.invoked(state, ...)
-  state.jobs:invoked(...)
-end
-
-function EVENTS.ready(state, device_id, module_id)
-  state.jobs:ready(device_id, module_id)
-end
-
 -- Jobs first: that the calls under way end now is nothing the devices have done.
 local function close_work(state)
   renewal.stop(state)
@@ -135,7 +63,8 @@ local function close_work(state)
   state.recordings:close()
 end
 
-function EVENTS.closed(state)
+-- Nothing is left of the data plane.
+local function on_closed(state)
   task.objects[state.plane:id()] = nil
   if state.admin then state.admin.clients:close() end
   close_work(state)
@@ -174,9 +103,7 @@ local function make(plane, config, store)
   state.streams = streams.new(state)
   state.jobs = jobs.new(state, config)
   state.registry.on_unusable = function() state.jobs:look_again() end
-  task.objects[plane:id()] = function(event, ...)
-    EVENTS[event](state, ...)
-  end
+  task.objects[plane:id()] = plane_events.handler(state, on_closed)
   return state
 end
 
