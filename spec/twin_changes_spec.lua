@@ -87,6 +87,22 @@ describe("changes of a twin", function()
     follow(device)
   end)
 
+  it("come before no older twin, though it was read before them", function()
+    local device = connect { subscribe = false }
+    subscribe(device)
+    local store, real = hub.state.store, hub.state.store.pairs
+    function store.pairs(...)
+      store.pairs = real
+      local results = table.pack(real(...))
+      assert(service.twins:patch("d", { properties = { desired = { a = 1 } } }))
+      return table.unpack(results, 1, results.n)
+    end
+    read_twin(device)
+    local notice, answer = assert(device:read()), assert(device:read())
+    assert.equal(DESIRED .. "?$version=2", notice.topic)
+    assert.equal(2, json.decode(answer.payload).desired["$version"])
+  end)
+
   it("reach the connection that takes the device over", function()
     local first = connect { subscribe = false, clean = false }
     subscribe(first)

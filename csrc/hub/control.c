@@ -158,6 +158,11 @@ bool dm_hub_twin_refuse(dm_hub *h, uint64_t connection, dm_span rid, int code,
                             dm_buf_span(&body));
 }
 
+int64_t dm_hub_twin_told(dm_hub *h, dm_span device, dm_span module) {
+  const dm_identity *i = dm_identities_find(&h->identities, device, module);
+  return i != NULL ? (int64_t)i->desired : 0;
+}
+
 bool dm_hub_twin_desired(dm_hub *h, dm_span device, dm_span module,
                          int64_t version, dm_span payload) {
   dm_identity *i = dm_identities_find(&h->identities, device, module);

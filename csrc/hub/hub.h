@@ -265,6 +265,10 @@ bool dm_hub_twin_refuse(dm_hub *h, uint64_t connection, dm_span rid, int code,
 bool dm_hub_twin_desired(dm_hub *h, dm_span device, dm_span module,
                          int64_t version, dm_span payload);
 
+/* The $version of the desired properties that were last changed; 0: they were
+** not changed since the hub began. */
+int64_t dm_hub_twin_told(dm_hub *h, dm_span device, dm_span module);
+
 /* keep.c */
 
 /* Answer an on_session: it is on the disk, or cannot be kept. False: the device

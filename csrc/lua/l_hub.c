@@ -269,6 +269,14 @@ static int l_hub_restore_session(lua_State *L) {
   return 1;
 }
 
+/* hub:twin_told(device, module|nil) -> version */
+static int l_hub_twin_told(lua_State *L) {
+  dm_hub *h = l_hub_check(L);
+  dm_span device = dm_bind_span(L, 2);
+  lua_pushinteger(L, dm_hub_twin_told(h, device, l_hub_optional(L, 3)));
+  return 1;
+}
+
 /* hub:twin_desired(device, module|nil, version, payload) -> boolean */
 static int l_hub_twin_desired(lua_State *L) {
   dm_hub *h = l_hub_check(L);
@@ -349,6 +357,7 @@ static const luaL_Reg METHODS[] = {
     {"twin_refuse", l_hub_twin_refuse},
     {"session_kept", l_hub_session_kept},
     {"restore_session", l_hub_restore_session},
+    {"twin_told", l_hub_twin_told},
     {"twin_desired", l_hub_twin_desired},
     {"call_for", l_hub_call_for},
     {"invoke", l_hub_invoke},

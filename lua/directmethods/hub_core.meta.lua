@@ -207,6 +207,13 @@ function Plane:twin_refuse(connection, rid, code, text) end
 ---@return boolean
 function Plane:twin_desired(device, module, version, payload) end
 
+--- The $version of the desired properties that were last changed; 0: they were not
+--- changed since the hub began.
+---@param device string
+---@param module string?
+---@return integer
+function Plane:twin_told(device, module) end
+
 -- Calls ---------------------------------------------------------------------------
 
 --- Call a device for a job; the event of the id has the result.

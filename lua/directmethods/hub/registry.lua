@@ -45,6 +45,25 @@ function Registry:read(ids)
   return found
 end
 
+local function names_of(ids)
+  local names, seen = {}, {}
+  for _, id in ipairs(ids) do
+    local name = change_sets.key(id.device_id, id.module_id)
+    if not seen[name] then names[#names + 1] = name end
+    seen[name] = true
+  end
+  return names
+end
+
+--- The same, after the changes of them that have begun. Waits for these, too.
+---@param ids { device_id: string, module_id: string? }[]
+---@return directmethods.Changes? found
+---@return directmethods.Problem? problem
+function Registry:read_settled(ids)
+  local _ <close> = self.locks:take(names_of(ids))
+  return self:read(ids)
+end
+
 --- One identity. Waits.
 ---@return directmethods.IdentityRecord? record
 ---@return directmethods.Problem? problem
@@ -75,16 +94,6 @@ local function write(self, changes)
   changes:tell(self.plane, results)
   if changes.has_unusable and self.on_unusable then self.on_unusable() end
   return true
-end
-
-local function names_of(ids)
-  local names, seen = {}, {}
-  for _, id in ipairs(ids) do
-    local name = change_sets.key(id.device_id, id.module_id)
-    if not seen[name] then names[#names + 1] = name end
-    seen[name] = true
-  end
-  return names
 end
 
 --- Change identities and twins. `decide(changes)` looks at them and makes changes;

@@ -17,15 +17,28 @@ end
 
 -- Devices ------------------------------------------------------------------
 
--- What a twin request that reads is answered with; nil and a problem.
-local function get(hub, request)
-  local found, problem = hub.registry:read { request }
-  if not found then return nil, problem end
+local function twin_of(found, request)
   local device_id, module_id = request.device_id, request.module_id
-  local record
-  record, problem = registry.find(found, device_id, module_id)
+  local record, problem = registry.find(found, device_id, module_id)
   if not record then return nil, problem end
-  return { status = 200, body = documents.for_device(found:twin(device_id, module_id)) }
+  return found:twin(device_id, module_id)
+end
+
+-- What a twin request that reads is answered with; nil and a problem. While the store
+-- was read, the device may have been told of a later change: then it is read again, so
+-- that no answer is older than a notice that came before it.
+local function get(hub, request)
+  local twin
+  local found, problem = hub.registry:read { request }
+  if found then twin, problem = twin_of(found, request) end
+  local told = hub.plane:twin_told(request.device_id, request.module_id)
+  if twin and twin.desired_version < told then
+    found, problem = hub.registry:read_settled { request }
+    twin = nil
+    if found then twin, problem = twin_of(found, request) end
+  end
+  if not twin then return nil, problem end
+  return { status = 200, body = documents.for_device(twin) }
 end
 
 -- Is the condition of a report ($version) of this twin?
