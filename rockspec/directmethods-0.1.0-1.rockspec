@@ -98,6 +98,7 @@ build = {
       ["directmethods.cli.group"] = "lua/directmethods/cli/group.lua",
       ["directmethods.cli.hub"] = "lua/directmethods/cli/hub.lua",
       ["directmethods.cli.hub_file"] = "lua/directmethods/cli/hub_file.lua",
+      ["directmethods.cli.hub_file_check"] = "lua/directmethods/cli/hub_file_check.lua",
       ["directmethods.cli.hub_import"] = "lua/directmethods/cli/hub_import.lua",
       ["directmethods.cli.hub_merge"] = "lua/directmethods/cli/hub_merge.lua",
       ["directmethods.cli.hub_options"] = "lua/directmethods/cli/hub_options.lua",

@@ -98,6 +98,7 @@ build = {
       ["directmethods.hub.differences"] = "lua/directmethods/hub/differences.lua",
       ["directmethods.hub.digital_twin"] = "lua/directmethods/hub/digital_twin.lua",
       ["directmethods.hub.digital_twin_routes"] = "lua/directmethods/hub/digital_twin_routes.lua",
+      ["directmethods.hub.fault_rule"] = "lua/directmethods/hub/fault_rule.lua",
       ["directmethods.hub.faults"] = "lua/directmethods/hub/faults.lua",
       ["directmethods.hub.grouping"] = "lua/directmethods/hub/grouping.lua",
       ["directmethods.hub.happenings"] = "lua/directmethods/hub/happenings.lua",

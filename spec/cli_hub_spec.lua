@@ -524,10 +524,31 @@ describe("directmethods hub", function()
     end
 
     it("names every wrong member, each with its line", function()
-      local path = write("hub.json", '{"faults": [],\n "colour": 1,\n "options": {\n'
-        .. ' "tier": "S9",\n "hostnam": "x", "limits": {\n "calls": 0,\n "callers": 1'
-        .. '\n} },\n "devices": [\n { "id": "d",\n "primary_key": "x",\n "tags": 1 },\n'
-        .. ' 7 ] }')
+      local path = write("hub.json", table.concat({
+        '{"colour": 1,',
+        '"options": {',
+        '"tier": "S9",',
+        '"hostnam": "x", "limits": {',
+        '"calls": 0,',
+        '"callers": 1 } },',
+        '"policies": { "service":',
+        '"x" },',
+        '"devices": [',
+        '{ "id": "d",',
+        '"primary_key": "x",',
+        '"tags": 1,',
+        '"desired": { "a": [null] },',
+        '"methods": {',
+        '"on": {',
+        '"status": "x",',
+        '"dely": 1 },',
+        '"off": [ 7 ] } },',
+        '7 ],',
+        '"faults": [',
+        '{ "stage": "x",',
+        '"action": "y" },',
+        '{ "stage": "http", "action": "drop", "delay": 1 } ] }',
+      }, "\n"))
       local result = run { "--config", path }
       assert.equal(2, result.status, result.stderr)
       local lines = {}
@@ -535,14 +556,22 @@ describe("directmethods hub", function()
         line = line:gsub("^directmethods hub: ", "")
         if line:sub(1, #path) == path then lines[#lines + 1] = line:sub(#path + 2) end
       end
-      for i, part in ipairs { "2: unknown member 'colour'", "4: member 'tier' must be",
-        "5: unknown member 'hostnam' (did you mean 'hostname'?)",
-        "6: member 'limits.calls' must be", "7: unknown member 'limits.callers'",
+      local parts = {
+        "1: unknown member 'colour'", "3: member 'tier' must be",
+        "4: unknown member 'hostnam' (did you mean 'hostname'?)",
+        "5: member 'limits.calls' must be", "6: unknown member 'limits.callers'",
+        "7: member 'policies.service' must be base64",
         "11: member 'primary_key' must be base64", "12: member 'tags' must be",
-        "13: a device must be an object" } do
+        "13: ", "16: handler 'on': member 'status' must be",
+        "17: handler 'on': unknown member 'dely'",
+        "18: handler 'off': an answer must be an object",
+        "19: a device must be an object", "21: member 'stage' must be",
+        "22: member 'action' must be", "23: member 'delay' is not for action 'drop'",
+      }
+      for i, part in ipairs(parts) do
         assert.equal(part, (lines[i] or ""):sub(1, #part))
       end
-      assert.equal(8, #lines)
+      assert.equal(#parts, #lines)
     end)
 
     it("exits with 4 when it cannot be read", function()

@@ -2,14 +2,13 @@
 -- devices and rules for faults, or an export of Azure. An error message has the line of
 -- what is wrong.
 
+local checks = require "directmethods.cli.hub_file_check"
 local command = require "directmethods.cli.command"
 local imports = require "directmethods.cli.hub_import"
 local json = require "directmethods.json"
-local option_rules = require "directmethods.hub.option_rules"
 local options = require "directmethods.options"
 local places = require "directmethods.cli.json_places"
 local register = require "directmethods.cli.register"
-local registered = require "directmethods.hub.devices"
 
 local M = {}
 
@@ -19,9 +18,6 @@ local SPEC = {
   devices = { "table", default = {} },
   faults = { "table", default = {} },
 }
-
--- Members of a device that are no options of hub:add_device.
-local OTHERS = { id = true, tags = true, desired = true, methods = true }
 
 ---@class directmethods.HubFile
 ---@field path string
@@ -116,55 +112,12 @@ local function read_import(file, import)
   return file
 end
 
-local DEVICE = {
-  id = { "string", required = true },
-  tags = { "table" },
-  desired = { "table" },
-  methods = { "table" },
-}
-
---- Split a device into what the file itself means and the options of hub:add_device.
----@param device table
----@return { id: string, tags: table?, desired: table?, methods: table? } own
----@return directmethods.NewIdentity identity
-function M.split(device)
-  local own, identity = {}, {}
-  for name, value in pairs(device) do
-    (OTHERS[name] and own or identity)[name] = value
-  end
-  return own, identity
-end
-
--- Call note(path, message) for each member of the devices that is wrong.
-local function each_wrong_device(devices, note)
-  for i, device in ipairs(devices) do
-    local path = { "devices", i }
-    if type(device) == "table" then
-      local own, identity = M.split(device)
-      for _, text in ipairs(options.all_wrong(own, DEVICE)) do note(path, text) end
-      for _, text in ipairs(registered.all_wrong(identity)) do note(path, text) end
-    else
-      note(path, "a device must be an object")
-    end
-  end
-end
-
 -- End the command if members are wrong: a line for each, in the order of their lines.
--- What depends on other members, or on the hub, is seen later.
-local function check_all(file, document)
+local function check(file, document)
   local found = {}
-  local function note(path, message)
-    local line, text = told(file, path, message)
-    found[#found + 1] = { line = line, text = text, rank = #found }
-  end
-  for _, text in ipairs(options.all_wrong(document, SPEC)) do note({}, text) end
-  if type(document.options) == "table" then
-    for _, text in ipairs(option_rules.all_wrong(document.options)) do
-      note({ "options" }, text)
-    end
-  end
-  if type(document.devices) == "table" then
-    each_wrong_device(document.devices, note)
+  for i, each in ipairs(checks.all_wrong(document, SPEC)) do
+    local line, text = told(file, each.path, each.message)
+    found[i] = { line = line, text = text, rank = i }
   end
   table.sort(found, function(a, b)
     if a.line ~= b.line then return a.line < b.line end
@@ -192,7 +145,7 @@ function M.read(path)
   elseif not text:find("^%s*{") then
     file:fail({}, "the file must hold an object")
   end
-  check_all(file, document)
+  check(file, document)
   local checked = file:call({}, options.check, document, SPEC, "config")
   for name, value in pairs(checked) do file[name] = value end
   return file
@@ -219,8 +172,8 @@ end
 function File:add_device(hub, i, service)
   local device, path = self.devices[i], { "devices", i }
   if type(device) ~= "table" then self:fail(path, "a device must be an object") end
-  local own, identity = M.split(device)
-  self:call(path, options.check, own, DEVICE, "config")
+  local own, identity = checks.split(device)
+  self:call(path, options.check, own, checks.DEVICE, "config")
   self.identities[i] = self:call(path, register.add, hub, own.id,
     self.identities[i] or identity)
   self:set_twin(hub, own, path, service)

@@ -2,7 +2,7 @@
 -- differs from the older file is touched.
 
 local canned = require "directmethods.hub.canned"
-local hub_file = require "directmethods.cli.hub_file"
+local checks = require "directmethods.cli.hub_file_check"
 local tables = require "directmethods.tables"
 
 local M = {}
@@ -70,8 +70,8 @@ end
 
 local function change_device(new, hub, i, old, j)
   new.identities[i], new.clients[i] = old.identities[j], old.clients[j]
-  local before, identity_before = hub_file.split(old.devices[j])
-  local now, identity = hub_file.split(new.devices[i])
+  local before, identity_before = checks.split(old.devices[j])
+  local now, identity = checks.split(new.devices[i])
   if not tables.equal(identity_before, identity) then
     change_identity(new, hub, i, identity)
   end

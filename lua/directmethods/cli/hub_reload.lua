@@ -116,7 +116,7 @@ end
 -- What a user can act on; only a defect has a traceback.
 local function text_of(raised)
   local text = tostring(raised)
-  return command.is_failure(raised) and text:gsub("\n.*", "")
+  return command.is_failure(raised) and text:gsub("\n", "; ")
     or debug.traceback(text, 2)
 end
 

@@ -53,6 +53,35 @@ local function read(canned, place)
   return answers
 end
 
+local function add_wrong(texts, place, answers)
+  for _, answer in ipairs(answers) do
+    if type(answer) == "table" then
+      for _, text in ipairs(options.all_wrong(answer, SPEC)) do
+        texts[#texts + 1] = place .. ": " .. text
+      end
+    else
+      texts[#texts + 1] = place .. ": an answer must be an object"
+    end
+  end
+end
+
+--- What is wrong with the members of canned answers, in the order of their methods.
+---@param handlers table<string, any>
+---@return string[] texts
+function M.all_wrong(handlers)
+  local names, texts = {}, {}
+  for name, canned in pairs(handlers) do
+    if type(name) == "string" and is_canned(canned) then names[#names + 1] = name end
+  end
+  table.sort(names)
+  for _, name in ipairs(names) do
+    local canned = handlers[name]
+    add_wrong(texts, ("handler '%s'"):format(name:sub(1, 100)),
+      canned[1] == nil and { canned } or canned)
+  end
+  return texts
+end
+
 --- Handlers, where canned answers have become functions. Raises at the caller of the
 -- function that calls this.
 ---@param handlers any

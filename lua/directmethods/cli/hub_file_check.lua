@@ -1,0 +1,90 @@
+--- Finds the wrong members of the file of `directmethods hub --config` before there is
+-- a hub. It looks at each member alone, and in a fault rule also at what members go
+-- together.
+
+local canned = require "directmethods.hub.canned"
+local option_rules = require "directmethods.hub.option_rules"
+local documents = require "directmethods.hub.twin_document"
+local fault_rule = require "directmethods.hub.fault_rule"
+local options = require "directmethods.options"
+local registered = require "directmethods.hub.devices"
+local tables = require "directmethods.tables"
+
+local M = {}
+
+--- Members of a device that are not options of hub:add_device.
+M.DEVICE = {
+  id = { "string", required = true },
+  tags = { "table" },
+  desired = { "table" },
+  methods = { "table" },
+}
+
+--- Split a device into what the file itself means and the options of hub:add_device.
+---@param device table
+---@return { id: string, tags: table?, desired: table?, methods: table? } own
+---@return directmethods.NewIdentity identity
+function M.split(device)
+  local own, identity = {}, {}
+  for name, value in pairs(device) do
+    (M.DEVICE[name] and own or identity)[name] = value
+  end
+  return own, identity
+end
+
+-- Call note(path, text) for each text.
+local function note_all(note, path, texts)
+  for _, text in ipairs(texts) do note(path, text) end
+end
+
+-- Check tags or desired properties as if they were set on an empty twin.
+local function check_section(note, path, name, section)
+  if type(section) ~= "table" then return end
+  local wrong = documents.change(tables.copy(documents.BLANK), name, section, "")
+  if wrong then note({ path[1], path[2], name }, wrong) end
+end
+
+local function check_device(note, path, device)
+  if type(device) ~= "table" then return note(path, "a device must be an object") end
+  local own, identity = M.split(device)
+  note_all(note, path, options.all_wrong(own, M.DEVICE))
+  note_all(note, path, registered.all_wrong(identity))
+  check_section(note, path, "tags", own.tags)
+  check_section(note, path, "desired", own.desired)
+  if type(own.methods) == "table" then
+    note_all(note, { path[1], path[2], "methods" }, canned.all_wrong(own.methods))
+  end
+end
+
+local function check_fault(note, path, rule)
+  if type(rule) ~= "table" then return note(path, "a rule must be an object") end
+  note_all(note, path, fault_rule.all_wrong(rule))
+end
+
+local function check_list(note, name, list, check)
+  if type(list) ~= "table" then return end
+  for i, each in ipairs(list) do check(note, { name, i }, each) end
+end
+
+--- Each wrong member.
+---@param document table the decoded file
+---@param spec table<string, directmethods.OptionSpec> of its own members
+---@return { path: (string|integer)[], message: string }[]
+function M.all_wrong(document, spec)
+  local found = {}
+  local function note(path, message)
+    found[#found + 1] = { path = path, message = message }
+  end
+  note_all(note, {}, options.all_wrong(document, spec))
+  if type(document.options) == "table" then
+    note_all(note, { "options" }, option_rules.all_wrong(document.options))
+  end
+  if type(document.policies) == "table" then
+    note_all(note, {}, option_rules.all_wrong { policies = document.policies })
+  end
+  check_list(note, "devices", document.devices, check_device)
+  check_list(note, "faults", document.faults, check_fault)
+  return found
+end
+
+return M
