@@ -20,6 +20,14 @@ static int l_now(lua_State *L) {
   return 1;
 }
 
+/* precise() -> the contract clock at this very moment, in nanoseconds: for
+** measurements */
+static int l_precise(lua_State *L) {
+  lua_pushnumber(L,
+                 (lua_Number)dm_clock_ns(&clock_of(L)->loop->contract) / 1e9);
+  return 1;
+}
+
 static int l_time(lua_State *L) {
   lua_pushnumber(L, (lua_Number)dm_clock_wall(&current(L)->contract) / 1000);
   return 1;
@@ -133,6 +141,7 @@ static int l_cancel_timer(lua_State *L) {
 
 static const luaL_Reg FUNCTIONS[] = {
     {"now", l_now},
+    {"precise", l_precise},
     {"time", l_time},
     {"next_deadline", l_next_deadline},
     {"move", l_move},

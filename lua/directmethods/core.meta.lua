@@ -33,6 +33,10 @@ function core.settle(seconds) end
 ---@return number
 function core.now() end
 
+--- The contract clock at this very moment, in nanoseconds: for measurements.
+---@return number seconds
+function core.precise() end
+
 --- The contract clock as unix time.
 ---@return number
 function core.time() end

@@ -17,16 +17,16 @@ local function measure(args, service, payload, stopped)
   local numbers = {
     started = 0, done = 0, failed = 0, times = dm.histogram(), errors = {},
   }
-  local stop = args.duration and core.now() + args.duration or math.huge
+  local stop = args.duration and core.precise() + args.duration or math.huge
   local count = args.count or not args.duration and COUNT or math.huge
   local function lane()
-    while numbers.started < count and core.now() < stop and not stopped() do
+    while numbers.started < count and core.precise() < stop and not stopped() do
       numbers.started = numbers.started + 1
-      local began = core.now()
+      local began = core.precise()
       local reply, err = command.call(service.invoke, service, device_id, args.method,
         payload, opts)
       numbers.done = numbers.done + 1
-      if reply then numbers.times:record(core.now() - began) end
+      if reply then numbers.times:record(core.precise() - began) end
       if not reply or not reply.ok then
         local why = err and err.name or "status " .. reply.status
         numbers.failed = numbers.failed + 1
@@ -38,10 +38,10 @@ local function measure(args, service, payload, stopped)
   for i = 1, args.parallel do lanes[i] = lane end
   local bar = progress.new(args, "calls", count < math.huge and count or nil)
   bar:watch(function() return numbers.done, numbers.failed end)
-  local began = core.now()
+  local began = core.precise()
   dm.all(lanes)
   bar:finish()
-  numbers.elapsed = core.now() - began
+  numbers.elapsed = core.precise() - began
   return numbers
 end
 
