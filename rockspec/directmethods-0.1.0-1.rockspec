@@ -181,6 +181,7 @@ build = {
       ["directmethods.service.rest"] = "lua/directmethods/service/rest.lua",
       ["directmethods.service.retry"] = "lua/directmethods/service/retry.lua",
       ["directmethods.service.twins"] = "lua/directmethods/service/twins.lua",
+      ["directmethods.shell"] = "lua/directmethods/shell.lua",
       ["directmethods.signals"] = "lua/directmethods/signals.lua",
       ["directmethods.stderr"] = "lua/directmethods/stderr.lua",
       ["directmethods.tables"] = "lua/directmethods/tables.lua",

@@ -7,6 +7,7 @@ local fixture = require "spec.support.fixture"
 local hub_process = require "spec.support.hub_process"
 local limits = require "directmethods.cli.log_limit"
 local logs = require "directmethods.cli.log"
+local shell = require "directmethods.shell"
 local uv = require "luv"
 
 describe("lines about devices", function()
@@ -273,13 +274,10 @@ describe("directmethods watch", function()
   end)
 
   it("prints text on a terminal", function()
-    local words = cli.words { "watch", "--ready-file", ready_file() }
-    for k, word in ipairs(words) do
-      words[k] = "'" .. word:gsub("'", "'\\''") .. "'"
-    end
+    local line = shell.line(cli.words { "watch", "--ready-file", ready_file() })
     local pid_file = folder .. "/pid"
     local task = dm.spawn(dm.exec, { "script", "-qec",
-      ("echo $$ >%s; exec %s"):format(pid_file, table.concat(words, " ")), "/dev/null",
+      ("echo $$ >%s; exec %s"):format(pid_file, line), "/dev/null",
     }, { timeout = 30 })
     has_stream()
     fixture.call(hub, { device = "dev1" })

@@ -3,6 +3,7 @@
 
 local cli = require "spec.support.cli"
 local dm = require "directmethods"
+local shell = require "directmethods.shell"
 local stores = require "spec.support.stores"
 
 local SPEED = 600
@@ -23,9 +24,7 @@ end
 
 -- The command line as words of a shell.
 local function tool(...)
-  local words = cli.bare_words { ... }
-  for i, word in ipairs(words) do words[i] = "'" .. word:gsub("'", "'\\''") .. "'" end
-  return table.concat(words, " ")
+  return shell.line(cli.bare_words { ... })
 end
 
 -- Shell: the hub's time, of its Date header.

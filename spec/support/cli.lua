@@ -1,6 +1,7 @@
 --- The command line in a process of its own, and a hub of this process for it.
 
 local dm = require "directmethods"
+local shell = require "directmethods.shell"
 local uv = require "luv"
 
 local LUA = os.getenv("LUA") or "lua5.4"
@@ -56,11 +57,8 @@ end
 ---@return directmethods.ExecResult with all that it wrote in `stdout`
 function M.on_terminal(words, opts)
   opts = opts or {}
-  local quoted = M.words(words, opts.variables)
-  for i, word in ipairs(quoted) do
-    quoted[i] = "'" .. word:gsub("'", "'\\''") .. "'"
-  end
-  return assert(dm.exec({ "script", "-qec", table.concat(quoted, " "), "/dev/null" },
+  local line = shell.line(M.words(words, opts.variables))
+  return assert(dm.exec({ "script", "-qec", line, "/dev/null" },
     { timeout = TIMEOUT, stdin = opts.stdin }))
 end
 

@@ -3,6 +3,7 @@
 
 local cli = require "spec.support.cli"
 local dm = require "directmethods"
+local shell = require "directmethods.shell"
 
 local M = {}
 
@@ -11,11 +12,10 @@ local M = {}
 function M.into(folder)
   local words = cli.bare_words {}
   for i, word in ipairs(words) do
-    if word == "build-aux/directmethods" then word = M.root() .. "/" .. word end
-    words[i] = "'" .. word:gsub("'", "'\\''") .. "'"
+    if word == "build-aux/directmethods" then words[i] = M.root() .. "/" .. word end
   end
   local path = folder:write("directmethods",
-    "#!/bin/sh\nexec " .. table.concat(words, " ") .. ' "$@"\n')
+    "#!/bin/sh\nexec " .. shell.line(words) .. ' "$@"\n')
   assert(dm.exec { "chmod", "755", path })
 end
 

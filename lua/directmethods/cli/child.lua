@@ -10,6 +10,7 @@
 local command = require "directmethods.cli.command"
 local dm = require "directmethods"
 local files = require "directmethods.cli.files"
+local shell = require "directmethods.shell"
 local variables = require "directmethods.cli.variables"
 
 local M = {}
@@ -38,10 +39,6 @@ exec 9>"$1/end" 8>&2 2>/dev/null
 exit $?
 ]]
 
-local function quote(word)
-  return "'" .. word:gsub("'", "'\\''") .. "'"
-end
-
 ---@class directmethods.CliChild
 ---@field folder string
 ---@field pipe file*
@@ -57,8 +54,8 @@ function M.start(words, list, folder)
   files.write_private(folder .. "/variables", variables.text(list, "sh"), "COMMAND")
   local made = assert(dm.exec { "mkfifo", "-m", "600", folder .. "/end" })
   if made.status ~= 0 then command.fail(command.LOCAL, "mkfifo: " .. made.stderr) end
-  local line = { "exec sh -c", quote(SHELL), "sh", quote(folder) }
-  for _, word in ipairs(words) do line[#line + 1] = quote(word) end
+  local line = { "exec sh -c", shell.quote(SHELL), "sh", shell.quote(folder) }
+  for _, word in ipairs(words) do line[#line + 1] = shell.quote(word) end
   local pipe, why = io.popen(table.concat(line, " "), "w")
   if not pipe then command.fail(command.LOCAL, why) end
   return setmetatable({ folder = folder, pipe = pipe }, Child)

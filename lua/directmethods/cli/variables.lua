@@ -1,5 +1,7 @@
 --- The environment variables that describe a hub, in the syntax of each shell.
 
+local shell = require "directmethods.shell"
+
 local M = {}
 
 --- Files in which systems keep the certificates of their authorities.
@@ -40,12 +42,10 @@ function M.of(facts, first_device, ready_file)
   return list
 end
 
-local function quote(value)
-  return "'" .. value:gsub("'", "'\\''") .. "'"
-end
-
 local FORMATS = {
-  sh = function(name, value) return ("export %s=%s"):format(name, quote(value)) end,
+  sh = function(name, value)
+    return ("export %s=%s"):format(name, shell.quote(value))
+  end,
   fish = function(name, value)
     return ("set -gx %s '%s'"):format(name, (value:gsub("[\\']", "\\%0")))
   end,
