@@ -142,6 +142,7 @@ build = {
       ["directmethods.hub.policies"] = "lua/directmethods/hub/policies.lua",
       ["directmethods.hub.postgres_schema"] = "lua/directmethods/hub/postgres_schema.lua",
       ["directmethods.hub.problems"] = "lua/directmethods/hub/problems.lua",
+      ["directmethods.hub.program_text"] = "lua/directmethods/hub/program_text.lua",
       ["directmethods.hub.query"] = "lua/directmethods/hub/query.lua",
       ["directmethods.hub.query.check"] = "lua/directmethods/hub/query/check.lua",
       ["directmethods.hub.query.functions"] = "lua/directmethods/hub/query/functions.lua",

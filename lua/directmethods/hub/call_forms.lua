@@ -3,63 +3,23 @@
 -- holds a secret.
 
 local core = require "directmethods.core"
-local json = require "directmethods.json"
+local program_text = require "directmethods.hub.program_text"
 local recording = require "directmethods.recording.format"
 
 local M = {}
+
+local word, string_of = program_text.shell_word, program_text.json_string
+local lua_string, list = program_text.lua_string, program_text.list
+local opt, fill, NO_LINE = program_text.opt, program_text.fill, program_text.NO_LINE
 
 local INDENT = "    "
 local UNAVAILABLE = 503001 -- what a rule rejects with when the call did not fail
 local FIRST_CODE = 400000 -- of IoT Hub's codes
 
--- Quoting --------------------------------------------------------------------------
-
--- A word of a shell.
-local function word(text)
-  if text:find "^[%w%-_./:=]+$" then return text end
-  return "'" .. text:gsub("'", "'\\''") .. "'"
-end
-
--- A string of Python or JavaScript: a string of JSON is one, except for two line ends
--- that old JavaScript does not allow.
-local function string_of(text)
-  return (json.encode(text):gsub("\u{2028}", "\\u2028"):gsub("\u{2029}", "\\u2029"))
-end
-
--- A string of Lua.
-local function lua_string(text)
-  return (("%q"):format(text):gsub("\\\n", "\\n"):gsub("\r", "\\r"))
-end
-
--- "name = value, name = value" of those that are there.
-local function list(pattern, separator, pairs_of)
-  local parts = {}
-  for _, pair in ipairs(pairs_of) do
-    if pair[2] ~= nil then parts[#parts + 1] = pattern:format(pair[1], pair[2]) end
-  end
-  return table.concat(parts, separator)
-end
-
--- "" where there is no value.
-local function opt(pattern, value)
-  return value and pattern:format(value) or ""
-end
-
--- {name} in a text is the value of that name; lines that are empty then are dropped.
-local function fill(text, values)
-  text = text:gsub("%f[{]{([%a_]+)}", function(name) return values[name] end)
-  return (text:gsub("\n[ \t]*%z", ""))
-end
-
--- A line of a text that is not wanted.
-local NO_LINE = "\0"
-
 local function device_name(call)
   if not call.module_id then return call.device_id end
   return call.device_id .. "/" .. call.module_id
 end
-
--- Forms ----------------------------------------------------------------------------
 
 local FORMS = {}
 
