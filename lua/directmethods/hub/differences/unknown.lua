@@ -1,0 +1,220 @@
+--- Cases in which it is not known what IoT Hub does.
+
+---@type directmethods.Difference[]
+return {
+  {
+    kind = "unknown",
+    case = "a device's answer is too large",
+    here = "502001",
+    section = "2.2 X16",
+  },
+  {
+    kind = "unknown",
+    case = "a device disconnects during a call",
+    here = "404104 at once",
+    section = "2.2 X7",
+  },
+  {
+    kind = "unknown",
+    case = "more than 100 calls under way at one device",
+    here = "403800",
+    section = "2.2 X24",
+  },
+  {
+    kind = "unknown",
+    case = "a disabled device is called",
+    here = "404001",
+    azure = "404001 is seen; the documentation also has 403012",
+    section = "2.2 X3",
+  },
+  {
+    kind = "unknown",
+    case = "a filter that is not documented",
+    here = "SUBACK 0x80",
+    azure = "may close the connection",
+    section = "3.5",
+  },
+  {
+    kind = "unknown",
+    case = "control characters in a topic filter",
+    here = "the connection is closed",
+    section = "13.1",
+  },
+  {
+    kind = "unknown",
+    case = "a device's status that is no 32-bit integer",
+    here = "dropped, the call times out",
+    azure = "edgeHub answers status 400000",
+    section = "3.8",
+  },
+  {
+    kind = "unknown",
+    case = "an api-version in the user name of a device that SDKs do not send, or that "
+      .. "is no date",
+    here = "accepted",
+    azure = "edgeHub accepts it",
+    section = "3.2",
+  },
+  {
+    kind = "unknown",
+    case = "a user name without api-version",
+    here = "accepted, under the first contract",
+    azure = "edgeHub refuses it",
+    section = "3.2",
+  },
+  {
+    kind = "unknown",
+    case = "an api-version between those that SDKs are known to send",
+    here = "accepted",
+    section = "1.2",
+  },
+  {
+    kind = "unknown",
+    case = "characters of method names, and the longest name",
+    here = "3.7's set, 100 characters",
+    section = "3.7",
+  },
+  {
+    kind = "unknown",
+    case = "names and texts of a payload outside the documented character set",
+    here = "accepted",
+    azure = "documented as not allowed",
+    option = "documented_charset = false",
+    section = "1.5",
+  },
+  {
+    kind = "unknown",
+    case = "names of members in another case, in a method call",
+    here = "not read, as unknown members",
+    section = "1.4",
+  },
+  {
+    kind = "unknown",
+    case = "`deviceScope` or `parentScopes` of an edge device that is not there",
+    here = "kept",
+    section = "13.3",
+  },
+  {
+    kind = "unknown",
+    case = "a digital twin whose properties are not those of its model",
+    here = "shown and changed: the hub reads no models",
+    section = "13.5",
+  },
+  {
+    kind = "unknown",
+    case = "a member that stands twice in a document",
+    here = "400004 if the hub reads it; of tags and properties the last one counts",
+    section = "13.6",
+  },
+  {
+    kind = "unknown",
+    case = "the text for a payload that is too large",
+    here = "\"'payload' size must not exceed N bytes.\"",
+    section = "2.2 X15",
+  },
+  {
+    kind = "unknown",
+    case = "`ETag` in the answer of a call, `Retry-After` with 429",
+    here = "sent; sent only with `retry_after`",
+    section = "1.6",
+  },
+  {
+    kind = "unknown",
+    case = "sizes of bursts and of the queue behind a rate",
+    here = "one second's worth, or one minute's; 2 s of queue",
+    section = "8",
+  },
+  {
+    kind = "unknown",
+    case = "keys that are not 32 bytes long",
+    here = "16 to 64 bytes",
+    section = "4.6",
+  },
+  {
+    kind = "unknown",
+    case = "ids in `sr` that differ in case",
+    here = "refused",
+    azure = "edgeHub accepts them",
+    section = "4.3",
+  },
+  {
+    kind = "unknown",
+    case = "the right that jobs need",
+    here = "ServiceConnect",
+    section = "4.8",
+  },
+  {
+    kind = "unknown",
+    case = "aggregates and GROUP BY in `devices.modules`",
+    here = "400004",
+    azure = "they are documented for `devices`",
+    section = "7",
+  },
+  {
+    kind = "unknown",
+    case = "the name of an aggregate without `AS`; the values that SUM, AVG, MIN "
+      .. "and MAX leave out; the order of groups",
+    here = "`$1`; what is no number, and for MIN and MAX no text; not defined",
+    section = "7",
+  },
+  {
+    kind = "unknown",
+    case = "keywords that must stand in `[[ ]]`, besides `group`",
+    here = "all words of the grammar",
+    section = "7",
+  },
+  {
+    kind = "unknown",
+    case = "comments in queries",
+    here = "read",
+    section = "7",
+  },
+  {
+    kind = "unknown",
+    case = "PUT of a new module",
+    here = "200",
+    azure = "may answer 201",
+    section = "5",
+  },
+  {
+    kind = "unknown",
+    case = "`Content-Type` and `Content-Encoding` of requests that are no calls",
+    here = "not looked at: the body is JSON",
+    azure = "may be 415",
+    section = "1.4",
+  },
+  {
+    kind = "unknown",
+    case = "a PUT of a twin, or an entry of a bulk request, without `tags` or without "
+      .. "`desired`",
+    here = "what it leaves out is removed",
+    section = "13.2",
+  },
+  {
+    kind = "unknown",
+    case = "a JSON Patch of a digital twin that removes what is not there",
+    here = "202",
+    section = "13.5",
+  },
+  {
+    kind = "unknown",
+    case = "how arrays, and characters beyond ASCII, count for the sizes of tags and "
+      .. "properties",
+    here = "an array as its elements, a character as its bytes",
+    section = "13.2",
+  },
+  {
+    kind = "unknown",
+    case = "tags or properties that count little, and are more than four times their "
+      .. "limit as JSON",
+    here = "413001",
+    section = "13.2",
+  },
+  {
+    kind = "unknown",
+    case = "names of tags and properties with `#`, or with a blank beyond ASCII",
+    here = "accepted",
+    azure = "edgeHub refuses them",
+    section = "13.2",
+  },
+}
