@@ -160,7 +160,7 @@ describe("the events of devices", function()
         } },
       }, { if_match = "*" }))
       await_reason("disconnected", "key_gone",
-        "the key or thumbprint that it used is gone")
+        "its key or thumbprint was changed or removed")
       device:close()
     end)
 
@@ -180,7 +180,7 @@ describe("the events of devices", function()
       local device = fixture.device(hub, "dev1")
       assert(hub:fault { stage = "request", action = "disconnect", times = 1 })
       local caller = fixture.send_call(hub, { device = "dev1" })
-      await_reason("disconnected", "fault_rule", "a fault rule did it: disconnect")
+      await_reason("disconnected", "fault_rule", "a fault rule acted: disconnect")
       caller:close()
       device:close()
       device = fixture.device(hub, "dev1")
@@ -355,7 +355,7 @@ describe("the events of devices", function()
 
     it("by a fault rule", function()
       assert(hub:fault { stage = "connect", action = "reject", code = 3, times = 1 })
-      refused({}, "fault_rule", "a fault rule did it: reject", 3)
+      refused({}, "fault_rule", "a fault rule acted: reject", 3)
     end)
 
     it("without its key, token or the bytes that it sent", function()
@@ -470,7 +470,7 @@ describe("the events of devices", function()
 
     it("for its token", function()
       refuses({ token = false }, 401, "no_token",
-        "there is no single Authorization field")
+        "the request must have one Authorization field")
       refuses({ token = "Bearer x" }, 401, "bad_token", "the token cannot be read")
       refuses({ token = tokens.make { bytes = "guessed" } }, 401, "no_policy",
         "the token names no policy")

@@ -62,7 +62,7 @@ local function behind_a_proxy(engine, tls)
       local ok, err = proxy.await(dm.spawn(device.connect, device, 0.5))
       assert.is_nil(ok)
       assert.equal("ConnectFailed", err.name)
-      local part = "by the proxy 127.0.0.1:" .. gate.port
+      local part = "through the proxy 127.0.0.1:" .. gate.port
       assert.is_truthy(err.message:find(part, 1, true), err.message)
       assert.is_nil(err.message:find("secret", 1, true))
       assert.is_nil(device:stats().why:find("secret", 1, true))

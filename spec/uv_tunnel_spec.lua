@@ -127,7 +127,7 @@ describe("a tunnel of the engine uv", function()
 
   for what, case in pairs {
     ["a refusal"] = { "HTTP/1.1 407 No\r\n\r\n", "ConnectFailed", "HTTP 407" },
-    ["no HTTP"] = { "SSH-2.0-x\r\n\r\n", "ProtocolError", "the answer is not one" },
+    ["no HTTP"] = { "SSH-2.0-x\r\n\r\n", "ProtocolError", "the answer is not HTTP" },
     ["no end"] = { ("x"):rep(9000), "LimitExceeded", "the answer is too long" },
   } do
     it("fails when the proxy answers with " .. what, function()
@@ -135,7 +135,7 @@ describe("a tunnel of the engine uv", function()
       peer:send(case[1])
       local event, name, message = first_event()
       assert.same({ "failed", case[2] }, { event, name })
-      local where = "hub.test:1883 by the proxy 127.0.0.1:" .. listener.port
+      local where = "hub.test:1883 through the proxy 127.0.0.1:" .. listener.port
       assert.is_truthy(message:find(where, 1, true), message)
       assert.is_truthy(message:find(case[3], 1, true), message)
       assert.is_nil(message:find("secret", 1, true))

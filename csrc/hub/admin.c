@@ -1,18 +1,19 @@
 /* admin.c -- see admin.h. Loop thread only.
 **
-** Without TLS the listener is for this machine alone. A Host header that names
-** another is refused, so that a web page cannot reach the listener by a domain
-** name that resolves to 127.0.0.1. With TLS the certificate prevents this. An
-** Origin header that names another listener is refused as well.
+** Without TLS the listener serves this machine alone. It refuses a Host header
+** that names another machine, so that a web page cannot reach the listener by a
+** domain name that resolves to 127.0.0.1. With TLS the certificate prevents
+** this. The listener also refuses an Origin header that names another listener.
 **
-** A browser that has shown the token gets a cookie with the session's secret,
-** which is made of the token, so that it survives a restart with the same
-** token. Other pages cannot read it, but pages of this machine's other ports
-** can make the browser send it. So what comes with the cookie alone must be a
-** request of the hub's own page, and one that may change something must have a
-** header that no form can send.
+** A browser that has shown the token gets a cookie with the session's secret.
+** The secret is derived from the token, so the cookie stays valid after a
+** restart with the same token. Pages of other sites cannot read the cookie, but
+** pages on other ports of this machine can make the browser send it. So a
+** request with the cookie alone is accepted only from the hub's own page. If
+** the request may change something, it must also have a header that no form can
+** send.
 **
-** Everything but /healthz and the inspector's files needs the hub's bearer
+** Every path except /healthz and the inspector's files needs the hub's bearer
 ** token.
 */
 #include "hub/admin.h"
@@ -28,7 +29,7 @@
 
 enum { SECRET_BYTES = 32 }; /* of SHA-256 */
 
-/* The secret of sessions: hexadecimal digits that do not tell the token. */
+/* The secret of sessions: hexadecimal digits that do not reveal the token. */
 static bool make_session(dm_span *session, dm_span token) {
   static const char about[] = "directmethods session";
   unsigned char bytes[EVP_MAX_MD_SIZE];
@@ -73,7 +74,8 @@ static bool has_session(const dm_hub *h, const dm_http_request *r) {
                    h->admin_session);
 }
 
-/* May the cookie speak for the user? */
+/* Did the hub's own page send the request, so that the cookie may authorise it?
+*/
 static bool is_own_page(const dm_http_request *r) {
   bool changes =
       !dm_span_is(r->method, "GET") && !dm_span_is(r->method, "HEAD");
@@ -81,8 +83,8 @@ static bool is_own_page(const dm_http_request *r) {
   return dm_browser_is_own_site(dm_http_header(r, "Sec-Fetch-Site"));
 }
 
-/* What tells nothing about the hub: is it there, and the page that asks for the
-** rest with a token. */
+/* Paths that need no token, because their answers have no data of the hub: the
+** health check and the inspector's files. */
 static bool is_open_to_all(dm_span path) {
   return dm_span_is(path, "/healthz") || dm_span_is(path, "/") ||
          dm_text_starts(path, "/inspector/");
@@ -94,7 +96,8 @@ static void refuse(dm_exchange *x, int status, dm_span fields, dm_span why) {
   dm_exchange_answer(x, status, fields, part);
 }
 
-/* Is it a request of a page at another address? Then it is answered. */
+/* Refuse a request that a page at another address has made. True: it was
+** refused. */
 static bool refuse_foreign(dm_exchange *x, const dm_http_request *r, bool tls) {
   const dm_span none = {NULL, 0};
   dm_span host = dm_http_header(r, "Host");

@@ -108,8 +108,9 @@ static dm_signer signer_of(dm_authority *a, const dm_sas *sas) {
   return (dm_signer){p, slot_of(sas, p->primary, p->secondary)};
 }
 
-/* No key has signed because there is nobody who could: that is told instead,
-** after the signature was computed all the same. */
+/* If the policy or identity is unknown, report that instead of a wrong
+** signature. The signature was computed in any case, so the time of the answer
+** does not reveal which names exist. */
 static void blame_unknown(dm_grant *out, bool known, dm_why why) {
   if (out->why == DM_WHY_SIGNATURE && !known) out->why = why;
 }
@@ -163,7 +164,7 @@ bool dm_authorise_service(dm_authority *a, dm_span token, dm_seen_token *seen,
 }
 
 static bool is_usable(const dm_identity *identity, dm_grant *out) {
-  out->policy = (dm_span){NULL, 0}; /* the identity is to blame */
+  out->policy = (dm_span){NULL, 0}; /* the identity is refused, not a policy */
   if (identity == NULL) return refuse(out, DM_WHY_UNKNOWN);
   return dm_identity_usable(identity) || refuse(out, DM_WHY_DISABLED);
 }

@@ -47,9 +47,9 @@ typedef struct dm_grant {
   dm_signer signer;
   unsigned rights; /* the policy's; 0 for an identity's own key */
   int64_t expiry;  /* se, unix seconds; INT64_MAX: tokens do not expire */
-  bool expired;    /* the token has; where tokens do not expire, it is good */
-  dm_span policy;  /* that the token names, encoded; p NULL: none. Borrowed */
-  dm_why why;      /* why not */
+  bool expired;    /* the token has expired; good if tokens never expire */
+  dm_span policy;  /* named by the token, encoded; p NULL: none. Borrowed */
+  dm_why why;      /* why it was refused */
 } dm_grant;
 
 enum { DM_SEEN_TOKEN_MAX = 512 }; /* bytes of a token that is kept */

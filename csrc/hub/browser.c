@@ -5,7 +5,7 @@
 
 #define COOKIE "directmethods_"
 
-/* What "host:1234" has behind the name; n 0: no port. */
+/* The port of "host:1234"; n 0: there is none. */
 static dm_span port_of(dm_span host) {
   size_t i = host.n;
   while (i > 0 && host.p[i - 1] >= '0' && host.p[i - 1] <= '9')

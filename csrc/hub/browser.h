@@ -1,8 +1,8 @@
-/* browser.h -- what a browser says of itself in the headers of a request. Pure.
+/* browser.h -- which page made a browser send a request, by its headers. Pure.
 **
 ** A page of another site can make a browser send requests to this machine: by a
 ** domain name that resolves to 127.0.0.1, by a form, or by an image. These
-** headers tell such requests from those of the hub's own page.
+** headers distinguish such requests from those of the hub's own page.
 */
 #ifndef DM_HUB_BROWSER_H
 #define DM_HUB_BROWSER_H
@@ -16,12 +16,13 @@
 /* Does the value of Host name this machine's loopback? */
 bool dm_browser_is_local(dm_span host);
 
-/* Is the value of Origin the listener that Host names? No Origin (p NULL): the
-** request is none of another page's scripts or forms. */
+/* Does Origin name the same listener as Host? Without Origin (p NULL) the
+** answer is yes: neither a script nor a form of another page made the request.
+*/
 bool dm_browser_is_own_origin(dm_span origin, dm_span host, bool tls);
 
-/* Is the value of Sec-Fetch-Site that of a request which the hub's own page or
-** the user made? p NULL: the browser does not send it. */
+/* Does Sec-Fetch-Site say that the hub's own page or the user made the request?
+** Yes, too, if the browser does not send it (p NULL). */
 bool dm_browser_is_own_site(dm_span fetch_site);
 
 /* The value of the cookie "directmethods_PORT", where PORT is that of Host:

@@ -29,7 +29,7 @@ typedef struct newcomer {
   dm_span model_id; /* decoded, in 'memory'; n 0: none */
 } newcomer;
 
-/* A connection that is no session. */
+/* Report an event of a connection that has no session. */
 static void tell(const dm_hub_listener *l, uint64_t connection, dm_news news) {
   char address[DM_PEER_MAX] = "";
   dm_mqtt_server_peer(l->mqtt, connection, address, sizeof address);
@@ -103,7 +103,7 @@ static bool read_model_id(newcomer *n) {
   return dm_text_utf8(n->model_id);
 }
 
-/* NONE: it may connect; else why not. */
+/* DM_WHY_NONE: the device may connect; other values: why it may not. */
 static dm_why check(dm_hub_listener *l, uint64_t connection,
                     const dm_mqtt_connect *c, newcomer *out) {
   if (!c->has_username || !dm_username_parse(c->username, &out->name))
@@ -341,7 +341,7 @@ void dm_connect_on_refused(void *context, uint64_t connection, int code,
                  .detail = dm_span_of(why)});
 }
 
-/* Count what the peer did to be closed. */
+/* Count the peer's fault for which its connection was closed. */
 static void count_fault(dm_hub_counters *c, dm_code code) {
   switch (code) {
   case DM_PROTOCOL_ERROR:

@@ -12,7 +12,8 @@
 /* Hand the request of this exchange up, which is parked. */
 void dm_control_hand_up(dm_exchange *x, const dm_http_request *r);
 
-/* The parked exchange that went up by this id; NULL: the caller is gone. */
+/* The parked exchange that was handed up with this id; NULL: the caller is
+** gone. */
 dm_exchange *dm_control_request(const dm_hub *h, uint64_t id);
 
 /* A twin request of this session's device. When 16 of them wait for their

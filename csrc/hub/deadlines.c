@@ -9,7 +9,7 @@ typedef struct list {
   int64_t offset; /* from the contract clock to unix time */
 } list;
 
-/* Keep it if it is one of the first. */
+/* Insert the deadline, in order, if it is among the first 'most'. */
 static void add(list *l, dm_deadline d, int64_t key) {
   d.at = key + l->offset;
   size_t place = l->count;

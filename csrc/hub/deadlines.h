@@ -1,5 +1,5 @@
-/* deadlines.h -- what the hub will do next on the contract clock, for people
-** who move it. Loop thread only.
+/* deadlines.h -- the hub's next actions on the contract clock, to show to users
+** before they move that clock. Loop thread only.
 */
 #ifndef DM_HUB_DEADLINES_H
 #define DM_HUB_DEADLINES_H
@@ -35,12 +35,13 @@ typedef struct dm_deadline {
 
 struct dm_hub;
 
-/* Write the next deadlines, at most 'most', in their order; how many. The spans
-** live until the loop runs. It looks at each call and connection once. */
+/* Write the next deadlines, at most 'most', the earliest first, and return
+** their number. The spans are valid until the loop runs. The function looks at
+** each call and connection once. */
 size_t dm_hub_deadlines(const struct dm_hub *h, dm_deadline *out, size_t most);
 
-/* When the next timer of this clock is due, whosever it is: unix ms; 0: there
-** is none. */
+/* When the next timer of this clock is due, even if it does not belong to the
+** hub: unix ms; 0: there is none. */
 int64_t dm_hub_next_timer(const struct dm_hub *h);
 
 #pragma GCC visibility pop

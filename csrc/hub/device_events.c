@@ -1,7 +1,7 @@
 /* device_events.c -- see device_events.h. Loop thread only. */
 #include "hub/device_events.h"
 
-/* Rings. A record: this, then the texts one after the other. */
+/* Rings. A record is this header, then the texts one after the other. */
 typedef struct entry {
   uint64_t id;
   int64_t wall;
@@ -100,7 +100,7 @@ const char *dm_why_word(dm_why why) {
   return REASONS[why].word;
 }
 
-/* As much as there is room for. */
+/* Add the bytes that there is room for. */
 static void add(dm_buf *out, dm_span s) {
   size_t room = out->limit - out->len;
   if (s.n > 0) dm_buf_add(out, s.p, s.n < room ? s.n : room);

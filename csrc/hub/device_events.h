@@ -1,6 +1,7 @@
-/* device_events.h -- the latest events of devices: who came, went, was refused,
-** and why. Two rings of bounded size, so that strangers who are refused do not
-** push out what became of the hub's devices. Loop thread only.
+/* device_events.h -- the latest events of devices: a device connected, was
+** disconnected or was refused, and why. Refusals have a ring of their own, so
+** many of them cannot push out the other events. Both rings are bounded. Loop
+** thread only.
 */
 #ifndef DM_HUB_DEVICE_EVENTS_H
 #define DM_HUB_DEVICE_EVENTS_H
@@ -62,20 +63,20 @@ typedef struct dm_device_place {
 
 /* Each ring gets half of the bytes. */
 void dm_device_events_init(dm_device_events *e, size_t bytes);
-void dm_device_events_clear(dm_device_events *e); /* ids go on */
+void dm_device_events_clear(dm_device_events *e); /* ids continue */
 
-/* Keep an event, and give it its id. Without memory it is not kept. */
+/* Give the event its id and keep it. When memory is out, it is not kept. */
 void dm_device_events_add(dm_device_events *e, dm_device_event *event);
 
-/* Walk in the order of ids. The spans live until the next event is added.
-** False: there are no more. */
+/* Read the next event, in the order of ids. Its spans are valid until the next
+** event is added. False: there are no more. */
 bool dm_device_events_next(const dm_device_events *e, dm_device_place *place,
                            dm_device_event *out);
 
 const char *dm_why_word(dm_why why); /* static */
 
-/* What a text is about: a device, maybe with a module, or a policy. All are
-** printable. */
+/* The names that a text may contain: a device, maybe with a module, or a
+** policy. All are printable. */
 typedef struct dm_subject {
   dm_span device, module, policy; /* policy p NULL: it is the identity */
 } dm_subject;

@@ -180,7 +180,8 @@ dm_span dm_exchange_guards(const dm_exchange *x) {
   "Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n"    \
   "Cache-Control: no-store\r\n"
 
-/* A page says itself what it may load, and how long it is kept. */
+/* A page of the inspector has its own Content-Security-Policy and
+** Cache-Control; other answers get the strictest ones here. */
 static bool add_guards(dm_buf *out, const dm_exchange *x, dm_span fields) {
   dm_span guards = dm_exchange_guards(x);
   return dm_buf_add_span(out, guards) &&

@@ -23,9 +23,8 @@ static inline bool dm_exchange_is_http(const dm_exchange *x) {
   return x->server != NULL;
 }
 
-/* Header lines that each answer of an admin listener has, so that browsers do
-** with it what the hub's own page says, and nothing for other pages. Of another
-** listener: none. */
+/* Header lines of each answer of an admin listener, so that browsers do not let
+** pages of other sites use the answer. Other listeners: none. */
 dm_span dm_exchange_guards(const dm_exchange *x);
 
 /* These answer an HTTP request and end its exchange. False: the

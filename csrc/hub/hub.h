@@ -81,8 +81,8 @@ typedef struct dm_hub_session {
   dm_span model_id;                 /* n 0: the CONNECT named none */
 } dm_hub_session;
 
-/* A method call of the control plane's: for a job, or for a caller of the admin
-** listener. */
+/* A method call that the control plane makes: for a job, or for a caller of the
+** admin listener. */
 typedef struct dm_hub_invocation {
   dm_span device, module; /* module: p NULL for a device */
   dm_span method;         /* 1..100 bytes; its characters were checked */
@@ -133,7 +133,7 @@ dm_hub *dm_hub_new(dm_loop *loop, const dm_hub_options *o,
 typedef enum dm_hub_service {
   DM_HUB_MQTT,
   DM_HUB_HTTPS,
-  DM_HUB_ADMIN /* HTTP by bearer token; without TLS for this machine alone */
+  DM_HUB_ADMIN /* HTTP with a bearer token; without TLS this machine only */
 } dm_hub_service;
 
 typedef struct dm_hub_tls { /* PEM texts */
@@ -145,14 +145,14 @@ typedef struct dm_hub_tls { /* PEM texts */
 int dm_hub_listen(dm_hub *h, dm_hub_service service, const char *host, int port,
                   const dm_hub_tls *tls, dm_err *e);
 
-/* Use this certificate for new connections of all listeners that have TLS;
-** those that are open go on with theirs. After an error nothing changes. */
+/* Use this certificate for new connections of all listeners that have TLS. Open
+** connections keep their certificate. After an error nothing changes. */
 dm_code dm_hub_certify(dm_hub *h, const dm_hub_tls *tls, dm_err *e);
 
-/* Use those of these options that may change while the hub runs: retry_after,
-** failed_logins, and the limits body_bytes, calls_per_device, filters,
-** filter_size, packet_filters and waiting_bytes. What is there already may be
-** over a new limit. */
+/* Take these options from 'o', which may change while the hub runs:
+** retry_after, failed_logins, and the limits body_bytes, calls_per_device,
+** filters, filter_size, packet_filters and waiting_bytes. Filters, calls and
+** bytes that exist already may exceed a lower limit. */
 void dm_hub_change(dm_hub *h, const dm_hub_options *o);
 
 /* Take no new connections and requests, and end when every request is answered,
@@ -170,7 +170,7 @@ void dm_hub_detach(dm_hub *h);
 
 /* The token that callers of an admin listener must show. False: no memory. */
 bool dm_hub_admin_token(dm_hub *h, dm_span token);
-/* The value of the cookie that a browser gets for it; borrowed. */
+/* The value of the cookie that a browser gets for the token; borrowed. */
 dm_span dm_hub_admin_session(const dm_hub *h);
 
 /* registry.c */
@@ -230,17 +230,18 @@ bool dm_hub_answer(dm_hub *h, uint64_t request, int status, dm_span fields,
 bool dm_hub_answer_error(dm_hub *h, uint64_t request, int status,
                          const char *name, dm_span text);
 
-/* stream.c: answers to an on_http that grow. The request keeps its id until its
-** caller has gone or the stream ends. */
+/* stream.c: streamed answers to an on_http, such as server-sent events. The
+** request keeps its id until its caller has gone or the stream ends. */
 
 /* Answer 200 with these whole header lines. False: the caller is gone. */
 bool dm_hub_stream_begin(dm_hub *h, uint64_t request, dm_span fields);
-/* False: the caller is gone, or reads so slowly that it was closed. */
+/* False: the caller is gone, or its connection was closed because it reads too
+** slowly. */
 bool dm_hub_stream_send(dm_hub *h, uint64_t request, dm_span bytes);
 /* Bytes that the caller has not read; -1: it is gone. */
 int64_t dm_hub_stream_queued(const dm_hub *h, uint64_t request);
 void dm_hub_stream_end(dm_hub *h, uint64_t request);
-/* Have on_tick come once, after so many ms of real time. */
+/* Have on_tick called once, after this many ms of real time. */
 void dm_hub_tick(dm_hub *h, int64_t ms);
 
 /* Count an operation in a rate of the tier. False: it is over the rate. */
@@ -282,8 +283,8 @@ bool dm_hub_restore_session(dm_hub *h, dm_span device, dm_span module,
 
 /* invoke.c */
 
-/* Turn an on_http of the admin listener into a method call: it is answered as
-** the call of a service is. The name and the payload of 'o' are checked here.
+/* Turn an on_http of the admin listener into a method call. The caller gets the
+** same answers as a service. The name and the payload of 'o' are checked here.
 ** False: the caller is gone. */
 bool dm_hub_call_for(dm_hub *h, uint64_t request, const dm_hub_invocation *o);
 
@@ -308,7 +309,7 @@ dm_hub_presence dm_hub_presence_of(const dm_hub *h, dm_span device,
 int dm_hub_connections(const dm_hub *h);
 size_t dm_hub_connected_devices(const dm_hub *h); /* modules do not count */
 
-/* Without these on_call, on_ready and on_device do not come. */
+/* on_call, on_ready and on_device are called only while these are on. */
 void dm_hub_watch_calls(dm_hub *h, bool on);
 void dm_hub_watch_ready(dm_hub *h, bool on);
 void dm_hub_watch_devices(dm_hub *h, bool on);
@@ -318,7 +319,7 @@ void dm_hub_watch_devices(dm_hub *h, bool on);
 bool dm_hub_next_call(const dm_hub *h, uint64_t *place, dm_hub_call *out);
 bool dm_hub_next_message(const dm_hub *h, uint64_t *place, dm_hub_message *out);
 
-/* The latest events of devices likewise: start with a zeroed place. */
+/* The same for the latest events of devices: start with a zeroed place. */
 bool dm_hub_next_device_event(const dm_hub *h, dm_device_place *place,
                               dm_device_event *out);
 
@@ -335,8 +336,9 @@ bool dm_hub_remove_fault(dm_hub *h, uint64_t id);
 int64_t dm_hub_fault_hits(const dm_hub *h, uint64_t id); /* -1: removed */
 void dm_hub_clear_faults(dm_hub *h);
 
-/* Forget the latest calls, messages and events of devices, the fault rules, all
-** counters, and what rates and failed log-ins have used up. */
+/* Forget the latest calls, messages and events of devices, and the fault rules.
+** Set all counters to zero, and give rates and failed log-ins their full
+** allowance again. */
 void dm_hub_forget(dm_hub *h);
 
 typedef struct dm_hub_gauges { /* numbers that go up and down */

@@ -160,7 +160,7 @@ static bool read_command_payload(dm_exchange *x, dm_span body, size_t limit,
   return read_payload(x, *payload, limit, why);
 }
 
-/* As read_seconds, of a parameter, which may be empty. */
+/* Like read_seconds, for a query parameter, whose value may be empty. */
 static bool read_parameter(const dm_http_request *r, const char *name,
                            int least, int greatest, int absent, int *out,
                            char why[WHY_MAX]) {
@@ -193,7 +193,8 @@ static bool read_request(dm_exchange *x, const dm_http_request *r,
   return read_body(x, r->body, contract, payload, why);
 }
 
-/* A call of the admin listener: as a command, but its seconds are numbers. */
+/* Check a call of the admin listener. It is like a command, but its seconds
+** came as numbers and are checked already. */
 static bool read_own(dm_exchange *x, const dm_hub_invocation *o,
                      dm_span *payload, char why[WHY_MAX]) {
   const dm_hub *h = x->hub;
@@ -203,7 +204,8 @@ static bool read_own(dm_exchange *x, const dm_hub_invocation *o,
          read_command_payload(x, o->payload, contract->payload, payload, why);
 }
 
-/* A well-formed call goes on its way. */
+/* Accept a well-formed call: record it, then apply fault rules or dispatch it.
+*/
 static void go_on(dm_exchange *x, dm_span payload, unsigned azure) {
   dm_record_accepted(x, azure);
   dm_trace_request(&x->hub->trace, &x->facts, payload);
@@ -228,11 +230,11 @@ bool dm_hub_call_for(dm_hub *h, uint64_t request, const dm_hub_invocation *o) {
   dm_http_server *server = x->server;
   uint64_t id = x->id;
   start_own(x, o);
-  dm_http_server_release(server, id); /* the device has it, or x */
+  dm_http_server_release(server, id); /* its body was sent, or 'x' has a copy */
   return true;
 }
 
-/* What Azure would say of the api-version of a call that was accepted. */
+/* Would Azure refuse the api-version of a call that this hub has accepted? */
 static unsigned azure_of(const dm_exchange *x) {
   if (x->version.p == NULL) return DM_AZURE_NO_VERSION;
   bool fits = dm_contract_is_dated(x->version) &&

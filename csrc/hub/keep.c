@@ -79,7 +79,7 @@ static void give_up(dm_session *s, bool is_connect) {
 
 void dm_keep_connect(dm_session *s, bool was_stored, dm_span model_id) {
   bool present = was_stored && !s->clean;
-  /* there is to be a row, or none */
+  /* a clean session has no row, any other session has one */
   bool row_changes = s->clean == was_stored || s->identity->unkept;
   if (!row_changes && model_id.n == 0) {
     accept_connection(s, present);

@@ -14,9 +14,9 @@
 
 #pragma GCC visibility push(hidden)
 
-/* Accept a connection: at once if the store has its session as it is, else when
-** that was kept. was_stored: what the identity had before this CONNECT.
-** model_id: decoded; n 0: none was given. */
+/* Accept a connection: at once if the store has this session already, otherwise
+** after the store has kept it. was_stored: what the identity had before this
+** CONNECT. model_id: decoded; n 0: none was given. */
 void dm_keep_connect(dm_session *s, bool was_stored, dm_span model_id);
 
 /* Acknowledge a SUBSCRIBE, or an UNSUBSCRIBE (no codes), at once or after the

@@ -171,8 +171,8 @@ int dm_hub_listen(dm_hub *h, dm_hub_service service, const char *host, int port,
   return dm_http_server_port(l->http);
 }
 
-/* The contexts of TLS for the listeners that have it; 'tls' by their places.
-** NULL where a listener has none. False: nothing was made. */
+/* Make a TLS context for each listener that has TLS; 'tls' has NULL for the
+** others. False: nothing was made. */
 static bool make_contexts(const dm_hub *h, const dm_hub_tls *o, dm_tls **tls,
                           dm_err *e) {
   for (int i = 0; i < h->listeners; i++) {

@@ -1,5 +1,5 @@
-/* reasons.h -- why a device was refused, or its connection has ended: a word
-** for programs, and a text for people. Pure data.
+/* reasons.h -- why a device was refused, or why its connection has ended: a
+** word for programs and a text for people. Pure data.
 **
 ** In a text '@' stands for the name of the device or policy ("'dev1'"), '&' for
 ** its kind and name ("device 'dev1'"), and '#' for the detail.
@@ -19,12 +19,12 @@
   X(TOKEN_EXPIRED, "token_expired", "the token expired at #")                  \
   X(DELETED, "identity_deleted", "& was deleted")                              \
   X(DISABLED, "disabled", "& is disabled")                                     \
-  X(KEY_GONE, "key_gone", "the key or thumbprint that it used is gone")        \
+  X(KEY_GONE, "key_gone", "its key or thumbprint was changed or removed")      \
   X(PROTOCOL, "protocol_violation", "#")                                       \
   X(LIMIT, "limit_exceeded", "#")                                              \
   X(TAKEN_OVER, "taken_over", "a connection from # took its place")            \
   X(HUB_STOPPING, "hub_stopping", "the hub is stopping")                       \
-  X(FAULT_RULE, "fault_rule", "a fault rule did it: #")                        \
+  X(FAULT_RULE, "fault_rule", "a fault rule acted: #")                         \
   X(FAULT_MESSAGE, "fault_message", "fault message: #")                        \
   X(NOT_KEPT, "session_not_kept", "the store cannot keep its session")         \
   X(BY_HAND, "by_hand", "hub:disconnect was called")                           \
@@ -39,7 +39,7 @@
     "the model id is not a text of at most 2048 bytes")                        \
   X(NO_CREDENTIALS, "no_credentials",                                          \
     "there is neither a password nor a certificate")                           \
-  X(NO_TOKEN, "no_token", "there is no single Authorization field")            \
+  X(NO_TOKEN, "no_token", "the request must have one Authorization field")     \
   X(BAD_TOKEN, "bad_token", "the token cannot be read")                        \
   X(NO_POLICY, "no_policy", "the token names no policy")                       \
   X(SIGNATURE, "wrong_signature", "the signature matches no key of @")         \

@@ -30,7 +30,8 @@ void dm_record_begin_own(dm_exchange *x, const dm_hub_invocation *o) {
   dm_record_reached(x, DM_CALL_AUTHORISED);
 }
 
-/* What the caller chose, for a recording that can be replayed. */
+/* Note the caller's options, so that a recording of the call can be replayed.
+*/
 static void note_choices(const dm_exchange *x, dm_call_facts *f) {
   f->response_seconds = x->response_seconds;
   f->connect_seconds = x->connect_seconds;

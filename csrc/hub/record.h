@@ -13,16 +13,16 @@
 
 void dm_record_begin(dm_exchange *x);
 
-/* Begin that of a call that the hub itself makes: of 'o' all but its method and
-** its payload, which the caller checks. */
+/* Begin the record of a call that the hub itself makes. The method and the
+** payload of 'o' are not taken here, because the caller has to check them. */
 void dm_record_begin_own(dm_exchange *x, const dm_hub_invocation *o);
 
 static inline void dm_record_reached(dm_exchange *x, dm_call_stage stage) {
   x->facts.at[stage] = dm_hub_nanoseconds(x->hub);
 }
 
-/* The hub accepts the call. 'azure': reasons why Azure would not, beside those
-** that its seconds and its token give. */
+/* The hub accepts the call. 'azure': reasons why Azure would refuse it; reasons
+** that follow from its time-outs and its token are added here. */
 void dm_record_accepted(dm_exchange *x, unsigned azure);
 
 /* The call ends; response p NULL: the device sent none. Returns the record's

@@ -15,14 +15,14 @@
 dm_session *dm_session_new(dm_hub_listener *l, uint64_t connection,
                            int64_t expiry);
 
-/* The end of a session: why, and the detail of that (p NULL: none). */
+/* Why a session ends, with a detail for the text (p NULL: none). */
 typedef struct dm_parting {
   dm_why why;
   dm_span detail;
 } dm_parting;
 
-/* Part it from its identity; its calls fail with 400027 if it was taken over,
-** else with 404104. */
+/* Part the session from its identity. Its calls fail with 400027 if a newer
+** connection took it over, otherwise with 404104. */
 void dm_session_detach(dm_session *s, dm_parting end);
 /* The same, and close the connection. */
 void dm_session_close(dm_session *s, dm_parting end);

@@ -50,11 +50,11 @@ struct dm_exchange {
   dm_hub_result *failed;  /* set while dm_hub_invoke starts the call */
   dm_exchange *next;      /* in a chain of parked ones, or in the free list */
   bool parked;            /* in such a chain: is answered later */
-  bool streams;           /* its answer has begun, and grows */
+  bool streams;           /* its answer is a stream that has begun */
   unsigned rights;        /* what the caller's token allows */
-  bool expired;           /* the caller's token, which this hub takes */
+  bool expired;           /* the caller's token is, but this hub accepts it */
   dm_span version;        /* api-version; borrowed until on_request returns */
-  char version_text[32];  /* it, where it was percent-encoded */
+  char version_text[32];  /* decoded, if it was percent-encoded */
   uint64_t settle;        /* the caller's token; 0: of another process */
   dm_buf echo;            /* header lines with the caller's own ids */
   uint64_t handed;        /* the control plane's id of it; 0: has none */
@@ -93,10 +93,10 @@ struct dm_session {
   bool clean;
   uint64_t settle;      /* the device's token; 0: of another process */
   dm_list sent;         /* calls that wait for an answer */
-  dm_timer expiry;      /* of its token, on the contract clock */
+  dm_timer expiry;      /* of the device's token, on the contract clock */
   int64_t token_expiry; /* unix seconds, if 'expiry' runs */
   bool doomed;          /* its device has asked for a fault that closes it */
-  bool told;            /* that it has connected */
+  bool told;            /* the event "connected" was reported */
   bool said_goodbye;    /* its device has sent DISCONNECT */
   bool paused;          /* too many twin requests wait: its packets do too */
   uint8_t twins;        /* twin requests that wait for their answer */
@@ -140,7 +140,7 @@ struct dm_hub {
   dm_http_bodies bodies; /* of all listeners */
   dm_authority authority;
   dm_span admin_token;   /* owned; p NULL: every request is refused */
-  dm_span admin_session; /* owned: what a browser's cookie has in its place */
+  dm_span admin_session; /* owned: the value of a browser's cookie */
   dm_identities identities;
   dm_ids sessions;          /* dm_session */
   size_t connected_devices; /* without modules */

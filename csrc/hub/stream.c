@@ -1,5 +1,5 @@
-/* stream.c -- answers of the control plane that grow, and the ticks by which it
-** sends them. Loop thread only.
+/* stream.c -- streamed answers of the control plane, and the ticks at which it
+** sends more of them. Loop thread only.
 */
 #include "hub/exchange.h"
 

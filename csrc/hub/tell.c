@@ -19,8 +19,8 @@ static dm_span clean(char *memory, size_t room, dm_span s) {
   return (dm_span){memory, dm_log_escape(memory, room, s)};
 }
 
-/* What a line of the log begins with; NULL: there is none, since it is no
-** fault. */
+/* How the log line of this event begins; NULL: the event is no fault, so it is
+** not logged. */
 static const char *log_word(const dm_news *news) {
   switch (news->kind) {
   case DM_DEVICE_DISCONNECTED:
@@ -67,7 +67,7 @@ void dm_tell(dm_hub *h, const dm_news *news) {
     h->events->on_device(h->context, &event);
 }
 
-/* What is told of this connection's identity. */
+/* Report an event with this connection's identity and address. */
 static void tell_session(const dm_session *s, dm_news news) {
   char address[DM_PEER_MAX] = "";
   dm_mqtt_server_peer(s->server, s->connection, address, sizeof address);

@@ -1,6 +1,7 @@
-/* tell.h -- the one place that makes events of devices: they are kept, logged,
-** and go up to who watches. Loop thread only. No key and no token may be in a
-** detail; what a stranger sent is made printable and cut.
+/* tell.h -- reports events of devices: each event is kept, logged, and sent to
+** the control plane if that watches. All such events are made here. Loop thread
+** only. A detail must not contain a key or a token. Texts of strangers are made
+** printable and cut.
 */
 #ifndef DM_HUB_TELL_H
 #define DM_HUB_TELL_H
@@ -17,21 +18,23 @@ typedef struct dm_news {
   dm_why why;
   int code;               /* CONNACK's or HTTP's; 0: none */
   dm_span device, module; /* as they were received */
-  dm_span policy;         /* what 'why' is about, if not an identity */
+  dm_span policy;         /* the policy that was refused, if no identity was */
   dm_span detail;         /* for the text of 'why' */
   const char *address;
 } dm_news;
 
 void dm_tell(dm_hub *h, const dm_news *news);
 
-/* Its CONNECT was refused, after it was recognised, with this CONNACK. */
+/* The session's CONNECT was refused with this CONNACK, after its identity was
+** recognised. */
 void dm_tell_session_refused(const dm_session *s, int code, dm_why why);
 
-/* Something about this connection's identity. */
+/* Report an event of this connection's identity. */
 void dm_tell_session(const dm_session *s, dm_device_event_kind kind, dm_why why,
                      dm_span detail);
 
-/* A request was refused with 400 or 401. 'grant' NULL: not for its token. */
+/* A request was refused with 400 or 401. 'grant' NULL: its token is not the
+** reason. */
 void dm_tell_request(const dm_exchange *x, int status, const dm_grant *grant,
                      dm_span detail);
 

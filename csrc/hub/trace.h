@@ -42,14 +42,13 @@ typedef enum dm_call_reason {
   DM_REASON_NOT_SUBSCRIBED
 } dm_call_reason;
 
-/* Why Azure would refuse today a call that this hub accepts: a set. In Lua it
-** is the member azure_refuses of a call. */
+/* Reasons why Azure would refuse today a call that this hub accepts; a call has
+** a set of them. In Lua: the member azure_refuses of a call. */
 typedef enum dm_call_azure {
   DM_AZURE_NO_VERSION = 1,
-  DM_AZURE_VERSION = 2,          /* of a time when it had no method calls, or to
-                                 ** come */
-  DM_AZURE_RESPONSE_TIMEOUT = 4, /* outside of today's contract */
-  DM_AZURE_EXPIRED = 8,          /* the caller's token */
+  DM_AZURE_VERSION = 2,          /* older than method calls, or unknown */
+  DM_AZURE_RESPONSE_TIMEOUT = 4, /* outside of today's range */
+  DM_AZURE_EXPIRED = 8,          /* the caller's token has */
   DM_AZURE_HELD = 16             /* a job waited for the device */
 } dm_call_azure;
 

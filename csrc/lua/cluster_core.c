@@ -1,5 +1,5 @@
-/* cluster_core.c -- luaopen_directmethods_cluster_core: what hubs share. Loop
-** thread only.
+/* cluster_core.c -- luaopen_directmethods_cluster_core: the store in
+** PostgreSQL, which several hubs can share. Loop thread only.
 */
 #include "lua/l_store.h"
 

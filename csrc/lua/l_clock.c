@@ -54,8 +54,8 @@ static int l_real(lua_State *L) {
   return 1;
 }
 
-/* speed([n]) -> how many times as fast as the I/O clock the contract clock
-** runs, after n was set */
+/* speed([n]) -> the speed of the contract clock: 2 means twice as fast as the
+** I/O clock. With n, the speed is set to n first. */
 static int l_speed(lua_State *L) {
   dm_loop *loop = current(L);
   double real = loop->io.speed;
@@ -65,8 +65,9 @@ static int l_speed(lua_State *L) {
   return 1;
 }
 
-/* clock() -> a moment of the machine's clock, in unix seconds, and the time of
-** the contract clock then, at its speed and as far moved as now */
+/* clock() -> a, b: two unix times in seconds. When the machine's clock showed
+** a, the contract clock showed b, with all moves up to now counted. Since then
+** it has run at its current speed. */
 static int l_clock_moment(lua_State *L) {
   const dm_clock *clock = &current(L)->contract;
   int64_t since = dm_clock_since_us(clock);
@@ -75,8 +76,8 @@ static int l_clock_moment(lua_State *L) {
   return 2;
 }
 
-/* hastened(n): something makes this process' time run n times as fast, as
-** libfaketime does; I/O is as slow as ever */
+/* hastened(n): libfaketime, or a similar tool, makes this process's time run n
+** times as fast. Slow the I/O clock down by n, so that it keeps real time. */
 static int l_hastened(lua_State *L) {
   lua_Number n = luaL_checknumber(L, 1);
   luaL_argcheck(L, n >= 1, 1, "must be 1 or more");

@@ -383,8 +383,8 @@ static int l_dropped(lua_State *L) {
   return 1;
 }
 
-/* connection:date() -> the time that the hub or a proxy has told, in unix time,
-** and who ("the hub", "the proxy"); nothing: nobody has told it */
+/* connection:date() -> the unix time in the Date field of an answer, and its
+** sender ("the hub" or "the proxy"); nothing: no answer had a Date */
 static int l_date(lua_State *L) {
   const char *who = NULL;
   int64_t date = dm_mqtt_client_date(check_open(L)->client, &who);

@@ -2,8 +2,8 @@
 ** its id. Loop thread only.
 **
 ** Events: "answer" (status, fields, body) and "failed" (name, message, sent).
-** sent false: the request certainly did not reach the server. With 'pieces',
-** "piece" (bytes) comes before for each part of a body.
+** sent false: the request certainly did not reach the server. With 'pieces', an
+** event "piece" (bytes) for each part of a body comes first.
 */
 #include "lua/l_http.h"
 

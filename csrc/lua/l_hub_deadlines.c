@@ -1,4 +1,4 @@
-/* l_hub_deadlines.c -- what the hub will do next, in Lua. Loop thread only. */
+/* l_hub_deadlines.c -- the hub's next actions, in Lua. Loop thread only. */
 #include "lua/l_hub.h"
 
 enum { MOST = 100 };

@@ -1,5 +1,5 @@
-/* l_hub_listen.c -- a hub's ports and certificates, and what of its options
-** changes while it runs. Loop thread only.
+/* l_hub_listen.c -- a hub's ports and certificates, and the options that can
+** change while it runs. Loop thread only.
 */
 #include "lua/l_hub.h"
 

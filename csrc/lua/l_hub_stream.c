@@ -1,4 +1,4 @@
-/* l_hub_stream.c -- answers that grow, as Lua sends them. Loop thread only. */
+/* l_hub_stream.c -- streamed answers, sent from Lua. Loop thread only. */
 #include "lua/l_hub.h"
 
 static uint64_t check_request(lua_State *L) {

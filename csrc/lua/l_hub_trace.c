@@ -47,7 +47,8 @@ static const char *reason_text(uint8_t reason) {
   }
 }
 
-/* Why Azure would refuse today what this hub has taken. */
+/* Set the reasons why Azure would refuse today a call that this hub accepted.
+*/
 static void set_azure(lua_State *L, unsigned azure) {
   static const char *const reasons[] = {
       "there is no api-version", "IoT Hub has no such api-version",
@@ -96,7 +97,7 @@ static void set_faults(lua_State *L, const dm_call_facts *f) {
   lua_setfield(L, -2, "faults");
 }
 
-/* What the caller chose; nothing of a call that was not accepted. */
+/* Set the caller's options. A call that was not accepted has none. */
 static void set_choices(lua_State *L, const dm_call_facts *f) {
   if (f->response_seconds == 0) return;
   set_integer(L, "response_timeout", f->response_seconds);
@@ -154,8 +155,8 @@ static bool is_id(lua_State *L, int arg, uint64_t id) {
          (lua_Integer)id == luaL_checkinteger(L, arg);
 }
 
-/* hub:calls(device, module, method, outcome, since, id) -> list; each may be
-** nil */
+/* hub:calls(device, module, method, outcome, since, id) -> list. An argument
+** that is nil matches every call. */
 int l_hub_calls(lua_State *L) {
   const dm_hub *h = l_hub_check(L);
   dm_hub_call call;
@@ -173,8 +174,8 @@ int l_hub_calls(lua_State *L) {
   return 1;
 }
 
-/* hub:calls_after(id, device|nil, last) -> the calls with a greater id, the
-** last so many of them; and how many others there were */
+/* hub:calls_after(id, device|nil, last) -> the calls with a greater id, but
+** only the last 'last' of them; and the number of calls that are left out */
 int l_hub_calls_after(lua_State *L) {
   const dm_hub *h = l_hub_check(L);
   lua_Integer after = luaL_checkinteger(L, 2), last = luaL_checkinteger(L, 4);
@@ -201,8 +202,8 @@ int l_hub_calls_after(lua_State *L) {
   return 2;
 }
 
-/* hub:event_counts() -> ids of the latest call and of the latest event of a
-** device, how often rules for faults have acted */
+/* hub:event_counts() -> the id of the latest call, the id of the latest event
+** of a device, and how often fault rules have acted */
 int l_hub_event_counts(lua_State *L) {
   dm_hub_latest latest = dm_hub_latest_of(l_hub_check(L));
   lua_pushinteger(L, (lua_Integer)latest.call);
@@ -257,15 +258,17 @@ void l_hub_push_device_event(lua_State *L, const dm_device_event *e) {
   if (e->code != 0) set_integer(L, "code", e->code);
 }
 
-/* Is it asked for? What a caller did is no part of a device's history. */
+/* Does the event match the arguments? A device's history has no requests of
+** callers. */
 static bool is_asked(lua_State *L, const dm_device_event *e) {
   return fits(L, 2, e->device) && fits(L, 3, e->module) &&
          !(lua_toboolean(L, 6) && e->kind == DM_DEVICE_REQUEST);
 }
 
 /* hub:device_events(device|nil, module|nil, after, last[, history]) -> the
-** events with a greater id, the last so many of them, with 'history' a device's
-** own; and how many others there were */
+** events with a greater id than 'after', but only the last 'last' of them; and
+** the number of events that are left out. With 'history', requests of callers
+** are left out. */
 int l_hub_device_events(lua_State *L) {
   const dm_hub *h = l_hub_check(L);
   lua_Integer after = luaL_checkinteger(L, 4), last = luaL_checkinteger(L, 5);

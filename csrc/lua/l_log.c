@@ -112,8 +112,8 @@ static int l_log_stderr_takes(lua_State *L) {
   return 1;
 }
 
-/* stderr_is("device:inode") -> boolean: is stderr this file? So systemd names
-** the journal in JOURNAL_STREAM. */
+/* stderr_is("device:inode") -> boolean: is stderr this file? systemd sets
+** JOURNAL_STREAM to the journal's file in this form. */
 static int l_log_stderr_is(lua_State *L) {
   struct stat found;
   char name[64] = "";

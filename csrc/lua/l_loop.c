@@ -19,7 +19,7 @@ typedef struct binding {
   dm_loop *loop;
   lua_State *L; /* the main thread's, never a coroutine's */
   uv_signal_t interrupt, terminate, hangup;
-  bool had_terminal; /* when SIGHUP was caught: it ends the program */
+  bool had_terminal; /* when signals were caught: SIGHUP ends the program */
   l_log log;
   dm_clock_watch clock_watch;
   l_clock clock;
@@ -226,8 +226,9 @@ static void catch_hangup(binding *b) {
   uv_signal_start(&b->hangup, on_signal, SIGHUP);
 }
 
-/* signals(on): have SIGINT, SIGTERM and SIGHUP come as events, or not any more.
-** If the program had no controlling terminal, SIGHUP comes as "reload". */
+/* signals(on): true: SIGINT, SIGTERM and SIGHUP become events; false: they act
+** as usual again. In a program without a controlling terminal SIGHUP becomes
+** the event "reload". */
 static int l_signals(lua_State *L) {
   binding *b = bound(L);
   if (lua_toboolean(L, 1)) {

@@ -1,4 +1,4 @@
-/* l_notify.c -- for Lua: tell a service manager how this service is. Loop
+/* l_notify.c -- messages to a service manager such as systemd, for Lua. Loop
 ** thread only.
 */
 #include "lua/bind.h"

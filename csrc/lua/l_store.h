@@ -1,5 +1,4 @@
-/* l_store.h -- the store of a hub in Lua, whatever its engine. Loop thread
-** only.
+/* l_store.h -- the store of a hub in Lua, with any engine. Loop thread only.
 */
 #ifndef DM_LUA_L_STORE_H
 #define DM_LUA_L_STORE_H

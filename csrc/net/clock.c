@@ -38,7 +38,7 @@ static int64_t ahead_now_us(const dm_clock *c) {
   return ahead_us(c, (int64_t)uv_now(c->uv) * US_PER_MS);
 }
 
-/* The real ms at which the clock comes to 'key'. */
+/* The real ms at which the clock reaches 'key'. */
 static int64_t real_of(const dm_clock *c, int64_t key) {
   if (c->speed == 1) return key - c->offset / US_PER_MS;
   int64_t left = key * US_PER_MS - c->offset - c->since;
@@ -143,8 +143,8 @@ void dm_clock_move(dm_clock *c, int64_t by) {
   arm(c);
 }
 
-/* Both clocks are read at one moment, unless this thread is stopped between;
-** then the next try is better. */
+/* The two clocks are read one after the other. If the system stops this thread
+** between them, the pair is wrong, so use the best of several tries. */
 int64_t dm_clock_since_us(const dm_clock *c) {
   int64_t best = INT64_MAX, since = 0;
   for (int i = 0; i < SINCE_TRIES; i++) {

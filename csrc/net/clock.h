@@ -8,8 +8,8 @@
 **
 ** Times are milliseconds. 'now' is monotonic and does not change within one
 ** turn of the loop. 'wall' is unix time, for token expiry and schedules. Moving
-** the clock moves both, and so does its speed. Neither ever goes back, unless
-** somebody sets the machine's clock.
+** the clock moves both, and its speed applies to both. Neither goes back,
+** except 'wall' when the machine's clock is set back.
 */
 #ifndef DM_NET_CLOCK_H
 #define DM_NET_CLOCK_H
@@ -72,8 +72,8 @@ void dm_clock_move(dm_clock *c, int64_t by);
 ** It goes on from the time that it shows. */
 void dm_clock_set_speed(dm_clock *c, double speed);
 
-/* Unix us of the machine's clock at 'since'. The clock's own time is now
-** 'since' + 'offset' + 'speed' times what has passed after it. */
+/* What the machine's clock showed at 'since', in unix us. This clock shows that
+** time + 'offset' + 'speed' * the real time that has passed since then. */
 int64_t dm_clock_since_us(const dm_clock *c);
 
 #pragma GCC visibility pop

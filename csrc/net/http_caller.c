@@ -41,8 +41,8 @@ void dm_http_caller_close(dm_http_caller *c) {
 
 /* Answers. */
 
-/* The Date line, made once a second: by the clock that tests move, which also
-** judges tokens. Its names are English in every locale. */
+/* The Date line, made once a second from the contract clock, which tests can
+** move and by which tokens expire. Its names are English in every locale. */
 const char *dm_http_caller_date(dm_http_server *s) {
   static const char day[][4] = {"Sun", "Mon", "Tue", "Wed",
                                 "Thu", "Fri", "Sat"};

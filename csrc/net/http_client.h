@@ -28,8 +28,9 @@ typedef struct dm_http_client_options { /* text is copied */
   bool verify;
   const char *proxy; /* NULL: none (the environment is ignored) */
   int connections;   /* the most at a time; other requests wait */
-  /* A piece of the answer to a call with 'pieces', valid within the event. No
-  ** function of the client may be called inside. NULL: there are no such calls.
+  /* A piece of the answer to a request with 'pieces'. The bytes are valid only
+  ** within the event, which must not call a function of the client. NULL: no
+  ** request has 'pieces'.
   */
   void (*on_piece)(void *context, uint64_t id, dm_span bytes);
 } dm_http_client_options;
@@ -44,8 +45,7 @@ typedef struct dm_http_call { /* borrowed within dm_http_client_send */
   int64_t timeout_ms;  /* contract clock, whole request; <= 0: none */
   size_t answer_limit; /* bytes of the answer's body: DM_LIMIT_EXCEEDED over */
   uint64_t token;      /* see settle.h; 0: none */
-  bool
-      pieces; /* the body of an answer 200 comes by on_piece, and is not kept */
+  bool pieces; /* the body of an answer 200 goes to on_piece, not to 'body' */
 } dm_http_call;
 
 typedef struct dm_http_answer {

@@ -19,8 +19,8 @@ enum {
   CONNECT_BACKSTOP_MS = 60000 /* TCP and TLS, real time */
 };
 
-/* The backstop by the time of this process, which curl goes by: something may
-** make it run fast (see dm_clock's speed). */
+/* The backstop in this process's time, which curl uses. Under libfaketime it
+** runs faster than real time (see dm_clock's speed). */
 static long connect_backstop(const dm_loop *loop) {
   double ms = CONNECT_BACKSTOP_MS / loop->io.speed;
   return ms < INT32_MAX ? (long)ms : INT32_MAX;

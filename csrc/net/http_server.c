@@ -38,7 +38,7 @@ static void tell_unused(const dm_http_caller *c, const dm_err *why) {
   bool closed = why->code == DM_OK || why->code == DM_CLOSED;
   char peer[PEER_MAX] = "";
   if (!o->tls || c->heard || c->phase != DM_CALLER_HEADER) return;
-  if (closed && !c->opened) return; /* it may be a look whether we are there */
+  if (closed && !c->opened) return; /* maybe a health check */
   dm_stream_peer(c->stream, peer, sizeof peer);
   o->on_unused(o->context, peer, why);
 }

@@ -54,10 +54,10 @@ typedef struct dm_http_server_options {
   /* The server itself answered a request with 4xx or 5xx. The id is no longer
   ** valid; 0: the owner does not know the request. */
   void (*on_refused)(void *context, uint64_t id);
-  /* See dm_http_server_await_drain. NULL: nobody asks for it. */
+  /* See dm_http_server_await_drain. NULL: the owner never uses it. */
   void (*on_drained)(void *context, uint64_t id);
-  /* A connection has ended before its first byte: the TLS handshake has failed,
-  ** or was all that came (DM_OK). */
+  /* A connection has ended before its first request: the TLS handshake failed,
+  ** or nothing followed it (DM_OK). */
   void (*on_unused)(void *context, const char *peer, const dm_err *why);
   void *context;
 } dm_http_server_options;
@@ -87,23 +87,23 @@ bool dm_http_server_answer(dm_http_server *s, uint64_t id, int status,
                            dm_span fields, dm_span head, dm_span body,
                            dm_span tail);
 
-/* Answers whose body grows, e.g. server-sent events (http_server_stream.c). The
+/* Streamed answers, such as server-sent events (http_server_stream.c). The
 ** request keeps its id until the stream ends or its caller has gone (on_gone).
-** What is not read waits in the output, up to its limit, so look at
-** dm_http_server_queued before sending more. */
+** Bytes that the caller has not read wait in the output, up to its limit, so
+** check dm_http_server_queued before you send more. */
 
 /* Answer with these header lines; the body ends with the connection. False: the
 ** caller has gone. */
 bool dm_http_server_begin(dm_http_server *s, uint64_t id, int status,
                           dm_span fields);
-/* Send a piece of the body. False: the caller has gone, or it was too much and
-** the connection is closed. */
+/* Send a piece of the body. False: the caller has gone, or too many bytes wait
+** and the connection was closed. */
 bool dm_http_server_send(dm_http_server *s, uint64_t id, dm_span bytes);
 /* Bytes that wait to be sent; false: the caller has gone. */
 bool dm_http_server_queued(const dm_http_server *s, uint64_t id, size_t *n);
-/* Call on_drained once, when all that was sent has gone out. */
+/* Call on_drained once, when the output is empty. */
 void dm_http_server_await_drain(dm_http_server *s, uint64_t id);
-/* Close the connection behind what was sent. The id is no longer valid. */
+/* Close the connection after the output was sent. The id is no longer valid. */
 void dm_http_server_finish(dm_http_server *s, uint64_t id);
 
 /* The owner has passed the body of a request on: it no longer counts as

@@ -21,7 +21,7 @@ static void judge(dm_http_caller *c, size_t *limit) {
   c->begun++;
   c->keep_alive = r->keep_alive && r->minor >= 1; /* HTTP/1.0: never kept */
   c->head_only = dm_span_is(r->method, "HEAD");
-  /* too long for every caller: the owner has nothing to judge */
+  /* too long for any caller: refused without asking the owner */
   if (r->length > *limit) return;
   c->request = dm_ids_add(&s->requests, c);
   if (c->request == 0)

@@ -3,7 +3,7 @@
 **
 **   http_server          the server's life; events of streams and timers
 **   http_server_request  reads requests, bodies and pipelined bytes
-**   http_server_stream   answers whose body grows
+**   http_server_stream   streamed answers
 **   http_caller          answers a caller, and ends its connection
 */
 #ifndef DM_NET_HTTP_SERVER_STATE_H
@@ -22,7 +22,7 @@ typedef enum dm_http_phase {
   DM_CALLER_BODY,    /* the owner knows the request; a body may arrive */
   DM_CALLER_PASSING, /* the request is answered; its body is thrown away */
   DM_CALLER_WAITING, /* the owner has the whole request */
-  DM_CALLER_STREAM,  /* the owner sends a body that grows */
+  DM_CALLER_STREAM,  /* the owner streams a body */
   DM_CALLER_CLOSING, /* nothing more is read */
   DM_CALLER_LEFT     /* the stream has another owner */
 } dm_http_phase;

@@ -1,7 +1,7 @@
-/* http_server_stream.c -- answers whose body grows. Loop thread only.
+/* http_server_stream.c -- streamed answers. Loop thread only.
 **
-** Such an answer has no Content-Length: its end is the end of the connection.
-** What the caller still sends is kept up to a limit and never read.
+** Such an answer has no Content-Length: the end of the connection ends it.
+** Bytes that the caller sends meanwhile are kept up to a limit and never read.
 */
 #include "net/http_server_state.h"
 

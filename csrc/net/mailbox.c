@@ -13,7 +13,7 @@ static void wake_up(dm_mailbox *m) {
   (void)n; /* it never holds more than one byte, so there is room */
 }
 
-/* The letters of a record with news, which has none then. With the lock. */
+/* Take the letters out of a record that has news. The caller holds the lock. */
 static dm_letter *take(dm_mail_record *r) {
   dm_letter *letters = r->first;
   dm_list_remove(&r->node);

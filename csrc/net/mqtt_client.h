@@ -103,8 +103,8 @@ dm_code dm_mqtt_client_publish(dm_mqtt_client *c, const char *topic,
 /* How many messages were lost with their topics. */
 uint64_t dm_mqtt_client_dropped(const dm_mqtt_client *c);
 
-/* The time that the hub or a proxy has told while we connected, in seconds
-** since 1970, and who it was (static); 0: nobody has. */
+/* The time that the hub or a proxy sent while we connected, in seconds since
+** 1970, and the sender's name (static); 0: no time was received. */
 int64_t dm_mqtt_client_date(const dm_mqtt_client *c, const char **who);
 
 /* Publishes that are not written (QoS 0) or confirmed (QoS 1) yet. */

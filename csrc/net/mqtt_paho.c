@@ -27,7 +27,7 @@ static const char *where(const dm_paho *c, char room[WHERE_ROOM]) {
   const char *proxy = c->setup.proxy ? dm_paho_plain_proxy(&c->setup) : "";
   const char *at = strrchr(proxy, '@');
   snprintf(room, WHERE_ROOM, "%.80s:%d%s%.40s", c->host, c->port,
-           *proxy ? " by the proxy " : "", at ? at + 1 : proxy);
+           *proxy ? " through the proxy " : "", at ? at + 1 : proxy);
   return room;
 }
 

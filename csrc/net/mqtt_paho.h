@@ -112,8 +112,8 @@ dm_code dm_paho_take_publish(dm_mqtt_client *client, const char *topic,
 int dm_paho_count_pending(const dm_mqtt_client *client);
 uint64_t dm_paho_count_dropped(const dm_mqtt_client *client);
 
-/* Is there address space for the threads of libuv and paho that the first
-** client of the process makes? And: they are made now. */
+/* Is there address space for the threads of libuv and paho? The first client of
+** the process makes them: call dm_paho_room_used when they are made. */
 bool dm_paho_has_room(void);
 void dm_paho_room_used(void);
 

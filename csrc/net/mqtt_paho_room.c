@@ -13,8 +13,8 @@
 
 enum {
   THREADS = 6,                   /* libuv's four and paho's two */
-  STACK_USUAL = 8 * 1024 * 1024, /* where the limit is none */
-  WORK = 8 * 1024 * 1024         /* that paho and OpenSSL begin with */
+  STACK_USUAL = 8 * 1024 * 1024, /* if the stack has no limit */
+  WORK = 8 * 1024 * 1024 /* memory that paho and OpenSSL need at first */
 };
 
 static atomic_bool made;

@@ -41,7 +41,7 @@ typedef struct dm_mqtt_handler { /* static; 'context' is that of the options */
                      const char *why);
   /* A connection has ended; it may never have sent CONNECT. user NULL: it was
   ** not accepted. 'why' is for logs and counters; DM_OK: closed in good
-  ** order. The peer is still known, but hears nothing more. */
+  ** order. dm_mqtt_server_peer still works, but nothing more can be sent. */
   void (*on_gone)(void *context, uint64_t connection, void *user,
                   const dm_err *why);
 } dm_mqtt_handler;

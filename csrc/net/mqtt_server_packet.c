@@ -12,7 +12,7 @@ enum {
   FIRST_BYTE = DM_MQTT_CONNECT << 4,
   TLS_HANDSHAKE = 0x16, /* the first byte of a TLS client */
   SECOND_MS = 1000,
-  PACKETS = 64 /* of a connection in a turn: others want theirs */
+  PACKETS = 64 /* of a connection in a turn; then others get their turn */
 };
 
 static void fail(dm_mqtt_peer *c, dm_code code, const char *why) {

@@ -46,7 +46,7 @@ int64_t dm_uv_now(const dm_uv_client *c) {
 static const char *where(const dm_uv_client *c, char room[WHERE_ROOM]) {
   const char *proxy = c->tunnel ? dm_tunnel_proxy(c->tunnel) : "";
   snprintf(room, WHERE_ROOM, "%.80s:%d%s%.80s", c->host, c->port,
-           *proxy ? " by the proxy " : "", proxy);
+           *proxy ? " through the proxy " : "", proxy);
   return room;
 }
 
@@ -151,7 +151,7 @@ void dm_uv_on_close(void *owner, const dm_err *why) {
     dm_uv_fail(c, why->code, why->text);
   else
     dm_uv_fail(c, DM_CLOSED,
-               c->stage == DM_UV_ONLINE ? "the hub closed it"
+               c->stage == DM_UV_ONLINE ? "the hub closed the connection"
                                         : "closed before CONNACK");
 }
 
@@ -162,8 +162,8 @@ static void start_timer(dm_uv_client *c, int64_t deadline) {
     dm_uv_fail(c, DM_SYSTEM_ERROR, "out of memory");
 }
 
-/* How long the hub has to answer a PINGREQ: half a keep-alive, which is the
-** time that MQTT gives us too, but no longer than is useful. */
+/* How long the hub may take to answer a PINGREQ: half a keep-alive, which is
+** also what MQTT allows us, but at most DM_MQTT_UV_PING_MS. */
 static int64_t ping_ms(const dm_uv_client *c) {
   int64_t half = (int64_t)c->keepalive_s * SECOND_MS / 2;
   return half < DM_MQTT_UV_PING_MS ? half : DM_MQTT_UV_PING_MS;

@@ -297,7 +297,8 @@ void dm_uv_on_data(void *owner, dm_span bytes) {
   if (c->tunnel == NULL)
     dm_uv_take(c, bytes);
   else if (dm_tunnel_read(c->tunnel, bytes, &e) != DM_OK)
-    dm_uv_fail(c, e.code, e.code == DM_CLOSED ? "the hub closed it" : e.text);
+    dm_uv_fail(c, e.code,
+               e.code == DM_CLOSED ? "the hub closed the WebSocket" : e.text);
 }
 
 void dm_uv_take(void *owner, dm_span bytes) {

@@ -1,6 +1,6 @@
-/* notify.h -- tells a service manager (systemd) how this service is, by
-** datagrams to the unix socket of its NOTIFY_SOCKET; see sd_notify(3). Sending
-** never waits, and nobody answers. Loop thread only.
+/* notify.h -- reports the state of this service to a service manager (systemd),
+** with datagrams to the unix socket in NOTIFY_SOCKET; see sd_notify(3). Sending
+** never waits, and there are no answers. Loop thread only.
 */
 #ifndef DM_NET_NOTIFY_H
 #define DM_NET_NOTIFY_H

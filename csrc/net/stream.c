@@ -1,4 +1,5 @@
-/* stream.c -- what owners and groups ask of a stream. Loop thread only. */
+/* stream.c -- functions of a stream for its owner and its group. Loop thread
+** only. */
 #include "net/stream_state.h"
 
 #include <stdlib.h>

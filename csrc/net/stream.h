@@ -155,13 +155,14 @@ struct sockaddr;
 dm_stream *dm_stream_connect(dm_connector *c, const struct sockaddr *to,
                              const char *name, void *owner, dm_err *e);
 
-/* The same, but the stream is plain at first, for a proxy, also where the
-** connector has TLS. */
+/* The same, but the stream begins without TLS, even if the connector has TLS:
+** for a connection to a proxy. */
 dm_stream *dm_stream_connect_plain(dm_connector *c, const struct sockaddr *to,
                                    const char *name, void *owner, dm_err *e);
 
-/* Such a stream is open: begin TLS now. on_open follows a second time. Without
-** TLS, and on a stream that is not open, it does nothing. */
+/* Begin TLS on an open stream of dm_stream_connect_plain. on_open follows a
+** second time. Does nothing if the connector has no TLS or the stream is not
+** open. */
 void dm_stream_secure(dm_stream *s);
 
 #pragma GCC visibility pop

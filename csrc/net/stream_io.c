@@ -148,7 +148,7 @@ static bool make_records(dm_stream *s) {
   return true;
 }
 
-/* The system has all queued bytes, and we wanted to close then. */
+/* The system has taken all queued bytes of a stream that is to be closed. */
 static void finish(dm_stream *s) {
   if (s->tls && !s->said_goodbye) {
     s->said_goodbye = true;

@@ -1,7 +1,7 @@
 /* stream_state.h -- a stream, and what its two files share. Loop thread only.
 ** No other file includes it.
 **
-**   stream     what owners and groups ask of a stream
+**   stream     functions for owners and groups
 **   stream_io  polling, sending, receiving, TLS, the end
 */
 #ifndef DM_NET_STREAM_STATE_H
@@ -45,8 +45,8 @@ struct dm_stream {
   bool paused, blocked, peer_ended, said_goodbye, await_drain;
   bool accepted;  /* the peer has connected to us */
   bool heard;     /* it has sent something of a TLS handshake */
-  bool held;      /* paused, and the peer's end has to wait */
-  bool held_back; /* the peer's end does */
+  bool held;      /* paused: the peer's end is handled later */
+  bool held_back; /* the peer's end is waiting for that */
   bool leaving;   /* tell the owner the end when this turn ends */
 };
 

@@ -29,7 +29,7 @@ struct dm_tls {
 struct dm_tls_session {
   dm_tls *tls;
   SSL *ssl;
-  time_t begins; /* of a certificate that is not valid yet; 0: none is */
+  time_t begins; /* of the validity of a refused certificate; 0: none */
   dm_span fed;   /* borrowed: received and not used yet */
   dm_buf wire;
 };
@@ -216,7 +216,7 @@ dm_tls *dm_tls_server(dm_span cert_pem, dm_span key_pem, dm_span client_ca_pem,
   return NULL;
 }
 
-/* Keep when a certificate begins that is refused because it has not begun. */
+/* Keep the start of the validity of a certificate that is not valid yet. */
 static int keep_begin(int good, X509_STORE_CTX *c) {
   SSL *ssl =
       X509_STORE_CTX_get_ex_data(c, SSL_get_ex_data_X509_STORE_CTX_idx());
@@ -335,8 +335,8 @@ static const char *show_time(time_t time, char room[32]) {
   return good ? room : "?";
 }
 
-/* The certificate has not begun: most likely, the clock is behind. Lua looks
-** for these words (device/token.lua). */
+/* The certificate is not valid yet: most likely this machine's clock is behind.
+** Lua looks for these words (device/token.lua). */
 static void distrust_early(const dm_tls_session *s, dm_err *e) {
   char begin[32], now[32];
   dm_fail(e, DM_TLS_FAILED,

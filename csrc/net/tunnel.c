@@ -29,7 +29,7 @@ struct dm_tunnel {
   dm_websocket *websocket; /* owned; NULL: not open, or there is none */
   dm_buf head;             /* of an answer, until it is whole */
   dm_buf message;          /* that is being written, for a frame */
-  int64_t date;            /* 0: nobody has told the time */
+  int64_t date;            /* 0: no answer had the time */
   const char *dated_by;    /* static */
   tunnel_stage stage;
   char key[DM_UPGRADE_KEY + 1];
@@ -169,12 +169,13 @@ dm_code dm_tunnel_opened(dm_tunnel *t, dm_stream *s, dm_err *e) {
 
 /* Receiving. */
 
-/* The proxy has connected: nothing of its answer may be left, or be sent to
-** the server as if it were ours. */
+/* The proxy has answered CONNECT. Bytes that follow its answer, and unsent
+** bytes of ours, would become part of the TLS connection to the server, so
+** refuse them. */
 static dm_code leave_proxy(dm_tunnel *t, const dm_upgrade_answer *a,
                            dm_err *e) {
   if (a->status / 100 != 2)
-    return dm_fail(e, DM_CONNECT_FAILED, "it answered with HTTP %d%s",
+    return dm_fail(e, DM_CONNECT_FAILED, "the proxy answered HTTP %d%s",
                    a->status, a->status == 407 ? " (user and password?)" : "");
   if (!t->o.tls) return ask_websocket(t, e);
   if (t->head.len > a->size || dm_stream_queued(t->stream) > 0)
@@ -189,9 +190,10 @@ static dm_code enter_websocket(dm_tunnel *t, const dm_upgrade_answer *a,
   if (dm_upgrade_accepts(a, t->o.protocol, dm_span_of(t->key)))
     return go_through(t, e);
   if (a->status == 101)
-    return dm_fail(e, DM_PROTOCOL_ERROR, "a wrong answer opens the WebSocket");
+    return dm_fail(e, DM_PROTOCOL_ERROR,
+                   "the hub opens the WebSocket with a wrong answer");
   return dm_fail(e, DM_CONNECT_FAILED,
-                 "the WebSocket was answered with HTTP %d", a->status);
+                 "the request for a WebSocket was answered HTTP %d", a->status);
 }
 
 static void keep_date(dm_tunnel *t, dm_span text, const char *who) {

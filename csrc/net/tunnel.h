@@ -1,4 +1,4 @@
-/* tunnel.h -- the way of a stream to its server through an HTTP proxy, in a
+/* tunnel.h -- connects a stream to its server through an HTTP proxy, in a
 ** WebSocket, or both. Loop thread only.
 **
 ** TCP -> CONNECT to the proxy -> TLS -> request for the WebSocket -> open
@@ -38,15 +38,15 @@ typedef struct dm_tunnel_options { /* borrowed: dm_tunnel_new copies them */
 dm_tunnel *dm_tunnel_new(const dm_tunnel_options *o, dm_err *e);
 void dm_tunnel_free(dm_tunnel *t); /* not inside its own calls */
 
-/* Where the stream goes; and the proxy as "host:port", "" without one. */
+/* The host to connect the stream to. The proxy as "host:port"; "": none. */
 const char *dm_tunnel_address(const dm_tunnel *t, uint16_t *port);
 const char *dm_tunnel_proxy(const dm_tunnel *t);
 
-/* The stream is open, or its TLS is. */
+/* Call this whenever the stream's on_open comes. */
 dm_code dm_tunnel_opened(dm_tunnel *t, dm_stream *s, dm_err *e);
 
-/* The stream's bytes. DM_CLOSED: the peer has closed the WebSocket. Other
-** codes: *e says why the tunnel is broken; close the stream. */
+/* Read bytes from the stream. DM_CLOSED: the peer has closed the WebSocket.
+** Other codes: *e says why the tunnel is broken; close the stream. */
 dm_code dm_tunnel_read(dm_tunnel *t, dm_span bytes, dm_err *e);
 
 /* As dm_stream_output and dm_stream_written. */
@@ -56,8 +56,8 @@ bool dm_tunnel_written(dm_tunnel *t, bool complete);
 /* Queue the WebSocket's end; the stream stays open. */
 void dm_tunnel_close(dm_tunnel *t);
 
-/* The time in an answer on the way, in seconds since 1970, and which part of
-** the way has told it ("the proxy", "the hub"); 0: none did. */
+/* The time in the Date field of an answer, in seconds since 1970, and its
+** sender ("the proxy" or "the hub"); 0: no answer had one. */
 int64_t dm_tunnel_date(const dm_tunnel *t, const char **who);
 
 #pragma GCC visibility pop

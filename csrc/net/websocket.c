@@ -165,7 +165,7 @@ static dm_code read_header(dm_websocket *w, dm_span *bytes, dm_err *e) {
   return dm_frame_header_size(had) == had.n ? begin_frame(w, e) : DM_OK;
 }
 
-/* What a frame's bytes are for. */
+/* Where a frame's payload goes. */
 typedef struct reader {
   void (*on_bytes)(void *owner, dm_span piece);
   void *owner;

@@ -1,5 +1,5 @@
-/* websocket.h -- WebSocket frames (RFC 6455) on a stream, of either side. Loop
-** thread only.
+/* websocket.h -- WebSocket frames (RFC 6455) on a stream, for clients and
+** servers. Loop thread only.
 **
 ** Only binary messages, no extensions. Message boundaries are ignored: the
 ** messages carry one stream of bytes, which is passed on in pieces as it

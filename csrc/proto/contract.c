@@ -23,7 +23,7 @@ const dm_contract dm_contracts[DM_CONTRACTS] = {
 static const char first_version[] = "2016-11-14";
 static const char last_version[] = "2026-11-01";
 
-/* The first with commands of digital twins: 13.5. */
+/* The first api-version with commands of digital twins: 13.5. */
 static const char command_version[] = "2020-05-31";
 
 /* Is the date of this version 'since' or later? */

@@ -42,11 +42,13 @@ const dm_contract *dm_contract_of(dm_span version);
 
 const dm_contract *dm_contract_named(dm_span name); /* NULL: unknown */
 
-/* Is the date of an api-version one from the first that had method calls to the
-** latest that is known? Which of them IoT Hub knows is not published. */
+/* Is the date of an api-version between that of the first version with method
+** calls and that of the latest known one? Which versions between them exist is
+** not published. */
 bool dm_contract_is_dated(dm_span version);
 
-/* Is it of a time when digital twins had commands? */
+/* Is it the first api-version with commands of digital twins, or a later one?
+*/
 bool dm_contract_has_commands(dm_span version);
 
 #define DM_METHOD_NAME_LONG "methodName cannot be longer than 100 characters."

@@ -61,8 +61,8 @@ typedef struct dm_http_request {
 dm_span dm_http_header(const dm_http_request *r, const char *name);
 
 /* The method that counts. Java's service client sends PATCH as a POST with
-** "X-HTTP-Method-Override: PATCH", in any case. A value that is not a method is
-** ignored. */
+** "X-HTTP-Method-Override: PATCH", in upper or lower case. A value that is not
+** a method is ignored. */
 dm_span dm_http_method(const dm_http_request *r);
 
 /* The value of a query parameter, still encoded; p NULL: absent. The name is
@@ -124,7 +124,7 @@ bool dm_http_reader_idle(const dm_http_reader *r);
 bool dm_http_write_head(dm_buf *out, int status, dm_span fields,
                         size_t content_length, bool keep_alive);
 
-/* The same for a body that grows: it ends with the connection, so there is no
+/* The same for a streamed body: it ends with the connection, so there is no
 ** Content-Length. */
 bool dm_http_write_open_head(dm_buf *out, int status, dm_span fields);
 

@@ -13,8 +13,8 @@ dm_span dm_http_header(const dm_http_request *r, const char *name) {
   return (dm_span){NULL, 0};
 }
 
-/* A method in any case as it is written; another one that is none; p NULL: no
-** method. */
+/* The usual spelling of a method that is known in upper or lower case, or an
+** unknown method as it is; p NULL: not the name of a method. */
 static dm_span method_of(dm_span name) {
   static const char *const METHOD[] = {"PATCH", "PUT",  "DELETE",
                                        "GET",   "POST", "HEAD"};

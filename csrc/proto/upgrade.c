@@ -158,7 +158,7 @@ dm_code dm_upgrade_read(dm_span bytes, dm_upgrade_answer *out, dm_err *e) {
   if (size == 0) return DM_OK;
   dm_span head = {bytes.p, size};
   if (!read_status(cut_line(&head), &out->status))
-    return dm_fail(e, DM_PROTOCOL_ERROR, "HTTP: the answer is not one");
+    return dm_fail(e, DM_PROTOCOL_ERROR, "the answer is not HTTP");
   while (head.p != NULL) {
     dm_span value, name = dm_text_cut(cut_line(&head), ':', &value);
     if (value.p) take_field(out, name, dm_text_trim(value, " \t"));

@@ -1,5 +1,5 @@
-/* upgrade.h -- what a client says in HTTP before its own protocol begins, and
-** what it hears: CONNECT to a proxy (RFC 9110, 9.3.6), and the request for a
+/* upgrade.h -- HTTP requests of a client before its own protocol begins, and
+** their answers: CONNECT to a proxy (RFC 9110, 9.3.6), and the request for a
 ** WebSocket (RFC 6455, 4.1). Pure. Writers return false when there is no room.
 */
 #ifndef DM_PROTO_UPGRADE_H
@@ -55,8 +55,8 @@ typedef struct dm_upgrade_answer { /* borrowed; p NULL: no such field */
   dm_span upgrade, connection, accept, protocol, date;
 } dm_upgrade_answer;
 
-/* Read the head of an answer that 'bytes' begins with. DM_PROTOCOL_ERROR: it is
-** none; DM_LIMIT_EXCEEDED: it is too long. */
+/* Read the head of the answer at the start of 'bytes'. DM_PROTOCOL_ERROR: it is
+** not HTTP; DM_LIMIT_EXCEEDED: it is too long. */
 dm_code dm_upgrade_read(dm_span bytes, dm_upgrade_answer *out, dm_err *e);
 
 /* Does this answer open a WebSocket for the key? */

@@ -28,7 +28,8 @@ static uint64_t read_number(const char *p, size_t n) {
   return value;
 }
 
-/* Could the length have been written in fewer bytes, or is it no length? */
+/* Could the length have been written in fewer bytes, or is its highest bit set?
+*/
 static bool is_bad_length(uint64_t length, size_t size) {
   return (size == 2 && length < LENGTH_2) ||
          (size == 8 && (length <= UINT16_MAX || length > INT64_MAX));

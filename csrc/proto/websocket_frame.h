@@ -1,5 +1,5 @@
 /* websocket_frame.h -- the frames of a WebSocket (RFC 6455, 5.2): their headers
-** and masks. Pure. Which frame may follow which is decided in net/websocket.
+** and masks. Pure. net/websocket decides which frame may follow which.
 */
 #ifndef DM_PROTO_WEBSOCKET_FRAME_H
 #define DM_PROTO_WEBSOCKET_FRAME_H
@@ -40,8 +40,9 @@ static inline bool dm_frame_is_control(const dm_frame *f) {
   return f->opcode >= DM_FRAME_CLOSE;
 }
 
-/* How many bytes to have next of the header that begins with these: its first
-** two, its length, its mask. All of it is there when the answer is bytes.n. */
+/* How many bytes of a header to collect before the next call: first the two
+** that tell its form, then all with the length and the mask. The header is
+** complete when the result is bytes.n. */
 size_t dm_frame_header_size(dm_span bytes);
 
 /* Read what is there of a header, at least two bytes. False: a length that is

@@ -1,5 +1,6 @@
-/* postgres.c -- see postgres.h: what the threads of sql_threads.h do here. What
-** runs on them says so; everything else is of the loop thread.
+/* postgres.c -- see postgres.h: the work of the threads of sql_threads.h.
+** Functions that run on those threads are marked; the others run on the loop
+** thread.
 */
 #include "store/postgres.h"
 
@@ -9,9 +10,9 @@
 
 enum {
   LANES = 1 + DM_SQL_READERS,
-  GROUP_STATEMENTS = 1024, /* of one transaction, or one unit's: a row that many
-                           ** of them change gets slower with each change */
-  TRIES = 5                /* of a unit that is in the way of another hub's */
+  GROUP_STATEMENTS = 1024, /* the most of a transaction of several units: a row
+                           ** gets slower with each change in a transaction */
+  TRIES = 5                /* of a unit that conflicts with another hub's */
 };
 
 typedef struct store {
@@ -36,7 +37,7 @@ static void end_all(store *s, dm_letter *first, const dm_letter *end,
   }
 }
 
-/* Behind the units that are done together. */
+/* The end of the group of units that are done in one transaction. */
 static dm_letter *end_of_group(dm_letter *first, dm_letter *end) {
   int statements = dm_sql_unit(first)->count;
   for (first = first->next; first != end; first = first->next) {
@@ -46,8 +47,8 @@ static dm_letter *end_of_group(dm_letter *first, dm_letter *end) {
   return first;
 }
 
-/* Do as many units together as go together. When one cannot be done, those
-** before it are done without it; when it is the first, that is its end. */
+/* Do the units in groups. When a unit of a group fails, the units before it are
+** done again without it. When the first unit fails, it ends with its error. */
 static void write_group(void *store_, dm_letter *first, dm_letter *end) {
   store *s = store_;
   dm_postgres_db *db = &s->db[0];
@@ -139,7 +140,7 @@ static dm_code check_url(const char *url, dm_err *e) {
   PQconninfoFree(parts);
   if (!sound)
     return dm_fail(e, DM_STORAGE_FAILED,
-                   "the URL is not one of PostgreSQL, "
+                   "the URL must be like "
                    "postgres://user@host:port/database");
   return DM_OK;
 }

@@ -6,7 +6,7 @@
 ** read, on connections of their own. While the server cannot be reached, units
 ** fail with STORAGE_FAILED at once, and the connections are made again.
 **
-** One thing differs from a file: when the connection is lost while a commit is
+** One difference from SQLite: when the connection is lost while a commit is
 ** under way, its units fail, although the server may have done them.
 */
 #ifndef DM_STORE_POSTGRES_H
@@ -22,8 +22,9 @@ typedef struct dm_postgres_options {
   bool shared;         /* other hubs with 'shared' may use it too */
 } dm_postgres_options;
 
-/* Open the store. NULL: the URL is wrong, or the system says no. on_done is
-** called for *opening when it is open, or cannot be; then all its units fail.
+/* Open the store. NULL: the URL is wrong, or memory or threads are missing.
+** on_done is called for *opening when the store is open, or when it cannot be
+** opened; in that case all its units fail.
 */
 dm_sql *dm_postgres_open(dm_loop *loop, const dm_postgres_options *options,
                          dm_sql_done on_done, void *owner, uint64_t *opening,

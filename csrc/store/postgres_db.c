@@ -63,7 +63,8 @@ static dm_code prepare_unit(dm_postgres_db *db, dm_sql_list *unit, dm_err *e) {
   return DM_OK;
 }
 
-/* Between groups: what is prepared must stay until the group was sent. */
+/* Call it between groups only: a group needs its prepared statements until it
+** was sent. */
 static dm_code make_room(dm_postgres_db *db, dm_err *e) {
   if (db->texts <= DM_POSTGRES_STATEMENTS / 2) return DM_OK;
   dm_postgres_link_forget(db);
@@ -116,7 +117,7 @@ static void end_statement(dm_sql_list *unit, const dm_sql_statement *s,
     too_large(unit);
 }
 
-/* A part of what a statement gave. */
+/* Take a part of a statement's results. */
 static void take_result(dm_postgres_db *db, dm_sql_list *unit,
                         const dm_sql_statement *s, PGresult *result) {
   switch (PQresultStatus(result)) {
@@ -180,7 +181,8 @@ static bool reset(dm_sql_list *unit, size_t room) {
 
 /* Writing ------------------------------------------------------------------ */
 
-/* Have everything that the group needs; *failed: the unit that it is for. */
+/* Connect, and prepare the group's statements. *failed: the unit for which that
+** failed. */
 static dm_code get_ready(dm_postgres_db *db, dm_letter *first,
                          const dm_letter *end, size_t room, dm_letter **failed,
                          dm_err *e) {
@@ -252,7 +254,7 @@ dm_code dm_postgres_db_write(dm_postgres_db *db, dm_letter *first,
 
 #define ONE_MOMENT "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
-/* One statement is one moment by itself. */
+/* A unit with one statement needs no transaction to see one snapshot. */
 static bool exchange(dm_postgres_db *db, dm_sql_list *unit, dm_err *e) {
   bool begin = unit->count > 1;
   if ((begin && !send_text(db, ONE_MOMENT)) || !send_unit(db, unit) ||

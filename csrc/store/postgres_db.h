@@ -12,14 +12,14 @@
 #pragma GCC visibility push(hidden)
 
 /* Do units in one transaction and commit it; their rows and errors are filled
-** in. Failing, nothing is kept, and *failed is the unit that cannot be done, or
-** NULL: the connection or the commit failed, for the reason *e. After a commit
-** whose answer was lost, the units may have been done. */
+** in. After an error nothing is kept. *failed is the unit that failed; NULL:
+** the connection or the commit failed, and *e says why. After a commit whose
+** answer was lost, the units may have been done. */
 dm_code dm_postgres_db_write(dm_postgres_db *db, dm_letter *first,
                              const dm_letter *end, size_t room,
                              dm_letter **failed, dm_err *e);
 
-/* Do a unit that reads; all its statements see the same moment. */
+/* Do a unit that reads; all its statements see the same snapshot. */
 void dm_postgres_db_read(dm_postgres_db *db, dm_sql_list *unit, size_t room);
 
 #pragma GCC visibility pop

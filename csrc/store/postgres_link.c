@@ -19,9 +19,9 @@ enum { /* milliseconds */
        DELAY_MAX = 5000
 };
 
-/* The server ends what takes too long, also when we are no more. And all our
-** statements find rows by their keys: a planner that has no statistics yet
-** would read whole tables instead. */
+/* The time-outs make the server end long statements, even if this process has
+** died. The planner's settings make it use indexes: all our statements find
+** rows by keys, but a planner without statistics would read whole tables. */
 #define SETTINGS                                                               \
   "-c statement_timeout=30000 "                                                \
   "-c idle_in_transaction_session_timeout=30000 "                              \
@@ -44,7 +44,8 @@ static bool in_class(const char *state, const char *class) {
   return strncmp(state, class, strlen(class)) == 0;
 }
 
-/* What the server says of a statement. Texts of class 22 repeat values. */
+/* Take the server's error for a statement. Texts of class 22 contain values of
+** rows, so replace them. */
 dm_code dm_postgres_link_blame(dm_postgres_db *db, const PGresult *result,
                                dm_err *e) {
   const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
@@ -60,9 +61,9 @@ dm_code dm_postgres_link_blame(dm_postgres_db *db, const PGresult *result,
 
 /* Waiting ------------------------------------------------------------------ */
 
-/* Wait until the socket is ready. False: no longer than until the deadline, or
-** the store is closed and this connection reads, or its last commit takes too
-** long. */
+/* Wait until the socket is ready. False: the deadline has passed; or the store
+** is closed, and this connection only reads or its last commit takes too long.
+*/
 static bool wait_for(dm_postgres_db *db, short events, int64_t *deadline) {
   struct pollfd p = {.fd = PQsocket(db->conn), .events = events};
   for (;;) {
@@ -90,8 +91,8 @@ static bool await_result(dm_postgres_db *db, int64_t *deadline) {
   }
 }
 
-/* The next result in *result; NULL: the end of a statement's. False: there is
-** none, since the connection is lost, or its server does not answer. */
+/* The next result in *result; NULL: the statement has no more. False: no
+** result, because the connection is lost or the server does not answer. */
 bool dm_postgres_link_next(dm_postgres_db *db, PGresult **result) {
   int64_t deadline = now() + ANSWER_MS;
   *result = NULL;
@@ -114,7 +115,7 @@ dm_code dm_postgres_link_lost(dm_postgres_db *db, dm_err *e) {
 
 /* One statement alone ------------------------------------------------------ */
 
-/* Take the results of all that was sent until its sync; the first error. */
+/* Take all results up to the next sync. Returns the first error. */
 dm_code dm_postgres_link_drain(dm_postgres_db *db, dm_err *e) {
   dm_err first = {DM_OK, ""};
   for (;;) {
@@ -189,8 +190,8 @@ static dm_code set_lock_timeout(dm_postgres_db *db, int ms, dm_err *e) {
   return dm_postgres_link_execute(db, text, e);
 }
 
-/* The lock ends with the connection, however that ends. The server may notice
-** the end of an earlier one a little later, so wait for it. */
+/* The lock ends with the connection. The server may notice the end of an
+** earlier connection a little later, so wait for the lock. */
 static dm_code lock(dm_postgres_db *db, dm_err *e) {
   char text[96];
   if (db->use == DM_POSTGRES_READS) return DM_OK;
@@ -204,7 +205,8 @@ static dm_code lock(dm_postgres_db *db, dm_err *e) {
   return set_lock_timeout(db, ROW_LOCK_MS, e);
 }
 
-/* What was answered is on the disk, whatever the database's default is. */
+/* A commit that was answered is on the disk, even if the database's default is
+** weaker. */
 static dm_code set_up(dm_postgres_db *db, dm_err *e) {
   if (lock(db, e) != DM_OK || db->use == DM_POSTGRES_READS) return e->code;
   return dm_postgres_link_execute(

@@ -3,7 +3,7 @@
 **
 ** A connection that was lost is made again by the first call that needs it, but
 ** not before a delay that grows with each failure; until then calls fail at
-** once. It is in pipeline mode: after what is sent comes PQpipelineSync.
+** once. It is in pipeline mode: call PQpipelineSync after the statements.
 */
 #ifndef DM_STORE_POSTGRES_LINK_H
 #define DM_STORE_POSTGRES_LINK_H
@@ -33,30 +33,30 @@ typedef struct dm_postgres_db {
   int64_t retry, delay; /* when to connect again, and the delay after that */
   dm_err why;           /* the last failure to connect */
   bool transient;       /* the last statement failed, and may succeed again */
-  int texts;            /* of 'text'; the name of a statement is its place */
-  dm_span text[DM_POSTGRES_STATEMENTS]; /* owned, sorted by nothing */
+  int texts;            /* used in 'text'; a statement's name is its index */
+  dm_span text[DM_POSTGRES_STATEMENTS]; /* owned, in no order */
 } dm_postgres_db;
 
 /* Connect if it is not connected. STORAGE_FAILED: why not. */
 dm_code dm_postgres_link_connect(dm_postgres_db *db, dm_err *e);
 void dm_postgres_link_close(dm_postgres_db *db);
 
-/* The next result in *result; NULL: the end of a statement's. False: there is
-** none, since the connection is lost, or its server does not answer: call
+/* The next result in *result; NULL: the statement has no more. False: no
+** result, because the connection is lost or the server does not answer: call
 ** dm_postgres_link_lost. */
 bool dm_postgres_link_next(dm_postgres_db *db, PGresult **result);
 
 /* Disconnect; *e says why, in libpq's words if there are any. */
 dm_code dm_postgres_link_lost(dm_postgres_db *db, dm_err *e);
 
-/* Take the results of all that was sent until its sync; the first error. */
+/* Take all results up to the next sync. Returns the first error. */
 dm_code dm_postgres_link_drain(dm_postgres_db *db, dm_err *e);
 
 /* Send a statement without parameters, and take its results. */
 dm_code dm_postgres_link_execute(dm_postgres_db *db, const char *text,
                                  dm_err *e);
 
-/* What the server says of a statement that failed. */
+/* Take the server's error for a statement that failed. */
 dm_code dm_postgres_link_blame(dm_postgres_db *db, const PGresult *result,
                                dm_err *e);
 

@@ -1,5 +1,6 @@
-/* sql_threads.c -- see sql_threads.h. What runs on a thread says so; everything
-** else is of the loop thread. A unit belongs to one thread at a time.
+/* sql_threads.c -- see sql_threads.h. Functions that run on other threads are
+** marked; the others run on the loop thread. A unit belongs to one thread at a
+** time.
 */
 #include "store/sql_threads.h"
 
@@ -27,7 +28,8 @@ static void submit(dm_sql *sql, dm_sql_list *unit) {
   uv_mutex_unlock(&t->lock);
 }
 
-/* Writer: all that waits, or, when the store is closed, nothing. */
+/* Writer: take all units that wait. NULL: none waits, and the store is closed.
+*/
 static dm_letter *next_to_write(dm_sql_threads *t) {
   dm_sql_queue *q = &t->writes;
   uv_mutex_lock(&t->lock);
@@ -90,7 +92,7 @@ static void refuse(dm_sql_threads *t, dm_letter *first, const dm_letter *end) {
   }
 }
 
-/* Behind the last of those that are committed together. */
+/* The end of the units that are committed together. */
 static dm_letter *end_of_group(dm_letter *first) {
   dm_letter *end = first;
   for (int n = 0; n < DM_SQL_GROUP && end != NULL && dm_sql_unit(end)->writes;
@@ -156,7 +158,7 @@ static void read_all(void *context) {
     read_one(t, lane, dm_sql_unit(unit));
 }
 
-/* Tell the threads to end; also a read that is under way. */
+/* Tell the threads to end, even during a read. */
 static void tell_closing(dm_sql_threads *t) {
   uv_mutex_lock(&t->lock);
   t->closing = true;
@@ -186,7 +188,7 @@ static int start_threads(dm_sql_threads *t) {
   return rc;
 }
 
-/* Signals are the business of the threads that ask for them. */
+/* Block all signals in these threads: the program's own threads handle them. */
 static int start_without_signals(dm_sql_threads *t) {
   sigset_t blocked, before;
   sigfillset(&blocked);
@@ -238,7 +240,8 @@ void dm_sql_threads_init(dm_sql_threads *t, const dm_sql_work *work,
   queue_init(&t->reads);
 }
 
-/* A unit of no statements: read when there is a connection to read by. */
+/* A unit without statements. It is answered as soon as a connection can read.
+*/
 static uint64_t submit_opening(dm_sql_threads *t, dm_err *e) {
   dm_sql_list *unit = dm_sql_list_new(&(dm_sql_size){0}, e);
   return unit != NULL ? dm_sql_read(&t->sql, unit, e) : 0;

@@ -1,10 +1,10 @@
-/* sql_threads.h -- the frame of engines whose work blocks: one thread that
-** writes and some that read, their queues, and the way of units to them and
+/* sql_threads.h -- the common part of engines whose work blocks: one thread
+** that writes, some threads that read, and queues that bring units to them and
 ** back. An engine does the work. Functions that other threads may call are
 ** marked; all others are for the loop thread only.
 **
-** A unit that writes goes to the writer, in the order of submission: all that
-** was queued while it worked is given to the engine together. A unit that reads
+** A unit that writes goes to the writer, in the order of submission: all units
+** that were queued while it worked go to the engine together. A unit that reads
 ** goes to any reader, so it does not wait for a commit. Without readers the
 ** writer does all, in order.
 */
@@ -65,7 +65,7 @@ static inline dm_sql_list *dm_sql_unit(dm_letter *letter) {
   return DM_OWNER(letter, dm_sql_list, letter);
 }
 
-/* Set the frame up, without threads; the engine's struct is zeroed. */
+/* Set everything up except the threads; the engine's struct is zeroed. */
 void dm_sql_threads_init(dm_sql_threads *t, const dm_sql_work *work,
                          dm_loop *loop, dm_sql_done on_done, void *owner);
 

@@ -1,5 +1,5 @@
-/* sqlite.c -- see sqlite.h: what the threads of sql_threads.h do here. What
-** runs on them says so; everything else is of the loop thread.
+/* sqlite.c -- see sqlite.h: the work of the threads of sql_threads.h. Functions
+** that run on those threads are marked; the others run on the loop thread.
 */
 #include "store/sqlite.h"
 
@@ -55,8 +55,8 @@ static bool has_failed(dm_letter *first, const dm_letter *end) {
   return false;
 }
 
-/* Do units and commit them together. One at which the store fails must not take
-** others with it: then each is done alone. */
+/* Do units and commit them together. If the store fails at one of them, do each
+** alone, so that the others still succeed. */
 static void write_group(void *store_, dm_letter *first, dm_letter *end) {
   store *s = store_;
   dm_err e = {DM_OK, ""};
