@@ -3,16 +3,15 @@
 **
 ** The userdata is a box around a connection. close, garbage collection and
 ** <close> do the same: they start the end, and the connection stays until the
-** client below it has gone. Its events have its id; "gone" is the last one.
-** Topics are read and written here, so that Lua only sees methods and request
-** ids.
+** client below it has gone. Its events (l_device_connection.c) have its id;
+** "gone" is the last one. Topics are read and written in C, so that Lua only
+** sees methods and request ids.
 */
 #include "lua/bind.h"
 
-#include <stdlib.h>
-
 #include "base/version.h"
 #include "lua/l_device.h"
+#include "lua/l_device_connection.h"
 #include "lua/l_fleet.h"
 #include "proto/topic.h"
 
@@ -22,179 +21,6 @@
 enum {
   USERNAME_MAX = 2048, /* bytes: three ids that are percent-encoded */
   TOPIC_MAX = 1024     /* bytes of an answer's topic; it limits a $rid */
-};
-
-typedef struct connection {
-  dm_loop *loop;          /* borrowed */
-  dm_mqtt_client *client; /* lives until on_gone */
-  uint64_t id;            /* of its events */
-  uint64_t token;         /* counts its outstanding I/O, see net/settle.h */
-  uint64_t closing;   /* a token that the hub does not know; 0: not closing */
-  uint64_t malformed; /* requests with a malformed topic */
-  bool standing;      /* subscribed once: connecting is not counted any more */
-} connection;
-
-static void settle_change(connection *c, long by) {
-  dm_settle_change(&c->loop->settle, c->token, by);
-}
-
-/* Does a hub in this process take part in the count? */
-static bool is_counted(const connection *c) {
-  return dm_settle_attached(&c->loop->settle, c->token);
-}
-
-/* Events ----------------------------------------------------------------- */
-/* The count changes before Lua gets the event, because Lua may close the
-** connection, which changes the count too. */
-
-typedef struct failure {
-  const dm_err *why;
-  int connack;
-} failure;
-
-typedef struct message {
-  dm_span first, second, third; /* pushed up to the first with p NULL */
-} message;
-
-static void deliver(connection *c, const char *name,
-                    int (*push)(void *lua, void *data), void *data) {
-  dm_loop_deliver(c->loop, &(dm_event){c->id, name, push, data});
-}
-
-typedef struct acceptance {
-  bool session_present, counted;
-} acceptance;
-
-static int push_acceptance(void *lua, void *data) {
-  const acceptance *a = data;
-  lua_pushboolean(lua, a->session_present);
-  lua_pushboolean(lua, a->counted);
-  return 2;
-}
-
-static int push_int(void *lua, void *data) {
-  lua_pushinteger(lua, *(int *)data);
-  return 1;
-}
-
-static int push_failure(void *lua, void *data) {
-  const failure *f = data;
-  lua_pushstring(lua, dm_err_name(f->why->code));
-  lua_pushstring(lua, f->why->text);
-  lua_pushinteger(lua, f->connack);
-  return 3;
-}
-
-static int push_message(void *lua, void *data) {
-  const message *m = data;
-  const dm_span spans[] = {m->first, m->second, m->third};
-  int n = 0;
-  while (n < 3 && spans[n].p != NULL)
-    dm_bind_push_span(lua, spans[n++]);
-  return n;
-}
-
-static void on_connected(void *owner, bool session_present) {
-  acceptance a = {session_present, is_counted(owner)};
-  deliver(owner, "connected", push_acceptance, &a);
-}
-
-static void on_failed(void *owner, const dm_err *why, int connack) {
-  connection *c = owner;
-  failure f = {why, connack};
-  dm_settle_set(&c->loop->settle, c->token, 0);
-  deliver(c, "failed", push_failure, &f);
-}
-
-static void on_subscribed(void *owner, int granted) {
-  connection *c = owner;
-  if (!c->standing || is_counted(c)) settle_change(c, -1);
-  c->standing = true;
-  deliver(c, "subscribed", push_int, &granted);
-}
-
-static void on_unsubscribed(void *owner) {
-  connection *c = owner;
-  if (is_counted(c)) settle_change(c, -1);
-  deliver(c, "unsubscribed", NULL, NULL);
-}
-
-static void on_lost(void *owner, const dm_err *why) {
-  connection *c = owner;
-  failure f = {why, 0};
-  dm_settle_set(&c->loop->settle, c->token, 0);
-  deliver(c, "lost", push_failure, &f);
-}
-
-/* Is it the topic of a method request, valid or malformed? */
-static bool is_request(dm_span topic) {
-  static const char filter[] = DM_TOPIC_METHODS_FILTER;
-  size_t n = sizeof filter - 2; /* without '#' and NUL */
-  return topic.n >= n && memcmp(topic.p, filter, n) == 0;
-}
-
-/* Ignore a malformed request: the hub's call will time out. */
-static void drop_request(connection *c) {
-  c->malformed++;
-  if (is_counted(c)) settle_change(c, -1);
-}
-
-static void on_message(void *owner, dm_span topic, dm_span payload) {
-  connection *c = owner;
-  dm_topic_request request;
-  if (payload.p == NULL) payload = DM_SPAN("");
-  if (dm_topic_parse_request(topic, &request)) {
-    message m = {request.method, request.rid, payload};
-    deliver(c, "request", push_message, &m);
-  } else if (is_request(topic)) {
-    drop_request(c);
-  } else {
-    message m = {topic, payload, {NULL, 0}};
-    deliver(c, "message", push_message, &m);
-  }
-}
-
-static void on_overflow(void *owner, dm_span topic) {
-  connection *c = owner;
-  dm_topic_request request;
-  if (dm_topic_parse_request(topic, &request)) {
-    message m = {request.rid, {NULL, 0}, {NULL, 0}};
-    deliver(c, "overflow", push_message, &m);
-  } else if (is_request(topic)) {
-    drop_request(c);
-  }
-}
-
-/* A hub in this process counts requests. Few other messages come, so count all
-** lost ones as requests. */
-static void on_dropped(void *owner, uint64_t n) {
-  connection *c = owner;
-  if (is_counted(c)) settle_change(c, -(long)n);
-}
-
-static void connection_free(connection *c) {
-  dm_settle_close(&c->loop->settle, c->token);
-  dm_settle_close(&c->loop->settle, c->closing);
-  dm_ids_remove(&c->loop->ids, c->id);
-  free(c);
-}
-
-/* Close the tokens last: what Lua starts at "gone" is counted before that. */
-static void on_gone(void *owner) {
-  deliver(owner, "gone", NULL, NULL);
-  connection_free(owner);
-}
-
-static const dm_mqtt_events EVENTS = {
-    .on_connected = on_connected,
-    .on_failed = on_failed,
-    .on_subscribed = on_subscribed,
-    .on_unsubscribed = on_unsubscribed,
-    .on_message = on_message,
-    .on_overflow = on_overflow,
-    .on_dropped = on_dropped,
-    .on_lost = on_lost,
-    .on_gone = on_gone,
 };
 
 /* Connecting ------------------------------------------------------------- */
@@ -221,7 +47,7 @@ static identity read_identity(lua_State *L) {
 }
 
 /* A hub in this process finds the connection's token in the client type. */
-static bool write_username(dm_buf *out, const connection *c,
+static bool write_username(dm_buf *out, const l_connection *c,
                            const identity *who) {
   char guid[DM_SETTLE_TEXT], type[sizeof CLIENT_TYPE + 3 + DM_SETTLE_TEXT];
   dm_settle_write(&c->loop->settle, c->token, guid);
@@ -231,18 +57,7 @@ static bool write_username(dm_buf *out, const connection *c,
          dm_buf_add(out, "", 1);
 }
 
-static connection *connection_new(dm_loop *loop) {
-  connection *c = calloc(1, sizeof *c);
-  if (c == NULL) return NULL;
-  c->loop = loop;
-  c->id = dm_loop_id(loop, c);
-  c->token = dm_settle_open(&loop->settle);
-  if (c->id != 0 && c->token != 0) return c;
-  connection_free(c);
-  return NULL;
-}
-
-static dm_code start(connection *c, const identity *who, dm_mqtt_options *o,
+static dm_code start(l_connection *c, const identity *who, dm_mqtt_options *o,
                      dm_mqtt_engine *engine, dm_err *e) {
   char id[USERNAME_MAX], name[USERNAME_MAX];
   dm_buf client_id = dm_buf_fixed(id, sizeof id);
@@ -252,8 +67,11 @@ static dm_code start(connection *c, const identity *who, dm_mqtt_options *o,
     return dm_fail(e, DM_LIMIT_EXCEEDED, "connect: the user name is too long");
   o->client_id = id;
   o->username = name;
-  if (engine) return dm_mqtt_uv_connect(engine, o, &EVENTS, c, &c->client, e);
-  return dm_mqtt_paho_connect(c->loop, o, &EVENTS, c, &c->client, e);
+  if (engine)
+    return dm_mqtt_uv_connect(engine, o, &l_connection_events, c, &c->client,
+                              e);
+  return dm_mqtt_paho_connect(c->loop, o, &l_connection_events, c, &c->client,
+                              e);
 }
 
 /* core.mqtt_connect(fields) -> connection | nil, name, message
@@ -269,13 +87,13 @@ static int l_mqtt_connect(lua_State *L) {
   identity who = read_identity(L);
   dm_mqtt_engine *engine = l_fleet_engine(L, 1);
   luaL_argcheck(L, o.host != NULL, 1, "field 'host' is missing");
-  connection **box = lua_newuserdatauv(L, sizeof(connection *), 0);
+  l_connection **box = lua_newuserdatauv(L, sizeof(l_connection *), 0);
   *box = NULL;
   luaL_setmetatable(L, CONNECTION);
-  connection *c = connection_new(loop);
+  l_connection *c = l_connection_new(loop);
   if (c == NULL) return luaL_error(L, "not enough memory");
   if (start(c, &who, &o, engine, &e) != DM_OK) {
-    connection_free(c);
+    l_connection_free(c);
     return dm_bind_fail(L, &e);
   }
   dm_settle_set(&loop->settle, c->token, 1); /* until subscribed or failed */
@@ -285,8 +103,8 @@ static int l_mqtt_connect(lua_State *L) {
 
 /* Methods ---------------------------------------------------------------- */
 
-static connection *check_open(lua_State *L) {
-  connection **box = luaL_checkudata(L, 1, CONNECTION);
+static l_connection *check_open(lua_State *L) {
+  l_connection **box = luaL_checkudata(L, 1, CONNECTION);
   if (*box == NULL) luaL_error(L, "attempt to use a closed connection");
   return *box;
 }
@@ -304,14 +122,15 @@ static int l_id(lua_State *L) {
 }
 
 /* After the first SUBACK: count this until a hub in this process answers. */
-static int push_asked(lua_State *L, connection *c, const dm_err *e) {
-  if (e->code == DM_OK && c->standing && is_counted(c)) settle_change(c, 1);
+static int push_asked(lua_State *L, l_connection *c, const dm_err *e) {
+  if (e->code == DM_OK && c->standing && l_connection_is_counted(c))
+    l_connection_count(c, 1);
   return push_result(L, e);
 }
 
 /* connection:subscribe() -> true | nil, name, message; all methods, QoS 0 */
 static int l_subscribe(lua_State *L) {
-  connection *c = check_open(L);
+  l_connection *c = check_open(L);
   dm_err e = {0};
   dm_mqtt_client_subscribe(c->client, DM_TOPIC_METHODS_FILTER, 0, &e);
   return push_asked(L, c, &e);
@@ -319,7 +138,7 @@ static int l_subscribe(lua_State *L) {
 
 /* connection:unsubscribe() -> true | nil, name, message */
 static int l_unsubscribe(lua_State *L) {
-  connection *c = check_open(L);
+  l_connection *c = check_open(L);
   dm_err e = {0};
   dm_mqtt_client_unsubscribe(c->client, DM_TOPIC_METHODS_FILTER, &e);
   return push_asked(L, c, &e);
@@ -327,7 +146,7 @@ static int l_unsubscribe(lua_State *L) {
 
 /* connection:reply(rid, status, payload) -> true | nil, name, message */
 static int l_reply(lua_State *L) {
-  connection *c = check_open(L);
+  l_connection *c = check_open(L);
   dm_span rid = dm_bind_span(L, 2);
   lua_Integer status = luaL_checkinteger(L, 3);
   dm_span payload = dm_bind_span(L, 4);
@@ -342,15 +161,15 @@ static int l_reply(lua_State *L) {
   }
   text[topic.len] = '\0';
   if (dm_mqtt_client_publish(c->client, text, payload, 0, &e) == DM_OK &&
-      is_counted(c))
-    settle_change(c, 1); /* until the hub has taken it */
+      l_connection_is_counted(c))
+    l_connection_count(c, 1); /* until the hub has taken it */
   return push_result(L, &e);
 }
 
 /* connection:publish(topic, payload, qos) -> true | nil, name, message
 ** qos: 0 or 1. */
 static int l_publish(lua_State *L) {
-  connection *c = check_open(L);
+  l_connection *c = check_open(L);
   const char *topic = luaL_checkstring(L, 2);
   dm_span payload = dm_bind_span(L, 3);
   lua_Integer qos = luaL_checkinteger(L, 4);
@@ -362,9 +181,9 @@ static int l_publish(lua_State *L) {
 
 /* connection:seen(n): the tasks of n requests wait or have ended. */
 static int l_seen(lua_State *L) {
-  connection *c = check_open(L);
+  l_connection *c = check_open(L);
   lua_Integer n = luaL_checkinteger(L, 2);
-  if (is_counted(c)) settle_change(c, -(long)n);
+  if (l_connection_is_counted(c)) l_connection_count(c, -(long)n);
   return 0;
 }
 
@@ -377,7 +196,7 @@ static int l_pending(lua_State *L) {
 /* connection:dropped() -> how many messages were lost: malformed, or too
 ** many */
 static int l_dropped(lua_State *L) {
-  connection *c = check_open(L);
+  l_connection *c = check_open(L);
   uint64_t n = c->malformed + dm_mqtt_client_dropped(c->client);
   lua_pushinteger(L, (lua_Integer)n);
   return 1;
@@ -394,8 +213,8 @@ static int l_date(lua_State *L) {
   return 2;
 }
 
-static void box_close(connection **box, int64_t linger_ms) {
-  connection *c = *box;
+static void box_close(l_connection **box, int64_t linger_ms) {
+  l_connection *c = *box;
   if (c == NULL) return;
   *box = NULL;
   c->closing = dm_settle_open(&c->loop->settle);
@@ -406,7 +225,7 @@ static void box_close(connection **box, int64_t linger_ms) {
 /* connection:close([linger]): seconds to send queued answers, default 0. A
 ** second call does nothing. */
 static int l_close(lua_State *L) {
-  connection **box = luaL_checkudata(L, 1, CONNECTION);
+  l_connection **box = luaL_checkudata(L, 1, CONNECTION);
   box_close(box, dm_bind_ms(L, 2, 0));
   return 0;
 }
@@ -417,7 +236,7 @@ static int l_collect(lua_State *L) {
 }
 
 static int l_tostring(lua_State *L) {
-  connection **box = luaL_checkudata(L, 1, CONNECTION);
+  l_connection **box = luaL_checkudata(L, 1, CONNECTION);
   if (*box == NULL)
     lua_pushliteral(L, "connection (closed)");
   else
