@@ -51,6 +51,8 @@ proto_all := $(wildcard csrc/proto/*.c)
 BASE  := $(wildcard csrc/base/*.c)
 PROTO := $(filter-out $(HTTP_PROTO:%=csrc/proto/%),$(proto_all))
 HTTP  := $(filter $(HTTP_PROTO:%=csrc/proto/%),$(proto_all))
+# what hubs of one name say to each other: pure, and needs no library
+CLUSTER_PURE := $(patsubst %,csrc/cluster/%.c,replay subject wire)
 
 PAHO_NET = $(if $(filter no,$(PAHO)),mqtt_no_paho*,mqtt_paho* mqtt_waker*)
 core_NET = loop* clock* settle* mailbox* process* inherit* notify* mqtt_client* $(PAHO_NET) \
@@ -263,7 +265,7 @@ $(B)/lua: build-aux/host.c Makefile | $(READY)
 # -- Tests ----------------------------------------------------------------------
 
 C_TESTS := $(patsubst spec/c/%.c,$(B)/c/%,$(wildcard spec/c/*_test.c))
-TEST_LIB = $(call obj,$(BASE) $(PROTO) $(HTTP))
+TEST_LIB = $(call obj,$(BASE) $(PROTO) $(HTTP) $(CLUSTER_PURE))
 
 # a test that main() does not run is an error
 $(B)/obj/spec/c/%_test.o: STD += -Werror=unused-function
@@ -414,7 +416,7 @@ check-deps:
 # -- Coverage and fuzzing -------------------------------------------------------
 
 COV      = build/coverage
-COV_OBJ := $(patsubst %.c,$(COV)/obj/%.o,$(BASE) $(PROTO) $(HTTP))
+COV_OBJ := $(patsubst %.c,$(COV)/obj/%.o,$(BASE) $(PROTO) $(HTTP) $(CLUSTER_PURE))
 $(COV)/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	@echo "  CC   $<"
@@ -428,7 +430,7 @@ $(COV)/c/%: spec/c/%.c $(COV_OBJ)
 	$(Q)gcc $(STD) -O0 -g -c -o $@.o $<
 	$(Q)gcc --coverage -o $@ $@.o $(COV_OBJ) $(LDFLAGS) $(LLHTTP_LIBS) -lcrypto
 
-coverage: $(C_TESTS:$(B)/c/%=$(COV)/c/%) ## which lines of base and proto do the C tests run?
+coverage: $(C_TESTS:$(B)/c/%=$(COV)/c/%) ## which lines of base, proto and the cluster's codec do the C tests run?
 	@rm -f $(COV_OBJ:.o=.gcda)
 	@for t in $^; do $$t >$(COV)/log || { cat $(COV)/log; exit 1; }; done
 	@$(LUA) build-aux/coverage.lua spec/c/unreached.txt $(COV_OBJ:.o=.gcda)
@@ -438,7 +440,7 @@ coverage: $(C_TESTS:$(B)/c/%=$(COV)/c/%) ## which lines of base and proto do the
 T         ?= 60
 FUZZ       = build/fuzz
 FUZZERS   := $(patsubst spec/fuzz/%.c,%,$(wildcard spec/fuzz/*.c))
-FUZZ_SRC  := $(BASE) $(PROTO) $(HTTP) csrc/net/websocket.c
+FUZZ_SRC  := $(BASE) $(PROTO) $(HTTP) $(CLUSTER_PURE) csrc/net/websocket.c
 FUZZ_FLAGS = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all
 $(FUZZ)/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)

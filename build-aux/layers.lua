@@ -1,8 +1,9 @@
 -- layers.lua FILE... -- includes point down only (base < proto < net < store < hub <
--- lua), only csrc/lua knows Lua's headers, and every header hides what it
+-- cluster < lua), only csrc/lua knows Lua's headers, and every header hides what it
 -- declares, since LuaRocks passes no -fvisibility.
 
-local RANK = { base = 0, proto = 1, net = 2, store = 3, hub = 4, lua = 5 }
+local RANK = { base = 0, proto = 1, net = 2, store = 3, hub = 4, cluster = 5,
+  lua = 6 }
 local LUA_HEADERS = { ["lua.h"] = true, ["lauxlib.h"] = true, ["lualib.h"] = true }
 
 local bad = 0
