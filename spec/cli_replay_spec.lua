@@ -141,9 +141,10 @@ describe("directmethods replay", function()
 
     it("at their times, or faster, or side by side", function()
       write(line {}, line { time = 1e9 + 3600 })
+      local begun = dm.time()
       assert.equal(0, run("--speed", "36000").status)
-      local calls = hub:calls()
-      assert.is_true(calls[2].time - calls[1].time >= 0.05)
+      -- the first may reach the hub late, so the wait is seen from the beginning
+      assert.is_true(hub:calls()[2].time - begun >= 0.1)
       -- none is answered before all three are there
       local meet = line { method = "meet" }
       write(meet, meet, meet)
