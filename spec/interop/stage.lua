@@ -6,7 +6,7 @@ local dm = require "directmethods"
 local M = {}
 
 local FOLDER = "spec/interop"
-local PATIENCE = 60 -- seconds for one program of Node
+local PATIENCE = 200 -- seconds for one program of Node that hangs
 
 --- Run a command where 443 and 8883 are free: dm.exec's result.
 -- As root a network namespace is enough; else a user namespace gives the right.

@@ -24,7 +24,7 @@ local uv = require "luv"
 local MODE = os.getenv("MODE") or "release"
 local BUILD = "build/" .. MODE
 local TIMES = BUILD .. "/times.json" -- seconds that each file took when it last ran
-local LIMIT = tonumber(os.getenv("SPEC_LIMIT")) or MODE == "release" and 120 or 300
+local LIMIT = tonumber(os.getenv("SPEC_LIMIT")) or 300
 local WIDTH = tonumber(os.getenv("JOBS")) or #uv.cpu_info()
 local JUNIT = os.getenv("JUNIT")
 local BYTES_PER_SECOND = 2000 -- a guess for files that never ran
