@@ -490,7 +490,7 @@ check: check-deps ## all that a commit must pass
 	@$(MAKE) --no-print-directory symbols rocks-check version $(B)/tested
 	@echo "check: all good"
 
-lint: format-check warnings musl-compile tidy cppcheck luacheck layers
+lint: format-check warnings musl-compile tidy cppcheck luacheck layers model-check
 
 format-check: $(K)/format
 $(K)/format: $(C_ALL) $(H_ALL) .clang-format
@@ -592,6 +592,16 @@ rocks-write: ## rewrite the file lists of the rockspecs
 
 version: ## the same version stands everywhere
 	@$(LUA) build-aux/version.lua --check
+
+# The protocol between hubs, in Promela
+model: ## the protocol between hubs, checked by Spin: all bounds, and all planted mistakes
+	@$(DEPS) check
+	@$(LUA) spec/model/run.lua build/model
+model-check: $(K)/model
+$(K)/model: $(wildcard spec/model/*)
+	@mkdir -p $(@D)
+	$(Q)$(LUA) spec/model/run.lua --short build/model
+	@touch $@
 
 # -- Install --------------------------------------------------------------------
 # DESTDIR=/stage puts everything below /stage, for packages; then the launcher names
@@ -706,6 +716,6 @@ help: ## this list
 
 .PHONY: all test test-c run-specs proof asan tsan gc inspector-deps interop-deps demo trial bench deps \
   dev-deps test-deps check-deps check lint format-check format warnings musl musl-compile arch coverage fuzz fuzz-check tidy \
-  cppcheck luacheck layers symbols rocks-check rocks-write version modules always install \
+  cppcheck luacheck layers model model-check symbols rocks-check rocks-write version modules always install \
   man completions install-shared \
   install-device install-device-files install-doc uninstall dist dist-files rock packages debian container clean help

@@ -134,7 +134,7 @@ need_test() {
 need_check() {
   need_commands gcc=gcc clang=clang clang-format=clang-format \
     clang-tidy=clang-tidy cppcheck=cppcheck luacheck=lua-check nm=binutils \
-    musl-gcc=musl-tools
+    musl-gcc=musl-tools spin=spin
   need_fuzzer
 }
 
