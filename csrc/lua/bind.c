@@ -97,6 +97,28 @@ bool dm_bind_boolean_field(lua_State *L, int table, const char *field) {
   return b;
 }
 
+void dm_bind_set_span(lua_State *L, const char *field, dm_span s) {
+  if (s.p == NULL) return;
+  lua_pushlstring(L, s.p, s.n);
+  lua_setfield(L, -2, field);
+}
+
+void dm_bind_set_text(lua_State *L, const char *field, const char *text) {
+  if (text == NULL) return;
+  lua_pushstring(L, text);
+  lua_setfield(L, -2, field);
+}
+
+void dm_bind_set_integer(lua_State *L, const char *field, lua_Integer n) {
+  lua_pushinteger(L, n);
+  lua_setfield(L, -2, field);
+}
+
+void dm_bind_set_number(lua_State *L, const char *field, lua_Number n) {
+  lua_pushnumber(L, n);
+  lua_setfield(L, -2, field);
+}
+
 int64_t dm_bind_ms(lua_State *L, int arg, int64_t absent) {
   if (lua_isnoneornil(L, arg)) return absent;
   lua_Number seconds = luaL_checknumber(L, arg);

@@ -46,6 +46,13 @@ lua_Integer dm_bind_integer_field(lua_State *L, int table, const char *field);
 lua_Number dm_bind_number_field(lua_State *L, int table, const char *field);
 bool dm_bind_boolean_field(lua_State *L, int table, const char *field);
 
+/* Set a field of the table at the top of the stack. p NULL and NULL: no field.
+*/
+void dm_bind_set_span(lua_State *L, const char *field, dm_span s);
+void dm_bind_set_text(lua_State *L, const char *field, const char *text);
+void dm_bind_set_integer(lua_State *L, const char *field, lua_Integer n);
+void dm_bind_set_number(lua_State *L, const char *field, lua_Number n);
+
 /* Convert an argument from seconds to milliseconds; nil or none gives 'absent'.
 ** A fraction of a millisecond is rounded up. */
 int64_t dm_bind_ms(lua_State *L, int arg, int64_t absent);

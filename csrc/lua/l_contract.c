@@ -4,11 +4,6 @@
 #include "lua/bind.h"
 #include "proto/contract.h"
 
-static void set_integer(lua_State *L, const char *field, lua_Integer n) {
-  lua_pushinteger(L, n);
-  lua_setfield(L, -2, field);
-}
-
 static void push_contract(lua_State *L, const dm_contract *c) {
   luaL_checkstack(L, 4, NULL);
   lua_createtable(L, 0, 8);
@@ -16,11 +11,11 @@ static void push_contract(lua_State *L, const dm_contract *c) {
   lua_setfield(L, -2, "name");
   lua_pushstring(L, c->since);
   lua_setfield(L, -2, "since");
-  set_integer(L, "payload", (lua_Integer)c->payload);
-  set_integer(L, "response_min", c->response_min);
-  set_integer(L, "response_max", c->response_max);
-  set_integer(L, "response_default", c->response_default);
-  set_integer(L, "connect_max", c->connect_max);
+  dm_bind_set_integer(L, "payload", (lua_Integer)c->payload);
+  dm_bind_set_integer(L, "response_min", c->response_min);
+  dm_bind_set_integer(L, "response_max", c->response_max);
+  dm_bind_set_integer(L, "response_default", c->response_default);
+  dm_bind_set_integer(L, "connect_max", c->connect_max);
   if (c == dm_contract_newest()) return;
   push_contract(L, c + 1);
   lua_setfield(L, -2, "newer");

@@ -47,18 +47,27 @@ dm_span l_hub_optional(lua_State *L, int arg); /* nil: p NULL */
 /* l_hub_stream.c: methods */
 extern const luaL_Reg l_hub_stream_methods[];
 
-/* l_hub_trace.c: methods, and what they push */
+/* l_hub_trace.c: does a name, or a time in unix ms, match the argument? nil
+** matches any. */
+bool l_hub_fits(lua_State *L, int arg, dm_span name);
+bool l_hub_is_since(lua_State *L, int arg, int64_t wall);
+
+/* l_hub_calls.c: methods, and what they push */
 void l_hub_push_call(lua_State *L, const dm_hub_call *c);
-void l_hub_push_counters(lua_State *L, const dm_hub *h);
 int l_hub_calls(lua_State *L);
-int l_hub_messages(lua_State *L);
+int l_hub_calls_after(lua_State *L);
+
+/* l_hub_trace.c: methods, and what they push */
 void l_hub_push_device_event(lua_State *L, const dm_device_event *e);
+int l_hub_messages(lua_State *L);
 int l_hub_device_events(lua_State *L);
 int l_hub_watch_devices(lua_State *L);
-int l_hub_calls_after(lua_State *L);
 int l_hub_event_counts(lua_State *L);
-int l_hub_metrics(lua_State *L);
 int l_hub_forget(lua_State *L);
+
+/* l_hub_metrics.c: methods, and what they push */
+void l_hub_push_counters(lua_State *L, const dm_hub *h);
+int l_hub_metrics(lua_State *L);
 
 int l_hub_deadlines(lua_State *L); /* l_hub_deadlines.c: a method */
 
