@@ -169,6 +169,11 @@ local CASES = {
   { "POST /snapshots/{name}/restore", 404, "/snapshots/x/restore" },
   { "DELETE /snapshots/{name}", 204, "/snapshots/s" },
   { "DELETE /snapshots/{name}", 404, "/snapshots/s" },
+  { "DELETE /calls", 200, "?ids=2,3" },
+  { "DELETE /calls", 400, "?ids=999" },
+  { "DELETE /calls/{id}", 204, "/calls/1" },
+  { "DELETE /calls/{id}", 404, "/calls/1" },
+  { "DELETE /calls/{id}", 400, "/calls/999" },
   { "POST /session", 204 },
   { "DELETE /session", 204 },
   { "POST /reset", 204 },
@@ -330,7 +335,7 @@ describe("the admin listener by curl", function()
     local status, _, body = curl("GET", "/nothing")
     assert.same({ 404, '{"Message":"No route has the path."}' }, { status, body })
     for target, allowed in pairs {
-      ["/calls"] = "GET", ["/devices/lamp"] = "DELETE, GET, PUT",
+      ["/calls"] = "DELETE, GET", ["/devices/lamp"] = "DELETE, GET, PUT",
       ["/devices/lamp/methods/on"] = "POST",
       ["/faults"] = "DELETE, GET, POST", ["/reset"] = "POST",
     } do

@@ -326,6 +326,8 @@ describe("lines of events", function()
       line("clock", { event = "advanced", seconds = 60.0 }))
     assert.equal("00:00:00 the clock runs 2.5 times as fast as the real time",
       line("clock", { event = "speed", speed = 2.5 }))
+    assert.equal("00:00:00 call 7 was deleted", line("deleted", { ids = { 7 } }))
+    assert.equal("00:00:00 2 calls were deleted", line("deleted", { ids = { 7, 8 } }))
     assert.equal("12 events are missing here", events.text("skipped", { count = 12 }))
     assert.equal("00:00:00 the hub was reset", line("reset", {}))
     assert.equal("00:00:00 the hub stops", line("end", {}))

@@ -170,6 +170,21 @@ describe("a stream of events", function()
       { cancelled.event, cancelled.job, cancelled.ended })
   end)
 
+  it("tells of calls that are deleted, to those that follow calls", function()
+    start()
+    for i = 1, 3 do invoke(i) end
+    local w, devices = listen "?kinds=calls", listen "?kinds=devices"
+    hub:delete_calls { 3, 1 }
+    local deleted = read(w)
+    assert.same({ "deleted", { 1, 3 } }, { deleted.event, deleted.data.ids })
+    assert.is_true(math.abs(deleted.data.time - dm.time()) < 60)
+    hub:delete_calls { 1 } -- gone before: no event
+    hub:delete_calls { 2 }
+    assert.same({ 2 }, read(w).data.ids)
+    device:close()
+    assert.equal("disconnected", read(devices).data.event)
+  end)
+
   it("tells that the clock was moved, and how fast it runs", function()
     start()
     local w = listen "?kinds=clock"
@@ -226,6 +241,17 @@ describe("a stream of events", function()
       assert.equal("skipped", skipped.event)
       assert.equal(90 - kept, skipped.data.count)
       assert.equal(91 - kept + 1, read(w).data.id)
+    end)
+
+    it("without calls that were deleted, which are not missed", function()
+      start()
+      local _, hello = listen "?kinds=calls"
+      for i = 1, 4 do invoke(i) end
+      hub:delete_calls { 1, 3 }
+      local w = listen("?kinds=calls&last_event_id=" .. hello.id)
+      assert.equal(2, read(w).data.id)
+      assert.equal(4, read(w).data.id)
+      assert.same({ 1, 3 }, read(w).data.ids)
     end)
 
     it("from the oldest when another hub had the id, or it is none", function()

@@ -319,7 +319,13 @@ void dm_hub_watch_devices(dm_hub *h, bool on);
 bool dm_hub_next_call(const dm_hub *h, uint64_t *place, dm_hub_call *out);
 bool dm_hub_next_message(const dm_hub *h, uint64_t *place, dm_hub_message *out);
 
-/* The same for the latest events of devices: start with a zeroed place. */
+/* Delete the call of a place that the walk gave; the walk goes on from it. */
+void dm_hub_delete_call(dm_hub *h, uint64_t place);
+
+/* The number of calls with a greater id that made room for later ones. */
+uint64_t dm_hub_lost_calls(const dm_hub *h, uint64_t after);
+
+/* Walk over the latest events of devices: start with a zeroed place. */
 bool dm_hub_next_device_event(const dm_hub *h, dm_device_place *place,
                               dm_device_event *out);
 

@@ -83,6 +83,14 @@ bool dm_hub_next_call(const dm_hub *h, uint64_t *place, dm_hub_call *out) {
   return dm_trace_next(&h->trace, place, out);
 }
 
+void dm_hub_delete_call(dm_hub *h, uint64_t place) {
+  dm_trace_remove(&h->trace, place);
+}
+
+uint64_t dm_hub_lost_calls(const dm_hub *h, uint64_t after) {
+  return dm_trace_lost(&h->trace, after);
+}
+
 bool dm_hub_next_message(const dm_hub *h, uint64_t *place,
                          dm_hub_message *out) {
   return dm_messages_next(&h->messages, place, out);

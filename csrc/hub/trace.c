@@ -1,7 +1,8 @@
 /* trace.c -- see trace.h. Loop thread only.
 **
 ** A record of the ring is either a call (the facts, the lengths of the texts,
-** and the texts one after the other) or the payload of a request.
+** and the texts one after the other) or the payload of a request. A call that
+** was removed stays as a record without texts until it is overwritten.
 */
 #include "hub/trace.h"
 
@@ -10,7 +11,7 @@ enum {
   LEAST_BYTES = 16 * 1024 /* of the ring: room for some calls */
 };
 
-typedef enum kind { PAYLOAD, CALL } kind;
+typedef enum kind { PAYLOAD, CALL, REMOVED } kind;
 
 typedef enum text { DEVICE, MODULE, METHOD, OUTCOME, RESPONSE, TEXTS } text;
 
@@ -93,9 +94,13 @@ dm_call_facts *dm_trace_facts(dm_trace *t, uint64_t place) {
   return e != NULL ? &e->facts : NULL;
 }
 
-static dm_span request_of(const dm_trace *t, const dm_call_facts *f) {
+static payload *payload_of(const dm_trace *t, const dm_call_facts *f) {
   size_t n;
-  const payload *p = dm_ring_at(&t->ring, f->payload, &n);
+  return dm_ring_at(&t->ring, f->payload, &n);
+}
+
+static dm_span request_of(const dm_trace *t, const dm_call_facts *f) {
+  const payload *p = payload_of(t, f);
   if (p == NULL) return (dm_span){NULL, 0};
   return (dm_span){(const char *)(p + 1), p->length};
 }
@@ -125,4 +130,23 @@ bool dm_trace_next(const dm_trace *t, uint64_t *place, dm_hub_call *out) {
     *place = dm_ring_next(&t->ring, *place);
   } while (*place != 0 && !dm_trace_read(t, *place, out));
   return *place != 0;
+}
+
+void dm_trace_remove(dm_trace *t, uint64_t place) {
+  size_t n;
+  entry *e = dm_ring_at(&t->ring, place, &n);
+  payload *p = payload_of(t, &e->facts);
+  if (p != NULL) memset(p + 1, 0, p->length);
+  memset(e + 1, 0, n - sizeof *e);
+  e->kind = REMOVED;
+}
+
+uint64_t dm_trace_lost(const dm_trace *t, uint64_t after) {
+  uint64_t held = 0, place = 0;
+  while ((place = dm_ring_next(&t->ring, place)) != 0) {
+    size_t n;
+    const entry *e = dm_ring_at(&t->ring, place, &n);
+    if (e->kind != PAYLOAD) held += e->facts.id > after;
+  }
+  return t->count > after + held ? t->count - after - held : 0;
 }

@@ -372,6 +372,7 @@ static const luaL_Reg METHODS[] = {
     {"counters", l_hub_counters},
     {"metrics", l_hub_metrics},
     {"calls", l_hub_calls},
+    {"delete_calls", l_hub_delete_calls},
     {"messages", l_hub_messages},
     {"fault", l_hub_fault},
     {"remove_fault", l_hub_remove_fault},

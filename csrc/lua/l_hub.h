@@ -56,6 +56,7 @@ bool l_hub_is_since(lua_State *L, int arg, int64_t wall);
 void l_hub_push_call(lua_State *L, const dm_hub_call *c);
 int l_hub_calls(lua_State *L);
 int l_hub_calls_after(lua_State *L);
+int l_hub_delete_calls(lua_State *L);
 
 /* l_hub_trace.c: methods, and what they push */
 void l_hub_push_device_event(lua_State *L, const dm_device_event *e);

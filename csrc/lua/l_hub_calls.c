@@ -142,16 +142,15 @@ int l_hub_calls(lua_State *L) {
 int l_hub_calls_after(lua_State *L) {
   const dm_hub *h = l_hub_check(L);
   lua_Integer after = luaL_checkinteger(L, 2), last = luaL_checkinteger(L, 4);
-  lua_Integer present = 0, found = 0, n = 0;
+  lua_Integer found = 0, n = 0;
   uint64_t place = 0;
   dm_hub_call call;
   while (dm_hub_next_call(h, &place, &call)) {
-    if ((lua_Integer)call.facts->id <= after) continue;
-    present++;
-    found += l_hub_fits(L, 3, call.device);
+    if ((lua_Integer)call.facts->id > after)
+      found += l_hub_fits(L, 3, call.device);
   }
   lua_Integer skip = found > last ? found - last : 0;
-  lua_Integer lost = (lua_Integer)dm_hub_latest_of(h).call - after - present;
+  lua_Integer lost = (lua_Integer)dm_hub_lost_calls(h, (uint64_t)after);
   lua_newtable(L);
   place = 0;
   for (lua_Integer left = skip; dm_hub_next_call(h, &place, &call);) {
@@ -161,6 +160,27 @@ int l_hub_calls_after(lua_State *L) {
     l_hub_push_call(L, &call);
     lua_rawseti(L, -2, ++n);
   }
-  lua_pushinteger(L, skip + (lost > 0 ? lost : 0));
+  lua_pushinteger(L, skip + lost);
   return 2;
+}
+
+/* hub:delete_calls(set) -> a list of the ids that were deleted. The set has ids
+** as its keys. */
+int l_hub_delete_calls(lua_State *L) {
+  dm_hub *h = l_hub_check(L);
+  uint64_t place = 0;
+  lua_Integer n = 0;
+  dm_hub_call call;
+  luaL_checktype(L, 2, LUA_TTABLE);
+  lua_newtable(L);
+  while (dm_hub_next_call(h, &place, &call)) {
+    lua_Integer id = (lua_Integer)call.facts->id;
+    bool wanted = lua_rawgeti(L, 2, id) != LUA_TNIL;
+    lua_pop(L, 1);
+    if (!wanted) continue;
+    dm_hub_delete_call(h, place);
+    lua_pushinteger(L, id);
+    lua_rawseti(L, -2, ++n);
+  }
+  return 1;
 }

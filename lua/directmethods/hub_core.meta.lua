@@ -309,6 +309,10 @@ function Plane:device_events(device, module, after, last, history) end
 ---@return integer missed how many others there were
 function Plane:calls_after(after, device, last) end
 
+---@param ids table<integer, boolean> as a set
+---@return integer[] deleted those that were there, in order
+function Plane:delete_calls(ids) end
+
 ---@return integer call id of the latest
 ---@return integer device_event id of the latest
 ---@return integer faults how often rules have acted

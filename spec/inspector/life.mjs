@@ -130,6 +130,37 @@ test("two tabs share one stream, and the second goes on when the first is closed
   await second.close();
 });
 
+test("calls that are selected are deleted at the hub, and in all tabs", async () => {
+  await hub.json("POST", "/reset");
+  await hub.populate(); // calls 1 to 4
+  const [first, second] = [await open(browser, hub), await open(browser, hub)];
+  for (const page of [first, second]) await shows(page, /Calls\s+4\b/, "main");
+  await first.bringToFront();
+  await go(second, "calls/1");
+  await until(async () => /Timeline/.test(await text(second, "main")), "call 1");
+  const click = (label) => first.evaluate((each) => [...document.querySelectorAll("main input, main button")]
+    .find((element) => [element.ariaLabel, element.innerText].includes(each)).click(), label);
+  const ids = async () => (await hub.json("GET", "/calls")).map(({ id }) => id);
+  await first.keyboard.press("p"); // a paused list loses them, too
+  await click("Select call 1");
+  await click("Select call 3");
+  await shows(first, /2 selected/, "main");
+  await click("Delete");
+  await shows(first, /Calls\s+2\b/, "main");
+  assert.deepEqual(await ids(), [2, 4]);
+  assert.doesNotMatch(await text(first, "main"), /selected/);
+  await until(async () => /Call 1 was deleted/.test(await text(second, "main")), "the other tab");
+  await go(first, "calls?filter=device:lamp");
+  await shows(first, /Calls\s+1\b/, "main");
+  await click("Select all");
+  await shows(first, /1 selected/, "main");
+  await click("Delete");
+  await shows(first, /No call fits the filter/, "main");
+  assert.deepEqual(await ids(), [4]);
+  assert.deepEqual([...first.wrong, ...second.wrong], []);
+  for (const page of [first, second]) await page.close();
+});
+
 // Calls at RATE a second, from this process; how many were answered.
 async function load(seconds) {
   const agent = new http.Agent({ keepAlive: true, maxSockets: 16 });

@@ -10,6 +10,12 @@ function SHOW.call(call)
   return logs.call_text(call)
 end
 
+function SHOW.deleted(event)
+  local count = #event.ids
+  if count > 1 then return ("%d calls were deleted"):format(count) end
+  return ("call %d was deleted"):format(event.ids[1])
+end
+
 function SHOW.device(event)
   return logs.device_text(event)
 end

@@ -1,6 +1,6 @@
 --- What happens to a hub beside calls and events of devices, for streams of events:
--- rules for faults come, act and go, jobs change their status, the clock is moved. The
--- latest are kept, so many at most.
+-- calls are deleted, rules for faults come, act and go, jobs change their status, the
+-- clock is moved. The latest are kept, so many at most.
 
 local core = require "directmethods.core"
 
@@ -9,7 +9,7 @@ local M = {}
 local KEPT = 500
 local JUMP = 0.2 -- seconds that the clock must be ahead of what it should show
 
----@alias directmethods.HappeningKind "faults"|"jobs"|"clock"
+---@alias directmethods.HappeningKind "calls"|"faults"|"jobs"|"clock"
 
 ---@class directmethods.Happening
 ---@field id integer 1 for the hub's first

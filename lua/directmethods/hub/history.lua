@@ -1,7 +1,9 @@
---- What the hub remembers: hub:calls, hub:messages, hub:metrics.
+--- What the hub remembers: hub:calls, hub:delete_calls, hub:messages,
+-- hub:device_history, hub:metrics.
 
 local class = require "directmethods.hub.class"
 local devices = require "directmethods.hub.devices"
+local json = require "directmethods.json"
 local options = require "directmethods.options"
 
 local Hub, check_open = class.Hub, class.check_open
@@ -71,6 +73,40 @@ function Hub:calls(filter)
   local f = options.check(filter, CALLS, "hub:calls")
   return self.state.plane:calls(f.device, f.module, f.method, f.outcome, f.since,
     f.id)
+end
+
+-- The ids as a set; an id that no call has yet raises.
+local function set_of(ids, latest)
+  if type(ids) ~= "table" or #ids == 0 and next(ids) then
+    options.fail("hub:delete_calls", "ids", "must be a list")
+  end
+  local set = {}
+  for i, id in ipairs(ids) do
+    if math.type(id) ~= "integer" or id < 1 or id > latest then
+      options.fail("hub:delete_calls", ("ids[%d]"):format(i),
+        "must be the id of a call that has ended")
+    end
+    set[id] = true
+  end
+  return set
+end
+
+--- Delete calls that ended from what hub:calls remembers. Counters and metrics stay as
+-- they are. A call that is under way has no id yet, so it cannot be deleted.
+--- ```lua
+--- local call = hub:calls({ outcome = "DeviceNotOnline" })[1]
+--- hub:delete_calls { call.id }
+--- ```
+---@param ids integer[] an id that is too great raises, and nothing is deleted
+---@return integer deleted how many; calls that were gone before do not count
+function Hub:delete_calls(ids)
+  check_open(self, "hub:delete_calls")
+  local plane = self.state.plane
+  local deleted = plane:delete_calls(set_of(ids, (plane:event_counts())))
+  if deleted[1] then
+    self.state.streams.happenings:add("calls", { ids = json.array(deleted) })
+  end
+  return #deleted
 end
 
 local function decoded(text)

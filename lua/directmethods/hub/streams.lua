@@ -24,11 +24,12 @@ local BOOT_BYTES = 4
 local FIELDS = "Content-Type: text/event-stream; charset=utf-8\r\n"
   .. "Cache-Control: no-store\r\nX-Accel-Buffering: no\r\n"
 
---- What a stream may be about, and the names of its events.
----@type table<string, string>
-M.KINDS = {
-  calls = "call", devices = "device", faults = "fault", jobs = "job", clock = "clock",
-}
+--- What a stream may be about.
+---@type table<string, boolean>
+M.KINDS = { calls = true, devices = true, faults = true, jobs = true, clock = true }
+
+-- The names of events, by the kind of what has happened.
+local HAPPENED = { calls = "deleted", faults = "fault", jobs = "job", clock = "clock" }
 
 ---@class directmethods.StreamOptions
 ---@field kinds table<string, boolean>
@@ -158,7 +159,7 @@ function SHOW.devices(_, record)
 end
 
 function SHOW.others(_, record)
-  return M.KINDS[record.kind], record.data
+  return HAPPENED[record.kind], record.data
 end
 
 local function text_of(self, stream, list, missed, now)

@@ -11,7 +11,7 @@ import { useKeys } from "/inspector/keys.js";
 import { Button, Empty, Failed, Head, Outcome, useLoaded } from "/inspector/parts.js";
 import { Payload, pretty } from "/inspector/payload.js";
 import { go, link } from "/inspector/router.js";
-import { store } from "/inspector/store.js";
+import { store, useStore } from "/inspector/store.js";
 
 const STAGES = ["received", "authorised", "waiting", "published", "answered", "replied"];
 const MEANS = {
@@ -111,6 +111,7 @@ export function Call({ path, query }) {
   const id = Number(path[0]);
   const compares = query.show === "diff";
   const [rule, setRule] = useState(null);
+  const { deleted } = useStore(({ deleted: gone }) => gone.has(id));
   const { value: call, error } = useLoaded(() => api.json("GET", "/calls/" + id), [id]);
   const { value: hub } = useLoaded(() => api.json("GET", "/hub"), []);
   const show = (other) => other && go(["calls", other.id], query, true);
@@ -122,7 +123,8 @@ export function Call({ path, query }) {
     Escape: () => go(["calls"], lastFilter()), d: compare,
     r: () => call && callAgain(call), y: () => call && copyLast(call),
   });
-  if (error) return html`<${Empty} alone title=${error.message}><p><a href=${
+  const missing = deleted.has(id) ? `Call ${id} was deleted` : error?.message;
+  if (missing) return html`<${Empty} alone title=${missing}><p><a href=${
     link(["calls"], lastFilter())}>Calls</a></p><//>`;
   if (!call || call.id !== id) return null;
   return html`<${Head} title=${`Call ${id}`} beside=${html`<${Outcome} call=${call}/>`}>

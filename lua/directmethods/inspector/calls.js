@@ -11,14 +11,17 @@ import { go, link } from "/inspector/router.js";
 import { useStore } from "/inspector/store.js";
 
 // What is kept while another page is shown, so that Esc comes back to the same row.
-const memory = { cursor: null, selected: new Set(), hidden: new Set(), frozen: null,
+const memory = { cursor: null, selected: new Set(), frozen: null,
   filter: "", resets: 0 };
 
 /** The filter that Calls had when it was left. */
 export const lastFilter = () => ({ filter: memory.filter });
 
-const COLUMNS = [
-  { title: html`<span class="unseen">Selected</span>`, className: "check" },
+const PART = 500; // ids that one request deletes
+
+const columns = ({ isAll, toggleAll }) => [
+  { title: html`<input type="checkbox" checked=${isAll} aria-label="Select all"
+    onChange=${toggleAll}/>`, className: "check" },
   { title: "Time", className: "time" },
   { title: "Device", className: "device" },
   { title: "Method", className: "method" },
@@ -82,6 +85,13 @@ async function exportLines(ids) {
   download("calls.jsonl", calls.map((call) => JSON.stringify(call) + "\n").join(""));
 }
 
+// The hub tells all tabs which calls it has deleted.
+async function remove(ids) {
+  const list = [...ids];
+  for (let i = 0; i < list.length; i += PART)
+    await api.json("DELETE", "/calls?ids=" + list.slice(i, i + PART));
+}
+
 function NoCalls({ total }) {
   return total > 0
     ? html`<${Empty} title="No call fits the filter"><p>${format.count(total)} calls are
@@ -93,34 +103,34 @@ function NoCalls({ total }) {
 }
 
 // The calls that are shown, the newest first.
-function shown(calls, filter) {
+function shown(store, filter) {
+  const calls = memory.frozen ?? store.calls;
   const rows = [];
   for (let i = calls.length - 1; i >= 0; i--)
-    if (!memory.hidden.has(calls[i].id) && filter.test(calls[i])) rows.push(calls[i]);
+    if (!store.deleted.has(calls[i].id) && filter.test(calls[i])) rows.push(calls[i]);
   return rows;
 }
 
 function Selection({ ids, clear }) {
   if (ids.size === 0) return null;
-  function hide() {
-    for (const id of ids) memory.hidden.add(id);
-    clear();
-  }
   return html`<span class="group"><span>${ids.size} selected</span>
     <${Button} act=${() => exportLines(ids)}>Export JSON lines<//>
     <${Button} act=${() => exportRecording(ids)} hint="For directmethods replay">Export
       recording<//>
-    <${Button} act=${hide} hint="The hub keeps them; this page does not show them">Hide<//>
+    <${Button} kind="danger" act=${() => remove(ids)}
+      hint="The hub forgets them">Delete<//>
     <${Button} act=${clear}>Clear<//></span>`;
 }
 
-// After a reset of the hub, ids begin anew.
-function forgetAtReset({ resets }) {
+// After a reset of the hub, ids begin anew; calls that were deleted are not selected.
+function forgetGone({ resets, deleted }) {
+  for (const id of memory.selected) if (deleted.has(id)) memory.selected.delete(id);
   if (memory.resets === resets) return;
   memory.selected.clear();
-  memory.hidden.clear();
   Object.assign(memory, { frozen: null, cursor: null, resets });
 }
+
+const isAll = (rows) => rows.length > 0 && rows.every(({ id }) => memory.selected.has(id));
 
 // What keys and buttons do with the list; again() draws it again.
 function actionsOf({ rows, cursor, calls, again }) {
@@ -130,6 +140,11 @@ function actionsOf({ rows, cursor, calls, again }) {
   };
   return {
     toggle: change((id) => memory.selected.delete(id) || memory.selected.add(id)),
+    toggleAll: change(() => {
+      const { selected } = memory;
+      if (isAll(rows)) rows.forEach(({ id }) => selected.delete(id));
+      else rows.forEach(({ id }) => selected.add(id));
+    }),
     clear: change(() => memory.selected.clear()),
     pause: change(() => void (memory.frozen = memory.frozen ? null : calls.slice())),
     move: change((by) => {
@@ -158,11 +173,11 @@ export function Calls({ query }) {
   const [, draw] = useState(0);
   const line = memory.filter = query.filter ?? "";
   const filter = parse(line);
-  forgetAtReset(store);
+  forgetGone(store);
   const { selected } = memory;
-  const rows = shown(memory.frozen ?? store.calls, filter);
+  const rows = shown(store, filter);
   const cursor = rows.findIndex((call) => call.id === memory.cursor);
-  const { toggle, clear, pause, move } = actionsOf({ rows, cursor, calls: store.calls,
+  const { toggle, toggleAll, clear, pause, move } = actionsOf({ rows, cursor, calls: store.calls,
     again: () => draw((n) => n + 1) });
   const withRow = (fn) => () => rows[cursor] && fn(rows[cursor].id);
   useKeys({
@@ -177,14 +192,15 @@ export function Calls({ query }) {
     <${Selection} ids=${selected} clear=${clear}/><${Paused} calls=${store.calls} pause=${pause}/><//>
   <div class="bar-line"><${Filter} value=${line} unknown=${filter.unknown}/></div>
   ${rows.length === 0 ? html`<${NoCalls} total=${store.calls.length}/>`
-    : html`<${List} label="Calls" className="calls" columns=${COLUMNS} rows=${rows} cursor=${cursor}
-        keyOf=${(call) => call.id} row=${(call, i) => html`<${Row} key=${call.id} call=${call}
-          selected=${selected.has(call.id)} isCursor=${i === cursor} toggle=${toggle}/>`}/>`}`;
+    : html`<${List} label="Calls" className="calls" cursor=${cursor} rows=${rows}
+        columns=${columns({ isAll: isAll(rows), toggleAll })} keyOf=${(call) => call.id}
+        row=${(call, i) => html`<${Row} key=${call.id} call=${call} toggle=${toggle}
+          selected=${selected.has(call.id)} isCursor=${i === cursor}/>`}/>`}`;
 }
 
 /** The call before or after one among those that Calls shows, or null. */
 export function neighbour(store, id, by) {
-  const rows = shown(memory.frozen ?? store.calls, parse(memory.filter));
+  const rows = shown(store, parse(memory.filter));
   const at = rows.findIndex((call) => call.id === id);
   memory.cursor = rows[at + by]?.id ?? memory.cursor;
   return at < 0 ? null : rows[at + by] ?? null;

@@ -16,6 +16,7 @@ export const store = {
   restarted: null, // ms: the hub was started again then
   skipped: 0, // events that the page was not told
   calls: [], // the oldest first
+  deleted: new Set(), // ids of calls
   devices: [], // events of devices, the oldest first
   clock: { time: 0, at: 0, speed: 1 }, // hub's time (s) at performance.now() (ms)
   faults: 0, // grows with each event of a rule
@@ -72,6 +73,7 @@ function setClock(time, speed = store.clock.speed) {
 function forget() {
   rates.forget();
   store.calls = [];
+  store.deleted = new Set();
   store.devices = [];
   store.skipped = 0;
   store.resets++;
@@ -81,7 +83,7 @@ function forget() {
 async function loadCalls() {
   const calls = await api.json("GET", "/calls?payloads=0&last=1000").catch(() => []);
   const first = store.calls[0]?.id ?? Infinity;
-  const earlier = calls.filter((call) => call.id < first);
+  const earlier = calls.filter(({ id }) => id < first && !store.deleted.has(id));
   earlier.forEach(rates.countCall);
   store.calls = [...earlier, ...store.calls];
   changed();
@@ -117,6 +119,10 @@ const HEAR = {
     if (last && data.id <= last.id) return;
     keep(store.calls, data, KEPT_CALLS);
     rates.countCall(data);
+  },
+  deleted({ ids }) {
+    ids.forEach((id) => store.deleted.add(id));
+    store.calls = store.calls.filter(({ id }) => !store.deleted.has(id));
   },
   device(data) {
     keep(store.devices, data, KEPT_EVENTS);

@@ -7,6 +7,8 @@ local reasons = require "directmethods.hub.call_reasons"
 local records = require "directmethods.hub.admin.records"
 local requests = require "directmethods.hub.admin.request"
 
+local refuse, try = requests.refuse, requests.try
+
 local FILTER = { "device", "module", "method", "outcome" }
 local LAST_MAX = 1e9
 
@@ -37,6 +39,25 @@ local function call(hub, request)
   return shown
 end
 
+-- "3,4" as { 3, 4 }
+local function ids_of(text)
+  local ids = {}
+  for word in ((text or "") .. ","):gmatch "([^,]*)," do
+    ids[#ids + 1] = word:find "^%d+$" and math.tointeger(tonumber(word))
+      or refuse(400, "ids must be the ids of calls, with commas between.")
+  end
+  return ids
+end
+
+local function delete_calls(hub, request)
+  return { deleted = try(hub.delete_calls, hub, ids_of(request.query.ids)) }
+end
+
+local function delete_call(hub, request)
+  local deleted = try(hub.delete_calls, hub, ids_of(request.id))
+  if deleted == 0 then records.find(hub, request.id) end
+end
+
 -- A body may be anything: what is no text is told in base64.
 local function message_of(message)
   local binary = not utf8.len(message.body) and message.body or nil
@@ -54,10 +75,13 @@ end
 
 ---@type directmethods.AdminRoute[]
 return {
-  { path = "/calls", GET = { calls,
-    device = true, module = true, method = true, outcome = true, since = true,
-    last = true, payloads = true } },
-  { path = "/calls/{id}", GET = { call } },
+  {
+    path = "/calls",
+    GET = { calls, device = true, module = true, method = true, outcome = true,
+      since = true, last = true, payloads = true },
+    DELETE = { delete_calls, ids = true },
+  },
+  { path = "/calls/{id}", GET = { call }, DELETE = { delete_call } },
   { path = "/messages", GET = { messages,
     device = true, module = true, since = true } },
 }

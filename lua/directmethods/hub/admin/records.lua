@@ -34,7 +34,8 @@ function M.find(hub, id)
   local number = math.tointeger(tonumber(id))
   local call = number and hub:calls({ id = number })[1]
   if call then return call end
-  requests.refuse(404, "There is no such call, or it made room for later ones.")
+  requests.refuse(404,
+    "There is no such call: it was deleted, or made room for later ones.")
 end
 
 --- A call as JSON can hold it, with its payloads.
