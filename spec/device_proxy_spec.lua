@@ -4,6 +4,7 @@ local dm = require "directmethods"
 local fixture = require "spec.support.fixture"
 local http_proxy = require "spec.support.http_proxy"
 local proxy = require "spec.support.proxy"
+local states = require "spec.support.states"
 local wire = require "spec.support.wire"
 
 local function behind_a_proxy(engine, tls)
@@ -70,6 +71,39 @@ local function behind_a_proxy(engine, tls)
   end)
 end
 
+-- The proxy acknowledges what the device sends, so the system sees no fault.
+local function behind_a_silent_proxy(engine)
+  describe("a device whose hub is silent behind a proxy, engine " .. engine, function()
+    it("is offline when PINGREQ gets no answer; other devices stay", function()
+      local hub, gate = fixture.hub { tls = true }, http_proxy.new()
+      local function online(id)
+        local device = states.watch(hub:device(id, nil, {
+          proxy = "http://127.0.0.1:" .. gate.port, engine = engine, keepalive = 5,
+          reconnect = { min = 0.01, max = 0.05 },
+        }))
+        assert(proxy.await(dm.spawn(device.connect, device, 10)))
+        assert(states.reaches(device, "online"))
+        return device
+      end
+      local mute = online "mute"
+      gate:stall()
+      local other = online "other"
+      local why = assert(states.reaches(mute, "backoff", 20))
+      assert.is_truthy(why:find("was lost: the hub does not answer", 1, true), why)
+      assert(states.reaches(mute, "online"))
+      assert.equal("online", other.state)
+      assert.equal(0, other:stats().reconnects)
+      for _, device in ipairs { mute, other } do
+        device:close()
+        assert.is_true(wire.turn_until(function() return device:closed(0) end))
+      end
+      gate:close()
+      fixture.finish(hub)
+    end)
+  end)
+end
+
 for _, engine in ipairs { "paho", "uv" } do
   for _, tls in ipairs { false, true } do behind_a_proxy(engine, tls) end
+  behind_a_silent_proxy(engine)
 end

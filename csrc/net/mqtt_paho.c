@@ -5,7 +5,6 @@
 ** resolve (lookup.h) -> make and connect (worker) -> online -> close
 */
 #include "net/mqtt_paho.h"
-#include "net/socket.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,10 +12,7 @@
 
 #include <openssl/err.h>
 
-enum {
-  WHERE_ROOM = 160,
-  WRITE_MS = 30000 /* the hub has so long to acknowledge bytes */
-};
+enum { WHERE_ROOM = 160 };
 
 static const dm_mqtt_class paho_class;
 
@@ -104,10 +100,6 @@ static bool start_probe(dm_paho *c) {
                              .owner = c};
   if (c->stage != DM_PAHO_CONNECTING || !c->setup.verify || c->setup.proxy)
     return false;
-  if (o.to.any.sa_family == AF_INET6)
-    o.to.six.sin6_port = htons((uint16_t)c->port);
-  else
-    o.to.four.sin_port = htons((uint16_t)c->port);
   c->probe = dm_paho_probe_start(c->loop, &o);
   return c->probe != NULL;
 }
@@ -125,13 +117,33 @@ static void drop_setup(dm_paho *c) {
   if (!c->working && c->stage == DM_PAHO_ONLINE) dm_paho_setup_clear(&c->setup);
 }
 
+static void lose(dm_paho *c, const char *why) {
+  char room[WHERE_ROOM];
+  dm_err e;
+  c->stage = DM_PAHO_OVER;
+  dm_clock_stop(&c->loop->io, &c->deadline);
+  dm_fail(&e, DM_CONNECT_FAILED, "the connection to %s was lost%s",
+          where(c, room), why);
+  c->events->on_lost(c->owner, &e);
+}
+
+/* paho itself waits for PINGRESP for one and a half keep-alives. */
+static void check_alive(dm_paho *c) {
+  int64_t next;
+  dm_clock_stop(&c->loop->io, &c->deadline);
+  if (!dm_paho_is_alive(c, &next))
+    lose(c, ": the hub does not answer");
+  else if (next > 0 && !dm_clock_start(&c->loop->io, &c->deadline, next))
+    lose(c, ": out of memory");
+}
+
 static void on_connected(dm_paho *c, bool session) {
   if (c->stage != DM_PAHO_CONNECTING) return;
   c->stage = DM_PAHO_ONLINE;
   drop_setup(c);
-  dm_clock_stop(&c->loop->io, &c->deadline);
-  dm_socket_limit_to(&c->address.any, c->port, WRITE_MS);
-  c->events->on_connected(c->owner, session);
+  dm_paho_alive_online(c);
+  check_alive(c);
+  if (c->stage == DM_PAHO_ONLINE) c->events->on_connected(c->owner, session);
 }
 
 static void on_subscribed(dm_paho *c) {
@@ -146,13 +158,7 @@ static void on_unsubscribed(dm_paho *c) {
 }
 
 static void on_lost(dm_paho *c) {
-  char room[WHERE_ROOM];
-  dm_err e;
-  if (c->stage != DM_PAHO_ONLINE) return;
-  c->stage = DM_PAHO_OVER;
-  dm_fail(&e, DM_CONNECT_FAILED, "the connection to %s was lost",
-          where(c, room));
-  c->events->on_lost(c->owner, &e);
+  if (c->stage == DM_PAHO_ONLINE) lose(c, "");
 }
 
 static void deliver(dm_paho *c, dm_letter *letters) {
@@ -296,6 +302,10 @@ static void on_deadline(dm_timer *timer) {
     destroy(c);
     return;
   }
+  if (c->stage == DM_PAHO_ONLINE) {
+    check_alive(c);
+    return;
+  }
   dm_fail(&e, DM_TIMEOUT, "connect to %s: no %s within %g s", where(c, room),
           c->stage == DM_PAHO_RESOLVING ? "address" : "CONNACK",
           (double)c->timeout_ms / 1000);
@@ -322,6 +332,7 @@ static void on_started(uv_work_t *work, int status) {
 static void start(dm_paho *c) {
   c->stage = DM_PAHO_CONNECTING;
   c->working = true;
+  dm_paho_alive_before(c);
   dm_paho_poke(c);
   uv_queue_work(&c->loop->uv, &c->work, dm_paho_start, on_started);
 }
@@ -360,7 +371,8 @@ static dm_code begin(dm_paho *c, const dm_mqtt_options *o, dm_err *e) {
                    "the engine uv needs none");
   dm_code code = dm_paho_setup_fill(c, o, e);
   if (code != DM_OK) return code;
-  if (o->proxy && !dm_paho_proxy_host(o->proxy, proxy, sizeof proxy))
+  if (o->proxy &&
+      !dm_paho_proxy_host(o->proxy, proxy, sizeof proxy, &c->peer_port))
     return dm_fail(e, DM_CONNECT_FAILED, "proxy: must be 'http://host:port'");
   if (o->proxy) host = proxy;
   if (!dm_clock_start(&c->loop->io, &c->deadline,
@@ -384,7 +396,7 @@ dm_code dm_mqtt_paho_connect(dm_loop *loop, const dm_mqtt_options *o,
   c->loop = loop;
   c->events = events;
   c->owner = owner;
-  c->port = o->port;
+  c->port = c->peer_port = o->port;
   c->outbox = o->outbox;
   c->timeout_ms = o->connect_ms;
   c->deadline.on_due = on_deadline;

@@ -6,6 +6,7 @@
 **   mqtt_paho_setup    the options, copied and checked, on the loop thread
 **   mqtt_paho_room     asks for memory for the threads, on the loop thread
 **   mqtt_paho_poke     wakes paho's threads, on the loop thread
+**   mqtt_paho_alive    does the hub answer PINGREQ? on the loop thread
 **   mqtt_paho_calls    calls of paho and its call-backs, on other threads too
 **
 ** A field belongs to the loop thread unless its comment says otherwise.
@@ -19,6 +20,7 @@
 #include "net/lookup.h"
 #include "net/mqtt_client.h"
 #include "net/mqtt_paho_probe.h"
+#include "net/mqtt_paho_sockets.h"
 #include "net/tls_files.h"
 
 #pragma GCC visibility push(hidden)
@@ -56,7 +58,7 @@ typedef struct dm_paho_setup { /* what is needed to connect; all owned */
   char *uri, *client_id, *username, *password, *key_password, *proxy, *ca_pem;
   dm_tls_file ca, cert, key;
   bool tls, websocket, verify, clean_session;
-  int keepalive_s, timeout_s;
+  int timeout_s;
 } dm_paho_setup;
 
 typedef struct dm_paho {
@@ -70,14 +72,17 @@ typedef struct dm_paho {
   bool pushing;     /* a large message is being sent */
   char *host;       /* owned; for messages and the look-up */
   int port;
+  int peer_port; /* the proxy's, or port */
+  int keepalive_s;
   int64_t timeout_ms;
   int64_t poking_since; /* io clock */
   int outbox;
-  dm_asker asker;       /* waits for the address of the host or the proxy */
-  dm_address address;   /* the address found; for the probe */
-  dm_paho_probe *probe; /* asks for the server's certificate; NULL: none */
+  dm_asker asker;          /* waits for the address of the host or the proxy */
+  dm_address address;      /* where paho's socket goes, with its port */
+  dm_paho_sockets sockets; /* before CONNACK those of others, then ours */
+  dm_paho_probe *probe;    /* asks for the server's certificate; NULL: none */
   dm_paho_setup setup;
-  dm_timer deadline; /* for connecting, later for lingering */
+  dm_timer deadline; /* for connecting, PINGRESP, lingering */
   dm_timer poke;
   uv_work_t work;
   MQTTAsync handle; /* NULL: not made; the worker's while 'working' */
@@ -120,17 +125,24 @@ void dm_paho_room_used(void);
 /* Wake paho's threads now and then as long as it is needed. */
 void dm_paho_poke(dm_paho *c);
 
+/* Remember which sockets there are; then, at CONNACK, find paho's. */
+void dm_paho_alive_before(dm_paho *c);
+void dm_paho_alive_online(dm_paho *c);
+/* False: the hub does not answer. Else the time of the io clock at which to ask
+** again is in *next; 0: never, because the system does not tell. */
+bool dm_paho_is_alive(const dm_paho *c, int64_t *next);
+
 /* Copy and check the options. After an error call dm_paho_setup_clear. */
 dm_code dm_paho_setup_fill(dm_paho *c, const dm_mqtt_options *o, dm_err *e);
 
-/* Use the address that was found, so that paho does not look up the name under
-** its lock. With TLS, WebSocket or a proxy paho needs the name and looks it up
-** again. */
+/* Use the address that was found, of the hub or the proxy, so that paho does
+** not look up the name under its lock. With TLS, WebSocket or a proxy paho
+** needs the name and looks it up again. */
 bool dm_paho_setup_address(dm_paho *c, const dm_address *found);
 /* The proxy without its scheme, as paho wants it for a plain connection; NULL:
 ** none. Borrowed from the setup. */
 const char *dm_paho_plain_proxy(const dm_paho_setup *s);
-bool dm_paho_proxy_host(const char *url, char *host, size_t room);
+bool dm_paho_proxy_host(const char *url, char *host, size_t room, int *port);
 void dm_paho_setup_clear(dm_paho_setup *s);
 
 /* Worker thread: make paho's client and start to connect. The result is in

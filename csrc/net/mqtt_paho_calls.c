@@ -160,7 +160,7 @@ static int connect_now(dm_paho *c) {
   MQTTAsync_SSLOptions tls = tls_options(c);
   MQTTAsync_connectOptions o = MQTTAsync_connectOptions_initializer;
   o.MQTTVersion = MQTTVERSION_3_1_1; /* do not try again with 3.1 */
-  o.keepAliveInterval = s->keepalive_s;
+  o.keepAliveInterval = c->keepalive_s;
   o.cleansession = s->clean_session;
   o.connectTimeout = s->timeout_s;
   o.username = s->username;

@@ -114,7 +114,7 @@ dm_code dm_paho_setup_fill(dm_paho *c, const dm_mqtt_options *o, dm_err *e) {
   s->websocket = o->websocket;
   s->verify = o->tls && o->verify;
   s->clean_session = o->clean_session;
-  s->keepalive_s =
+  c->keepalive_s =
       o->keepalive_s < KEEPALIVE_MAX_S ? o->keepalive_s : KEEPALIVE_MAX_S;
   s->timeout_s = seconds < INT_MAX / 1000 ? (int)seconds : INT_MAX / 1000;
   if (!setup_texts(s, o) || !setup_uri(c, o->host))
@@ -127,6 +127,10 @@ bool dm_paho_setup_address(dm_paho *c, const dm_address *found) {
   char text[INET6_ADDRSTRLEN];
   int rc;
   c->address = *found;
+  if (found->any.sa_family == AF_INET6)
+    c->address.six.sin6_port = htons((uint16_t)c->peer_port);
+  else
+    c->address.four.sin_port = htons((uint16_t)c->peer_port);
   if (s->tls || s->websocket || s->proxy) return true;
   if (found->any.sa_family == AF_INET)
     rc = uv_ip4_name(&found->four, text, sizeof text);
@@ -135,11 +139,12 @@ bool dm_paho_setup_address(dm_paho *c, const dm_address *found) {
   return rc == 0 && setup_uri(c, text);
 }
 
-bool dm_paho_proxy_host(const char *url, char *host, size_t room) {
+bool dm_paho_proxy_host(const char *url, char *host, size_t room, int *port) {
   dm_upgrade_proxy proxy;
   if (!dm_upgrade_read_proxy(dm_span_of(url), &proxy) || proxy.host.n >= room)
     return false;
   memcpy(host, proxy.host.p, proxy.host.n);
   host[proxy.host.n] = '\0';
+  *port = proxy.port;
   return true;
 }

@@ -13,6 +13,8 @@
 
 #include <openssl/crypto.h>
 
+#include "proto/ping.h"
+
 enum {
   SECOND_MS = 1000,
   CONNECT_MAX = 16 * 1024, /* bytes of a CONNECT */
@@ -162,13 +164,6 @@ static void start_timer(dm_uv_client *c, int64_t deadline) {
     dm_uv_fail(c, DM_SYSTEM_ERROR, "out of memory");
 }
 
-/* How long the hub may take to answer a PINGREQ: half a keep-alive, which is
-** also what MQTT allows us, but at most DM_MQTT_UV_PING_MS. */
-static int64_t ping_ms(const dm_uv_client *c) {
-  int64_t half = (int64_t)c->keepalive_s * SECOND_MS / 2;
-  return half < DM_MQTT_UV_PING_MS ? half : DM_MQTT_UV_PING_MS;
-}
-
 /* When nothing came or went for a keep-alive, send PINGREQ. */
 static void check_alive(dm_uv_client *c) {
   int64_t keepalive = (int64_t)c->keepalive_s * SECOND_MS;
@@ -180,7 +175,7 @@ static void check_alive(dm_uv_client *c) {
     start_timer(c, last + keepalive);
   } else if (dm_uv_send_empty(c, DM_MQTT_PINGREQ)) {
     c->pinging = true;
-    start_timer(c, now + ping_ms(c));
+    start_timer(c, now + dm_ping_ms(c->keepalive_s));
   }
 }
 
@@ -375,7 +370,7 @@ static dm_tls *make_tls(const dm_mqtt_engine_options *o, dm_err *e) {
 static dm_code engine_fill(dm_mqtt_engine *g, const dm_mqtt_engine_options *o,
                            dm_err *e) {
   dm_connector_options streams = {
-      .limits = {.output = DM_MQTT_UV_OUTPUT, .write_ms = DM_MQTT_UV_WRITE_MS},
+      .limits = {.output = DM_MQTT_UV_OUTPUT, .write_ms = DM_PING_WRITE_MS},
       .events = &dm_uv_stream_events,
   };
   if (o->tls) {

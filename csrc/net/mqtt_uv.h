@@ -14,11 +14,8 @@
 #pragma GCC visibility push(hidden)
 
 enum {
-  DM_MQTT_UV_PACKET = 1024 * 1024, /* bytes of a received packet */
-  DM_MQTT_UV_OUTPUT =
-      16 * 1024 * 1024,        /* queued bytes; over it publish fails */
-  DM_MQTT_UV_WRITE_MS = 30000, /* time within which queued bytes must move */
-  DM_MQTT_UV_PING_MS = 10000   /* for PINGRESP, at most */
+  DM_MQTT_UV_PACKET = 1024 * 1024,     /* bytes of a received packet */
+  DM_MQTT_UV_OUTPUT = 16 * 1024 * 1024 /* queued bytes; over it publish fails */
 };
 
 typedef struct dm_mqtt_engine dm_mqtt_engine;

@@ -16,8 +16,6 @@
 #include <unistd.h>
 #include <uv.h>
 
-enum { DESCRIPTORS = 1000 }; /* that dm_socket_limit_to looks at */
-
 #ifndef MSG_NOSIGNAL
 #define MSG_NOSIGNAL 0 /* SO_NOSIGPIPE takes its place */
 #endif
@@ -92,7 +90,7 @@ ssize_t dm_socket_receive(int fd, void *bytes, size_t room) {
   return n;
 }
 
-static void limit_writes(int fd, int64_t write_ms) {
+void dm_socket_limit(int fd, int64_t write_ms) {
 #ifdef TCP_USER_TIMEOUT
   unsigned ms = write_ms > 0 ? (unsigned)write_ms : 0;
   setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof ms);
@@ -104,7 +102,7 @@ static void limit_writes(int fd, int64_t write_ms) {
 void dm_socket_tune(int fd, int64_t write_ms) {
   int on = 1;
   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-  limit_writes(fd, write_ms);
+  dm_socket_limit(fd, write_ms);
 }
 
 /* An address of either family. The largest member is the first, so that {0}
@@ -120,7 +118,7 @@ static int port_of(const address *a) {
   return ntohs(six ? a->six.sin6_port : a->four.sin_port);
 }
 
-static dm_peer peer_of(const struct sockaddr *any) {
+dm_peer dm_peer_of(const struct sockaddr *any) {
   address a = {0};
   dm_peer p = {.family = 0};
   if (any->sa_family == AF_INET6) {
@@ -140,22 +138,12 @@ dm_peer dm_socket_peer(int fd) {
   address a = {0};
   socklen_t length = sizeof a;
   if (getpeername(fd, &a.any, &length) != 0) return (dm_peer){.family = 0};
-  return peer_of(&a.any);
+  return dm_peer_of(&a.any);
 }
 
-/* Is it the same host and port? */
-static bool is_same(const dm_peer *a, const dm_peer *b) {
+bool dm_peer_equal(const dm_peer *a, const dm_peer *b) {
   return a->family == b->family && a->port == b->port &&
          memcmp(a->address, b->address, sizeof a->address) == 0;
-}
-
-void dm_socket_limit_to(const struct sockaddr *to, int port, int64_t write_ms) {
-  dm_peer wanted = peer_of(to);
-  wanted.port = (uint16_t)port;
-  for (int fd = 0; fd < DESCRIPTORS; fd++) {
-    dm_peer p = dm_socket_peer(fd);
-    if (p.family != 0 && is_same(&p, &wanted)) limit_writes(fd, write_ms);
-  }
 }
 
 bool dm_peer_text(const dm_peer *p, char *text, size_t size) {
@@ -166,6 +154,20 @@ bool dm_peer_text(const dm_peer *p, char *text, size_t size) {
     return false;
   int n = snprintf(text, size, six ? "[%s]:%d" : "%s:%d", host, (int)p->port);
   return n > 0 && (size_t)n < size;
+}
+
+bool dm_socket_ask_idle(int fd, dm_socket_idle *out) {
+#ifdef __linux__
+  struct tcp_info info;
+  socklen_t size = sizeof info;
+  if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return false;
+  *out = (dm_socket_idle){.sent = info.tcpi_last_data_sent,
+                          .received = info.tcpi_last_data_recv};
+  return true;
+#else
+  (void)fd, (void)out;
+  return false;
+#endif
 }
 
 int dm_socket_port(int fd) {

@@ -27,8 +27,11 @@ struct sockaddr;
 ssize_t dm_socket_send_to(int fd, const void *bytes, size_t n,
                           const struct sockaddr *to, size_t length);
 
-/* Send small packets without delay, and end the connection when the peer has
-** not acknowledged data for 'write_ms' (0: the system's limit). */
+/* End the connection when the peer has not acknowledged data for 'write_ms'
+** (0: the system's limit). Does nothing where the system cannot. */
+void dm_socket_limit(int fd, int64_t write_ms);
+
+/* dm_socket_limit, and send small packets without delay. */
 void dm_socket_tune(int fd, int64_t write_ms);
 
 /* The address of a peer. It is asked for while the socket is connected: after a
@@ -41,13 +44,21 @@ typedef struct dm_peer {
 
 dm_peer dm_socket_peer(int fd);
 
-/* Set the limit of dm_socket_tune for sockets that a library has made: those
-** that are connected to this address and port, among the first thousand
-** descriptors. */
-void dm_socket_limit_to(const struct sockaddr *to, int port, int64_t write_ms);
+/* The same of an address with its port. */
+dm_peer dm_peer_of(const struct sockaddr *to);
+bool dm_peer_equal(const dm_peer *a, const dm_peer *b);
 
 /* As "1.2.3.4:5" or "[::1]:5"; false: unknown, or no room. */
 bool dm_peer_text(const dm_peer *p, char *text, size_t size);
+
+/* How many milliseconds ago bytes last went out and came in, for TCP. Before
+** the first byte, the time since it was connected. False: the system does not
+** say. */
+typedef struct dm_socket_idle {
+  int64_t sent, received;
+} dm_socket_idle;
+
+bool dm_socket_ask_idle(int fd, dm_socket_idle *out);
 
 int dm_socket_port(int fd);  /* the local port; 0: unknown */
 int dm_socket_error(int fd); /* the pending error as an errno; 0: none */

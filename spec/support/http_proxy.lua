@@ -12,8 +12,9 @@ local function close(handle)
   if not handle:is_closing() then handle:close() end
 end
 
-local function pipe(from, to)
+local function pipe(line, from, to)
   from:read_start(function(_, data)
+    if line.stalled then return end
     if data and not to:is_closing() then return to:write(data) end
     close(from)
     close(to)
@@ -22,8 +23,9 @@ end
 
 -- The client's side of a connection that is open from now on.
 local function open_tunnel(proxy, client, port, rest)
-  local target = uv.new_tcp()
+  local target, line = uv.new_tcp(), {}
   table.insert(proxy.sockets, target)
+  table.insert(proxy.lines, line)
   target:connect("127.0.0.1", port, function(err)
     if err then
       client:write("HTTP/1.1 502 Bad Gateway\r\n\r\n")
@@ -31,8 +33,8 @@ local function open_tunnel(proxy, client, port, rest)
     end
     client:write("HTTP/1.1 200 Connection established\r\n\r\n")
     if rest ~= "" then target:write(rest) end
-    pipe(client, target)
-    pipe(target, client)
+    pipe(line, client, target)
+    pipe(line, target, client)
   end)
 end
 
@@ -63,6 +65,12 @@ local function take(proxy, client)
   end)
 end
 
+--- The tunnels that there are take everything and pass nothing on, as when the line
+-- behind the proxy is dead. Later ones work.
+function HttpProxy:stall()
+  for _, line in ipairs(self.lines) do line.stalled = true end
+end
+
 function HttpProxy:close()
   close(self.listener)
   for _, socket in ipairs(self.sockets) do close(socket) end
@@ -73,7 +81,8 @@ end
 -- host, port, credentials). `credentials`: the value of Proxy-Authorization it wants.
 function M.new(credentials)
   local proxy = setmetatable({
-    listener = uv.new_tcp(), sockets = {}, requests = {}, credentials = credentials,
+    listener = uv.new_tcp(), sockets = {}, lines = {}, requests = {},
+    credentials = credentials,
   }, HttpProxy)
   assert(proxy.listener:bind("127.0.0.1", 0))
   assert(proxy.listener:listen(16, function(err)
