@@ -614,8 +614,10 @@ DOCDIR     ?= $(prefix)/share/doc/directmethods
 TARGET_LUA ?= $(if $(DESTDIR),/usr/bin/env lua$(LUA_VERSION),$(shell command -v $(LUA)))
 BIN         = $(DESTDIR)$(prefix)/bin/directmethods
 
-# what a device needs, and that alone
-DEVICE_LUA = $(shell sh build-aux/closure.sh directmethods directmethods.device)
+# what a device needs, and that alone; what a service needs besides
+DEVICE_LUA  = $(shell sh build-aux/closure.sh directmethods directmethods.device)
+SERVICE_LUA = $(filter-out $(DEVICE_LUA),\
+                $(shell sh build-aux/closure.sh directmethods.service))
 # and what they read: files beside them
 ALL_LUA    = $(shell find lua -name node_modules -prune -o -type f ! -name '*.meta.lua' \
                ! -name 'package*.json' -print) $(wildcard $(PAGE_FILES))
@@ -672,6 +674,14 @@ install-device-files: modules
 	$(call install_lua,$(DEVICE_LUA))
 	@echo "installed the device into $(DESTDIR)$(INSTALL_CMOD) and $(DESTDIR)$(INSTALL_LMOD)"
 
+install-service: ## into PREFIX: http_core.so and the Lua files that a service needs beside a device's
+	@$(MAKE) --no-print-directory -j$(JOBS) MODULES=http_core modules install-service-files
+
+install-service-files: modules
+	$(install_so)
+	$(call install_lua,$(SERVICE_LUA))
+	@echo "installed the service into $(DESTDIR)$(INSTALL_CMOD) and $(DESTDIR)$(INSTALL_LMOD)"
+
 install-doc: ## into DOCDIR: README, licence, documents and examples
 	@$(INSTALL) -d $(DESTDIR)$(DOCDIR)
 	@cp -R README.md CHANGELOG.md LICENSE docs examples $(DESTDIR)$(DOCDIR)
@@ -718,4 +728,4 @@ help: ## this list
   dev-deps test-deps check-deps check lint format-check format warnings musl musl-compile arch coverage fuzz fuzz-check tidy \
   cppcheck luacheck layers model model-check symbols rocks-check rocks-write version modules always install \
   man completions install-shared \
-  install-device install-device-files install-doc uninstall dist dist-files rock packages debian container clean help
+  install-device install-device-files install-service install-service-files install-doc uninstall dist dist-files rock packages debian container clean help

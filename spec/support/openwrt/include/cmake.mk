@@ -1,0 +1,2 @@
+# Stands in for OpenWrt's cmake.mk in specs.
+CMAKE_OPTIONS :=
