@@ -310,6 +310,13 @@ $(SLOW_FSYNC): spec/c/slow_fsync.c Makefile
 	@echo "  LD   $@"
 	$(Q)$(CC) $(STD) $(OPT_release) $(WARN) -fPIC -shared -o $@ $< $(LDFLAGS)
 
+# a bus between hubs of one process, for spec/remote_calls_spec.lua
+BUS_DOUBLE = $(B)/bus_double.so
+$(BUS_DOUBLE): spec/c/bus_double.c csrc/hub/bus.h csrc/base/span.h Makefile
+	@mkdir -p $(@D)
+	@echo "  LD   $@"
+	$(Q)$(CC) $(STD) $(OPT_release) $(WARN) -fPIC -shared $(LUA_CFLAGS) -Icsrc -o $@ $< $(LDFLAGS)
+
 LUA_FILES := $(shell find lua spec examples -name node_modules -prune -o -name '*.lua' -print 2>/dev/null)
 INTEROP    = spec/interop/node_modules/.ready
 BROWSER    = spec/inspector/node_modules/.ready
@@ -317,7 +324,7 @@ BROWSER    = spec/inspector/node_modules/.ready
 PAGE_SUMS  := build-aux/inspector.sha256
 PAGE_FILES := $(shell sed 's/^[0-9a-f]*  //' $(PAGE_SUMS))
 PAGE       = build/inspector-files
-SPEC_NEEDS = $(SO) $(HOST) $(TWO_STATES) $(OLD_CURL) $(PAHO_QUEUE) $(SLOW_FSYNC) $(PAGE) $(if $(wildcard spec/interop/package.json),$(INTEROP)) \
+SPEC_NEEDS = $(SO) $(HOST) $(TWO_STATES) $(OLD_CURL) $(PAHO_QUEUE) $(SLOW_FSYNC) $(BUS_DOUBLE) $(PAGE) $(if $(wildcard spec/interop/package.json),$(INTEROP)) \
              $(BROWSER)
 
 test-c: $(C_TESTS) ## the C tests of base and proto

@@ -5,19 +5,42 @@
 #include "hub/hold.h"
 #include "hub/meter.h"
 #include "hub/record.h"
+#include "hub/remote.h"
 #include "proto/json.h"
 #include "proto/topic.h"
 
 enum { TOPIC_MAX = 160 }; /* bytes of a request topic: 21 + 100 + 7 + 8 */
 
+bool dm_call_keep(dm_exchange *x, dm_span payload) {
+  dm_hub *h = x->hub;
+  if (x->payload.len > 0) return true; /* it is the copy */
+  if (h->waiting_bytes + payload.n > (size_t)h->limits.waiting_bytes ||
+      !dm_buf_add_span(&x->payload, payload))
+    return false;
+  h->waiting_bytes += x->payload.len;
+  return true;
+}
+
+void dm_call_let_go(dm_exchange *x) {
+  x->hub->waiting_bytes -= x->payload.len;
+  x->payload.len = 0;
+}
+
+bool dm_call_wait(dm_exchange *x, int64_t deadline) {
+  dm_hub *h = x->hub;
+  dm_pending_remove(&h->pending, &x->pending);
+  return dm_pending_wait(&h->pending, &x->pending, deadline) &&
+         dm_call_arm(h, deadline);
+}
+
 void dm_call_release(dm_exchange *x) {
   dm_hub *h = x->hub;
   dm_hold_cancel(x);
   if (x->identity == NULL) return;
+  if (x->remote != NULL) dm_remote_leave(x);
   dm_pending_remove(&h->pending, &x->pending);
   dm_list_remove(&x->node);
-  h->waiting_bytes -= x->payload.len;
-  x->payload.len = 0;
+  dm_call_let_go(x);
   x->identity->calls--;
   x->identity = NULL;
   x->session = NULL;
@@ -56,9 +79,11 @@ bool dm_call_publish(dm_exchange *x, dm_span payload) {
 
 /* Ends */
 
-/* The quota counts the answer as a message, an error too. */
+/* The quota counts the answer as a message, an error too. The hub that was asked
+** by the caller charges it. */
 static void charge(const dm_exchange *x, dm_span response) {
-  if (x->hub->throttle.tier != DM_TIER_NONE && x->identity != NULL)
+  if (x->hub->throttle.tier != DM_TIER_NONE && x->identity != NULL &&
+      !dm_remote_is_lent(x))
     dm_meter_charge(x->hub, response.n);
 }
 
@@ -88,6 +113,11 @@ void dm_call_fail(dm_exchange *x, dm_error_id id) {
   dm_call_fail_as(x, id, (dm_span){NULL, 0});
 }
 
+void dm_call_fail_over_limit(dm_exchange *x, dm_error_id id) {
+  x->hub->counted.calls_over_limit++;
+  dm_call_fail(x, id);
+}
+
 void dm_call_fail_all(dm_list *list, dm_error_id id) {
   while (!dm_list_empty(list))
     dm_call_fail(DM_OWNER(list->next, dm_exchange, node), id);
@@ -114,7 +144,7 @@ void dm_call_answer(dm_exchange *x, dm_span payload) {
   if (x->facts.at[DM_CALL_ANSWERED] == 0)
     dm_record_reached(x, DM_CALL_ANSWERED);
   x->facts.status = x->status;
-  if (payload.n > x->session->contract->payload) {
+  if (x->session != NULL && payload.n > x->session->contract->payload) {
     h->counted.response_too_large++;
     fail(x, DM_ERROR_TOO_LARGE, none, payload);
     return;

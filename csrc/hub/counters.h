@@ -21,6 +21,10 @@
   X(calls_failed)         /* ended with an error of any kind */                \
   X(calls_timed_out)      /* 404103 after a wait, or 504101 */                 \
   X(calls_over_limit)     /* 403800, or no memory for the wait */              \
+  X(calls_asked)          /* times that another hub was asked for a call */    \
+  X(calls_lent)           /* calls that another hub has asked for */           \
+  X(calls_lost)           /* 404104: the hub that had taken them is dead */    \
+  X(bus_unknown)          /* results dropped: their call had ended */          \
   X(shaped)               /* calls that were delayed to keep the rate */       \
   X(sends_shaped)         /* messages that made their device wait */           \
   X(throttled)            /* 429001, and CONNACK 3: over the tier's rates */   \

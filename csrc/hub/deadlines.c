@@ -2,6 +2,7 @@
 #include "hub/deadlines.h"
 
 #include "hub/hold.h"
+#include "hub/remote.h"
 
 typedef struct list {
   dm_deadline *out;
@@ -39,8 +40,9 @@ static void add_calls(list *l, const dm_heap *calls) {
   for (size_t i = 0; i < calls->count; i++) {
     dm_pending_call *c = DM_OWNER(calls->node[i], dm_pending_call, deadline);
     const dm_exchange *x = DM_OWNER(c, dm_exchange, pending);
+    bool is_sent = x->session != NULL || dm_remote_is_out(x);
     dm_deadline_kind kind =
-        x->session != NULL ? DM_DEADLINE_RESPONSE : DM_DEADLINE_CONNECT;
+        is_sent ? DM_DEADLINE_RESPONSE : DM_DEADLINE_CONNECT;
     add(l, of_call(kind, x), c->deadline.key);
   }
 }

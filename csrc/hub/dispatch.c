@@ -5,12 +5,14 @@
 */
 #include "hub/dispatch.h"
 
+#include "hub/ask.h"
 #include "hub/call.h"
 #include "hub/control.h"
 #include "hub/hold.h"
 #include "hub/inject.h"
 #include "hub/meter.h"
 #include "hub/record.h"
+#include "hub/remote.h"
 
 /* Admitted */
 
@@ -91,19 +93,6 @@ static dm_identity *find_identity(dm_exchange *x) {
 
 /* Sent */
 
-/* Have the timer run no later than for this deadline. */
-static bool arm(dm_hub *h, int64_t deadline) {
-  if (dm_timer_running(&h->pending_timer) &&
-      h->pending_timer.node.key <= deadline)
-    return true;
-  return dm_clock_start(&h->loop->contract, &h->pending_timer, deadline);
-}
-
-static void fail_over_limit(dm_exchange *x, dm_error_id id) {
-  x->hub->counted.calls_over_limit++;
-  dm_call_fail(x, id);
-}
-
 static void publish(dm_exchange *x, dm_span payload) {
   dm_call_publish(x, payload);
 }
@@ -113,8 +102,8 @@ static void send_now(dm_exchange *x, dm_session *s, dm_span payload) {
   int64_t deadline = dm_hub_now(h) + (int64_t)x->response_seconds * 1000;
   if (++s->rid == 0) s->rid = 1;
   if (!dm_pending_send(&h->pending, &x->pending, s->id, s->rid, deadline) ||
-      !arm(h, deadline)) {
-    fail_over_limit(x, DM_ERROR_UNAVAILABLE);
+      !dm_call_arm(h, deadline)) {
+    dm_call_fail_over_limit(x, DM_ERROR_UNAVAILABLE);
     return;
   }
   dm_list_remove(&x->node);
@@ -124,18 +113,21 @@ static void send_now(dm_exchange *x, dm_session *s, dm_span payload) {
   dm_inject_request(x, payload, publish);
 }
 
+/* When its connect time-out ends; it began before other hubs were asked. */
+static int64_t connect_deadline(const dm_exchange *x) {
+  if (x->remote != NULL) return x->remote->until;
+  return dm_hub_now(x->hub) + (int64_t)x->connect_seconds * 1000;
+}
+
 /* Keep it until its device comes, or its time is up. */
 static void wait_for_device(dm_exchange *x, dm_span payload) {
-  dm_hub *h = x->hub;
-  int64_t deadline = dm_hub_now(h) + (int64_t)x->connect_seconds * 1000;
-  bool room = h->waiting_bytes + payload.n <= (size_t)h->limits.waiting_bytes &&
-              dm_buf_add_span(&x->payload, payload);
-  h->waiting_bytes += x->payload.len;
-  if (!room || !dm_pending_wait(&h->pending, &x->pending, deadline) ||
-      !arm(h, deadline)) {
-    fail_over_limit(x, DM_ERROR_UNAVAILABLE);
+  bool alone = x->hub->bus == NULL;
+  if ((!alone && !dm_ask_want(x)) || !dm_call_keep(x, payload) ||
+      !dm_call_wait(x, connect_deadline(x))) {
+    dm_call_fail_over_limit(x, DM_ERROR_UNAVAILABLE);
     return;
   }
+  if (!alone) x->remote->state = DM_REMOTE_WAITING;
   dm_list_append(&x->identity->waiting, &x->node);
   dm_record_reached(x, DM_CALL_WAITING);
   dm_call_park(x);
@@ -149,9 +141,24 @@ static void fail_absent(dm_exchange *x) {
   dm_call_fail(x, DM_ERROR_NOT_ONLINE);
 }
 
+bool dm_dispatch_takes(const dm_identity *i, dm_span method) {
+  return i->session != NULL && dm_filters_take(&i->filters, method);
+}
+
 static bool takes(const dm_identity *i, const dm_exchange *x) {
-  return i->session != NULL &&
-         dm_filters_take(&i->filters, (dm_span){x->method, x->method_length});
+  return dm_dispatch_takes(i, (dm_span){x->method, x->method_length});
+}
+
+/* Here it cannot be called. Other hubs are asked where the device is not
+** connected to this one. */
+static void send_elsewhere(dm_exchange *x, dm_span payload) {
+  bool asks = x->hub->bus != NULL && x->identity->session == NULL;
+  if (asks && !dm_remote_is_lent(x))
+    dm_ask(x, payload);
+  else if (x->connect_seconds > 0)
+    wait_for_device(x, payload);
+  else
+    fail_absent(x);
 }
 
 void dm_dispatch_now(dm_exchange *x, dm_span payload) {
@@ -160,7 +167,7 @@ void dm_dispatch_now(dm_exchange *x, dm_span payload) {
   if (i == NULL) return;
   if (i->calls >= h->limits.calls_per_device ||
       dm_pending_count(&h->pending) >= (size_t)h->limits.calls) {
-    fail_over_limit(x, DM_ERROR_IN_FLIGHT);
+    dm_call_fail_over_limit(x, DM_ERROR_IN_FLIGHT);
     return;
   }
   x->pending = (dm_pending_call){.connection = 0};
@@ -168,32 +175,79 @@ void dm_dispatch_now(dm_exchange *x, dm_span payload) {
   i->calls++;
   if (takes(i, x))
     send_now(x, i->session, payload);
+  else
+    send_elsewhere(x, payload);
+}
+
+/* Send a call that has waited. */
+static void send_kept(dm_exchange *x) {
+  dm_span payload = dm_buf_span(&x->payload);
+  if (x->remote != NULL) dm_remote_leave(x);
+  dm_call_let_go(x);
+  send_now(x, x->identity->session, payload);
+}
+
+/* Is another hub to be asked once more? */
+static bool asks_again(dm_exchange *x, bool by_hub) {
+  dm_remote *r = x->remote;
+  if (x->identity->session != NULL) return false;
+  bool came = r->wants && r->ups != x->identity->ups;
+  bool first_want = x->connect_seconds > 0 && !r->wants;
+  bool first_refusal = by_hub && !r->repeated;
+  if (first_want) dm_remote_want(x); /* before it is asked for again: no gap */
+  r->repeated = r->repeated || by_hub;
+  return came || first_want || first_refusal;
+}
+
+void dm_dispatch_gone(dm_exchange *x, bool by_hub) {
+  dm_span payload = dm_buf_span(&x->payload);
+  if (takes(x->identity, x))
+    send_kept(x);
+  else if (asks_again(x, by_hub))
+    dm_ask(x, payload);
   else if (x->connect_seconds > 0)
     wait_for_device(x, payload);
   else
     fail_absent(x);
 }
 
-void dm_dispatch_waiting(dm_identity *i) {
+/* Send those waiting calls that can be sent: here, or with 'up' to the hub that
+** has the device now. */
+static void send_waiting(dm_identity *i, bool up) {
   dm_list now;
   dm_list_init(&now);
   dm_list_move(&now, &i->waiting);
   while (!dm_list_empty(&now)) {
     dm_exchange *x = DM_OWNER(now.next, dm_exchange, node);
     dm_list_remove(&x->node);
-    if (takes(i, x)) {
-      x->hub->waiting_bytes -= x->payload.len;
-      dm_span payload = dm_buf_span(&x->payload);
-      x->payload.len = 0;
-      send_now(x, i->session, payload);
-    } else {
+    if (takes(i, x))
+      send_kept(x);
+    else if (up && i->session == NULL)
+      dm_ask(x, dm_buf_span(&x->payload));
+    else
       dm_list_append(&i->waiting, &x->node);
-    }
   }
+}
+
+void dm_dispatch_waiting(dm_hub *h, dm_identity *i) {
+  if (h->bus != NULL) dm_remote_hold(h, i);
+  send_waiting(i, false);
   dm_control_ready(i);
 }
 
+void dm_dispatch_up(dm_identity *i) {
+  i->ups++;
+  send_waiting(i, true);
+}
+
 /* Timed */
+
+/* A hub that has taken the call has this deadline too. */
+static void time_out(dm_exchange *x) {
+  if (x->remote != NULL && x->remote->state == DM_REMOTE_TAKEN)
+    dm_ids_remove(&x->hub->asked, x->remote->id);
+  dm_call_fail(x, DM_ERROR_TIMEOUT);
+}
 
 void dm_dispatch_on_due(dm_timer *timer) {
   dm_hub *h = DM_OWNER(timer, dm_hub, pending_timer);
@@ -202,11 +256,11 @@ void dm_dispatch_on_due(dm_timer *timer) {
   while ((due = dm_pending_expired(&h->pending, now)) != NULL) {
     dm_exchange *x = DM_OWNER(due, dm_exchange, pending);
     h->counted.calls_timed_out++;
-    if (x->session != NULL)
-      dm_call_fail(x, DM_ERROR_TIMEOUT);
+    if (x->session != NULL || dm_remote_is_out(x))
+      time_out(x);
     else
       fail_absent(x);
   }
   int64_t next = dm_pending_deadline(&h->pending);
-  if (next != INT64_MAX) arm(h, next);
+  if (next != INT64_MAX) dm_call_arm(h, next);
 }

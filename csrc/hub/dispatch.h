@@ -23,8 +23,19 @@ bool dm_dispatch_admits(dm_exchange *x);
 void dm_dispatch(dm_exchange *x, dm_span payload); /* when the rate allows it */
 void dm_dispatch_now(dm_exchange *x, dm_span payload);
 
-/* Send those waiting calls of this identity that it takes now. */
-void dm_dispatch_waiting(dm_identity *i);
+/* The identity may take more calls than before: tell other hubs, and send the
+** waiting calls that it takes. */
+void dm_dispatch_waiting(dm_hub *h, dm_identity *i);
+
+/* Does its connection take calls of this method? */
+bool dm_dispatch_takes(const dm_identity *i, dm_span method);
+
+/* No other hub has called the method of this call, which was asked for; by_hub:
+** one that was asked says so. Else there is nobody to ask. */
+void dm_dispatch_gone(dm_exchange *x, bool by_hub);
+
+/* The identity has come to another hub. */
+void dm_dispatch_up(dm_identity *i);
 
 /* Of the hub's pending_timer. */
 void dm_dispatch_on_due(dm_timer *timer);

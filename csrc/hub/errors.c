@@ -20,6 +20,16 @@ const dm_error *dm_error_of(dm_error_id id) {
   return &ERRORS[id];
 }
 
+bool dm_error_find(int code, dm_span text, dm_error_id *id) {
+  bool found = false;
+  for (int i = 0; i < DM_ERRORS; i++) {
+    if (ERRORS[i].code != code) continue;
+    if (!found || dm_span_is(text, ERRORS[i].text)) *id = (dm_error_id)i;
+    found = true;
+  }
+  return found;
+}
+
 bool dm_error_write_hex(dm_buf *out, const uint64_t number[2]) {
   char *p = dm_buf_reserve(out, 32);
   if (p == NULL) return false;

@@ -71,6 +71,10 @@ typedef struct dm_error {
 
 const dm_error *dm_error_of(dm_error_id id); /* static */
 
+/* The error of this code; of several, the one that has this text. False: there
+** is none. */
+bool dm_error_find(int code, dm_span text, dm_error_id *id);
+
 /* Makes each error document unique. */
 typedef struct dm_error_mark {
   uint64_t random[2]; /* of the tracking id */

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "hub/remote.h"
 #include "hub/tell.h"
 
 enum {
@@ -54,6 +55,7 @@ dm_exchange *dm_exchange_open(dm_hub *h, dm_http_server *s, uint64_t id) {
   x->device = x->module = (dm_span){NULL, 0};
   x->component = x->command = (dm_span){NULL, 0};
   x->is_command = false;
+  x->remote = NULL;
   h->open_exchanges++;
   return x;
 }
@@ -68,6 +70,13 @@ void dm_exchange_park(dm_exchange *x) {
 dm_exchange *dm_exchange_find(dm_hub *h, const dm_http_server *s, uint64_t id) {
   dm_exchange *x = *chain_of(h, s, id);
   while (x != NULL && (x->id != id || x->server != s))
+    x = x->next;
+  return x;
+}
+
+dm_exchange *dm_exchange_find_lent(dm_hub *h, uint64_t asked) {
+  dm_exchange *x = *chain_of(h, NULL, asked);
+  while (x != NULL && !(x->id == asked && dm_remote_is_lent(x)))
     x = x->next;
   return x;
 }
@@ -99,6 +108,7 @@ void dm_exchange_end(dm_exchange *x) {
   dm_hub *h = x->hub;
   if (x->parked) unpark(x);
   if (x->handed != 0) dm_ids_remove(&h->handed, x->handed);
+  if (x->remote != NULL) free(x->remote);
   h->open_exchanges--;
   if (h->free_count == FREE_MAX) {
     free_exchange(x);
@@ -241,10 +251,26 @@ bool dm_exchange_refuse(dm_exchange *x, dm_error_id id) {
 
 /* The end of a method call */
 
+/* A call of another hub's ends. */
+static void reply(dm_exchange *x, const dm_bus_result *r) {
+  dm_remote_reply(x, r);
+  dm_exchange_end(x);
+}
+
 /* A call of the control plane's own ends. While dm_hub_invoke still starts it,
 ** the failure is dm_hub_invoke's result; later it is an event. */
 static void tell_invoked(dm_exchange *x, dm_hub_result result) {
   dm_hub *h = x->hub;
+  if (dm_remote_is_lent(x)) {
+    reply(x, &(dm_bus_result){.end = result.code == 0 ? DM_BUS_ANSWERED
+                                                      : DM_BUS_FAILED,
+                              .status = result.status,
+                              .payload = result.payload,
+                              .code = result.code,
+                              .name = result.name,
+                              .text = result.text});
+    return;
+  }
   dm_hub_result *failed = x->failed;
   result.id = x->handed;
   dm_exchange_end(x);
@@ -335,6 +361,13 @@ void dm_exchange_reject_call(dm_exchange *x, const dm_fault *f,
                              dm_span outcome) {
   if (dm_exchange_is_http(x))
     answer_rejection(x, f);
+  else if (dm_remote_is_lent(x))
+    reply(x, &(dm_bus_result){.end = DM_BUS_FAILED,
+                              .payload = f->o.body,
+                              .code = f->o.code,
+                              .http_status = f->o.status,
+                              .name = f->o.name,
+                              .text = f->o.text});
   else
     tell_invoked(x, (dm_hub_result){
                         .code = f->o.code, .name = outcome, .text = f->o.text});

@@ -18,6 +18,9 @@ void dm_exchange_park(dm_exchange *x);
 /* A parked one. NULL: unknown. */
 dm_exchange *dm_exchange_find(dm_hub *h, const dm_http_server *s, uint64_t id);
 
+/* A parked call of another hub's, by the bus's id. NULL: unknown. */
+dm_exchange *dm_exchange_find_lent(dm_hub *h, uint64_t asked);
+
 /* Is there an HTTP request to answer? */
 static inline bool dm_exchange_is_http(const dm_exchange *x) {
   return x->server != NULL;

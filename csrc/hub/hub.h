@@ -17,6 +17,7 @@
 
 #include "base/err.h"
 #include "base/span.h"
+#include "hub/bus.h"
 #include "hub/counters.h"
 #include "hub/deadlines.h"
 #include "hub/device_events.h"
@@ -294,6 +295,16 @@ bool dm_hub_call_for(dm_hub *h, uint64_t request, const dm_hub_invocation *o);
 ** failed already, and 'failed' says why. */
 uint64_t dm_hub_invoke(dm_hub *h, const dm_hub_invocation *o,
                        dm_hub_result *failed);
+
+/* join.c: several hubs behind one name */
+
+/* Call the methods of devices that are connected to other hubs, and those of
+** this hub's devices for other hubs. id: this hub's among them, 1 to
+** DM_BUS_HUB_MAX bytes. Once, before it listens. */
+void dm_hub_join(dm_hub *h, const dm_bus *bus, void *context, dm_span id);
+
+/* What the bus calls, with the hub. */
+extern const dm_bus_events dm_hub_bus_events;
 
 /* inspect.c */
 

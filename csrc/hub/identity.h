@@ -18,6 +18,7 @@
 
 struct dm_session;
 struct dm_policy;
+struct dm_elsewhere;
 
 /* Which key a token was signed with, or which thumbprint a certificate has. */
 typedef enum dm_key_slot {
@@ -46,9 +47,14 @@ typedef struct dm_identity {
   int64_t active;             /* unix ms: connected or published; 0: never */
   int64_t version;            /* of its row in the store */
   char *keys;                 /* owned: the primary, then the secondary */
+  struct dm_elsewhere *elsewhere; /* owned: its connection to another hub;
+                                  ** NULL: it has none */
   uint32_t hash;
   uint32_t desired; /* $version of the desired properties last told; 0: none */
   int calls;        /* under way: waiting and sent */
+  int wants;        /* calls that wait until it comes to any hub */
+  uint32_t ups;     /* times that it has come to another hub */
+  bool held;        /* other hubs know that this hub takes its calls */
   bool enabled;
   bool stored;  /* outlives its connection (clean session 0) */
   bool unkept;  /* the store may hold another session than this one */

@@ -34,7 +34,7 @@ static void accept_connection(dm_session *s, bool present) {
   s->hub->counted.connects++;
   tell_connected(s);
   if (dm_mqtt_server_accept(s->server, s->connection, s, present))
-    dm_dispatch_waiting(s->identity);
+    dm_dispatch_waiting(s->hub, s->identity);
   else
     dm_session_detach(
         s, (dm_parting){DM_WHY_NETWORK, DM_SPAN("CONNACK cannot be sent")});
@@ -44,7 +44,7 @@ static void acknowledge(dm_session *s, const dm_mqtt_suback *ack) {
   if (ack->codes.n == 0)
     dm_mqtt_server_unsuback(s->server, s->connection, ack->packet_id);
   else if (dm_mqtt_server_suback(s->server, s->connection, *ack))
-    dm_dispatch_waiting(s->identity);
+    dm_dispatch_waiting(s->hub, s->identity);
 }
 
 /* False: no memory. */

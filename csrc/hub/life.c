@@ -63,6 +63,7 @@ dm_hub *dm_hub_new(dm_loop *loop, const dm_hub_options *o,
   dm_logins_init(&h->logins, o->failed_logins, dm_hub_random(h));
   dm_ids_init(&h->sessions, (uint32_t)DM_HUB_LIMIT_MAX);
   dm_ids_init(&h->handed, (uint32_t)DM_HUB_LIMIT_MAX);
+  dm_ids_init(&h->asked, (uint32_t)DM_HUB_LIMIT_MAX);
   dm_pending_init(&h->pending, (size_t)o->limits.calls);
   h->pending_timer.on_due = dm_dispatch_on_due;
   return h;
@@ -241,6 +242,7 @@ static void finish(dm_hub *h) {
   void *context = h->context;
   dm_loop *loop = h->loop;
   free_rest(h);
+  if (h->bus != NULL) h->bus->leave(h->bus_context);
   dm_clock_stop(&loop->contract, &h->pending_timer);
   dm_clock_stop(&loop->io, &h->stop_timer);
   for (int i = 0; i < h->listeners; i++)
@@ -257,6 +259,7 @@ static void finish(dm_hub *h) {
   dm_pending_clear(&h->pending);
   dm_ids_clear(&h->sessions);
   dm_ids_clear(&h->handed);
+  dm_ids_clear(&h->asked);
   free(h);
   loop->closing--;
   if (events != NULL) events->on_closed(context);

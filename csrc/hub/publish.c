@@ -6,6 +6,7 @@
 #include "hub/fault_message.h"
 #include "hub/inject.h"
 #include "hub/keep.h"
+#include "hub/remote.h"
 #include "hub/session.h"
 #include "hub/tell.h"
 #include "hub/telemetry.h"
@@ -80,6 +81,7 @@ void dm_publish_on_unsubscribe(void *context, void *user,
   while (dm_mqtt_next_filter(filters, &filter, &qos))
     dm_filters_remove(&s->identity->filters, filter);
   tell_change(s, listened);
+  if (s->hub->bus != NULL) dm_remote_hold(s->hub, s->identity);
   const dm_mqtt_suback ack = {filters->packet_id, {NULL, 0}};
   dm_keep_ack(s, &ack, s->identity->filters.count != before);
 }

@@ -1,6 +1,8 @@
 /* record.c -- see record.h. Loop thread only. */
 #include "hub/record.h"
 
+#include "hub/remote.h"
+
 enum { ASK_EVERY_NS = 1000000000 };
 
 /* Unix ms at this time of the contract clock. The wall clock, which may be set,
@@ -58,7 +60,9 @@ uint64_t dm_record_keep(dm_exchange *x, dm_span outcome, dm_span response) {
       .module = i != NULL ? dm_identity_module(i) : x->module,
       .method = {x->method, x->method_length},
       .outcome = outcome,
-      .response = response};
+      .response = response,
+      .name = dm_remote_name(x),
+      .hub = dm_remote_hub(x)};
   return dm_trace_add(&x->hub->trace, &call);
 }
 

@@ -1,6 +1,7 @@
 /* registry.c -- identities and policies, as the control plane tells them. A
 ** connection whose key is gone is closed. Loop thread only.
 */
+#include "hub/ask.h"
 #include "hub/call.h"
 #include "hub/session.h"
 
@@ -32,6 +33,7 @@ static void disconnect(dm_hub *h, dm_identity *i, dm_call_reason reason) {
   for (dm_list *n = i->waiting.next; n != &i->waiting; n = n->next)
     DM_OWNER(n, dm_exchange, node)->facts.reason = (uint8_t)reason;
   dm_call_fail_all(&i->waiting, DM_ERROR_NO_DEVICE);
+  if (h->bus != NULL) dm_ask_abandon(h, i);
 }
 
 static void disconnect_modules(dm_hub *h, dm_identity *i) {

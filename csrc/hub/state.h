@@ -9,6 +9,7 @@
 #define DM_HUB_STATE_H
 
 #include "hub/authorise.h"
+#include "hub/bus.h"
 #include "hub/device_events.h"
 #include "hub/errors.h"
 #include "hub/faults.h"
@@ -31,6 +32,7 @@ typedef struct dm_exchange dm_exchange;
 typedef struct dm_session dm_session;
 typedef struct dm_keeping dm_keeping; /* in keep.c */
 typedef struct dm_will dm_will;       /* in telemetry.c */
+typedef struct dm_remote dm_remote;   /* in remote.h */
 
 /* How a call goes on. It may end the call, so that 'x' is gone afterwards. */
 typedef void dm_step(dm_exchange *x, dm_span payload);
@@ -76,6 +78,8 @@ struct dm_exchange {
   struct dm_hold *hold;  /* what delays it; NULL: nothing */
   dm_identity *identity; /* which counts this call; NULL: not looked up yet */
   dm_session *session;   /* where it was sent; NULL: it waits */
+  dm_remote *remote;     /* owned: what another hub has to do with it; NULL:
+                         ** nothing */
   dm_list node;          /* in the identity's waiting or the session's sent */
   dm_pending_call pending;
   dm_buf payload; /* owned copy while it waits */
@@ -95,6 +99,7 @@ struct dm_session {
   dm_list sent;         /* calls that wait for an answer */
   dm_timer expiry;      /* of the device's token, on the contract clock */
   int64_t token_expiry; /* unix seconds, if 'expiry' runs */
+  int64_t epoch;        /* of the connection, among all hubs; 0: alone */
   bool doomed;          /* its device has asked for a fault that closes it */
   bool told;            /* the event "connected" was reported */
   bool said_goodbye;    /* its device has sent DISCONNECT */
@@ -138,6 +143,12 @@ struct dm_hub {
   int64_t log_from; /* I/O clock: when the next line may be logged */
 
   dm_http_bodies bodies; /* of all listeners */
+  const dm_bus *bus;     /* NULL: this hub is alone */
+  void *bus_context;
+  char id[DM_BUS_HUB_MAX + 1]; /* of this hub among those of the bus */
+  dm_ids asked;                /* dm_exchange: calls of other hubs' devices */
+  uint64_t named;              /* calls that were given a name */
+
   dm_authority authority;
   dm_span admin_token;   /* owned; p NULL: every request is refused */
   dm_span admin_session; /* owned: the value of a browser's cookie */

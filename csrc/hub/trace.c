@@ -13,7 +13,16 @@ enum {
 
 typedef enum kind { PAYLOAD, CALL, REMOVED } kind;
 
-typedef enum text { DEVICE, MODULE, METHOD, OUTCOME, RESPONSE, TEXTS } text;
+typedef enum text {
+  DEVICE,
+  MODULE,
+  METHOD,
+  OUTCOME,
+  NAME,
+  HUB,
+  RESPONSE,
+  TEXTS
+} text;
 
 typedef struct entry {
   kind kind;
@@ -65,7 +74,9 @@ static entry *add_entry(dm_trace *t, dm_span part[TEXTS], uint64_t *place) {
 
 uint64_t dm_trace_add(dm_trace *t, const dm_hub_call *call) {
   dm_span part[TEXTS] = {cut(call->device), cut(call->module),
-                         cut(call->method), cut(call->outcome), call->response};
+                         cut(call->method), cut(call->outcome),
+                         cut(call->name),   cut(call->hub),
+                         call->response};
   uint64_t place;
   t->count++;
   entry *e = add_entry(t, part, &place);
@@ -120,6 +131,8 @@ bool dm_trace_read(const dm_trace *t, uint64_t place, dm_hub_call *out) {
                        .module = part[MODULE],
                        .method = part[METHOD],
                        .outcome = part[OUTCOME],
+                       .name = part[NAME],
+                       .hub = part[HUB],
                        .request = request_of(t, &e->facts),
                        .response = part[RESPONSE]};
   return true;

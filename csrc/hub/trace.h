@@ -69,6 +69,7 @@ typedef struct dm_call_facts {
   int code;                             /* the error's, or 0 */
   int http_status;                      /* the caller's; 0: no answer */
   uint8_t reason, azure;         /* dm_call_reason; dm_call_azure, a set */
+  bool lent;                     /* another hub has asked for it */
   uint8_t faults;                /* rules that acted on it */
   uint8_t fault[DM_CALL_FAULTS]; /* stage * 16 + action, of faults.h */
   int response_seconds, connect_seconds; /* response 0: it was not accepted */
@@ -83,6 +84,8 @@ typedef struct dm_hub_call {
   dm_span method;            /* n 0: the request named none */
   dm_span outcome;           /* "Answered" or the error's name */
   dm_span request, response; /* payloads; p NULL: none, or not kept */
+  dm_span name;              /* in the traces of both hubs; p NULL: one hub */
+  dm_span hub;               /* the other one; p NULL: none, or not known */
 } dm_hub_call;
 
 typedef struct dm_trace {

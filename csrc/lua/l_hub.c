@@ -396,6 +396,7 @@ void l_hub_open(lua_State *L) {
     luaL_setfuncs(L, META, 0);
     luaL_newlib(L, METHODS);
     luaL_setfuncs(L, l_hub_stream_methods, 0);
+    luaL_setfuncs(L, l_hub_cluster_methods, 0);
     lua_setfield(L, -2, "__index");
   }
   lua_pop(L, 1);

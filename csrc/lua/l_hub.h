@@ -52,6 +52,9 @@ extern const luaL_Reg l_hub_stream_methods[];
 bool l_hub_fits(lua_State *L, int arg, dm_span name);
 bool l_hub_is_since(lua_State *L, int arg, int64_t wall);
 
+/* l_hub_cluster.c: methods */
+extern const luaL_Reg l_hub_cluster_methods[];
+
 /* l_hub_calls.c: methods, and what they push */
 void l_hub_push_call(lua_State *L, const dm_hub_call *c);
 int l_hub_calls(lua_State *L);

@@ -246,6 +246,18 @@ function Plane:call_for(request, device, module, method, body, response_seconds,
   connect_seconds)
 end
 
+--- What a bus calls, and its context; light userdata. They are good until the bus is
+--- told to leave.
+---@return userdata functions
+---@return userdata hub
+function Plane:bus_events() end
+
+--- Work together with the other hubs of a bus. Once, before a device connects.
+---@param functions userdata of the bus, light
+---@param context userdata of the bus, light
+---@param id string this hub's among them, 1 to 64 bytes
+function Plane:join(functions, context, id) end
+
 --- Send the event "call" for each call that ends.
 ---@param wanted boolean
 function Plane:watch_calls(wanted) end

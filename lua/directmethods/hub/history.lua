@@ -42,6 +42,9 @@ local MESSAGES = {
 ---@field stages table<string, number> seconds after its arrival: received, authorised,
 ---  waiting (for the device), published, answered, replied; those that it reached
 ---@field faults string[]? rules that acted: "response:drop"
+---@field cluster_call string? its name, where two hubs had a part in it
+---@field called_by string? the other hub, which called the method
+---@field asked_by string? the other hub, whose caller it is
 ---@field response_timeout integer? seconds that the device had; nil: the call was not
 ---  accepted
 ---@field connect_timeout integer? seconds that the hub was to wait for the device

@@ -41,10 +41,11 @@ end
 local COUNTERS = {
   {
     "drops", "reason", "what was dropped, and connections that were closed",
-    "connect_bad_will", "expired", "http_gone", "http_refused", "identity_closed",
-    "mqtt_malformed", "mqtt_over_limit", "mqtt_timed_out", "mqtt_tls_failed",
-    "publish_refused", "puback_unowed", "response_malformed", "response_unknown_rid",
-    "subscribe_flood", "subscribe_refused", "taken_over", "twin_malformed",
+    "bus_unknown", "connect_bad_will", "expired", "http_gone", "http_refused",
+    "identity_closed", "mqtt_malformed", "mqtt_over_limit", "mqtt_timed_out",
+    "mqtt_tls_failed", "publish_refused", "puback_unowed", "response_malformed",
+    "response_unknown_rid", "subscribe_flood", "subscribe_refused", "taken_over",
+    "twin_malformed",
   },
   {
     "throttles", "reason", "calls and connections over a rate, a quota or a limit",

@@ -1,0 +1,32 @@
+/* ask.h -- has other hubs call the method of a device that is not connected to
+** this hub. Loop thread only.
+**
+** A call is asked for again only after a hub has said that it did not call the
+** method, and never after it was taken.
+*/
+#ifndef DM_HUB_ASK_H
+#define DM_HUB_ASK_H
+
+#include "hub/state.h"
+
+#pragma GCC visibility push(hidden)
+
+/* Ask for a call whose identity was looked up. It is parked, or has failed. */
+void dm_ask(dm_exchange *x, dm_span payload);
+
+/* The call is to wait for its device: hear of it when that comes to another hub.
+** False: no memory. */
+bool dm_ask_want(dm_exchange *x);
+
+/* Another hub calls the method from now on. */
+void dm_ask_taken(dm_exchange *x, dm_span hub);
+
+/* ANSWERED or FAILED: the call ends. */
+void dm_ask_ended(dm_exchange *x, const dm_bus_result *r);
+
+/* End the calls of this identity that are out: it is disabled or deleted. */
+void dm_ask_abandon(const dm_hub *h, const dm_identity *i);
+
+#pragma GCC visibility pop
+
+#endif
