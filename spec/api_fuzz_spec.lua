@@ -3,6 +3,7 @@
 
 local dm = require "directmethods"
 local fixture = require "spec.support.fixture"
+local folder = require "spec.support.folder"
 local task = require "directmethods.task"
 local uv = require "luv"
 
@@ -14,6 +15,9 @@ local OBJECTS = 12 -- alive at a time, beside hubs
 local INTERNAL = { -- for the scheduler and the like
   resume = true,
 }
+
+-- Methods whose first argument names a file, which belongs into a folder of the spec.
+local WRITES_FILE = { record = true }
 
 local function methods_of(object)
   local index = getmetatable(object).__index
@@ -32,7 +36,7 @@ end
 local function do_nothing() end
 
 describe("80 random calls", function()
-  local hub, connection_string, objects, running, requests
+  local hub, connection_string, objects, running, requests, files
   local found = {} -- errors that nobody meant
 
   local function pick(list) return list[math.random(#list)] end
@@ -94,6 +98,9 @@ describe("80 random calls", function()
     end
     local list = { first, n = 1 + math.random(0, 4) }
     for i = 2, list.n do list[i] = pick(VALUES)() end
+    if WRITES_FILE[name] and type(list[2]) == "string" then
+      list[2] = files.path .. "/" .. #list[2]
+    end
     return list
   end
 
@@ -190,6 +197,8 @@ describe("80 random calls", function()
     dm.log { level = "error", sink = function(_, line)
       if is_internal(line) then found[#found + 1] = line end
     end }
+    local folder_of_files <close> = folder.new()
+    files = folder_of_files
     hub = fixture.hub()
     hub:add_device("dev1")
     connection_string = hub:connection_string("dev1")
