@@ -116,14 +116,23 @@ static void take_message(dm_session *s, const dm_mqtt_publish *p) {
   if (properties.n > 0) dm_fault_message(s, properties);
 }
 
+/* What the hub takes is acknowledged before it is acted on, because that may
+** close the connection. What it refuses is never acknowledged. */
+static void acknowledge(const dm_session *s, const dm_mqtt_publish *p) {
+  if (p->qos == 1)
+    dm_mqtt_server_puback(s->server, s->connection, p->packet_id);
+}
+
 static void take_other(dm_session *s, const dm_mqtt_publish *p) {
   dm_hub *h = s->hub;
   dm_identity *i = s->identity;
   dm_topic_kind kind = dm_topic_of_publish(p->topic, dm_identity_device(i),
                                            dm_identity_module(i));
   if (kind == DM_TOPIC_TELEMETRY) {
+    acknowledge(s, p);
     take_message(s, p);
   } else if (kind == DM_TOPIC_TWIN_GET || kind == DM_TOPIC_TWIN_REPORTED) {
+    acknowledge(s, p);
     take_twin(s, p, kind == DM_TOPIC_TWIN_REPORTED);
   } else {
     h->counted.publish_refused++;
@@ -141,13 +150,12 @@ void dm_publish_on_publish(void *context, void *user,
   (void)context;
   if (s->identity == NULL) return;
   s->identity->active = dm_clock_wall(&h->loop->contract);
-  if (p->qos == 1)
-    dm_mqtt_server_puback(s->server, s->connection, p->packet_id);
   dm_topic_match match = dm_topic_parse_response(p->topic, &response);
   if (match == DM_TOPIC_NO) {
     take_other(s, p);
     return;
   }
+  acknowledge(s, p);
   if (match == DM_TOPIC_YES)
     take_response(s, &response, p->payload);
   else

@@ -7,6 +7,8 @@
 #include "base/buf.h"
 #include "proto/text.h"
 
+enum { INTEGER_ROOM = 21 }; /* characters of -9223372036854775808, and NUL */
+
 typedef struct cursor {
   const char *p, *end;
 } cursor;
@@ -185,9 +187,10 @@ bool dm_json_int64(dm_span number, int64_t *out) {
 }
 
 bool dm_json_int64_text(dm_span value, int64_t *out) {
+  char memory[INTEGER_ROOM];
+  dm_buf text = dm_buf_fixed(memory, sizeof memory);
   if (value.n == 0 || *value.p != '"') return dm_json_int64(value, out);
-  cursor c = inside(value);
-  return dm_json_int64((dm_span){c.p, (size_t)(c.end - c.p)}, out);
+  return dm_json_string(&text, value) && dm_json_int64(dm_buf_span(&text), out);
 }
 
 /* Is the string 'string' the plain text 'name'? */

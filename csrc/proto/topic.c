@@ -183,7 +183,8 @@ dm_span dm_topic_version(dm_span topic) {
   while (rest.p != NULL) {
     dm_span pair = dm_text_cut(rest, '&', &rest), value;
     dm_span name = dm_text_cut(pair, '=', &value);
-    if (dm_span_is(name, "$version")) return value;
+    if (dm_span_is(name, "$version"))
+      return value.p != NULL ? value : (dm_span){name.p + name.n, 0};
   }
   return (dm_span){NULL, 0};
 }

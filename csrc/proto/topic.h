@@ -75,7 +75,7 @@ bool dm_topic_filter_takes(dm_span filter, dm_span method);
 bool dm_topic_rid(dm_span topic, dm_span *rid);
 
 /* $version of such a topic ("...?$rid=7&$version=3"), not yet checked to be a
-** number; p NULL: none. */
+** number; p NULL: none; empty: it has no value. */
 dm_span dm_topic_version(dm_span topic);
 
 /* $iothub/twin/res/{status}/?$rid={rid}[&$version={version}]; a version below 0

@@ -9,18 +9,16 @@ local function days_to(year, month, day)
     + (153 * (month - 3) + 2) // 5 + day - 719469
 end
 
-local MONTH_DAYS = { 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 }
-
 local function is_day(year, month, day)
   return year >= 1 and month >= 1 and month <= 12 and day >= 1
-    and day <= MONTH_DAYS[month]
+    and days_to(year, month, day) < days_to(year, month + 1, 1)
 end
 
 -- Seconds east of UTC; nil: not a zone.
 local function zone_of(text)
   if text == "" or text:upper() == "Z" then return 0 end
-  local sign, hours, minutes = text:match("^([+-])(%d%d):?(%d%d)$")
-  if not sign then return nil end
+  local sign, hours, minutes = text:match("^([+-])(%d%d):?([0-5]%d)$")
+  if not sign or tonumber(hours) > 23 then return nil end
   return (hours * 3600 + minutes * 60) * (sign == "-" and -1 or 1)
 end
 
@@ -29,11 +27,12 @@ end
 ---@param text string
 ---@return number? seconds
 function M.parse(text)
-  local year, month, day, hour, minute, second, fraction, zone = text:match(
-    "^(%d%d%d%d)%-(%d%d)%-(%d%d)[T ](%d%d):(%d%d):(%d%d)(%.?%d*)(.*)$")
-  if not year or #fraction == 1 then return nil end
+  local year, month, day, hour, minute, second, rest = text:match(
+    "^(%d%d%d%d)%-(%d%d)%-(%d%d)[T ](%d%d):(%d%d):(%d%d)(.*)$")
+  if not year then return nil end
+  local fraction, zone = rest:match("^(%.%d+)(.*)$")
   year, month, day = tonumber(year), tonumber(month), tonumber(day)
-  local east = zone_of(zone)
+  local east = zone_of(zone or rest)
   if not east or not is_day(year, month, day) then return nil end
   hour, minute, second = tonumber(hour), tonumber(minute), tonumber(second)
   if hour > 23 or minute > 59 or second > 60 then return nil end

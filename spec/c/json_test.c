@@ -388,7 +388,11 @@ static void test_integers(void) {
   CHECK(!dm_json_int64_text(DM_SPAN("\"\""), &v));
   CHECK(!dm_json_int64_text(DM_SPAN("\"3 0\""), &v));
   CHECK(!dm_json_int64_text(DM_SPAN("\"30.0\""), &v));
-  CHECK(!dm_json_int64_text(DM_SPAN("\"\\u0033\""), &v));
+  CHECK(dm_json_int64_text(DM_SPAN("\"\\u0033\\u0030\""), &v) && v == 30);
+  CHECK(!dm_json_int64_text(DM_SPAN("\"\\u0663\""), &v));
+  CHECK(dm_json_int64_text(DM_SPAN("\"-9223372036854775808\""), &v));
+  CHECK(!dm_json_int64_text(DM_SPAN("\"9223372036854775808\""), &v));
+  CHECK(!dm_json_int64_text(DM_SPAN("\"3333333333333333333333333333333\""), &v));
 }
 
 /* Nothing reads past the end, not even the walk over what was not checked. */

@@ -216,6 +216,8 @@ static void test_twin_topics(void) {
   CHECK(dm_span_is(dm_topic_version(DM_SPAN("a/?$rid=7&$version=3")), "3"));
   CHECK(dm_span_is(dm_topic_version(DM_SPAN("a/?$version=3&$rid=7")), "3"));
   CHECK(dm_span_is(dm_topic_version(DM_SPAN("a/?$rid=7&$version=")), ""));
+  CHECK(dm_span_is(dm_topic_version(DM_SPAN("a/?$rid=7&$version")), ""));
+  CHECK(dm_topic_version(DM_SPAN("a/?$rid=7&$version")).p != NULL);
   CHECK(dm_topic_version(DM_SPAN("a/?$rid=7&version=3")).p == NULL);
   CHECK(dm_topic_version(DM_SPAN("a/$version=3")).p == NULL);
   CHECK(dm_topic_version((dm_span){NULL, 0}).p == NULL);

@@ -197,6 +197,7 @@ describe("the body of a call", function()
 
   it("A27 takes time-outs that are texts of a number", function()
     pair:runs_out_after(7, { body = body('"responseTimeoutInSeconds":"7"') })
+    pair:runs_out_after(7, { body = body([["responseTimeoutInSeconds":"\u0037"]]) })
   end)
 
   it("A27 refuses a name that is no string", function()

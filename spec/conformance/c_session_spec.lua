@@ -235,8 +235,8 @@ describe("an MQTT session", function()
     }
     for i, topic in ipairs(topics) do
       local device = connect()
-      device:send(mqtt.publish(topic, "x"))
-      closed(device)
+      device:send(mqtt.publish(topic, "x", { qos = i % 2, packet_id = i }))
+      closed(device) -- and nothing was acknowledged before
       counts("publish_refused", i)
     end
   end)

@@ -228,8 +228,8 @@ describe("twins", function()
     end)
 
     it("I08 must be a number", function()
-      for _, text in ipairs { "", "x", "-1", "3.0", "0x3" } do
-        local status, _, body = report('{"a":9}', "&$version=" .. text)
+      for _, text in ipairs { "", "=", "=x", "=-1", "=3.0", "=0x3" } do
+        local status, _, body = report('{"a":9}', "&$version" .. text)
         assert.equal(400, status, text)
         assert.truthy(body:find("$version", 1, true), body)
       end
