@@ -114,6 +114,7 @@ build = {
       ["directmethods.cli.main"] = "lua/directmethods/cli/main.lua",
       ["directmethods.cli.manager"] = "lua/directmethods/cli/manager.lua",
       ["directmethods.cli.names"] = "lua/directmethods/cli/names.lua",
+      ["directmethods.cli.negative"] = "lua/directmethods/cli/negative.lua",
       ["directmethods.cli.outcome"] = "lua/directmethods/cli/outcome.lua",
       ["directmethods.cli.parsers"] = "lua/directmethods/cli/parsers.lua",
       ["directmethods.cli.payload"] = "lua/directmethods/cli/payload.lua",

@@ -265,8 +265,11 @@ describe("directmethods device run", function()
       [{ "away" }] = "--answer is required",
       [{ "away", "--answer", "=1" }] = "METHOD=STATUS:PAYLOAD",
       [{ "away", "--answer", "on=200:{" }] = "payload must be JSON",
+      [{ "away", "--answer", "on=-1:1" }] = "a status before it has three digits",
+      [{ "away", "--answer", "on=2000:1" }] = "a status before it has three digits",
+      [{ "no.lua" }] = "there is no script no.lua, and --answer is required",
       [{ "no.lua", "--id", "away", "--answer", "on" }] = "there is no script no.lua",
-      [{ "away", "--answer", "o n=200" }] = "a method name must be",
+      [{ "away", "--answer", "o n=200" }] = "--answer 'o n': the method must be",
     } do
       local result = run("device", "run", table.unpack(words))
       assert.equal(2, result.status, part)
@@ -385,7 +388,12 @@ describe("directmethods job", function()
       "--id", "first", "--wait", "-q")
     assert.equal(0, result.status, result.stderr)
     assert.equal("completed", json(result).status)
-    assert.equal("completed", json(run("job", "status", "first")).status)
+    local status = run("job", "status", "first")
+    assert.equal("completed", json(status).status)
+    has(status.stdout, '{"cloudToDeviceMethod":{"connectTimeoutInSeconds":0,'
+      .. '"methodName":"m","responseTimeoutInSeconds":30},"createdTime":')
+    has(status.stdout, '"deviceJobStatistics":{"deviceCount":1,"failedCount":0,'
+      .. '"pendingCount":0,"runningCount":0,"succeededCount":1}')
     result = run("job", "results", "first")
     assert.equal(0, result.status)
     assert.equal(200, json(result).outcome.deviceMethodResponse.status)
@@ -405,6 +413,13 @@ describe("directmethods job", function()
       [{}] = "--method or --twin", [{ "--method", "m" }] = "--query or --device",
       [{ "--method", "m", "--device", "d", "--payload", "{" }] = "PAYLOAD: not valid",
       [{ "--twin", "{", "--device", "d" }] = "--twin: ",
+      [{ "--twin", "[1]", "--device", "d" }] = "--twin: it must be a JSON object",
+      [{ "--twin", "5", "--device", "d" }] = "--twin: it must be a JSON object",
+      [{ "--twin", '{"tags":5}', "--device", "d" }] = "--twin: tags must be a JSON",
+      [{ "--twin", '{"properties":{"desired":[1]}}', "--device", "d" }] =
+        "--twin: properties.desired must be a JSON object",
+      [{ "--twin", '{"properties":{"desird":{}}}', "--device", "d" }] =
+        "--twin: unknown member 'properties.desird' (did you mean 'desired'?)",
       [{ "--method", "m", "--device", "d", "--response-timeout", "301" }] =
         "--response-timeout must be from 5 to 300 s",
     } do

@@ -265,7 +265,7 @@ describe("directmethods watch", function()
     assert.equal(3, result.status)
     assert.matches("bearer token", result.stderr)
     result = cli.run { "watch", "--ready-file", ready_file(), "--kinds", "x" }
-    assert.equal(3, result.status)
+    assert.equal(2, result.status)
     assert.matches("kinds must be some of", result.stderr)
     result = cli.run { "watch", "--connection-string",
       hub:connection_string "iothubowner" }

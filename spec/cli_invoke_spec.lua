@@ -69,6 +69,14 @@ describe("directmethods invoke", function()
       run({ "--raw", "dev1", "echo", "-" }, { stdin = '{"b":2}\n' }).stdout)
   end)
 
+  it("sends negative numbers, wherever options stand", function()
+    assert.equal("-5\n", run { "--raw", "dev1", "echo", "-5" }.stdout)
+    assert.equal("-1.5\n", run { "dev1", "echo", "-1.5", "--raw", "-q" }.stdout)
+    assert.equal("-3\n", run { "--raw", "dev1", "echo", "--", "-3" }.stdout)
+    assert.equal(-7, answered(run { "dev1", "echo", "-7", "--expect",
+      "payload == -7" }).payload)
+  end)
+
   it("calls commands of digital twins, and of their components", function()
     local result = run { "dev1", "report", "7", "--component", "thermostat1" }
     assert.equal(0, result.status, result.stderr)
@@ -116,7 +124,10 @@ describe("directmethods invoke", function()
     { { "dev1", "echo", "--response-timeout", "301" }, "--response-timeout must be" },
     { { "dev1", "echo", "--connect-timeout", "x" }, "whole number from 0 to 300" },
     { { "dev1", "echo", "--repeat", "0" }, "whole number from 1" },
-    { { "dev1", "echo", "--expect", "os.exit()" }, "--expect: is no condition" },
+    { { "dev1", "echo", "--expect", "os.exit()" }, "--expect must be a condition" },
+    { { "dev1", "echo", "--repeat", "-1" }, "--repeat must be a whole number" },
+    { { "dev1", "echo", "--interval", "-.5" }, "--interval must be a number" },
+    { { "dev1", "echo", "1", "-5" }, "too many arguments" },
     { { "dev1", "echo", "--bogus" }, "unknown option '--bogus'" },
     { { "dev1", "echo", "--connection-string", "x" }, "--connection-string: " },
   }

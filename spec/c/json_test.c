@@ -392,7 +392,8 @@ static void test_integers(void) {
   CHECK(!dm_json_int64_text(DM_SPAN("\"\\u0663\""), &v));
   CHECK(dm_json_int64_text(DM_SPAN("\"-9223372036854775808\""), &v));
   CHECK(!dm_json_int64_text(DM_SPAN("\"9223372036854775808\""), &v));
-  CHECK(!dm_json_int64_text(DM_SPAN("\"3333333333333333333333333333333\""), &v));
+  CHECK(
+      !dm_json_int64_text(DM_SPAN("\"3333333333333333333333333333333\""), &v));
 }
 
 /* Nothing reads past the end, not even the walk over what was not checked. */

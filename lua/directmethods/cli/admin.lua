@@ -101,7 +101,16 @@ local function words_of(message)
   return (message:gsub("^hub:[%w_]+: ", ""):gsub("option ('[%w_]+')", "%1"))
 end
 
---- Send a request. If it is refused, the command ends: 400 tells of wrong arguments.
+--- End the command because the listener refused: 400 tells of wrong arguments.
+---@param status integer of HTTP
+---@param document any the answer, decoded
+function M.refuse(status, document)
+  command.fail(status == 400 and command.USAGE or command.HUB,
+    type(document) == "table" and words_of(document.Message)
+      or ("HTTP status %d"):format(status))
+end
+
+--- Send a request. If it is refused, the command ends.
 ---@param method string
 ---@param path string
 ---@param document any? to be sent as JSON
@@ -110,11 +119,7 @@ function Session:ask(method, path, document)
   local status, answer = self:send(method, path, document)
   if not status then command.fail(command.LOCAL, answer) end
   local found = answer ~= "" and json.decode(answer) or nil
-  if status >= 400 then
-    command.fail(status == 400 and command.USAGE or command.HUB,
-      type(found) == "table" and words_of(found.Message)
-        or ("HTTP status %d"):format(status))
-  end
+  if status >= 400 then M.refuse(status, found) end
   return found
 end
 

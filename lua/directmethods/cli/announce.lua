@@ -3,7 +3,7 @@
 
 local configs = require "directmethods.hub.config"
 local files = require "directmethods.cli.files"
-local json = require "directmethods.json"
+local json_line = require "directmethods.cli.json_line"
 local option_rules = require "directmethods.hub.option_rules"
 
 local M = {}
@@ -122,7 +122,7 @@ end
 ---@param path string
 ---@param facts table
 function M.write(path, facts)
-  files.write_private(path, json.encode(facts) .. "\n", "--ready-file")
+  files.write_private(path, json_line.text(facts) .. "\n", "--ready-file")
 end
 
 return M

@@ -3,21 +3,27 @@
 local command = require "directmethods.cli.command"
 local dm = require "directmethods"
 local json = require "directmethods.json"
+local options = require "directmethods.options"
 
 local M = {}
 
 local OK = 200 -- status of an answer that names none
+local EXAMPLE = '{"a":1}'
 
 -- For argparse. The first "=" ends the method, because no method name contains one.
 local function read(text)
   local method, answer = text:match("^([^=]+)=?(.*)$")
   if not method then return nil, "--answer must be METHOD=STATUS:PAYLOAD" end
-  local status, payload = answer:match("^(%d%d%d):?(.*)$")
-  payload = payload or answer
+  local wrong = options.rules.method_name(method)
+  if wrong then return nil, ("--answer '%s': the method %s"):format(method, wrong) end
+  local status, payload = answer:match("^(%d%d%d):(.*)$")
+  status = status or answer:match("^%d%d%d$")
+  payload = payload or status and "" or answer
   if payload == "" then return { method = method, status = tonumber(status) or OK } end
   local ok, raw = pcall(json.raw, payload)
   if not ok then
-    return nil, ("--answer %s: the payload must be JSON"):format(method)
+    return nil, ("--answer %s: the payload must be JSON; a status before it has three "
+      .. "digits, as 200:%s"):format(method, EXAMPLE)
   end
   return { method = method, status = tonumber(status) or OK, payload = raw }
 end

@@ -2,6 +2,7 @@
 -- arguments, writing results.
 
 local json_line = require "directmethods.cli.json_line"
+local negative = require "directmethods.cli.negative"
 local parsers = require "directmethods.cli.parsers"
 local stderr = require "directmethods.stderr"
 
@@ -242,7 +243,7 @@ local function parse_and_run(spec, argv)
     M.write(parser:get_help(), "\n")
     return M.OK
   end
-  local ok, args = parser:pparse(argv)
+  local ok, args = parser:pparse(negative.readable(parser, argv))
   if not ok then
     local hint = args == "too many arguments" and spec.surplus
     M.fail(M.USAGE, hint and ("%s (%s)"):format(args, hint) or args)

@@ -37,7 +37,10 @@ local function read(args)
     command.fail(command.USAGE, ("there is no script %s (--id is for scripts)"):format(
       args.what))
   elseif not args.answer[1] then
-    command.fail(command.USAGE, "--answer is required: what the device is to answer")
+    local script = args.what:find("%.lua$")
+      and ("there is no script %s, and "):format(args.what) or ""
+    command.fail(command.USAGE, script
+      .. "--answer is required: what the device is to answer")
   end
   return answers.handlers(args), args.what
 end

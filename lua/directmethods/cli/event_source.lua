@@ -103,17 +103,12 @@ local function connect(self)
   self.session:stream(self.path, fields, function(...) tell(self, ...) end)
 end
 
--- The hub does not want it. Nobody needs to try again.
-local function refuse(status, body)
-  local document = json.decode(body)
-  command.fail(command.HUB, type(document) == "table" and document.Message
-    or ("HTTP status %d"):format(status))
-end
-
 -- It is over: true, if it makes sense to try again.
 local function lose(self, what)
   close(self)
-  if what and what[1] == "answer" and what[2] ~= 200 then refuse(what[2], what[3]) end
+  if what and what[1] == "answer" and what[2] ~= 200 then
+    admin.refuse(what[2], json.decode(what[3]))
+  end
   local why = what and what[1] == "failed" and what[2] or "the connection has ended"
   if not self.connected then command.fail(command.LOCAL, why) end
   if not self.is_lost and self.on_lost then self.on_lost(why) end

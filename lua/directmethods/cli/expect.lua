@@ -121,16 +121,16 @@ end
 ---@return string? why
 function M.compile(text, names)
   if not pcall(require, "lpeg") then
-    return nil, "conditions need LPeg (LuaRocks: lpeg, Debian: lua-lpeg)"
+    return nil, "needs LPeg (LuaRocks: lpeg, Debian: lua-lpeg)"
   end
   if #text > TEXT_MAX then
-    return nil, ("a condition has at most %d characters"):format(TEXT_MAX)
+    return nil, ("must have at most %d characters"):format(TEXT_MAX)
   end
   local ok, found = pcall(function() return grammar(names):match(text) end)
-  if not ok then return nil, "the condition is nested too deeply" end
+  if not ok then return nil, "is nested too deeply" end
   if found then return function(scope) return not not found(scope) end end
-  return nil, "is no condition such as \"status == 200 and payload.ok\"; it may name "
-    .. table.concat(names, ", ")
+  return nil, "must be a condition such as \"status == 200 and payload.ok\"; it may "
+    .. "name " .. table.concat(names, ", ")
 end
 
 return M

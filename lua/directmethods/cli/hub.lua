@@ -10,6 +10,7 @@ local files = require "directmethods.cli.files"
 local hub_file = require "directmethods.cli.hub_file"
 local hub_options = require "directmethods.cli.hub_options"
 local hub_start = require "directmethods.cli.hub_start"
+local json_line = require "directmethods.cli.json_line"
 local logs = require "directmethods.cli.log"
 local managers = require "directmethods.cli.manager"
 local reloads = require "directmethods.cli.hub_reload"
@@ -41,7 +42,7 @@ local function banner(args, facts, devices, ready_file)
     local list = variables.of(facts, devices[1], ready_file)
     return command.write(variables.text(list, args.env[1] or "sh"))
   elseif args.json then
-    return command.write(dm.json.encode(facts), "\n")
+    return command.write(json_line.text(facts), "\n")
   end
   command.write(announce.text(facts, devices, ready_file))
 end

@@ -53,7 +53,7 @@ end
 local function read_condition(args)
   if not args.expect then return nil end
   local condition, wrong = expect.compile(args.expect, NAMES)
-  if not condition then command.fail(command.USAGE, "--expect: " .. wrong) end
+  if not condition then command.fail(command.USAGE, "--expect " .. wrong) end
   return condition
 end
 

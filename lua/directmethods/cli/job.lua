@@ -4,6 +4,7 @@ local command = require "directmethods.cli.command"
 local group = require "directmethods.cli.group"
 local core = require "directmethods.core"
 local json = require "directmethods.json"
+local options = require "directmethods.options"
 local payloads = require "directmethods.cli.payload"
 local progress = require "directmethods.cli.progress"
 local targets = require "directmethods.cli.target"
@@ -20,9 +21,7 @@ end
 
 -- Print the status of a job; as JSON, it is the hub's own document.
 local function show(args, status)
-  if command.wants_json(args) then
-    return command.write(json.encode(status.document), "\n")
-  end
+  if command.wants_json(args) then return command.put(args, status.document) end
   command.write(text_of(status), "\n")
 end
 
@@ -43,10 +42,38 @@ local function await(args, job)
   return verdict(status)
 end
 
+local ANY = {} -- an object with any members
+
+-- The members of --twin.
+local TWIN = { tags = ANY, properties = { desired = ANY }, etag = true }
+
+local function refuse_update(rule, ...)
+  command.fail(command.USAGE, "--twin: " .. rule:format(...))
+end
+
+local function check_update(value, members, place)
+  if type(value) ~= "table" or getmetatable(value) or value[1] ~= nil then
+    refuse_update("%s must be a JSON object", place or "it")
+  elseif members == ANY then
+    return
+  end
+  for name, inner in pairs(value) do
+    local known = members[name]
+    local inside = place and ("%s.%s"):format(place, name) or name
+    if not known then
+      refuse_update("unknown member '%s'%s", inside,
+        options.did_you_mean(name, members))
+    elseif known ~= true then
+      check_update(inner, known, inside)
+    end
+  end
+end
+
 local function read_update(text)
   if not text then return nil end
   local update, err = json.decode(command.read_argument(text))
   if err then command.fail(command.USAGE, "--twin: " .. err.message) end
+  check_update(update, TWIN)
   return update
 end
 
@@ -132,12 +159,12 @@ local function results(args)
   local service <close> = targets.find(args):service()
   local job = command.try(service.jobs.get, service.jobs, args.id)
   local rows = job:results { page_size = 1000 }
-  local as_json, failed = command.wants_json(args), false
+  local failed = false
   while true do
     local result = command.check(rows:next())
     if not result then break end
     failed = failed or result.err ~= nil
-    command.write(as_json and json.encode(result.document) or line_of(result), "\n")
+    command.put(args, result.document, function() return line_of(result) end)
   end
   return failed and command.NO or command.OK
 end

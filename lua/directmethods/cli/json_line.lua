@@ -19,17 +19,22 @@ local function names_of(object, first)
   return table.move(others, 1, #others, #names + 1, names)
 end
 
---- The JSON text of a value. If it is an object, its members have a fixed order.
+local function array_text(list)
+  local parts = {}
+  for i, value in ipairs(list) do parts[i] = M.text(value) end
+  return "[" .. table.concat(parts, ",") .. "]"
+end
+
+--- The JSON text of a value. The members of its objects have a fixed order.
 ---@param value any
 ---@param first string[]? members that come first, in this order; others follow by name
 ---@return string
 function M.text(value, first)
-  if type(value) ~= "table" or type(next(value)) ~= "string" then
-    return json.encode(value)
-  end
+  if type(value) ~= "table" or next(value) == nil then return json.encode(value) end
+  if value[1] ~= nil then return array_text(value) end
   local parts = {}
   for i, name in ipairs(names_of(value, first)) do
-    parts[i] = ("%s:%s"):format(json.encode(name), json.encode(value[name]))
+    parts[i] = ("%s:%s"):format(json.encode(name), M.text(value[name]))
   end
   return "{" .. table.concat(parts, ",") .. "}"
 end

@@ -24,13 +24,14 @@ function M.document(result)
     payload = ok and raw or reply.body }
 end
 
-local ORDER = { "status", "payload", "error", "code", "message", "elapsed" }
+--- The members of such a line, in their order.
+M.ORDER = { "status", "payload", "error", "code", "message", "elapsed" }
 
 --- The line of JSON for a result. Its members are always in the same order.
 ---@param result directmethods.CliResult
 ---@return string
 function M.text(result)
-  return json_line.text(M.document(result), ORDER)
+  return json_line.text(M.document(result), M.ORDER)
 end
 
 return M

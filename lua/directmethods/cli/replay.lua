@@ -6,6 +6,7 @@ local core = require "directmethods.core"
 local differences = require "directmethods.cli.differences"
 local dm = require "directmethods"
 local json = require "directmethods.json"
+local json_line = require "directmethods.cli.json_line"
 local outcome = require "directmethods.cli.outcome"
 local reader = require "directmethods.recording.reader"
 local signals = require "directmethods.cli.signals"
@@ -13,6 +14,7 @@ local targets = require "directmethods.cli.target"
 
 local PARALLEL_MAX = 10000
 local SPEED_MIN, SPEED_MAX = 0.001, 1000000
+local ORDER = { "line", "device", "module", "method", table.unpack(outcome.ORDER) }
 
 local function options(parser)
   parser:argument("file", "The recording."):argname("FILE")
@@ -174,7 +176,7 @@ local function show(args, result)
   document.line, document.device, document.module = call.line, call.device, call.module
   document.method = call.method
   document.differences = result.differences and json.array(result.differences)
-  command.write(json.encode(document), "\n")
+  command.write(json_line.text(document, ORDER), "\n")
   if result.problem then
     command.note(args, ("%s:%d: %s: %s"):format(args.file, call.line, name_of(call),
       result.problem))
