@@ -69,7 +69,7 @@ hub_core_NET = loop* clock* settle* mailbox* socket* stream* tls* http_server* \
 hub_core_LUA = hub_core bind* l_hub* l_store l_store_sqlite
 
 cluster_core_NET = loop* clock* settle* mailbox*
-cluster_core_LUA = cluster_core bind* l_store l_store_postgres
+cluster_core_LUA = cluster_core bind* l_listener l_store l_store_postgres
 
 core_SRC := $(BASE) $(PROTO) \
   $(wildcard $(core_NET:%=csrc/net/%.c) $(core_LUA:%=csrc/lua/%.c))

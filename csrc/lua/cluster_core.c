@@ -1,6 +1,7 @@
 /* cluster_core.c -- luaopen_directmethods_cluster_core: the store in
-** PostgreSQL, which several hubs can share. Loop thread only.
+** PostgreSQL, which several hubs can share, and what they notify each other of. Loop thread only.
 */
+#include "lua/l_listener.h"
 #include "lua/l_store.h"
 
 DM_EXPORT int luaopen_directmethods_cluster_core(lua_State *L);
@@ -8,5 +9,6 @@ DM_EXPORT int luaopen_directmethods_cluster_core(lua_State *L);
 int luaopen_directmethods_cluster_core(lua_State *L) {
   lua_newtable(L);
   l_store_postgres_open(L);
+  l_listener_open(L);
   return 1;
 }

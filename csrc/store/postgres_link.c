@@ -27,6 +27,16 @@ enum { /* milliseconds */
   "-c idle_in_transaction_session_timeout=30000 "                              \
   "-c enable_hashjoin=off -c enable_mergejoin=off -c jit=off"
 
+/* Triggers of the tables know hubs that share them by the last one. */
+#define READS SETTINGS " -c default_transaction_read_only=on"
+#define SHARES SETTINGS " -c directmethods.shared=on"
+
+static const char *settings_of(dm_postgres_use use) {
+  return use == DM_POSTGRES_READS    ? READS
+         : use == DM_POSTGRES_SHARED ? SHARES
+                                     : SETTINGS;
+}
+
 static int64_t now(void) {
   return (int64_t)(uv_hrtime() / 1000000);
 }
@@ -148,15 +158,9 @@ static PGconn *begin_to_connect(const dm_postgres_db *db) {
       "dbname",  "fallback_application_name", "client_encoding",
       "options", "keepalives_idle",           "tcp_user_timeout",
       NULL};
-  const char *values[] = {db->url,
-                          "directmethods",
-                          "UTF8",
-                          db->use == DM_POSTGRES_READS ? SETTINGS
-                              " -c default_transaction_read_only=on"
-                                                       : SETTINGS,
-                          "10",
-                          "10000",
-                          NULL};
+  const char *values[] = {
+      db->url, "directmethods", "UTF8", settings_of(db->use),
+      "10",    "10000",         NULL};
   return PQconnectStartParams(NAMES, values, 1);
 }
 
@@ -172,9 +176,16 @@ static dm_code await_connected(dm_postgres_db *db, dm_err *e) {
   return state == PGRES_POLLING_OK ? DM_OK : fail(db, e);
 }
 
+/* libpq would print notices, and the server's last words, to stderr. */
+static void ignore_notice(void *context, const char *text) {
+  (void)context;
+  (void)text;
+}
+
 static dm_code connect_now(dm_postgres_db *db, dm_err *e) {
   db->conn = begin_to_connect(db);
   if (db->conn == NULL) return dm_fail(e, DM_STORAGE_FAILED, "out of memory");
+  PQsetNoticeProcessor(db->conn, ignore_notice, NULL);
   if (PQstatus(db->conn) == CONNECTION_BAD) return fail(db, e);
   if (await_connected(db, e) != DM_OK) return e->code;
   if (PQserverVersion(db->conn) < 120000)

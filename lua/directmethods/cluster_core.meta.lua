@@ -15,4 +15,25 @@ local cluster_core = {}
 ---@return string? message
 function cluster_core.postgres(loop, url, application, shared) end
 
+---@class directmethods.PostgresListener
+local PostgresListener = {}
+
+--- The object that gets its events.
+---@return integer
+function PostgresListener:id() end
+
+--- Silent the second time.
+function PostgresListener:close() end
+
+--- Listen to what is notified on a channel of a PostgreSQL database, on a connection
+-- of its own. Events: "notice" (payload); "listening", after which whatever came before
+-- may have been missed; "tick", each second of real time.
+---@param loop userdata
+---@param url string as of postgres()
+---@param channel string in lower-case letters
+---@return directmethods.PostgresListener? listener
+---@return string? name
+---@return string? message
+function cluster_core.listen(loop, url, channel) end
+
 return cluster_core
