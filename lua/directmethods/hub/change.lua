@@ -47,16 +47,6 @@ end
 
 -- Options ------------------------------------------------------------------------
 
-local function change_policies(state, keys)
-  for name, key in pairs(keys) do
-    if state.policies[name] ~= key then
-      local done, err = policies.set(state, name, key)
-      if not done then return nil, err end
-    end
-  end
-  return true
-end
-
 local function change_admin_token(hub, token)
   if not hub.state.admin then
     error("hub:change: option 'admin_token' needs admin_port", 3)
@@ -68,13 +58,14 @@ end
 --- Change options while the hub runs: `policies` (their keys), `admin_token`,
 -- `retry_after`, `failed_logins`, and of `limits` body_bytes, calls_per_device,
 -- filters, filter_size, packet_filters and waiting_bytes. Options that are not given
--- stay. When the key of a connection's token is gone, the connection is closed.
+-- stay. When the key of a connection's token is gone, the connection is closed. In a
+-- cluster it waits, and the policies' keys change for all hubs.
 --- ```lua
 --- assert(hub:change { limits = { calls_per_device = 10 } })
 --- ```
 ---@param opts table options of dm.hub; one that cannot change raises an error
 ---@return boolean? done
----@return directmethods.Error? err out of memory
+---@return directmethods.Error? err out of memory, or the store has failed
 function Hub:change(opts)
   check_open(self, "hub:change")
   opts = option_rules.read_changes(opts)
@@ -84,7 +75,7 @@ function Hub:change(opts)
   config.failed_logins = opts.failed_logins or config.failed_logins
   for name, value in pairs(opts.limits) do config.limits[name] = value end
   self.state.plane:change(config)
-  return change_policies(self.state, opts.policies)
+  return policies.change(self.state, config, opts.policies)
 end
 
 return Hub

@@ -9,6 +9,8 @@ local M = {}
 
 ---@class directmethods.Changes
 ---@field added integer identities that are new: how much room the data plane needs
+---@field shared boolean other hubs use the store: each hub hears of desired properties
+---  from the store, in the order of the commits
 ---@field has_unusable boolean? one is disabled or removed
 local Changes = {}
 Changes.__index = Changes
@@ -64,7 +66,7 @@ function M.read(store, ids)
   end
   return setmetatable({
     known = known, modules = modules, module_keys = module_keys, list = {},
-    effects = {}, on_kept = {}, added = 0,
+    effects = {}, on_kept = {}, added = 0, shared = store.shared,
   }, Changes)
 end
 
@@ -158,7 +160,9 @@ function Changes:put_twin(record, twin, notification)
   local each = self.known[key(record.device_id, record.module_id)]
   add(self, statements.put_twin(record, twin, each.twin))
   each.twin = twin
-  if notification then
+  if notification and self.shared then
+    add(self, statements.tell_desired(record, twin.desired_version, notification))
+  elseif notification then
     add_effect(self, "desired", record, twin.desired_version, notification)
   end
 end

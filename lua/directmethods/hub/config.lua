@@ -3,6 +3,7 @@
 
 local options = require "directmethods.options"
 local rules = require "directmethods.hub.option_rules"
+local sql = require "directmethods.hub.sql"
 
 local M = {}
 
@@ -103,6 +104,12 @@ local function read_jobs(config)
   jobs.rate = jobs.rate or tier and RATE[tier](config.units)
 end
 
+local function read_cluster(config)
+  if not config.cluster or sql.is_url(config.store) then return end
+  fail("store", "must be an URL postgres://... when cluster is set: hubs of one name "
+    .. "share a PostgreSQL database")
+end
+
 local function unique(names)
   local list, seen = {}, {}
   for _, name in ipairs(names) do
@@ -138,6 +145,7 @@ function M.read(opts)
   read_x509_ca(config)
   read_tier(config)
   read_jobs(config)
+  read_cluster(config)
   if not config.failed_logins then
     config.failed_logins = is_loopback(config.host) and 0 or FAILED_LOGINS
   end

@@ -21,11 +21,14 @@ local Records = {}
 Records.__index = Records
 
 ---@param dev_keys boolean an identity without keys gets the published ones
+---@param shared boolean other hubs make records of the same identities: etags begin
+---  anywhere in 48 bits, so that two hubs do not make the same one
 ---@return directmethods.IdentityRecords
-function M.new(dev_keys)
+function M.new(dev_keys, shared)
+  local bytes = shared and 6 or 3
   return setmetatable({
     dev_keys = dev_keys,
-    etags = ETAG_START + string.unpack("I3", core.random(3)),
+    etags = ETAG_START + string.unpack("I" .. bytes, core.random(bytes)),
     generation = 0,
   }, Records)
 end

@@ -69,15 +69,15 @@ local function prefixed(prefix, names)
   return table.concat(list, ", ")
 end
 
--- What the data plane must know of an identity.
-local KNOWN = {
+--- What the data plane must know of an identity; the last is its version.
+M.KNOWN = {
   "device_id", "module_id", "auth", "primary_key", "secondary_key",
   "primary_thumbprint", "secondary_thumbprint", "enabled", "version",
 }
 
 --- The columns of an identity `i`, then those of its twin `t`.
 M.IDENTITY_COLUMNS = prefixed("i.", IDENTITY)
-M.KNOWN_COLUMNS = prefixed("i.", KNOWN)
+M.KNOWN_COLUMNS = prefixed("i.", M.KNOWN)
 M.TWIN_COLUMNS = prefixed("t.", TWIN)
 M.TWIN_FIRST = #IDENTITY + 1 -- where the twin begins in a row of both
 M.COLUMNS = #IDENTITY + #TWIN

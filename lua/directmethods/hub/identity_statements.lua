@@ -136,6 +136,16 @@ function M.put_twin(record, twin, old)
   return { old and UPDATE_TWIN or INSERT_TWIN, values, expect = 1 }
 end
 
+--- Tell all hubs that share the store of other desired properties.
+---@param record directmethods.IdentityRecord
+---@param version integer of the desired properties
+---@param notification string JSON
+---@return directmethods.SqlStatement
+function M.tell_desired(record, version, notification)
+  return { "SELECT tell_desired(?, ?, ?, ?)",
+    { record.device_id, record.module_id or "", version, notification } }
+end
+
 local PUT_SESSION = ("INSERT INTO sessions (device_id, module_id, subscriptions) "
   .. "SELECT ?, ?, ? WHERE %s ON CONFLICT (device_id, module_id) "
   .. "DO UPDATE SET subscriptions = excluded.subscriptions"):format(OWNER)

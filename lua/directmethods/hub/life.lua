@@ -13,6 +13,7 @@ local plane_events = require "directmethods.hub.plane_events"
 local policies = require "directmethods.hub.policies"
 local renewal = require "directmethods.hub.renewal"
 local registry = require "directmethods.hub.registry"
+local clusters = require "directmethods.hub.cluster"
 local background = require "directmethods.hub.background"
 local sessions = require "directmethods.hub.sessions"
 local streams = require "directmethods.hub.streams"
@@ -27,6 +28,7 @@ local M = {}
 ---@field open boolean         neither stopped nor closed
 ---@field gone boolean         closed, and nothing of it is left
 ---@field store directmethods.Store
+---@field cluster directmethods.Cluster? hubs that share the store; nil: it is alone
 ---@field registry directmethods.Registry
 ---@field requests directmethods.HubRequests those of the control plane
 ---@field background directmethods.Background
@@ -56,6 +58,7 @@ local M = {}
 local function close_work(state)
   renewal.stop(state)
   state.jobs:close()
+  if state.cluster then state.cluster:close() end
   state.requests:close()
   state.background:close()
   state.watchers:close()
@@ -77,12 +80,13 @@ local function on_closed(state)
   state.waiting = {}
 end
 
-local function make(plane, config, store)
+local function make(plane, config, store, cluster)
   local state = {
     plane = plane,
     open = true,
     gone = false,
     store = store,
+    cluster = cluster,
     registry = registry.new(store, plane, config.dev_keys),
     requests = requests.new(plane:limits().control_requests),
     background = background.new(),
@@ -149,6 +153,10 @@ local function prepare(state, config)
   local ok
   ok, err = policies.add(state, config)
   if not ok then return nil, err end
+  if state.cluster then
+    ok, err = state.cluster:begin(state, config)
+    if not ok then return nil, err end
+  end
   ok, err = restore.load(state.registry, state.store)
   if not ok then return nil, err end
   ok, err = sessions.load(state.store, state.plane)
@@ -166,14 +174,20 @@ end
 ---@return directmethods.HubState? state
 ---@return directmethods.Error? err
 function M.start(config)
-  local store, err = stores.open(config.store)
+  local store, err = stores.open(config.store, config.cluster ~= nil)
   if not store then return nil, err end
+  local cluster
+  cluster, err = clusters.join(store, config)
+  if cluster == nil then
+    store:close()
+    return nil, err
+  end
   local plane, name, message = require "directmethods.hub_core".hub(core.loop, config)
   if not plane then
     store:close()
     return nil, errors.new { name = name, message = message }
   end
-  local state, ready = make(plane, config, store), nil
+  local state, ready = make(plane, config, store, cluster or nil), nil
   -- also when something raises, or the task is cancelled
   local _ <close> = setmetatable({}, {
     __close = function()

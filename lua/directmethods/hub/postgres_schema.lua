@@ -1,8 +1,9 @@
 --- The tables of a store in PostgreSQL, and how an older store becomes one of today.
--- This is the one Lua file that knows PostgreSQL's own words. What hubs share with
--- SQLite (hub/sqlite_schema.lua) has the same names there.
+-- With hub/postgres_shared.lua it alone knows PostgreSQL's own words. What is in
+-- SQLite, too (hub/sqlite_schema.lua), has the same names there.
 
 local migration = require "directmethods.hub.migration"
+local shared = require "directmethods.hub.postgres_shared"
 
 local M = {}
 
@@ -72,6 +73,7 @@ M.steps = {
       "module_id" .. TEXT .. " NOT NULL", "subscriptions TEXT NOT NULL",
       "PRIMARY KEY (device_id, module_id)"),
   },
+  shared.STEP,
 }
 
 --- The version of the database, 0 for an empty one; nil, name, message.

@@ -27,7 +27,7 @@ function M.new(store, plane, dev_keys)
   return setmetatable({
     store = store,
     plane = plane,
-    records = identity_records.new(dev_keys),
+    records = identity_records.new(dev_keys, store.shared),
     locks = locks.new(),
     reserved = 0, -- room of the data plane for identities that are being written
   }, Registry)

@@ -18,25 +18,42 @@ local function damaged(name)
   }
 end
 
---- An error at the beginning of a hub, with the path of the store that is to blame.
+--- An error at the beginning of a hub, with the name of the store that is to blame.
 ---@param store directmethods.Store
 ---@param err directmethods.Error
 ---@return directmethods.Error
 function M.blame(store, err)
-  if err.name ~= "StorageFailed" or not store.path then return err end
+  if err.name ~= "StorageFailed" or not store.lasts then return err end
   return errors.new {
     name = err.name,
-    message = ("store %s: %s"):format(store.path, err.message),
+    message = ("store %s: %s"):format(store.name, err.message),
   }
 end
 
--- A setting that holds a JSON object; {}: it is not there.
+-- A setting that holds a JSON object, and its text; {}: it is not there.
 local function document(store, name)
   local text, err = store:setting(name)
   if err then return nil, err end
   local found = json.decode(text or "{}")
-  if type(found) == "table" then return found end
+  if type(found) == "table" then return found, text end
   return nil, damaged(name)
+end
+
+-- Read the object, and put the one in its place that `make(found)` gives; nil, err: it
+-- cannot be made. `keeps(made, found)` says whether it is to be kept. When another hub
+-- was faster, its object is read.
+local function change_document(store, name, make, keeps)
+  while true do
+    local found, text = document(store, name)
+    if not found then return nil, text end
+    local made, err = make(found)
+    if not made then return nil, err end
+    if not keeps(made, found) then return made end
+    local done
+    done, err = store:put_setting(name, json.encode(made), text)
+    if done then return made end
+    if err.name ~= "Conflict" then return nil, err end
+  end
 end
 
 local function are_keys(pair)
@@ -48,22 +65,35 @@ end
 ---@param store directmethods.Store
 ---@param names string[]
 ---@param dev boolean the published ones; they are not kept
+---@param given table<string, string> primary keys to be kept in the place of others
 ---@return table<string, string[]>? keys name -> primary, secondary
 ---@return directmethods.Error? err
-function M.policy_keys(store, names, dev)
-  local keys, fresh = {}, false
-  local kept, err = document(store, "policies")
-  if not kept then return nil, err end
-  for _, name in ipairs(names) do
-    local known = not dev and are_keys(kept[name])
-    keys[name] = known and kept[name] or { identity.new_keys(dev) }
-    fresh = fresh or not known
+function M.policy_keys(store, names, dev, given)
+  local function make(kept)
+    local keys = {}
+    for _, name in ipairs(names) do
+      local known = not dev and are_keys(kept[name])
+      keys[name] = known and kept[name] or { identity.new_keys(dev) }
+      if given[name] and given[name] ~= keys[name][1] then
+        keys[name] = { given[name], keys[name][2] }
+      end
+    end
+    return keys
   end
-  if dev or not fresh then return keys end
-  local done
-  done, err = store:put_setting("policies", json.encode(keys))
-  if not done then return nil, err end
-  return keys
+  return change_document(store, "policies", make, function(keys, kept)
+    for _, name in ipairs(names) do
+      if keys[name] ~= kept[name] then return not dev end
+    end
+    return false
+  end)
+end
+
+-- Hubs that share a database have one authority. Each has its own server certificate,
+-- for its own names, and keeps none that is for other names than the first hub's.
+local function own_certificates(store, kept)
+  local own = store.certificates
+  if store.shared and own and own.ca == kept.ca then return own end
+  return kept
 end
 
 --- The certificates of a hub: those in its store, as far as they still serve.
@@ -72,20 +102,22 @@ end
 ---@return directmethods.KeptCertificates? certificates
 ---@return directmethods.Error? err
 function M.certificates(store, names)
-  if not store.path then
+  if not store.lasts then
     store.certificates = certificates.renew(store.certificates or {}, names)
     return store.certificates
   end
-  local kept, err = document(store, "certificates")
-  if not kept then return nil, err end
-  local made = certificates.renew(kept, names)
-  if not made then return nil, damaged("certificates") end
-  if made == kept then return made end
-  local done
-  done, err = store:put_setting("certificates", json.encode(made))
+  local found, renewed
+  local made, err = change_document(store, "certificates", function(kept)
+    found, renewed = kept, certificates.renew(own_certificates(store, kept), names)
+    return renewed, not renewed and damaged("certificates") or nil
+  end, function(_, kept)
+    if store.shared then return renewed.ca ~= kept.ca end
+    return renewed ~= kept
+  end)
   -- a server's certificate is made anew next time; an authority must stay
-  if done or made.ca == kept.ca then return made end
-  return nil, err
+  if not made and renewed and renewed.ca == found.ca then made = renewed end
+  if store.shared then store.certificates = made end
+  return made, err
 end
 
 local function write(path, text)
@@ -151,7 +183,7 @@ local function no_room(store, name, message)
   if name == "LimitExceeded" then
     message = "it holds more identities than limits.identities allows"
   end
-  message = ("store %s: %s"):format(store.path, message)
+  message = ("store %s: %s"):format(store.name, message)
   return errors.new { name = name, message = message }
 end
 
@@ -162,7 +194,7 @@ end
 ---@return boolean? loaded
 ---@return directmethods.Error? err
 function M.load(registry, store)
-  if not store.path then return true end
+  if not store.lasts then return true end
   local page, err
   repeat
     page, err = store:known(page and page[#page], PAGE)

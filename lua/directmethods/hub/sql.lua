@@ -42,6 +42,8 @@ M.MEMORY = ":memory:" -- a store that is in no file
 ---@class directmethods.Sql
 ---@field name string of the store in messages: its path, or its URL without password
 ---@field path string? of the file; nil: in memory, or in a database
+---@field lasts boolean what is kept is there when the store is opened again
+---@field in_database boolean in a PostgreSQL database
 local Sql = { __name = "directmethods.sql" }
 Sql.__index = Sql
 
@@ -161,14 +163,14 @@ local function without_password(url)
   return url
 end
 
-local function start_postgres(url)
+local function start_postgres(url, shared)
   local found, cluster_core = pcall(require, "directmethods.cluster_core")
   if not found then
     return nil, "StorageFailed", "a store in PostgreSQL needs the module "
       .. "directmethods.cluster_core: it comes with the rock or Debian package "
       .. "directmethods-cluster, or is built from the sources where libpq is"
   end
-  return cluster_core.postgres(core.loop, url, postgres_schema.APPLICATION, false)
+  return cluster_core.postgres(core.loop, url, postgres_schema.APPLICATION, shared)
 end
 
 local function start_sqlite(path)
@@ -187,18 +189,21 @@ end
 -- that is damaged, of a newer version, of another program, or that another hub uses is
 -- refused and left as it is. The same goes for a PostgreSQL database.
 ---@param where string a path, sql.MEMORY, or `postgres://user@host:port/database`
+---@param shared boolean? other hubs that also say so may use the database, too
 ---@return directmethods.Sql? db
 ---@return directmethods.Error? err StorageFailed
-function M.open(where)
+function M.open(where, shared)
   task.current("sql.open")
   local start, shown, schema = engine_of(where)
-  local store, name, why = start(where)
+  local store, name, why = start(where, shared or false)
   local opened, self = nil, nil
   if store then
     self = setmetatable({
       store = store,
       name = shown,
       path = start == start_sqlite and where ~= M.MEMORY and where or nil,
+      lasts = where ~= M.MEMORY,
+      in_database = start == start_postgres,
       failing = false,
     }, Sql)
     -- also when the task is cancelled

@@ -17,8 +17,13 @@ local M = {}
 
 ---@class directmethods.Store
 ---@field db directmethods.Sql
----@field path string? of the file; nil: in memory
----@field certificates directmethods.KeptCertificates? of a store in memory
+---@field path string? of the file; nil: in memory, or in a database
+---@field name string in messages
+---@field lasts boolean what is kept is there when the store is opened again
+---@field in_database boolean in a PostgreSQL database
+---@field shared boolean other hubs use the database, too
+---@field certificates directmethods.KeptCertificates? that it does not keep: those of
+---  a store in memory, or of this hub alone
 local Store = {}
 Store.__index = Store
 store_identities.extend(Store)
@@ -52,15 +57,20 @@ function Store:setting(name)
   return results[1][1] and results[1][1][1]
 end
 
+--- Put a text in the place of the one that was read. Conflict: another hub was faster.
 ---@param name string
 ---@param value string
+---@param old string? nil: there was none
 ---@return boolean? kept
 ---@return directmethods.Error? err
-function Store:put_setting(name, value)
-  local done, err = self.db:write {
-    { "INSERT INTO settings (name, value) VALUES (?, ?) "
-      .. "ON CONFLICT (name) DO UPDATE SET value = excluded.value", { name, value } },
-  }
+function Store:put_setting(name, value, old)
+  local statement = { "UPDATE settings SET value = ? WHERE name = ? AND value = ?",
+    { value, name, old }, expect = 1 }
+  if not old then
+    statement = { "INSERT INTO settings (name, value) VALUES (?, ?) "
+      .. "ON CONFLICT (name) DO NOTHING", { name, value }, expect = 1 }
+  end
+  local done, err = self.db:write { statement }
   return done and true, err
 end
 
@@ -73,12 +83,16 @@ end
 --- Open the store in a file, or make it. A file that is damaged, of a newer version,
 -- of another program or in use is refused and left as it is.
 ---@param path string ":memory:": in none
+---@param shared boolean? other hubs use the database, too
 ---@return directmethods.Store? store
 ---@return directmethods.Error? err
-function M.open(path)
-  local db, err = sql.open(path)
+function M.open(path, shared)
+  local db, err = sql.open(path, shared)
   if not db then return nil, err end
-  return setmetatable({ db = db, path = db.path }, Store)
+  return setmetatable({
+    db = db, path = db.path, name = db.name, lasts = db.lasts,
+    in_database = db.in_database, shared = shared or false,
+  }, Store)
 end
 
 return M

@@ -92,6 +92,15 @@ function M.finish(job_id, target, state, how, now)
     expect = 1 }
 end
 
+--- The end of a device job whose hub has ended while it was called.
+---@type directmethods.RowEnd
+M.UNKNOWN = {
+  status = "failed",
+  code = "UnknownOutcome",
+  text = "The hub ended while the call was under way: whether the device has run it is "
+    .. "not known.",
+}
+
 local SELECT_STATE = "SELECT state FROM device_jobs " .. KEY
 
 --- The states of device jobs, by their place in the list; false: there is no such row.

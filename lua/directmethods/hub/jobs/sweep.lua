@@ -13,13 +13,6 @@ local M = {}
 local PAGE = 256 -- targets that are read, and ended, at a time
 local TRIES = 20 -- of a page: its targets change only as calls under way end
 
-local UNKNOWN = {
-  status = "failed",
-  code = "UnknownOutcome",
-  text = "The hub ended while the call was under way: whether the device has run it is "
-    .. "not known.",
-}
-
 local DAMAGED = "a target cannot be ended: the store is damaged"
 
 -- End the targets of a page, and the job if nothing of it is left. False: one of the
@@ -69,7 +62,7 @@ end
 ---@param run directmethods.Run
 function M.recover(run)
   each_page(run, "running", function(target)
-    return not run.queue.flying[queues.key(target)] and UNKNOWN or nil
+    return not run.queue.flying[queues.key(target)] and row_store.UNKNOWN or nil
   end)
 end
 
