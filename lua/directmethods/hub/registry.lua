@@ -8,6 +8,7 @@ local identity_records = require "directmethods.hub.identity_records"
 local locks = require "directmethods.hub.locks"
 local problems = require "directmethods.hub.problems"
 local statements = require "directmethods.hub.identity_statements"
+local time = require "directmethods.time"
 
 local M = {}
 
@@ -15,6 +16,9 @@ local ROOM = "The hub has no room for another identity."
 local MODULES = ("A device must not have more than %d modules."):format(
   statements.MODULES_MAX)
 local TRIES = 5 -- of a change that others come before
+-- Hubs that share a store do not wait for each other's locks: they try more often, each
+-- after a pause of its own.
+local SHARED_TRIES, PAUSE = 30, 0.02 -- seconds at most
 
 ---@class directmethods.Registry
 ---@field store directmethods.Store
@@ -106,7 +110,8 @@ end
 function Registry:change(ids, decide)
   local _ <close> = self.locks:take(names_of(ids))
   local err
-  for _ = 1, TRIES do
+  for try = 1, self.store.shared and SHARED_TRIES or TRIES do
+    if try > 2 and self.store.shared then time.sleep(math.random() * PAUSE) end
     local changes, problem = self:read(ids)
     if not changes then return nil, problem end
     local result
