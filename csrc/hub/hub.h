@@ -364,6 +364,17 @@ typedef struct dm_hub_gauges { /* numbers that go up and down */
 } dm_hub_gauges;
 
 dm_hub_gauges dm_hub_gauge(const dm_hub *h);
+
+typedef struct dm_hub_level { /* of what a tier meters, or of its quota */
+  double capacity;
+  double left; /* below 0: so much is promised to those that wait */
+  double rate; /* a second; 0: the quota, which begins anew each day */
+} dm_hub_level;
+
+bool dm_hub_has_tier(const dm_hub *h); /* the next two need one */
+dm_hub_level dm_hub_level_of(const dm_hub *h, dm_meter m);
+dm_hub_level dm_hub_quota(const dm_hub *h);
+
 const dm_metrics *dm_hub_measured(const dm_hub *h);
 const dm_hub_counters *dm_hub_counted(const dm_hub *h);
 const dm_hub_limits *dm_hub_limits_of(const dm_hub *h);

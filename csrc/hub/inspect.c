@@ -65,6 +65,25 @@ dm_hub_gauges dm_hub_gauge(const dm_hub *h) {
                          .http_connections = http_connections(h)};
 }
 
+bool dm_hub_has_tier(const dm_hub *h) {
+  return h->throttle.tier != DM_TIER_NONE;
+}
+
+dm_hub_level dm_hub_level_of(const dm_hub *h, dm_meter m) {
+  const dm_bucket *b = &h->throttle.bucket[m];
+  return (dm_hub_level){.capacity = b->burst,
+                        .left =
+                            dm_throttle_left(&h->throttle, m, dm_hub_now(h)),
+                        .rate = b->rate};
+}
+
+dm_hub_level dm_hub_quota(const dm_hub *h) {
+  int64_t wall = dm_clock_wall(&h->loop->contract);
+  return (dm_hub_level){.capacity = (double)h->throttle.quota,
+                        .left =
+                            (double)dm_throttle_quota_left(&h->throttle, wall)};
+}
+
 const dm_metrics *dm_hub_measured(const dm_hub *h) {
   return &h->metrics;
 }

@@ -74,6 +74,10 @@ int64_t dm_throttle_wait(const dm_throttle *t, dm_meter m, double tokens,
   return ms_until(b, tokens - b->backlog, now);
 }
 
+double dm_throttle_left(const dm_throttle *t, dm_meter m, int64_t now) {
+  return tokens_at(&t->bucket[m], now);
+}
+
 int64_t dm_throttle_take(dm_throttle *t, dm_meter m, double tokens,
                          int64_t now) {
   dm_bucket *b = &t->bucket[m];
@@ -95,6 +99,11 @@ static void begin_day(dm_throttle *t, int64_t wall) {
 bool dm_throttle_has_quota(dm_throttle *t, int64_t wall) {
   begin_day(t, wall);
   return t->used < t->quota;
+}
+
+int64_t dm_throttle_quota_left(const dm_throttle *t, int64_t wall) {
+  int64_t used = wall / DAY_MS == t->day ? t->used : 0;
+  return used < t->quota ? t->quota - used : 0;
 }
 
 int64_t dm_throttle_charge(dm_throttle *t, size_t bytes, int64_t wall) {

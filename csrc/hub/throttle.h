@@ -90,6 +90,9 @@ int64_t dm_throttle_take(dm_throttle *t, dm_meter m, double tokens,
 int64_t dm_throttle_wait(const dm_throttle *t, dm_meter m, double tokens,
                          int64_t now);
 
+/* The tokens that a bucket has; below 0: taken in advance. */
+double dm_throttle_left(const dm_throttle *t, dm_meter m, int64_t now);
+
 /* The tokens for a call with so many bytes of payload. */
 static inline double dm_throttle_tokens(size_t payload) {
   size_t n = (payload + DM_METER_PAYLOAD - 1) / DM_METER_PAYLOAD;
@@ -98,6 +101,9 @@ static inline double dm_throttle_tokens(size_t payload) {
 
 /* Is a message left of the day's quota? 'wall': unix ms. */
 bool dm_throttle_has_quota(dm_throttle *t, int64_t wall);
+
+/* The messages that are left of it; at least 0. */
+int64_t dm_throttle_quota_left(const dm_throttle *t, int64_t wall);
 
 /* Charge a payload, which is at least one message. Returns its messages. */
 int64_t dm_throttle_charge(dm_throttle *t, size_t bytes, int64_t wall);

@@ -371,6 +371,7 @@ static const luaL_Reg METHODS[] = {
     {"deadlines", l_hub_deadlines},
     {"counters", l_hub_counters},
     {"metrics", l_hub_metrics},
+    {"throttles", l_hub_throttles},
     {"calls", l_hub_calls},
     {"delete_calls", l_hub_delete_calls},
     {"messages", l_hub_messages},

@@ -72,6 +72,7 @@ int l_hub_forget(lua_State *L);
 /* l_hub_metrics.c: methods, and what they push */
 void l_hub_push_counters(lua_State *L, const dm_hub *h);
 int l_hub_metrics(lua_State *L);
+int l_hub_throttles(lua_State *L);
 
 int l_hub_deadlines(lua_State *L); /* l_hub_deadlines.c: a method */
 

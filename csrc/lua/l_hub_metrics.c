@@ -67,3 +67,30 @@ int l_hub_metrics(lua_State *L) {
   dm_bind_set_integer(L, "faults", (lua_Integer)g.faults);
   return 1;
 }
+
+static void push_level(lua_State *L, const char *name, dm_hub_level level) {
+  lua_createtable(L, 0, 4);
+  dm_bind_set_text(L, "name", name);
+  dm_bind_set_number(L, "capacity", level.capacity);
+  dm_bind_set_number(L, "left", level.left);
+  dm_bind_set_number(L, "rate", level.rate);
+}
+
+/* hub:throttles() -> a list of the tier's buckets, and its quota; without a
+** tier: an empty list */
+int l_hub_throttles(lua_State *L) {
+  static const char *const names[] = {
+#define X(id, name) name,
+      DM_METER_MAP(X)
+#undef X
+  };
+  const dm_hub *h = l_hub_check(L);
+  lua_newtable(L);
+  if (!dm_hub_has_tier(h)) return 1;
+  for (int i = 0; i < DM_METERS; i++) {
+    push_level(L, names[i], dm_hub_level_of(h, (dm_meter)i));
+    lua_rawseti(L, -2, i + 1);
+  }
+  push_level(L, NULL, dm_hub_quota(h));
+  return 2;
+}

@@ -283,6 +283,10 @@ function Plane:counters() end
 ---@return table
 function Plane:metrics() end
 
+---@return { name: string, capacity: number, left: number, rate: number }[] buckets
+---@return { capacity: number, left: number }? quota nil: the hub has no tier
+function Plane:throttles() end
+
 ---@param device string
 ---@param module string?
 ---@return boolean was_connected

@@ -3,13 +3,13 @@
 
 local class = require "directmethods.hub.class"
 local options = require "directmethods.options"
+local throttles = require "directmethods.hub.throttles"
 local time = require "directmethods.time"
 
 local Hub, check_open = class.Hub, class.check_open
 
 local DEFAULT = 20
 local MOST = 100
-local DAY = 86400 -- seconds; the quota's day begins at midnight UTC
 local NEAR = 0.002 -- seconds: two texts for one timer
 
 ---@class directmethods.HubDeadline
@@ -63,7 +63,7 @@ end
 
 local function add_quota(list, hub, now)
   if not hub.config.tier then return end
-  list[#list + 1] = { kind = "quota", time = (now // DAY + 1) * DAY }
+  list[#list + 1] = { kind = "quota", time = throttles.renews(now) }
 end
 
 -- The next timer of the process, unless it is one of the list.

@@ -16,10 +16,12 @@ local task = require "directmethods.task"
 require "directmethods.hub.change"
 require "directmethods.hub.clients"
 require "directmethods.hub.deadlines"
+require "directmethods.hub.device_list"
 require "directmethods.hub.faults"
 require "directmethods.hub.history"
 require "directmethods.hub.reset"
 require "directmethods.hub.snapshots"
+require "directmethods.hub.throttles"
 
 local M = {}
 

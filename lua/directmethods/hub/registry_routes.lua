@@ -73,10 +73,10 @@ local function list_devices(hub, request)
     return nil, problems.new("DeviceInvalidResultCount",
       ("top must be within [1; %d]."):format(LIST_MAX))
   end
-  local edge = (request.query.edge or ""):lower() == "true"
+  local only = { edge = (request.query.edge or ""):lower() == "true" }
   local list, last = {}, nil
   repeat
-    local page, err = hub.store:devices(last, math.min(PAGE, count - #list), edge)
+    local page, err = hub.store:devices(last, math.min(PAGE, count - #list), only)
     if not page then return nil, problems.unavailable(err) end
     add_documents(hub, list, page)
     last = page[#page] and page[#page].device_id

@@ -13,10 +13,11 @@ local SELECT_KNOWN = "SELECT " .. rows.KNOWN_COLUMNS .. FROM
 local SELECT_BOTH = ("SELECT %s, %s%s%s"):format(
   rows.IDENTITY_COLUMNS, rows.TWIN_COLUMNS, FROM, TWINS)
 local ONE = "WHERE i.device_id = ? AND i.module_id = ?"
-local DEVICES = "WHERE i.module_id = '' AND i.device_id > ? "
+local DEVICES = "WHERE i.module_id = ''%s AND i.device_id > ? "
   .. "ORDER BY i.device_id LIMIT ?"
-local EDGE_DEVICES = "WHERE i.module_id = '' AND i.iot_edge = 1 AND i.device_id > ? "
-  .. "ORDER BY i.device_id LIMIT ?"
+local ALL_DEVICES = DEVICES:format("")
+local EDGE_DEVICES = DEVICES:format(" AND i.iot_edge = 1")
+local DEVICES_LIKE = DEVICES:format(" AND lower(i.device_id) LIKE ? ESCAPE '!'")
 local ALL = "WHERE (i.device_id, i.module_id) > (?, ?) "
   .. "ORDER BY i.device_id, i.module_id LIMIT ?"
 local MODULES = "WHERE i.module_id > '' AND (i.device_id, i.module_id) > (?, ?) "
@@ -62,15 +63,26 @@ function Store:find(device_id, module_id)
   return list and list[1], err
 end
 
+-- The pattern of ids that contain a text.
+local function pattern_of(text)
+  return "%" .. key(text:lower()):gsub("[!%%_]", "!%0") .. "%"
+end
+
 --- A page of devices, ordered by id.
 ---@param after string? the id behind which it begins; nil: from the first
 ---@param limit integer
----@param edge boolean? edge devices alone
+---@param only { edge: boolean?, contains: string? }? edge devices alone, or those whose
+---  id has a text in it
 ---@return directmethods.IdentityRecord[]? page
 ---@return directmethods.Error? err
-function Store:devices(after, limit, edge)
-  local where = edge and EDGE_DEVICES or DEVICES
-  return records_of(self, rows.record, read(self, SELECT .. where, after or "", limit))
+function Store:devices(after, limit, only)
+  after, only = after or "", only or {}
+  if only.contains then
+    return records_of(self, rows.record, read(self, SELECT .. DEVICES_LIKE,
+      pattern_of(only.contains), after, limit))
+  end
+  local where = only.edge and EDGE_DEVICES or ALL_DEVICES
+  return records_of(self, rows.record, read(self, SELECT .. where, after, limit))
 end
 
 --- All modules of a device, ordered by id.

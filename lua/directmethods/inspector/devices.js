@@ -57,12 +57,13 @@ function DeviceList() {
   const [text, setText] = useState("");
   const [, draw] = useState(0);
   const [after, setAfter] = useState(null); // the id behind which the page begins
-  const query = new URLSearchParams({ top: PAGE, ...(after ? { after } : {}) });
-  const { value, error, again } = useLoaded(() => api.json("GET", "/devices?" + query), [after]);
+  const query = new URLSearchParams({ top: PAGE, ...(after ? { after } : {}),
+    ...(text ? { contains: text } : {}) });
+  const { value, error, again } = useLoaded(() => api.json("GET", "/devices?" + query),
+    [after, text]);
   useEffect(() => void again(), [store.devices.at(-1)?.id]);
   const events = new Map(store.devices.map((event) => [event.device_id, event]));
-  const rows = (value ?? []).filter((device) =>
-    device.device_id.toLowerCase().includes(text.toLowerCase()));
+  const rows = value ?? [];
   const cursor = rows.findIndex((device) => device.device_id === memory.cursor);
   const move = (by) => {
     memory.cursor = rows[cursor < 0 ? 0 : Math.max(0, Math.min(rows.length - 1, cursor + by))]
@@ -81,9 +82,12 @@ function DeviceList() {
         setAfter(value.at(-1).device_id)}>Next ${PAGE}</button>`}<${Register} done=${(id) =>
         go(["devices", id])}/><//>
     <div class="bar-line"><input id="find" class="filter" type="search" aria-label="Filter"
-      placeholder="part of an id" value=${text} onInput=${(event) => setText(event.target.value)}/></div>
+      placeholder="part of an id" value=${text} onInput=${(event) => {
+        setText(event.target.value);
+        setAfter(null);
+      }}/></div>
     <${Failed} error=${error}/>
-    ${value && rows.length === 0 ? html`<${Empty} title=${value.length
+    ${value && rows.length === 0 ? html`<${Empty} title=${text
       ? "No device fits the filter" : "No devices yet"}/>`
     : html`<${List} label="Devices" className="devices" columns=${COLUMNS} rows=${rows}
         cursor=${cursor} keyOf=${(device) => device.device_id} row=${(device, i) => html`<${Row}

@@ -3,7 +3,7 @@
 import { html, useState } from "/inspector/preact.js";
 import * as api from "/inspector/api.js";
 import * as format from "/inspector/format.js";
-import { Field, Names } from "/inspector/fields.js";
+import { Field, Names, useNames } from "/inspector/fields.js";
 import { Button, Copy, Failed, Head, useLoaded } from "/inspector/parts.js";
 import { ACTIONS, clean, FORMS, PRESETS } from "/inspector/rules.js";
 import { useStore } from "/inspector/store.js";
@@ -74,6 +74,7 @@ export function Faults({ query }) {
   const [rule, change] = useState({ ...PRESETS[0].rule,
     ...(query.device ? { device: query.device } : {}) });
   const [warning, setWarning] = useState(null);
+  const names = useNames(rule.device);
   const { value: rules, error, again } = useLoaded(() => api.json("GET", "/faults"), [faults]);
   async function add() {
     const added = await api.json("POST", "/faults", clean(rule));
@@ -84,7 +85,7 @@ export function Faults({ query }) {
     await api.json("DELETE", "/faults");
     await again();
   }
-  return html`<${Names}/><${Head} title="Faults" beside=${rules && format.count(rules.length)}>
+  return html`<${Names} names=${names}/><${Head} title="Faults" beside=${rules && format.count(rules.length)}>
       <${Button} act=${clear}>Remove all<//><//>
     <div class="scroll stack" tabindex="0"><${Failed} error=${error}/>
       ${rules && html`<${Rules} rules=${rules} again=${again}/>`}

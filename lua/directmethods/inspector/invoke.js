@@ -3,7 +3,7 @@
 import { html, useEffect, useState } from "/inspector/preact.js";
 import * as api from "/inspector/api.js";
 import { again, invoke } from "/inspector/calling.js";
-import { Field, Names } from "/inspector/fields.js";
+import { Field, Names, useNames } from "/inspector/fields.js";
 import * as format from "/inspector/format.js";
 import { useKeys } from "/inspector/keys.js";
 import { Button, Head, useLoaded } from "/inspector/parts.js";
@@ -115,9 +115,10 @@ export function Invoke({ query }) {
     draw((n) => n + 1);
   };
   const { value: hub } = useLoaded(() => api.json("GET", "/hub"), []);
-  const { value: device } = useLoaded(() => form.name
-    ? api.json("GET", api.devicePath(form.name)).catch(() => null) : Promise.resolve(null),
-  [form.name]);
+  const names = useNames(form.name);
+  const known = names.includes(form.name) ? form.name : null; // it is no longer being typed
+  const { value: device } = useLoaded(async () =>
+    known && api.json("GET", api.devicePath(known)).catch(() => null), [known]);
   useEffect(() => {
     if (query.device) set({ name: query.device });
     if (query.call) api.json("GET", "/calls/" + query.call).then((call) => {
@@ -136,7 +137,7 @@ export function Invoke({ query }) {
   const onKey = (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) act().catch(() => {});
   };
-  return html`<${Names} of=${form.name} handlers=${Object.keys(device?.methods ?? {})}/>
+  return html`<${Names} names=${names} of=${form.name} handlers=${Object.keys(device?.methods ?? {})}/>
     <${Head} title="Invoke"/>
     <div class="scroll stack" tabindex="0"><div class="two invoke" onKeyDown=${onKey}>
       <section class="card"><${Form} form=${form} set=${set} contract=${hub?.contract} wrong=${wrong}/>

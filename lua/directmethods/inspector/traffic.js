@@ -7,6 +7,7 @@ import { Head, useLoaded } from "/inspector/parts.js";
 import { columns } from "/inspector/rates.js";
 import { go } from "/inspector/router.js";
 import { hubTime, useStore } from "/inspector/store.js";
+import { Throttles } from "/inspector/throttles.js";
 
 const LENGTHS = [[60, "1 min"], [300, "5 min"], [600, "10 min"]];
 const HEIGHT = 180;
@@ -130,5 +131,5 @@ export function Traffic() {
       <${Chart} title="Time of a call" of=${[0, 4, 5]} values=${seconds} ...${shared} series=${[
         { label: "p50", stroke: "--accent" }, { label: "p99", stroke: "--warn-bar" }]}/>
       <${Chart} title="Devices that connected" of=${[0, 6]} values=${whole} ...${shared} series=${[
-        { label: "connects", stroke: "--accent", fill: "--accent" }]}/></div>`;
+        { label: "connects", stroke: "--accent", fill: "--accent" }]}/><${Throttles}/></div>`;
 }

@@ -54,10 +54,17 @@ local function show_metrics(hub)
   return metrics.text(hub:metrics()), METRICS_TYPE
 end
 
+local function show_throttles(hub)
+  local throttles = hub:throttles()
+  json.array(throttles.buckets)
+  return throttles
+end
+
 ---@type directmethods.AdminRoute[]
 return {
   { path = "/healthz", GET = { healthz } },
   { path = "/metrics", GET = { show_metrics } },
+  { path = "/throttles", GET = { show_throttles } },
   { path = "/differences", GET = { differences, in_effect = true } },
   { path = "/deadlines", GET = { deadlines } },
   { path = "/clock/advance", POST = { advance } },

@@ -1,8 +1,8 @@
 --- The routes of devices and modules.
 
+local device_list = require "directmethods.hub.device_list"
 local json = require "directmethods.json"
 local put_device = require "directmethods.hub.admin.put_device"
-local registered = require "directmethods.hub.devices"
 local requests = require "directmethods.hub.admin.request"
 
 local refuse, try = requests.refuse, requests.try
@@ -11,7 +11,8 @@ local DEVICES_MAX = 1e9
 
 local function devices(hub, request)
   local top = requests.number(request, "top", nil, DEVICES_MAX)
-  local list = try(hub.devices, hub, { top = top, after = request.query.after })
+  local list = try(hub.devices, hub, { top = top, after = request.query.after,
+    contains = request.query.contains })
   for _, device in ipairs(list) do json.array(device.modules) end
   return json.array(list)
 end
@@ -44,7 +45,7 @@ end
 
 local function get_device(hub, request)
   local document = shown(hub, request)
-  local device = try(registered.find, hub, request.id)
+  local device = try(device_list.find, hub, request.id)
   if not device then refuse(404, "There is no such device.") end
   document.status = device.status
   document.modules = json.array(device.modules)
@@ -72,7 +73,8 @@ end
 
 ---@type directmethods.AdminRoute[]
 return {
-  { path = "/devices", GET = { devices, top = true, after = true } },
+  { path = "/devices", GET = { devices, top = true, after = true,
+    contains = true } },
   {
     path = "/devices/{id}",
     GET = { get_device },

@@ -30,7 +30,7 @@ for _, name in ipairs {
   "diff.js", "events.js", "faults.js", "fields.js", "filter.js", "format.js",
   "help.js", "invoke.js", "jobs.js", "keys.js", "list.js", "messages.js", "parts.js",
   "payload.js", "rates.js", "router.js", "rules.js", "setup.js", "store.js",
-  "time.js", "traffic.js",
+  "throttles.js", "time.js", "traffic.js",
 } do OWN[name] = name end
 
 local etags = {} -- by path: { text, etag }
