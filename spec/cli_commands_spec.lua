@@ -1,5 +1,6 @@
 --- The commands that work on a hub that is there: each in a process of its own.
 
+local checks = require "spec.support.checks"
 local cli = require "spec.support.cli"
 local core = require "directmethods.core"
 local dm = require "directmethods"
@@ -7,7 +8,7 @@ local fixture = require "spec.support.fixture"
 local folders = require "spec.support.folder"
 local uv = require "luv"
 
-local has = cli.has
+local has = checks.has
 
 local hub, variables, ready
 

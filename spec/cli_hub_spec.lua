@@ -1,16 +1,15 @@
+local checks = require "spec.support.checks"
 local cli = require "spec.support.cli"
+local cli_hub = require "spec.support.cli_hub"
 local dm = require "directmethods"
+local folders = require "spec.support.folder"
 local places = require "directmethods.cli.json_places"
-local hub_process = require "spec.support.hub_process"
 
-local has = cli.has
+local has = checks.has
 local KEY = "S0VZIEtFWSBLRVkgS0VZIEtFWSBLRVkgS0VZIQ=="
 local PORTS = { "--mqtt-port", "0", "--https-port", "0" }
 
-local function read(path)
-  local file <close> = assert(io.open(path))
-  return file:read("a")
-end
+local read = folders.read
 
 local function exists(path)
   local file <close> = io.open(path)
@@ -22,40 +21,19 @@ local function mode_of(path)
 end
 
 describe("directmethods hub", function()
-  local folder, process
+  local folder, home
 
   before_each(function()
-    folder = assert(dm.exec { "mktemp", "-d" }).stdout:match("[^\n]+")
+    home = cli_hub.new()
+    folder = home.path
   end)
 
-  after_each(function()
-    if process then process:close() end
-    process = nil
-    assert(dm.exec { "rm", "-r", folder })
-  end)
-
-  local function write(name, text)
-    local path = folder .. "/" .. name
-    local file <close> = assert(io.open(path, "w"))
-    assert(file:write(text))
-    return path
-  end
+  after_each(function() home:close() end)
 
   -- Run a hub to its end.
   local function run(words, opts)
     local all = { "hub", table.unpack(PORTS) }
     return cli.run(table.move(words, 1, #words, #all + 1, all), opts)
-  end
-
-  -- Start a hub in a process of its own; what its ready file says.
-  local function start(...)
-    process = hub_process.start(folder, { ... })
-    return process:serves().facts
-  end
-
-  local function stop()
-    process:kill "sigterm"
-    return process:ended()
   end
 
   local function service_of(facts, policy)
@@ -72,25 +50,24 @@ describe("directmethods hub", function()
     local WITHOUT = { "setsid" }
 
     local function hang_up(before)
-      process = hub_process.start(folder, { "--quiet", "--admin-port", "0" }, before)
-      process:serves()
-      process:kill "sighup"
+      home:start({ "--quiet", "--admin-port", "0" }, before)
+      home.process:kill "sighup"
     end
 
     -- It serves after the signal, too.
     local function goes_on()
-      local facts = process.facts
+      local facts = home.process.facts
       local reply = require("spec.support.http").exchange(facts.ports.admin,
         { method = "GET", target = "/healthz" })
       assert.equal(200, reply.status)
-      assert.is_true(exists(process.ready))
-      assert.equal(0, stop().status)
+      assert.is_true(exists(home.process.ready))
+      assert.equal(0, home:stop().status)
     end
 
     it("ends in good order when it had a terminal", function()
       hang_up(WITH)
-      assert.equal(0, process:ended().status)
-      assert.is_false(exists(process.ready))
+      assert.equal(0, home.process:ended().status)
+      assert.is_false(exists(home.process.ready))
     end)
 
     it("goes on without a terminal", function()
@@ -178,14 +155,13 @@ describe("directmethods hub", function()
     for _, signal in ipairs { "TERM", "INT" } do
       it("passes SIG" .. signal .. " on, and ends with the command", function()
         local ready = folder .. "/ready"
-        process = hub_process.start(folder, { "--", "sh", "-c",
+        home:start { "--", "sh", "-c",
           ('trap "echo got it; exit 9" %s; echo $$ >"$0"; while :; do sleep 0.02; done')
-          :format(signal), folder .. "/command" })
-        process:serves()
+          :format(signal), folder .. "/command" }
         assert(dm.wait_until(function() return exists(folder .. "/command") end, 20))
         assert.is_true(exists(ready))
-        process:kill("sig" .. signal:lower())
-        local result = process:ended()
+        home.process:kill("sig" .. signal:lower())
+        local result = home.process:ended()
         assert.equal(9, result.status, result.stderr)
         assert.equal("got it\n", result.stdout)
         assert.is_false(exists(ready))
@@ -193,7 +169,7 @@ describe("directmethods hub", function()
     end
 
     it("serves the command: a method is called by what the variables say", function()
-      local config = write("hub.json", [[{ "devices": [
+      local config = home:write("hub.json", [[{ "devices": [
         { "id": "lamp", "methods": { "on": { "payload": { "lit": true } } } }
       ] }]])
       local result = run { "-q", "--config", config, "--",
@@ -221,32 +197,32 @@ describe("directmethods hub", function()
 
   describe("while it serves", function()
     it("has pid and absolute paths in its ready file", function()
-      write("ready", "stale")
-      local facts = start("--store", folder .. "/hub.db", "--device", "d")
-      assert.equal(process:pid(), facts.pid)
+      home:write("ready", "stale")
+      local facts = home:start { "--store", folder .. "/hub.db", "--device", "d" }
+      assert.equal(home.process:pid(), facts.pid)
       assert.equal(folder .. "/hub.db.ca.pem", facts.ca_file)
       assert.equal("644", mode_of(facts.ca_file))
-      stop()
+      home:stop()
       assert.is_false(exists(folder .. "/ready"))
     end)
 
     it("removes a stale ready file before it begins", function()
-      local ready = write("ready", "stale")
+      local ready = home:write("ready", "stale")
       local result = run { "--ready-file", ready, "--cert", "/no/c", "--key", "/no/k" }
       assert.equal(2, result.status)
       assert.is_false(exists(ready))
     end)
 
     it("lets every user read the CA, under a name that tells what it is", function()
-      local facts = start()
+      local facts = home:start {}
       assert.equal("644", mode_of(facts.ca_file))
       assert.matches("/directmethods%-ca%-%x+%.pem$", facts.ca_file)
-      stop()
+      home:stop()
     end)
 
     it("says what to try next", function()
-      start("--device", "pump")
-      local text = stop().stdout
+      home:start { "--device", "pump" }
+      local text = home:stop().stdout
       has(text, "Next, in other terminals:\n")
       has(text, ("export DIRECTMETHODS_READY_FILE='%s/ready'"):format(folder))
       has(text, "directmethods invoke pump ")
@@ -254,29 +230,29 @@ describe("directmethods hub", function()
     end)
 
     it("says that a device is needed first when it has none", function()
-      start()
-      has(stop().stdout, "\n  directmethods device add dev1\n"
+      home:start {}
+      has(home:stop().stdout, "\n  directmethods device add dev1\n"
         .. "  directmethods device run dev1 ")
     end)
 
     it("takes keys of devices and policies", function()
-      local facts = start("--device", "a=b=" .. KEY, "--device", "c=d",
-        "--policy", "service=" .. KEY)
+      local facts = home:start { "--device", "a=b=" .. KEY, "--device", "c=d",
+        "--policy", "service=" .. KEY }
       has(facts.devices["a=b"], "DeviceId=a=b;SharedAccessKey=" .. KEY)
       has(facts.devices["c=d"], "DeviceId=c=d;")
       has(facts.connection_strings.service, "SharedAccessKey=" .. KEY)
       local service <close> = service_of(facts, "service")
       assert.equal(404103, select(2, service:invoke("c=d", "m")).code)
-      stop()
+      home:stop()
     end)
 
     it("refuses another key than the store has", function()
       local store = folder .. "/hub.db"
-      start("--store", store, "--device", "d=" .. KEY)
-      stop()
+      home:start { "--store", store, "--device", "d=" .. KEY }
+      home:stop()
       assert.equal("DeviceId=d;SharedAccessKey=" .. KEY,
-        start("--store", store, "--device", "d").devices.d:match("DeviceId.*"))
-      stop()
+        home:start { "--store", store, "--device", "d" }.devices.d:match("DeviceId.*"))
+      home:stop()
       local result = run { "--store", store, "--device",
         "d=" .. KEY:gsub("^S0", "S1") }
       assert.equal(2, result.status)
@@ -284,29 +260,29 @@ describe("directmethods hub", function()
     end)
 
     it("keeps its authority in --ca-dir, and the key of it for itself", function()
-      local first = start("--ca-dir", folder .. "/ca")
+      local first = home:start { "--ca-dir", folder .. "/ca" }
       assert.equal(folder .. "/ca/ca.pem", first.ca_file)
       local pem = read(first.ca_file)
       assert.equal("644", mode_of(first.ca_file))
       assert.equal("600", mode_of(folder .. "/ca/certificates.json"))
-      stop()
-      local second = start("--ca-dir", folder .. "/ca", "--device", "d")
+      home:stop()
+      local second = home:start { "--ca-dir", folder .. "/ca", "--device", "d" }
       assert.equal(pem, read(second.ca_file))
       local service <close> = service_of(second)
       assert.equal(404103, select(2, service:invoke("d", "m")).code)
-      stop()
+      home:stop()
       assert.equal(pem, read(folder .. "/ca/ca.pem"))
     end)
 
     it("prints the URL of the inspector, with the token that it takes", function()
-      local facts = start("--inspect")
+      local facts = home:start { "--inspect" }
       local url = ("http://127.0.0.1:%d/#token=%s"):format(facts.ports.admin,
         facts.admin_token)
       assert.equal(url, facts.inspector_url)
       local page = assert(dm.exec { "curl", "-s", "-w", "%{http_code}", "-o",
         "/dev/null", facts.inspector_url }).stdout
       assert.equal("200", page)
-      has(stop().stdout, "\ninspector:\n" .. url .. "\n")
+      has(home:stop().stdout, "\ninspector:\n" .. url .. "\n")
       local result = run { "--inspect", "--", "sh", "-c", "echo $HUB_ADMIN_PORT" }
       local port = result.stdout:match "%d+"
       has(result.stderr, ("inspector:\nhttp://127.0.0.1:%s/#token="):format(port))
@@ -320,14 +296,14 @@ describe("directmethods hub", function()
     end
 
     it("is after POST /reset what it was when it began, keys too", function()
-      local facts = start("--admin-port", "0", "--device", "dev1", "--device", "e/m",
-        "--config", write("hub.json", [[{
+      local facts = home:start { "--admin-port", "0", "--device", "dev1",
+        "--device", "e/m", "--config", home:write("hub.json", [[{
           "devices": [
             { "id": "lamp", "tags": { "room": 7 }, "methods": {
               "on": {}, "weak": [ { "status": 503 }, { "status": 200 } ] } } ],
           "policies": { "service": "ZGlyZWN0bWV0aG9kcyBwdWJsaWMga2V5OiBmaXJzdCE=" },
           "faults": [ { "stage": "request", "action": "reject", "method": "broken" } ]
-        }]]))
+        }]]) }
       local service <close> = service_of(facts)
       assert(service.registry:create("later"))
       assert(service.twins:patch("lamp", { tags = { room = 8 } }))
@@ -347,15 +323,16 @@ describe("directmethods hub", function()
       assert.equal(503, assert(service:invoke("lamp", "weak")).status)
       assert.matches("SharedAccessKey=ZGlyZWN0bWV0aG9kcyBwdWJsaWMga2V5OiBmaXJzdCE=",
         facts.connection_strings.service, 1, true)
-      stop()
+      home:stop()
     end)
 
     it("keeps its devices at POST /reset?keep=devices", function()
-      local facts = start("--admin-port", "0", "--config", write("hub.json", [[{
+      local facts = home:start { "--admin-port", "0",
+        "--config", home:write("hub.json", [[{
           "devices": [ { "id": "lamp", "methods": { "on": {} } } ],
           "faults": [ { "stage": "request", "action": "reject", "method": "broken",
                         "times": 1 } ]
-        }]]))
+        }]]) }
       local service <close> = service_of(facts)
       assert(service.registry:create("later"))
       assert(service.twins:patch("lamp", { tags = { room = 8 } }))
@@ -366,15 +343,15 @@ describe("directmethods hub", function()
       assert(service.registry:get "later")
       assert.equal(8, assert(service.twins:get "lamp").tags.room)
       assert.equal(200, assert(service:invoke("lamp", "on")).status)
-      stop()
+      home:stop()
     end)
 
     it("logs as JSON, to a file", function()
       local log = folder .. "/log"
-      local facts = start("--log-format", "json", "--log-file", log)
+      local facts = home:start { "--log-format", "json", "--log-file", log }
       local service <close> = service_of(facts)
       service:invoke("nobody", "reboot", { word = "SECRET" })
-      local result = stop()
+      local result = home:stop()
       assert.equal("", result.stderr)
       local lines = {}
       for line in io.lines(log) do lines[#lines + 1] = assert(dm.json.decode(line)) end
@@ -389,13 +366,13 @@ describe("directmethods hub", function()
     end)
 
     it("gives limits, jobs and the contract to the hub", function()
-      local facts = start("--limits.body_size", "100", "--jobs.kept", "1",
+      local facts = home:start { "--limits.body_size", "100", "--jobs.kept", "1",
         "--contract", "2017", "--device", "d", "--admin-port", "0",
-        "--admin-token-file", write("token", "a-token-of-mine-that-is-long\n"))
+        "--admin-token-file", home:write("token", "a-token-of-mine-that-is-long\n") }
       assert.equal("a-token-of-mine-that-is-long", facts.admin_token)
       local service <close> = service_of(facts)
       assert.equal(413, select(2, service:invoke("d", "m", ("x"):rep(200))).http_status)
-      stop()
+      home:stop()
       for words, message in pairs {
         [{ "--limits.calls", "0" }] = "--limits.calls must be from 1",
         [{ "--jobs.offline", "x" }] = "--jobs.offline must be one of: hold, fail",
@@ -406,7 +383,7 @@ describe("directmethods hub", function()
         [{ "--limits.calls", "x" }] = "--limits.calls must be a whole number",
         [{ "--policy", "x" }] = "NAME=KEY",
         [{ "--failed-logins", "x" }] = "--failed-logins must be a whole number",
-        [{ "--admin-token-file", write("short", "short") }] = "--admin-token must",
+        [{ "--admin-token-file", home:write("short", "short") }] = "--admin-token must",
       } do
         local result = run(words)
         assert.equal(2, result.status)
@@ -420,9 +397,8 @@ describe("directmethods hub", function()
     local function told(format, program)
       local words = { "--env", format, "--device", "it's", "--ready-file",
         folder .. "/ready" }
-      process = hub_process.start(folder, words)
-      process:serves()
-      local path = write("variables", stop().stdout)
+      home:start(words)
+      local path = home:write("variables", home:stop().stdout)
       local result = assert(dm.exec({ "sh", "-c", program, "sh", path }))
       assert.equal(0, result.status, result.stderr)
       return result.stdout
@@ -456,7 +432,8 @@ describe("directmethods hub", function()
 
   describe("--config", function()
     it("has options, policies, devices, answers, twins and faults", function()
-      local facts = start("--hostname", "given.test", "--config", write("hub.json", [[
+      local facts = home:start { "--hostname", "given.test",
+        "--config", home:write("hub.json", [[
         { "options": { "hostname": "file.test", "tier": "S1", "tls": false },
           "policies": { "service": "]] .. KEY .. [[" },
           "devices": [
@@ -465,7 +442,7 @@ describe("directmethods hub", function()
               "methods": { "on": { "status": 202, "payload": [1] } } },
             { "id": "lamp/led", "status": "enabled" } ],
           "faults": [ { "stage": "request", "action": "reject", "code": 429001,
-            "method": "broken" } ] }]]))
+            "method": "broken" } ] }]]) }
       assert.equal("given.test", facts.hostname)
       assert.is_false(facts.tls)
       assert.equal(KEY, facts.connection_strings.service:match("SharedAccessKey=(.*)"))
@@ -482,7 +459,7 @@ describe("directmethods hub", function()
       local twin = assert(service.twins:get("lamp"))
       assert.equal(7, twin.tags.room)
       assert.equal(3, twin.properties.desired.level)
-      assert.equal(0, stop().status)
+      assert.equal(0, home:stop().status)
     end)
 
     local WRONG = {
@@ -515,7 +492,7 @@ describe("directmethods hub", function()
 
     for name, case in pairs(WRONG) do
       it("names the line of what is wrong: " .. name, function()
-        local path = write("hub.json", case[1])
+        local path = home:write("hub.json", case[1])
         local result = run { "--config", path }
         assert.equal(2, result.status, result.stderr)
         has(result.stderr, ("directmethods hub: %s:%s"):format(path, case[2]))
@@ -524,7 +501,7 @@ describe("directmethods hub", function()
     end
 
     it("names every wrong member, each with its line", function()
-      local path = write("hub.json", table.concat({
+      local path = home:write("hub.json", table.concat({
         '{"colour": 1,',
         '"options": {',
         '"tier": "S9",',

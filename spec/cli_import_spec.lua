@@ -1,11 +1,11 @@
 --- Exports of Azure as the file of `directmethods hub --config`.
 
+local checks = require "spec.support.checks"
 local cli = require "spec.support.cli"
+local cli_hub = require "spec.support.cli_hub"
 local dm = require "directmethods"
-local hub_process = require "spec.support.hub_process"
-local stores = require "spec.support.stores"
 
-local has = cli.has
+local has = checks.has
 
 -- As `az iot hub state export` writes it.
 local STATE = [[
@@ -74,29 +74,20 @@ local DEVICES = table.concat({
 }, "\r\n")
 
 describe("directmethods hub --config", function()
-  local folder, process
+  local folder, home
 
   before_each(function()
-    folder = stores.folder()
+    home = cli_hub.new()
+    folder = home.path
   end)
 
-  after_each(function()
-    if process then process:close() end
-    process = nil
-    stores.remove(folder)
-  end)
+  after_each(function() home:close() end)
 
-  local function write(text)
-    local path = folder .. "/export"
-    stores.write(path, text)
-    return path
-  end
+  local function write(text) return home:write("export", text) end
 
   -- Start a hub with the file; its ready file's facts, and a service.
   local function start(text)
-    process = hub_process.start(folder, { "--quiet", "--plain", "--config",
-      write(text) })
-    local facts = process:serves().facts
+    local facts = home:start { "--quiet", "--plain", "--config", write(text) }
     return facts, dm.service {
       connection_string = facts.connection_strings.iothubowner,
       port = facts.ports.https, tls = false,
@@ -104,8 +95,7 @@ describe("directmethods hub --config", function()
   end
 
   local function stop()
-    process:kill "sigterm"
-    local result = process:ended()
+    local result = home:stop()
     assert.equal(0, result.status)
     return result.stderr
   end

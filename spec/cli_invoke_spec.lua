@@ -1,8 +1,9 @@
+local checks = require "spec.support.checks"
 local cli = require "spec.support.cli"
 local dm = require "directmethods"
 local fixture = require "spec.support.fixture"
 
-local has = cli.has
+local has = checks.has
 
 describe("directmethods invoke", function()
   local hub, device, variables

@@ -1,30 +1,28 @@
 --- Recordings as users of the command line have them: `hub --record`, `record`,
 -- `invoke --record`, `fleet --record`.
 
+local checks = require "spec.support.checks"
 local cli = require "spec.support.cli"
+local cli_hub = require "spec.support.cli_hub"
 local dm = require "directmethods"
 local fixture = require "spec.support.fixture"
-local hub_process = require "spec.support.hub_process"
 local reader = require "directmethods.recording.reader"
 local stores = require "spec.support.stores"
 
-local has = cli.has
+local has = checks.has
 local LAMP = [[{"devices":[{"id":"lamp","primary_key":"%s","methods":{
   "on":{"status":200,"payload":{"lit":true,"time":1}},"off":{"status":503}}}]}]]
 local KEY = "S0VZIEtFWSBLRVkgS0VZIEtFWSBLRVkgS0VZIQ=="
 
 describe("a recording of", function()
-  local folder, process
+  local folder, home
 
   before_each(function()
-    folder = stores.folder()
+    home = cli_hub.new()
+    folder = home.path
   end)
 
-  after_each(function()
-    if process then process:close() end
-    process = nil
-    stores.remove(folder)
-  end)
+  after_each(function() home:close() end)
 
   local function path()
     return folder .. "/calls.jsonl"
@@ -32,19 +30,12 @@ describe("a recording of", function()
 
   -- Start a hub with the device "lamp".
   local function start(...)
-    stores.write(folder .. "/lamp.json", LAMP:format(KEY))
-    process = hub_process.start(folder, { "--config", folder .. "/lamp.json", ... })
-    return process:serves().facts
-  end
-
-  local function stop()
-    process:kill "sigterm"
-    return process:ended()
+    return home:start { "--config", home:write("lamp.json", LAMP:format(KEY)), ... }
   end
 
   local function run(...)
     return cli.run({ ... },
-      { variables = { DIRECTMETHODS_READY_FILE = process.ready } })
+      { variables = { DIRECTMETHODS_READY_FILE = home.process.ready } })
   end
 
   -- The calls in the file: their lines, decoded.
@@ -77,7 +68,7 @@ describe("a recording of", function()
       assert.equal(0, run("invoke", "lamp", "on", '{"level":3}').status)
       assert.equal(1, run("invoke", "lamp", "off").status)
       assert.equal(3, run("invoke", "nobody", "on").status)
-      assert.equal(0, stop().status)
+      assert.equal(0, home:stop().status)
       local list = calls()
       assert.equal(3, #list)
       assert.same({ level = 3 }, list[1].payload)
@@ -91,8 +82,8 @@ describe("a recording of", function()
     it("is there, all of it, after a kill", function()
       start("--record", path())
       assert.equal(0, run("invoke", "lamp", "on").status)
-      process:kill "sigkill"
-      process:ended()
+      home.process:kill "sigkill"
+      home.process:ended()
       assert.equal(1, #calls())
     end)
 
@@ -119,7 +110,7 @@ describe("a recording of", function()
     -- Start it, and wait until it records.
     local function record(...)
       child = cli.start({ "record", path(), ... },
-        { variables = { DIRECTMETHODS_READY_FILE = process.ready } })
+        { variables = { DIRECTMETHODS_READY_FILE = home.process.ready } })
       assert(dm.wait_until(function()
         local file <close> = io.open(path())
         return file and file:read("a") ~= ""
@@ -147,7 +138,7 @@ describe("a recording of", function()
       start("--admin-port", "0")
       record()
       assert.equal(0, run("invoke", "lamp", "on").status)
-      assert.equal(0, stop().status)
+      assert.equal(0, home:stop().status)
       local result = child:ended()
       assert.equal(0, result.status)
       has(result.stderr, "the hub has ended")
@@ -180,7 +171,7 @@ describe("a recording of", function()
       result = run("record", folder .. "/none/x")
       assert.equal(4, result.status)
       has(result.stderr, "/none/x: No such file or directory")
-      stop()
+      home:stop()
       start("--admin-port", "0")
       result = run("record", "/dev/full", "--for", "5")
       assert.equal(4, result.status)
@@ -215,7 +206,7 @@ describe("a recording of", function()
     start("--admin-port", "0")
     local child <close> = cli.start({ "fleet", "2", "--id", "f%d", "--record", path(),
       "--answer", "ping=201:[7]" },
-      { variables = { DIRECTMETHODS_READY_FILE = process.ready } })
+      { variables = { DIRECTMETHODS_READY_FILE = home.process.ready } })
     local result = run("invoke", "f2", "ping", "1", "--connect-timeout", "20",
       "--response-timeout", "20")
     for _ = 1, 100 do -- until the fleet has registered its devices

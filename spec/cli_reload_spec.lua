@@ -1,48 +1,37 @@
 --- SIGHUP at `directmethods hub` without a terminal: certificate, config and log.
 
+local checks = require "spec.support.checks"
 local cli = require "spec.support.cli"
+local cli_hub = require "spec.support.cli_hub"
 local dm = require "directmethods"
-local hub_process = require "spec.support.hub_process"
 local managers = require "spec.support.manager"
 local server_pem = require "spec.support.server_pem"
 local stores = require "spec.support.stores"
 
-local has = cli.has
+local has = checks.has
 local NAMES = "DNS:localhost, IP:127.0.0.1"
 local KEYS = { "S0VZIEtFWSBLRVkgS0VZIEtFWSBLRVkgS0VZIQ==",
   "c2Vjb25kIHNlY29uZCBzZWNvbmQgc2Vjb25kIQ==" }
 
 describe("directmethods hub at SIGHUP without a terminal", function()
-  local folder, process, log
+  local folder, home, log
 
   before_each(function()
-    folder = stores.folder()
+    home = cli_hub.new()
+    folder = home.path
     log = folder .. "/log"
   end)
 
-  after_each(function()
-    if process then process:close() end
-    process = nil
-    stores.remove(folder)
-  end)
-
-  local function write(name, value)
-    local text = type(value) == "string" and value or dm.json.encode(value)
-    local path = folder .. "/" .. name
-    stores.write(path, text)
-    return path
-  end
+  after_each(function() home:close() end)
 
   local function start(words, before)
     local all = { "--quiet", "--log-file", log }
-    process = hub_process.start(folder, table.move(words, 1, #words, #all + 1, all),
+    return home:start(table.move(words, 1, #words, #all + 1, all),
       before or { "setsid" })
-    return process:serves().facts
   end
 
   local function stop()
-    process:kill "sigterm"
-    assert.equal(0, process:ended().status)
+    assert.equal(0, home:stop().status)
   end
 
   -- How often a text is in the log.
@@ -59,12 +48,12 @@ describe("directmethods hub at SIGHUP without a terminal", function()
   -- Send the signal, and wait for what the log says then.
   local function reload(text)
     local before = count(text)
-    process:kill "sighup"
+    home.process:kill "sighup"
     if not dm.wait_until(function() return count(text) > before end, 20) then
       error(("%q is not in %q"):format(text, stores.read(log)), 2)
     end
-    process.facts = assert(dm.json.decode(stores.read(process.ready)))
-    return process.facts
+    home.process.facts = assert(dm.json.decode(stores.read(home.process.ready)))
+    return home.process.facts
   end
 
   local function service_of(facts, policy, ca)
@@ -83,7 +72,7 @@ describe("directmethods hub at SIGHUP without a terminal", function()
 
   describe("its config", function()
     it("brings, changes and takes devices", function()
-      local path = write("hub.json", { devices = {
+      local path = home:write("hub.json", { devices = {
         lamp(1, { desired = { level = 3 } }), { id = "old" },
         { id = "meter", primary_key = KEYS[1] }, { id = "gate/led" },
       } })
@@ -93,7 +82,7 @@ describe("directmethods hub at SIGHUP without a terminal", function()
       assert(service.twins:patch("lamp",
         { properties = { desired = { level = 9 } } }))
       local string = facts.devices.lamp
-      write("hub.json", { devices = {
+      home:write("hub.json", { devices = {
         lamp(2, { desired = { level = 3 }, tags = nil }),
         { id = "meter", primary_key = KEYS[2], status = "disabled" },
         { id = "gate/led" }, { id = "new", methods = { hello = { payload = "hi" } } },
@@ -110,7 +99,7 @@ describe("directmethods hub at SIGHUP without a terminal", function()
       has(facts.devices.meter, KEYS[2])
       assert.is_nil(facts.devices.old)
       assert(facts.devices.mine)
-      write("hub.json", { devices = { { id = "lamp", tags = { room = 7 } } } })
+      home:write("hub.json", { devices = { { id = "lamp", tags = { room = 7 } } } })
       reload "reloaded"
       assert.equal(404103, select(2, service:invoke("lamp", "on")).code)
       assert.equal(7, assert(service.twins:get("lamp")).tags.room)
@@ -118,15 +107,15 @@ describe("directmethods hub at SIGHUP without a terminal", function()
     end)
 
     it("changes faults, and leaves those of others", function()
-      local path = write("hub.json", { devices = { lamp(1) }, faults = {
+      local path = home:write("hub.json", { devices = { lamp(1) }, faults = {
         { stage = "request", action = "reject", method = "a" },
       } })
       start { "--config", path, "--admin-port", "0" }
       assert.equal(0, cli.run({ "fault", "add", "request", "reject", "--method", "mine",
-        "--ready-file", process.ready }).status)
-      local service <close> = service_of(process.facts)
+        "--ready-file", home.process.ready }).status)
+      local service <close> = service_of(home.process.facts)
       assert.equal(503001, select(2, service:invoke("lamp", "a")).code)
-      write("hub.json", { devices = { lamp(1) }, faults = {
+      home:write("hub.json", { devices = { lamp(1) }, faults = {
         { stage = "request", action = "reject", method = "b", code = 429001 },
       } })
       reload "reloaded"
@@ -138,14 +127,14 @@ describe("directmethods hub at SIGHUP without a terminal", function()
 
     it("changes keys of policies and limits, and says what only a restart does",
       function()
-        local path = write("hub.json", { options = { hostname = "localhost",
+        local path = home:write("hub.json", { options = { hostname = "localhost",
           limits = { calls_per_device = 5 } }, policies = { service = KEYS[1] },
           devices = { lamp(1) } })
         local facts = start { "--config", path }
         has(facts.connection_strings.service, KEYS[1])
         local old <close> = service_of(facts, "service")
         assert(old:invoke("lamp", "on"))
-        write("hub.json", { options = { hostname = "two.test", tier = "S1",
+        home:write("hub.json", { options = { hostname = "two.test", tier = "S1",
           limits = { filters = 1, calls = 7 } }, policies = { service = KEYS[2] },
           devices = { lamp(1) } })
         facts = reload "reloaded"
@@ -161,9 +150,9 @@ describe("directmethods hub at SIGHUP without a terminal", function()
 
     it("stays as it was if something in the file is wrong: one line says what",
       function()
-        local path = write("hub.json", { devices = { lamp(1) } })
+        local path = home:write("hub.json", { devices = { lamp(1) } })
         start { "--config", path }
-        local service <close> = service_of(process.facts)
+        local service <close> = service_of(home.process.facts)
         for text, message in pairs {
           ['{\n"devices": [\n{ "id": "a" },\n{ "id": }\n]}'] = "hub.json:4: ",
           ['{\n"devices": [\n{ "id": "a", "key": 1 }]}'] = "hub.json:3: unknown member",
@@ -175,7 +164,7 @@ describe("directmethods hub at SIGHUP without a terminal", function()
           ['{\n"devices": [ { "id": "n",\n"methods": { "m": { "x": 1 } } } ] }'] =
             "hub.json:3: handler 'm': unknown member 'x'",
         } do
-          write("hub.json", text)
+          home:write("hub.json", text)
           reload("error: reload: " .. path:gsub("hub.json$", "") .. message)
         end
         assert.equal(6, count "the hub goes on as it was\n")
@@ -183,16 +172,16 @@ describe("directmethods hub at SIGHUP without a terminal", function()
         assert.equal(1, assert(service:invoke("lamp", "on")).payload)
         os.remove(path)
         reload "error: reload: "
-        write("hub.json", { devices = { lamp(2) } })
+        home:write("hub.json", { devices = { lamp(2) } })
         reload "reloaded"
         assert.equal(2, assert(service:invoke("lamp", "on")).payload)
         stop()
       end)
 
     it("is what a reset brings back", function()
-      local path = write("hub.json", { devices = { lamp(1) } })
+      local path = home:write("hub.json", { devices = { lamp(1) } })
       local facts = start { "--config", path, "--admin-port", "0" }
-      write("hub.json", { devices = { lamp(2), { id = "new" } } })
+      home:write("hub.json", { devices = { lamp(2), { id = "new" } } })
       local new = reload("reloaded").devices.new
       local result = assert(dm.exec { "curl", "-s", "-w", "%{http_code}", "-X", "POST",
         "-H", "Authorization: Bearer " .. facts.admin_token,
@@ -208,20 +197,20 @@ describe("directmethods hub at SIGHUP without a terminal", function()
   describe("its certificate", function()
     local function certificate(authority)
       local made = server_pem.server(authority, NAMES)
-      write("hub.pem", made.cert)
-      write("hub.key", made.key)
+      home:write("hub.pem", made.cert)
+      home:write("hub.key", made.key)
       return made
     end
 
     local function shown()
       local result = assert(dm.exec({ "openssl", "s_client", "-connect",
-        "127.0.0.1:" .. process.facts.ports.mqtt }, { stdin = "", timeout = 20 }))
+        "127.0.0.1:" .. home.process.facts.ports.mqtt }, { stdin = "", timeout = 20 }))
       return result.stdout:match("%-+BEGIN CERTIFICATE.-END CERTIFICATE%-+\n")
     end
 
     it("is read again for new connections; a wrong one is one line", function()
       local authority = server_pem.authority "one"
-      local ca = write("ca.pem", authority.cert)
+      local ca = home:write("ca.pem", authority.cert)
       local first = certificate(authority)
       local facts = start { "--device", "d", "--cert", folder .. "/hub.pem",
         "--key", folder .. "/hub.key", "--ca", ca }
@@ -236,9 +225,9 @@ describe("directmethods hub at SIGHUP without a terminal", function()
       assert.equal(second.cert, shown())
       local service <close> = service_of(facts, "service", ca)
       assert.equal("pong", assert(service:invoke("d", "ping")).payload)
-      write("hub.key", first.key)
+      home:write("hub.key", first.key)
       reload "error: reload: TlsFailed: the server's key cannot be used with its cert"
-      write("hub.pem", "nothing")
+      home:write("hub.pem", "nothing")
       reload "error: reload: --cert must be PEM text or the path of a PEM file"
       assert.equal(second.cert, shown())
       assert.equal("online", device.state)
@@ -251,7 +240,7 @@ describe("directmethods hub at SIGHUP without a terminal", function()
     local manager <close> = managers.start(folder)
     start({}, { "setsid", "env", "NOTIFY_SOCKET=" .. manager.name })
     assert(os.rename(log, log .. ".1"))
-    process:kill "sighup"
+    home.process:kill "sighup"
     local reloading = manager:wait("RELOADING=1")
     local at = tonumber(reloading:match("\nMONOTONIC_USEC=(%d+)\n"))
     local uptime = tonumber(stores.read("/proc/uptime"):match("[%d.]+"))

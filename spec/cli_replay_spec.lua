@@ -1,12 +1,13 @@
 --- `directmethods replay` through the program: calls made again and compared, devices
 -- that answer from a recording, files that are no recordings.
 
+local checks = require "spec.support.checks"
 local cli = require "spec.support.cli"
 local dm = require "directmethods"
 local fixture = require "spec.support.fixture"
 local stores = require "spec.support.stores"
 
-local has = cli.has
+local has = checks.has
 local HEADER = '{"format":"directmethods-recording","version":1,"time":1e9}\n'
 
 -- The line of a call of "echo" of dev1.

@@ -1,44 +1,26 @@
 --- `directmethods hub` as a service: its names, its admin listener for other machines,
 -- and what it tells the system's service manager.
 
+local checks = require "spec.support.checks"
 local cli = require "spec.support.cli"
+local cli_hub = require "spec.support.cli_hub"
 local dm = require "directmethods"
-local hub_process = require "spec.support.hub_process"
 local managers = require "spec.support.manager"
 local stores = require "spec.support.stores"
 
-local has = cli.has
+local has = checks.has
 local PORTS = { "--mqtt-port", "0", "--https-port", "0" }
 local TOKEN = "a-token-of-mine-that-is-long"
 
 describe("directmethods hub as a service", function()
-  local folder, process
+  local folder, home
 
   before_each(function()
-    folder = stores.folder()
+    home = cli_hub.new()
+    folder = home.path
   end)
 
-  after_each(function()
-    if process then process:close() end
-    process = nil
-    stores.remove(folder)
-  end)
-
-  local function write(name, text)
-    local path = folder .. "/" .. name
-    stores.write(path, text)
-    return path
-  end
-
-  local function start(words, before)
-    process = hub_process.start(folder, words, before)
-    return process:serves().facts
-  end
-
-  local function stop()
-    process:kill "sigterm"
-    return process:ended()
-  end
+  after_each(function() home:close() end)
 
   -- A hub that does not start.
   local function refused(words)
@@ -48,28 +30,28 @@ describe("directmethods hub as a service", function()
 
   describe("names", function()
     it("may differ for devices and services", function()
-      local facts = start { "--device", "d", "--hostname", "hub.test",
+      local facts = home:start { "--device", "d", "--hostname", "hub.test",
         "--device-hostname", "hub.device.test",
         "--service-hostname", "hub.service.test" }
       has(facts.devices.d, "HostName=hub.test;DeviceHostName=hub.device.test;")
       has(facts.connection_strings.service,
         "HostName=hub.test;ServiceHostName=hub.service.test;")
-      local result = cli.run { "invoke", "d", "m", "--ready-file", process.ready }
+      local result = cli.run { "invoke", "d", "m", "--ready-file", home.process.ready }
       has(result.stdout, "404103")
-      stop()
+      home:stop()
     end)
   end)
 
   describe("the admin listener", function()
     it("is at the address that was given, over TLS", function()
-      local facts = start { "--device", "d", "--hostname", "hub.test",
+      local facts = home:start { "--device", "d", "--hostname", "hub.test",
         "--admin-host", "0.0.0.0", "--admin-tls",
-        "--admin-token-file", write("token", TOKEN .. "\n") }
+        "--admin-token-file", home:write("token", TOKEN .. "\n") }
       assert.equal(("https://127.0.0.1:%d"):format(facts.ports.admin), facts.admin_url)
       for _, words in ipairs {
         { "fault", "add", "http", "reject" }, { "advance", "5" }, { "fault", "list" },
       } do
-        words[#words + 1], words[#words + 2] = "--ready-file", process.ready
+        words[#words + 1], words[#words + 2] = "--ready-file", home.process.ready
         local result = cli.run(words)
         assert.equal(0, result.status, result.stderr)
       end
@@ -87,11 +69,11 @@ describe("directmethods hub as a service", function()
         HUB_ADMIN_TOKEN = TOKEN,
       } })
       assert.equal(4, result.status) -- without the CA it is not trusted
-      stop()
+      home:stop()
     end)
 
     it("is refused on other addresses without TLS and a given token", function()
-      local token = write("token", TOKEN)
+      local token = home:write("token", TOKEN)
       for words, message in pairs {
         [{ "--admin-host", "0.0.0.0", "--admin-token-file", token }] =
           "--admin-host must be a loopback address, or else give --admin-tls",
@@ -129,11 +111,11 @@ describe("directmethods hub as a service", function()
 
     it("is told that the hub is ready and that it stops", function()
       local manager <close> = managers.start(folder)
-      local facts = start({ "--quiet" },
+      local facts = home:start({ "--quiet" },
         with { NOTIFY_SOCKET = manager.name })
       assert.equal(("READY=1\nSTATUS=serves on 127.0.0.1, MQTT %d, HTTPS %d"):format(
         facts.ports.mqtt, facts.ports.https), manager:wait("READY=1"))
-      stop()
+      home:stop()
       manager:wait("STOPPING=1\nSTATUS=stopping %(SIGTERM%)")
       assert.equal(2, #manager:messages())
     end)
@@ -141,17 +123,17 @@ describe("directmethods hub as a service", function()
     it("may have an abstract socket, and wants signs of life", function()
       local name = ("@directmethods-spec-%s"):format(folder:match("[^/]+$"))
       local manager <close> = managers.start(folder, name)
-      start({ "--quiet" }, with { NOTIFY_SOCKET = name, WATCHDOG_USEC = "40000" })
+      home:start({ "--quiet" }, with { NOTIFY_SOCKET = name, WATCHDOG_USEC = "40000" })
       manager:wait("^WATCHDOG=1$", 5)
-      stop()
+      home:stop()
     end)
 
     it("gets no signs of life that another process is to send", function()
       local manager <close> = managers.start(folder)
-      start({ "--quiet" }, with {
+      home:start({ "--quiet" }, with {
         NOTIFY_SOCKET = manager.name, WATCHDOG_USEC = "1000", WATCHDOG_PID = "1",
       })
-      stop()
+      home:stop()
       manager:wait("STOPPING=1")
       for _, text in ipairs(manager:messages()) do
         assert.is_nil(text:find("WATCHDOG", 1, true))
@@ -171,8 +153,8 @@ describe("directmethods hub as a service", function()
 
     it("may be gone, or named by nonsense", function()
       for _, name in ipairs { folder .. "/nobody", "vsock:1:2", ("/"):rep(200), "@" } do
-        start({ "--quiet" }, with { NOTIFY_SOCKET = name })
-        assert.equal(0, stop().status)
+        home:start({ "--quiet" }, with { NOTIFY_SOCKET = name })
+        assert.equal(0, home:stop().status)
       end
     end)
   end)
@@ -181,7 +163,7 @@ describe("directmethods hub as a service", function()
     -- What a hub around a command that calls a method writes to its stderr, a file
     -- that is the journal, or is not.
     local function log_of(is_journal, ...)
-      local path = write("journal", "")
+      local path = home:write("journal", "")
       local words = cli.words { "hub", "--mqtt-port", "0", "--https-port", "0", ... }
       for _, word in ipairs { "--", "sh", "-c", '"$@" 2>"$0"', folder .. "/out",
         table.unpack(cli.bare_words { "invoke", "d", "m" }) } do
@@ -207,7 +189,7 @@ describe("directmethods hub as a service", function()
     end)
 
     it("has the priority of an error that ends the command", function()
-      local path = write("journal", "")
+      local path = home:write("journal", "")
       assert(dm.exec { "sh", "-c",
         'JOURNAL_STREAM=$(stat -c %d:%i "$0") exec "$@" 2>>"$0"', path,
         table.unpack(cli.words { "hub", "--config", folder .. "/none" }) })

@@ -1,18 +1,14 @@
+local checks = require "spec.support.checks"
 local core = require "directmethods.core"
 local dm = require "directmethods"
 local fixture = require "spec.support.fixture"
+local folders = require "spec.support.folder"
 
+local has = checks.has
 local LUA = os.getenv("LUA") or "lua5.4"
 local SERVING = { "hub", "--mqtt-port", "0", "--https-port", "0" }
 
-local function has(text, part)
-  assert.truthy(text:find(part, 1, true), ("%q is not in %q"):format(part, text))
-end
-
-local function read_file(path)
-  local file <close> = assert(io.open(path))
-  return file:read("a")
-end
+local read_file = folders.read
 
 -- The words that start the command line in a process of its own.
 local function command(words)

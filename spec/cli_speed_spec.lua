@@ -1,6 +1,7 @@
 -- `directmethods hub --speed N`: hub, COMMAND and its children have one time. Each
 -- comparison is between moments whose order is certain, however slow the machine is.
 
+local checks = require "spec.support.checks"
 local cli = require "spec.support.cli"
 local dm = require "directmethods"
 local shell = require "directmethods.shell"
@@ -149,7 +150,7 @@ describe("directmethods hub --speed -- COMMAND", function()
     assert.equal("", slow.stderr)
     local fast = cli.run(hub("--speed", "3000", "--", "true"))
     assert.equal(0, fast.status)
-    cli.has(fast.stderr, "warn: --speed 3000: 30 s pass in 10 ms of real time")
+    checks.has(fast.stderr, "warn: --speed 3000: 30 s pass in 10 ms of real time")
   end)
 
   it("says what to do where libfaketime is not there, or cannot be used", function()
@@ -159,25 +160,25 @@ describe("directmethods hub --speed -- COMMAND", function()
     end
     local result = with("/nowhere/libfaketimeMT.so.1", "600")
     assert.equal(4, result.status)
-    cli.has(result.stderr, "--speed with a COMMAND needs libfaketime: install it")
+    checks.has(result.stderr, "--speed with a COMMAND needs libfaketime: install it")
     assert.equal(0, with("/nowhere/libfaketimeMT.so.1", "1").status)
     local text = cli.file "no library"
     finally(function() os.remove(text) end)
     result = with(text, "600")
     assert.equal(4, result.status)
-    cli.has(result.stderr, text .. " cannot be used (is it for another architecture")
+    checks.has(result.stderr, text .. " cannot be used (is it for another architecture")
   end)
 
   it("refuses what is no speed, and a speed inside a speed", function()
     for _, wrong in ipairs { "0", "0.5", "-1", "fast", "1e7", "nan" } do
       local result = cli.run(hub("--speed=" .. wrong, "--", "true"))
       assert.equal(2, result.status)
-      cli.has(result.stderr, "--speed must be a number from 1 to 1000000")
+      checks.has(result.stderr, "--speed must be a number from 1 to 1000000")
     end
     local inner = run("--speed", "60", "--", "sh", "-c",
       tool(table.unpack(hub("--speed", "60", "--", "true"))))
     assert.equal(2, inner.status)
-    cli.has(inner.stderr, "the time of this process runs fast already")
+    checks.has(inner.stderr, "the time of this process runs fast already")
   end)
 end)
 
@@ -226,10 +227,10 @@ describe("directmethods hub --speed", function()
     local file <close> = assert(io.open(ready))
     local facts = assert(dm.json.decode(file:read "a"))
     assert.equal(100000, facts.clock.speed)
-    cli.has(facts.environment.LD_PRELOAD, "libfaketimeMT.so.1")
+    checks.has(facts.environment.LD_PRELOAD, "libfaketimeMT.so.1")
     local env = cli.run { "env", "--ready-file", ready }
     for _, name in ipairs { "FAKETIME", "FAKETIME_SHARED", "LD_PRELOAD" } do
-      cli.has(env.stdout, ("export %s='%s'\n"):format(name, facts.environment[name]))
+      checks.has(env.stdout, ("export %s='%s'\n"):format(name, facts.environment[name]))
     end
     local result = assert(dm.exec({ "sh", "-c", env.stdout .. HUB_TIME
       .. "date +%s.%N; hub_time; date +%s.%N" }, { timeout = 30 }))

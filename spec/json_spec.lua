@@ -1,16 +1,13 @@
+local checks = require "spec.support.checks"
 local cjson = require "cjson"
 local core = require "directmethods.core"
 local json = require "directmethods.json"
 
+local failure = checks.failure
+
 -- What our own codec gives, whatever lua-cjson could do.
 local function decode_ours(text)
   return core.json_decode(text, 64, cjson.decode, -1)
-end
-
-local function failure(fn, ...)
-  local ok, message = pcall(fn, ...)
-  assert.is_false(ok)
-  return message
 end
 
 describe("json.decode", function()

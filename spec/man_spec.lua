@@ -1,5 +1,6 @@
 --- The manual page of the command line, and what completes it in shells.
 
+local checks = require "spec.support.checks"
 local cli = require "spec.support.cli"
 local command = require "directmethods.cli.command"
 local dm = require "directmethods"
@@ -41,13 +42,13 @@ describe("the manual page", function()
     local text = shown(folder.path .. "/usr/" .. PLACES[1])
     for _, entry in ipairs(tree.entries(main.COMMANDS)) do
       for _, spec in ipairs(entry.specs) do
-        cli.has(text, "directmethods " .. spec.name .. " ")
+        checks.has(text, "directmethods " .. spec.name .. " ")
         local help = command.parser(spec):get_help()
-        for option in help:gmatch("%f[-]%-%-%l[%l%d-]*") do cli.has(text, option) end
+        for option in help:gmatch("%f[-]%-%-%l[%l%d-]*") do checks.has(text, option) end
       end
     end
     for _, part in ipairs { "EXIT STATUS", "IOTHUB_CONNECTION_STRING", "SIGHUP" } do
-      cli.has(text, part)
+      checks.has(text, part)
     end
     result = make("uninstall", "DESTDIR=" .. folder.path, "PREFIX=/usr")
     assert.equal(0, result.status, result.stderr)
@@ -59,7 +60,7 @@ describe("the manual page", function()
     local result = make("man", "MAN=" .. folder.path .. "/page",
       "SOURCE_DATE_EPOCH=86400")
     assert.equal(0, result.status, result.stderr)
-    cli.has(stores.read(folder.path .. "/page"), ".TH DIRECTMETHODS 1 1970-01-02 ")
+    checks.has(stores.read(folder.path .. "/page"), ".TH DIRECTMETHODS 1 1970-01-02 ")
   end)
 end)
 
@@ -79,18 +80,18 @@ describe("directmethods completion", function()
   end
 
   it("offers commands, subcommands, options and values in bash", function()
-    cli.has(offered "directmethods inv", " invoke ")
-    cli.has(offered "directmethods device re", " remove ")
-    cli.has(offered "directmethods hub --admin-h", " --admin-host ")
-    cli.has(offered "directmethods hub --log-level d", " debug ")
+    checks.has(offered "directmethods inv", " invoke ")
+    checks.has(offered "directmethods device re", " remove ")
+    checks.has(offered "directmethods hub --admin-h", " --admin-host ")
+    checks.has(offered "directmethods hub --log-level d", " debug ")
     assert.equal("  ", (offered "directmethods hub --no-such"))
   end)
 
   it("knows zsh and fish, and no other shell", function()
-    cli.has(cli.run({ "completion", "zsh" }).stdout, "#compdef directmethods")
-    cli.has(cli.run({ "completion", "fish" }).stdout, "complete -c directmethods")
+    checks.has(cli.run({ "completion", "zsh" }).stdout, "#compdef directmethods")
+    checks.has(cli.run({ "completion", "fish" }).stdout, "complete -c directmethods")
     local result = cli.run { "completion", "tcsh" }
     assert.equal(2, result.status)
-    cli.has(result.stderr, "bash")
+    checks.has(result.stderr, "bash")
   end)
 end)

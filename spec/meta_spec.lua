@@ -1,6 +1,7 @@
 --- The stubs of the C modules, for editors, name what the modules have.
 
 local core = require "directmethods.core"
+local folders = require "spec.support.folder"
 
 -- The classes of a module's stub, and the metatables of their objects in the registry.
 local MODULES = {
@@ -13,10 +14,7 @@ local MODULES = {
   cluster_core = {},
 }
 
-local function read(path)
-  local file <close> = assert(io.open(path))
-  return file:read("a")
-end
+local read = folders.read
 
 local function sorted(set)
   local names = {}

@@ -11,10 +11,7 @@ local function sh(script, ...)
   return done.stdout
 end
 
-local function read(path)
-  local file <close> = assert(io.open(path))
-  return file:read("a")
-end
+local read = folders.read
 
 local VERSION = require("directmethods.core").version
 local NAME = "directmethods-" .. VERSION

@@ -1,14 +1,12 @@
 --- The store in PostgreSQL: what hub/sql.lua promises, on a real server.
 
+local checks = require "spec.support.checks"
 local dm = require "directmethods"
 local postgres = require "spec.support.postgres"
 local sql = require "directmethods.hub.sql"
 
+local has = checks.has
 local INSERT = "INSERT INTO t VALUES (?, ?)"
-
-local function has(text, part)
-  assert.truthy(text:find(part, 1, true), ("%q is not in %q"):format(part, text))
-end
 
 -- It gave nil and this error.
 local function fails(name, part, results, err)

@@ -17,10 +17,7 @@ local ROCKS = { -- a module's first word -> the rock it comes with, README's nam
 -- What is used where it is installed.
 local OPTIONAL = { luassert = true, say = true }
 
-local function read(path)
-  local file <close> = assert(io.open(path))
-  return file:read("a")
-end
+local read = folders.read
 
 local function load_rockspec(path)
   local rockspec = {}

@@ -1,8 +1,10 @@
 --- The test runner, spec/support/run.lua: what it counts, and what it fails for.
 
+local checks = require "spec.support.checks"
 local dm = require "directmethods"
 local folders = require "spec.support.folder"
 
+local has = checks.has
 local LUA = os.getenv("LUA") or arg[-1]
 local RUNNER = "spec/support/run.lua"
 
@@ -24,10 +26,6 @@ local function run(paths, o)
   table.move(paths, 1, #paths, #words + 1, words)
   local result = assert(dm.exec(words, { timeout = 100 }))
   return result.status, result.stdout, result.stderr
-end
-
-local function has(text, part)
-  assert.is_truthy(text:find(part, 1, true), ("%q lacks %q"):format(text, part))
 end
 
 -- The total must be the last line.

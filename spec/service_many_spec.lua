@@ -1,16 +1,13 @@
 -- service:invoke_many: one call of many devices; and thousands of calls in flight over
 -- few connections.
 
+local checks = require "spec.support.checks"
 local core = require "directmethods.core"
 local dm = require "directmethods"
 local fixture = require "spec.support.fixture"
 local task = require "directmethods.task"
 
-local function failure(fn, ...)
-  local ok, message = pcall(fn, ...)
-  assert.is_false(ok)
-  return message
-end
+local failure = checks.failure
 
 -- Device clients first: their ends take a moment.
 local function finish(hub, service, devices)

@@ -1,18 +1,14 @@
 -- service.registry and service.twins against the hub, and what they ask of any other.
 
+local checks = require "spec.support.checks"
 local core = require "directmethods.core"
 local dm = require "directmethods"
 local fake_hub = require "spec.support.fake_hub"
 local fixture = require "spec.support.fixture"
 local wire = require "spec.support.wire"
 
+local failure = checks.failure
 local KEY = core.base64_encode(("k"):rep(32))
-
-local function failure(fn, ...)
-  local ok, message = pcall(fn, ...)
-  assert.is_false(ok)
-  return message
-end
 
 describe("service.registry", function()
   local hub, service, registry

@@ -1,18 +1,16 @@
 --- The store below the hub: lists of SQL statements in, rows out.
 
+local checks = require "spec.support.checks"
 local core = require "directmethods.core"
 local dm = require "directmethods"
 local sql = require "directmethods.hub.sql"
 local stores = require "spec.support.stores"
 local task = require "directmethods.task"
 
+local has = checks.has
 local LUA = os.getenv("LUA") or "lua5.4"
 local MODE = os.getenv("MODE") or "release"
 local INSERT = "INSERT INTO t VALUES (?, ?)"
-
-local function has(text, part)
-  assert.truthy(text:find(part, 1, true), ("%q is not in %q"):format(part, text))
-end
 
 -- It gave nil and this error.
 local function fails(name, part, results, err)

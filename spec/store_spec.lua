@@ -1,5 +1,6 @@
 --- A hub that keeps what it knows in a file.
 
+local checks = require "spec.support.checks"
 local core = require "directmethods.core"
 local dm = require "directmethods"
 local fixture = require "spec.support.fixture"
@@ -8,12 +9,9 @@ local rest = require "spec.support.rest"
 local statements = require "directmethods.hub.identity_statements"
 local stores = require "spec.support.stores"
 
+local has = checks.has
 local LUA = os.getenv("LUA") or "lua5.4"
 local KEY = core.base64_encode(("k"):rep(32))
-
-local function has(text, part)
-  assert.truthy(text:find(part, 1, true), ("%q is not in %q"):format(part, text))
-end
 
 describe("a hub's store", function()
   local folder, path

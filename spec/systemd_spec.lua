@@ -1,6 +1,8 @@
 --- The units of examples/systemd: systemd takes them, and their commands run.
 
+local checks = require "spec.support.checks"
 local cli = require "spec.support.cli"
+local cli_hub = require "spec.support.cli_hub"
 local dm = require "directmethods"
 local folders = require "spec.support.folder"
 local hub_process = require "spec.support.hub_process"
@@ -28,24 +30,21 @@ local function has_systemd()
 end
 
 describe("examples/systemd", function()
-  local folder, process
+  local folder, home
 
   before_each(function()
-    folder = stores.folder()
+    home = cli_hub.new()
+    folder = home.path
   end)
 
-  after_each(function()
-    if process then process:close() end
-    process = nil
-    stores.remove(folder)
-  end)
+  after_each(function() home:close() end)
 
   for _, unit in ipairs(UNITS) do
     it(unit .. " is a unit for a service that tells how it is", function()
       local text = text_of(unit)
       for _, line in ipairs { "Type=notify", "DynamicUser=yes", "NoNewPrivileges=yes",
         "ProtectSystem=strict", "ExecReload=/bin/kill -HUP $MAINPID" } do
-        cli.has(text, "\n" .. line .. "\n")
+        checks.has(text, "\n" .. line .. "\n")
       end
       if not has_systemd() then return end
       local copy <close> = folders.new()
@@ -66,15 +65,14 @@ describe("examples/systemd", function()
       words[#words + 1] = word
     end
     local ready = folder .. "/hub.json"
-    process = hub_process.start(folder, words,
+    home.process = hub_process.start(folder, words,
       { "setsid", "env", "NOTIFY_SOCKET=" .. manager.name })
-    process.ready = ready
-    process:serves()
+    home.process.ready = ready
+    home.process:serves()
     manager:wait("READY=1")
     local result = cli.run { "invoke", "lamp", "on", "--raw", "--ready-file", ready }
     assert.equal('{"lit":true}\n', result.stdout, result.stderr)
-    process:kill "sigterm"
-    assert.equal(0, process:ended().status)
+    assert.equal(0, home:stop().status)
   end)
 
   it("directmethods-device@.service's device runs, and reads its script again",
@@ -91,7 +89,7 @@ describe("examples/systemd", function()
         HUB_MQTT_PORT = hub:ports().mqtt,
         IOTHUB_DEVICE_CONNECTION_STRING = hub:connection_string "fan",
       }, before = { "setsid" } })
-      cli.has(manager:wait("READY=1"), "fan online")
+      checks.has(manager:wait("READY=1"), "fan online")
       local service <close> = hub:service()
       assert.equal(7, assert(service:invoke("fan", "set_speed", 7)).payload.speed)
       stores.write(script, "return { stop = function() return 202 end }")
@@ -106,8 +104,8 @@ describe("examples/systemd", function()
       own:kill "sigterm"
       local result = own:ended()
       assert.equal(0, result.status, result.stderr)
-      cli.has(result.stderr, "reload: ")
-      cli.has(result.stderr, "; the device goes on as it was\n")
+      checks.has(result.stderr, "reload: ")
+      checks.has(result.stderr, "; the device goes on as it was\n")
       manager:wait("STOPPING=1")
     end)
 end)

@@ -1,10 +1,12 @@
 --- The test kit: what it makes, what its end checks, and its matchers.
 
+local checks = require "spec.support.checks"
 local core = require "directmethods.core"
 local dm = require "directmethods"
 local task = require "directmethods.task"
 local testing = require "directmethods.testing"
 
+local has = checks.has
 local LUA = os.getenv("LUA") or arg[-1]
 
 -- What fn raises.
@@ -12,10 +14,6 @@ local function raised(fn, ...)
   local ok, err = pcall(fn, ...)
   assert.is_false(ok)
   return tostring(err)
-end
-
-local function has(text, part)
-  assert.is_truthy(text:find(part, 1, true), ("%q is not in %q"):format(part, text))
 end
 
 describe("a test kit", function()

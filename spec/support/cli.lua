@@ -141,11 +141,4 @@ function M.ready_file(hub, devices)
   return M.file(dm.json.encode(facts))
 end
 
---- Raise when a text has not got a part.
-function M.has(text, part)
-  if not text:find(part, 1, true) then
-    error(("%q is not in %q"):format(part, text), 2)
-  end
-end
-
 return M

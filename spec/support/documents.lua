@@ -1,13 +1,10 @@
 --- The documents: their list, and the blocks of code in them.
 
+local folders = require "spec.support.folder"
+
 local M = {}
 
----@param path string
----@return string
-function M.read(path)
-  local file <close> = assert(io.open(path))
-  return file:read("a")
-end
+M.read = folders.read
 
 -- The lines that a command prints.
 local function lines_of(command)

@@ -31,6 +31,14 @@ function Folder:__close()
   remove(self.path)
 end
 
+--- The whole of a file.
+---@param path string
+---@return string
+function M.read(path)
+  local file <close> = assert(io.open(path, "rb"))
+  return file:read("a")
+end
+
 --- An empty folder; its field `path` names it.
 ---@param parent string? where it is; default: where temporary files go
 function M.new(parent)

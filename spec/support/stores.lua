@@ -2,6 +2,7 @@
 
 local dbi = require "DBI"
 local dm = require "directmethods"
+local folders = require "spec.support.folder"
 
 local M = {}
 
@@ -14,10 +15,7 @@ function M.remove(folder)
   assert(dm.exec { "rm", "-rf", folder })
 end
 
-function M.read(path)
-  local file <close> = assert(io.open(path, "rb"))
-  return file:read("a")
-end
+M.read = folders.read
 
 function M.write(path, bytes)
   local file <close> = assert(io.open(path, "wb"))
