@@ -1,6 +1,7 @@
 --- The store below the hub: lists of SQL statements in, rows out.
 
 local checks = require "spec.support.checks"
+local contract = require "spec.support.sql_contract"
 local core = require "directmethods.core"
 local dm = require "directmethods"
 local sql = require "directmethods.hub.sql"
@@ -10,14 +11,7 @@ local task = require "directmethods.task"
 local has = checks.has
 local LUA = os.getenv("LUA") or "lua5.4"
 local MODE = os.getenv("MODE") or "release"
-local INSERT = "INSERT INTO t VALUES (?, ?)"
-
--- It gave nil and this error.
-local function fails(name, part, results, err)
-  assert.is_nil(results)
-  assert.equal(name, err.name)
-  has(err.message, part)
-end
+local fails, INSERT = contract.fails, contract.INSERT
 
 describe("sql", function()
   local folder, path, db
@@ -40,14 +34,12 @@ describe("sql", function()
     return db
   end
 
-  local function rows(text, ...)
-    return assert(db:read { { text, table.pack(...) } })[1]
-  end
+  local function rows(...) return contract.rows(db, ...) end
 
   -- A store with the table t of key and value.
   local function with_table(where)
     open(where)
-    assert(db:write { { "CREATE TABLE t (k INTEGER PRIMARY KEY, v TEXT)" } })
+    assert(db:write { { contract.TABLE } })
   end
 
   for name, where in pairs { ["in a file"] = false, ["in memory"] = sql.MEMORY } do
@@ -56,35 +48,24 @@ describe("sql", function()
         with_table(where or path)
       end)
 
-      it("keeps every value as it is", function()
-        assert(db:write {
-          { "CREATE TABLE v (i INTEGER, r REAL, s TEXT, b BLOB, n TEXT)" },
-        })
-        local values = {
-          { math.maxinteger, 1.5, "a\0b\n\u{20ac}", "\0\xFF", n = 5 },
-          { math.mininteger, -math.huge, "", "", "text", n = 5 },
-          { 9007199254740993, 1e-310, ("x"):rep(100000), ("\0"):rep(70000), n = 5 },
-          { n = 5 },
-        }
-        local list = {}
-        for i, row in ipairs(values) do
-          list[i] = { "INSERT INTO v VALUES (?, ?, ?, ?, ?)", {
-            row[1], row[2], row[3], row[4] and sql.blob(row[4]), row[5], n = 5 } }
-        end
-        local results = assert(db:write(list))
-        for i = 1, #values do assert.same({ changes = 1 }, results[i]) end
-        local found = rows("SELECT * FROM v ORDER BY rowid")
-        for i, row in ipairs(values) do
-          for _, column in ipairs { 1, 2, 3, 5 } do
-            assert.equal(row[column], found[i][column])
-            assert.equal(math.type(row[column]), math.type(found[i][column]))
-          end
-          assert.same(row[4] and sql.blob(row[4]), found[i][4])
-        end
-        local types = "SELECT typeof(i), typeof(r), typeof(s), typeof(b) FROM v"
-        assert.same({ "integer", "real", "text", "blob" }, rows(types)[1])
-        assert(db:write { { "INSERT INTO v (i, n) VALUES (?, ?)", { true, false } } })
-        assert.same({ { 1 }, changes = 0 }, rows("SELECT i FROM v WHERE n = '0'"))
+      contract.run(it, {
+        db = function() return db end,
+        bytes = "SELECT zeroblob(?)",
+        errors = {
+          no_table = "no such table: nowhere",
+          duplicate = "UNIQUE constraint failed",
+          read_only = "a read changes nothing",
+          too_large = "the rows are more than there is room for",
+          several = "not one statement",
+        },
+      })
+
+      it("keeps each value's type, and text with a zero byte", function()
+        assert(db:write { { "CREATE TABLE v (i INTEGER, r REAL, s TEXT, b BLOB)" },
+          { "INSERT INTO v VALUES (?, ?, ?, ?)", { 1, 1.0, "a\0b", sql.blob "c" } } })
+        assert.same({ "integer", "real", "text", "blob" },
+          rows("SELECT typeof(i), typeof(r), typeof(s), typeof(b) FROM v")[1])
+        assert.equal("a\0b", rows("SELECT s FROM v")[1][1])
       end)
 
       it("finds a blob again by what it gave", function()
@@ -99,68 +80,7 @@ describe("sql", function()
         assert.same({ "z", sql.blob "a", sql.blob "b" }, seen)
       end)
 
-      it("gives rows and counts of each statement", function()
-        local results = assert(db:write {
-          { "INSERT INTO t VALUES (1, 'a'), (2, 'b') RETURNING k, v" },
-          { "UPDATE t SET v = ? WHERE k > ?", { "c", 0 } },
-          { "SELECT v, k FROM t ORDER BY k DESC" },
-          { "UPDATE t SET v = 'd' WHERE k = 9" },
-          { "CREATE TABLE another (x INTEGER)" },
-          { "DELETE FROM t" },
-        })
-        assert.same({
-          { changes = 2, { 1, "a" }, { 2, "b" } },
-          { changes = 2 },
-          { changes = 0, { "c", 2 }, { "c", 1 } },
-          { changes = 0 },
-          { changes = 0 },
-          { changes = 2 },
-        }, results)
-        assert.same({}, (db:write {}))
-      end)
-
-      it("does all of a list or nothing of it", function()
-        assert(db:write { { "INSERT INTO t VALUES (1, 'a')" } })
-        fails("StorageFailed", "no such table: nowhere", db:write {
-          { "UPDATE t SET v = 'b'" }, { "INSERT INTO nowhere VALUES (1)" },
-        })
-        fails("Conflict", "a statement has 0 rows, not 1", db:write {
-          { "UPDATE t SET v = 'b'", expect = 1 },
-          { "DELETE FROM t WHERE k = ?", { 2 }, expect = 1 },
-        })
-        fails("Conflict", "a statement has 1 rows, not 0", db:write {
-          { "UPDATE t SET v = 'b'" }, { "SELECT 1 FROM t", expect = 0 },
-        })
-        -- made by somebody else meanwhile
-        fails("Conflict", "UNIQUE constraint failed", db:write {
-          { "UPDATE t SET v = 'b'" }, { "INSERT INTO t VALUES (1, 'c')" },
-        })
-        assert.same({ { 1, "a" }, changes = 0 }, rows("SELECT * FROM t"))
-      end)
-
-      it("reads what was committed, and changes nothing by it", function()
-        assert(db:write { { "INSERT INTO t VALUES (1, 'a')" } })
-        fails("StorageFailed", "a read changes nothing",
-          db:read { { "DELETE FROM t" } })
-        fails("Conflict", "a statement has 1 rows, not 2",
-          db:read { { "SELECT * FROM t", expect = 2 } })
-        assert.same({ { { 1, "a" }, changes = 0 }, { { 1 }, changes = 0 } },
-          db:read { { "SELECT * FROM t" }, { "SELECT count(*) FROM t", expect = 1 } })
-      end)
-
-      it("refuses what is too much, and what is no statement", function()
-        local list = {}
-        for i = 1, 1025 do list[i] = { "SELECT 1" } end
-        fails("LimitExceeded", "1025 statements", db:write(list))
-        list[1025] = nil
-        assert.equal(1024, #assert(db:read(list)))
-        fails("LimitExceeded", "bytes are too many at a time",
-          db:write { { "SELECT ?", { ("x"):rep(16 * 1024 * 1024) } } })
-        fails("LimitExceeded", "the rows are more than there is room for",
-          db:read { { "SELECT zeroblob(?)", { 16 * 1024 * 1024 } } })
-        fails("StorageFailed", "syntax error", db:read { { "SELEC 1" } })
-        fails("StorageFailed", "not one statement",
-          db:read { { "SELECT 1; DELETE FROM t" } })
+      it("refuses an empty statement, and parameters that it has not got", function()
         fails("StorageFailed", "not one statement", db:read { { " " } })
         fails("StorageFailed", "has 1 parameters, not 2",
           db:read { { "SELECT ?", { 1, 2 } } })
@@ -192,68 +112,6 @@ describe("sql", function()
     local ok, err = coroutine.wrap(function() return pcall(db.read, db, {}) end)()
     assert.is_false(ok)
     has(err, "db:read: cannot wait in a coroutine")
-  end)
-
-  -- Tasks that write at the same time: the results of each, or nil and its error.
-  local function write_together(lists)
-    local tasks, ended = {}, {}
-    for i, list in ipairs(lists) do tasks[i] = dm.spawn(db.write, db, list) end
-    for i, writer in ipairs(tasks) do ended[i] = table.pack(writer:await()) end
-    return ended
-  end
-
-  describe("units that come together", function()
-    it("fail alone, and leave the others unharmed", function()
-      with_table()
-      local ended = write_together {
-        { { INSERT, { 1, "a" } } },
-        { { INSERT, { 2, "b" } }, { "SELEC" } },
-        { { INSERT, { 3, "c" } }, { "DELETE FROM t WHERE k = 9", expect = 1 } },
-        { { INSERT, { 4, "d" } } },
-        { { INSERT, { 1, "e" } } },
-        { { "UPDATE t SET v = 'f' WHERE k = 1", expect = 1 } },
-      }
-      local names = {}
-      for i, one in ipairs(ended) do names[i] = one[1] and "kept" or one[2].name end
-      assert.same({ "kept", "StorageFailed", "Conflict", "kept", "Conflict", "kept" },
-        names)
-      assert.same({ { 1, "f" }, { 4, "d" }, changes = 0 },
-        rows("SELECT * FROM t ORDER BY k"))
-    end)
-
-    it("are done in their order", function()
-      with_table()
-      local lists = {}
-      for i = 1, 600 do -- more than one group
-        lists[i] = {
-          { "INSERT INTO t SELECT count(*) + 1, ? FROM t", { tostring(i) } },
-        }
-      end
-      for _, one in ipairs(write_together(lists)) do assert(one[1], one[2]) end
-      for i, row in ipairs(rows("SELECT k, v FROM t ORDER BY k")) do
-        assert.same({ i, tostring(i) }, row)
-      end
-    end)
-
-    it("see what those before them wrote", function()
-      for _, where in ipairs { path, sql.MEMORY } do
-        with_table(where)
-        dm.spawn(db.write, db, { { INSERT, { 1, "a" } } }):await()
-        local reader = dm.spawn(db.read, db, { { "SELECT v FROM t" } })
-        assert.same({ { { "a" }, changes = 0 } }, (reader:await()))
-        db:close()
-      end
-    end)
-  end)
-
-  it("keeps only so many statements prepared", function()
-    with_table(sql.MEMORY)
-    for round = 1, 2 do
-      for i = 1, 300 do
-        assert.same({ i * round },
-          rows(("SELECT %d * ?"):format(i), round)[1])
-      end
-    end
   end)
 
   describe("a queue", function()
@@ -574,9 +432,9 @@ describe("sql", function()
       stores.overwrite(path, (page - 1) * 4096, ("\xA5"):rep(4096))
       open()
       fails("StorageFailed", "malformed", db:read { { "SELECT * FROM t" } })
-      local ended = write_together {
+      local ended = contract.write_together(db, {
         { { INSERT, { 2, "b" } } }, { { "INSERT INTO other VALUES (1)" } },
-      }
+      })
       assert.equal("StorageFailed", ended[1][2].name)
       assert.is_table(ended[2][1])
       assert.same({ { 1 }, changes = 0 }, rows("SELECT k FROM other"))
@@ -613,8 +471,8 @@ describe("sql", function()
           fails("StorageFailed", "the store failed: " .. case[2],
             db:write { { INSERT, { 100 + i, "b" } } })
         end
-        for _, one in ipairs(write_together {
-          { { INSERT, { 200, "a" } } }, { { INSERT, { 201, "a" } } } }) do
+        for _, one in ipairs(contract.write_together(db, {
+          { { INSERT, { 200, "a" } } }, { { INSERT, { 201, "a" } } } })) do
           assert.equal("StorageFailed", one[2].name)
         end
         assert.equal(1, #lines, table.concat(lines, "\n"))
