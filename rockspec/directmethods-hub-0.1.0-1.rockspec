@@ -163,6 +163,7 @@ build = {
       ["directmethods.hub.query_routes"] = "lua/directmethods/hub/query_routes.lua",
       ["directmethods.hub.readable"] = "lua/directmethods/hub/readable.lua",
       ["directmethods.hub.recordings"] = "lua/directmethods/hub/recordings.lua",
+      ["directmethods.hub.refusal"] = "lua/directmethods/hub/refusal.lua",
       ["directmethods.hub.registry"] = "lua/directmethods/hub/registry.lua",
       ["directmethods.hub.registry_routes"] = "lua/directmethods/hub/registry_routes.lua",
       ["directmethods.hub.renewal"] = "lua/directmethods/hub/renewal.lua",

@@ -159,6 +159,7 @@ build = {
       ["directmethods.fleet.connect"] = "lua/directmethods/fleet/connect.lua",
       ["directmethods.fleet.enrol"] = "lua/directmethods/fleet/enrol.lua",
       ["directmethods.histogram"] = "lua/directmethods/histogram.lua",
+      ["directmethods.identity_name"] = "lua/directmethods/identity_name.lua",
       ["directmethods.init"] = "lua/directmethods/init.lua",
       ["directmethods.json"] = "lua/directmethods/json.lua",
       ["directmethods.log"] = "lua/directmethods/log.lua",

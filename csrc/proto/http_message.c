@@ -13,6 +13,7 @@
 #include "llhttp.h"
 
 #include "proto/http_filter.h"
+#include "proto/text.h"
 
 enum {
   KEEP = 2048,         /* bytes of a buffer that is kept for the next request */
@@ -216,20 +217,13 @@ static dm_http_state read_chunk(dm_http_reader *r, dm_span *in) {
   return DM_HTTP_MORE;
 }
 
-static int hex_digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
 /* These functions get lines of a chunked body without their CR LF. */
 static dm_http_state chunk_size(dm_http_reader *r, dm_span line) {
   uint64_t size = 0;
   size_t n = 0;
-  for (; n < line.n && hex_digit(line.p[n]) >= 0; n++) {
+  for (; n < line.n && dm_text_hex(line.p[n]) >= 0; n++) {
     if (n == CHUNK_DIGITS) return refuse(r, 400, "chunk size too long");
-    size = size << 4 | (uint64_t)hex_digit(line.p[n]);
+    size = size << 4 | (uint64_t)dm_text_hex(line.p[n]);
   }
   if (n == 0) return refuse(r, 400, "chunk without a size");
   advance(&line, n);

@@ -71,7 +71,7 @@ static bool is_alnum(char c) {
 }
 
 /* The value of a hex digit; -1: not a hex digit. */
-static int hex_value(char c) {
+int dm_text_hex(char c) {
   if (c >= '0' && c <= '9') return c - '0';
   if (c >= 'a' && c <= 'f') return c - 'a' + 10;
   if (c >= 'A' && c <= 'F') return c - 'A' + 10;
@@ -84,7 +84,8 @@ static bool decoded_length(dm_span s, size_t *length) {
   for (size_t i = 0; i < s.n; i++, n++) {
     if (s.p[i] != '%') continue;
     if (s.n - i < 3) return false;
-    if (hex_value(s.p[i + 1]) < 0 || hex_value(s.p[i + 2]) < 0) return false;
+    if (dm_text_hex(s.p[i + 1]) < 0 || dm_text_hex(s.p[i + 2]) < 0)
+      return false;
     i += 2;
   }
   *length = n;
@@ -98,7 +99,7 @@ bool dm_text_percent_decode(dm_buf *out, dm_span s) {
   if (to == NULL) return false;
   for (size_t i = 0; i < s.n; i++) {
     if (s.p[i] == '%') {
-      *to++ = (char)(hex_value(s.p[i + 1]) * 16 + hex_value(s.p[i + 2]));
+      *to++ = (char)(dm_text_hex(s.p[i + 1]) * 16 + dm_text_hex(s.p[i + 2]));
       i += 2;
     } else {
       *to++ = s.p[i];

@@ -27,6 +27,9 @@ bool dm_text_int64(dm_span s, int64_t min, int64_t max, int64_t *out);
 /* Valid UTF-8: no overlong form, no surrogate, nothing above U+10FFFF. */
 bool dm_text_utf8(dm_span s);
 
+/* The value of a hexadecimal digit in either case; -1: it is none. */
+int dm_text_hex(char c);
+
 /* Decode %XX once; '+' stays '+'. False: a bad escape, or no room. */
 bool dm_text_percent_decode(dm_buf *out, dm_span s);
 

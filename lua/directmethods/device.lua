@@ -4,6 +4,7 @@ local core = require "directmethods.core"
 local connection = require "directmethods.device.connection"
 local calls = require "directmethods.device.calls"
 local configs = require "directmethods.device.config"
+local identity_name = require "directmethods.identity_name"
 local options = require "directmethods.options"
 local task = require "directmethods.task"
 local waits = require "directmethods.device.waits"
@@ -99,7 +100,7 @@ function M.make(config)
     state = "idle",
     device_id = config.device_id,
     module_id = config.module_id,
-    name = config.device_id .. (config.module_id and "/" .. config.module_id or ""),
+    name = identity_name(config.device_id, config.module_id),
     config = config,
     handlers = config.handlers,
     fallback_handler = config.fallback,

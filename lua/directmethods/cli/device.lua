@@ -2,6 +2,7 @@
 
 local command = require "directmethods.cli.command"
 local group = require "directmethods.cli.group"
+local identity_name = require "directmethods.identity_name"
 local targets = require "directmethods.cli.target"
 
 local function with_id(more)
@@ -18,9 +19,8 @@ end
 
 -- What is printed of an identity: keys only with --show-keys.
 local function shown(target, identity, with_keys)
-  local module = identity.module_id and "/" .. identity.module_id or ""
   return {
-    device_id = identity.device_id .. module,
+    device_id = identity_name(identity.device_id, identity.module_id),
     status = identity.status,
     authentication = identity.authentication,
     connected = identity.connected,

@@ -1,6 +1,7 @@
 --- Makes devices for `directmethods hub --config` of what Azure exports: the file of
 -- `az iot hub state export`, and IoT Hub's export of device identities (devices.txt).
 
+local identity_name = require "directmethods.identity_name"
 local json = require "directmethods.json"
 local logs = require "directmethods.cli.log"
 local names_of = require "directmethods.cli.names"
@@ -216,7 +217,7 @@ local function add_line(import, text, line)
   end
   local module = given(value.moduleId)
   if module and type(module) ~= "string" then fail("member 'moduleId' must be text") end
-  local id = module and value.id .. "/" .. module or value.id
+  local id = identity_name(value.id, module)
   if is_deletion(value) then return leave_out(import, "lines to delete", id) end
   add_device(import, id, value, value, line)
 end

@@ -3,6 +3,7 @@
 local command = require "directmethods.cli.command"
 local group = require "directmethods.cli.group"
 local core = require "directmethods.core"
+local identity_name = require "directmethods.identity_name"
 local json = require "directmethods.json"
 local options = require "directmethods.options"
 local payloads = require "directmethods.cli.payload"
@@ -149,10 +150,9 @@ local function cancel(args)
 end
 
 local function line_of(result)
-  local module = result.module_id and "/" .. result.module_id or ""
   local outcome = result.err and tostring(result.err)
     or result.reply and "status " .. tostring(result.reply.status) or result.status
-  return ("%s%s: %s"):format(result.device_id, module, outcome)
+  return ("%s: %s"):format(identity_name(result.device_id, result.module_id), outcome)
 end
 
 local function results(args)

@@ -5,6 +5,7 @@ local command = require "directmethods.cli.command"
 local core = require "directmethods.core"
 local differences = require "directmethods.cli.differences"
 local dm = require "directmethods"
+local identity_name = require "directmethods.identity_name"
 local json = require "directmethods.json"
 local json_line = require "directmethods.cli.json_line"
 local outcome = require "directmethods.cli.outcome"
@@ -166,8 +167,7 @@ end
 -- Telling ----------------------------------------------------------------------
 
 local function name_of(call)
-  local module = call.module and "/" .. call.module or ""
-  return ("%s%s %s"):format(call.device, module, call.method)
+  return ("%s %s"):format(identity_name(call.device, call.module), call.method)
 end
 
 local function show(args, result)

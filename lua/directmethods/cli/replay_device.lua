@@ -3,6 +3,7 @@
 
 local command = require "directmethods.cli.command"
 local dm = require "directmethods"
+local identity_name = require "directmethods.identity_name"
 local json = require "directmethods.json"
 local names_of = require "directmethods.cli.names"
 local signals = require "directmethods.cli.signals"
@@ -68,7 +69,7 @@ end
 local function answers_by_device(recording, only)
   local devices, names = {}, {}
   for _, call in ipairs(recording.calls) do
-    local name = call.device .. (call.module and "/" .. call.module or "")
+    local name = identity_name(call.device, call.module)
     if call.answer.status and (not only or name == only) then
       if not devices[name] then names[#names + 1] = name end
       devices[name] = devices[name] or {}

@@ -5,6 +5,7 @@
 -- IOTHUB_CONNECTION_STRING the variables that `directmethods hub --env` prints.
 
 local command = require "directmethods.cli.command"
+local identity_name = require "directmethods.identity_name"
 local written = require "directmethods.connection_string"
 local core = require "directmethods.core"
 local json = require "directmethods.json"
@@ -182,8 +183,7 @@ local function given_device(args, name)
   text = command.read_argument(text)
   local fields = core.connstr(text)
   if not fields or not fields.device_id then return nil end
-  local module = fields.module_id and "/" .. fields.module_id or ""
-  local id = fields.device_id .. module
+  local id = identity_name(fields.device_id, fields.module_id)
   if name and id ~= name then return nil end
   return target:device_options(text), id
 end

@@ -5,6 +5,7 @@
 local core = require "directmethods.core"
 local json = require "directmethods.json"
 local problems = require "directmethods.hub.problems"
+local refusal = require "directmethods.hub.refusal"
 
 local M = {}
 
@@ -15,9 +16,7 @@ local M = {}
 ---  that the member holds
 ---@field items directmethods.BodyShape? of each value of an array
 
-local function refuse(rule, ...)
-  error({ rule = rule:format(...) }, 0)
-end
+local refuse, try = refusal.refuse, refusal.try
 
 -- What an error calls a member: "authentication.type", "[2].id".
 local function place_of(parent, name)
@@ -94,13 +93,6 @@ function read(shape, text, place, background)
   return read_all(text, place) -- another type than is read: its reader says so
 end
 
-local function try(run, ...)
-  local ok, result = pcall(run, ...)
-  if ok then return result end
-  if type(result) ~= "table" then error(result, 0) end
-  return nil, result.rule
-end
-
 --- The members of a body that a shape has, decoded. The problem names what is wrong: a
 -- member that stands twice, a number that is too large, the depth, the place of what
 -- is no JSON. A document of another type is given whole.
@@ -111,7 +103,7 @@ end
 ---@return directmethods.Problem? problem
 function M.read(text, shape, background)
   local document, rule = try(read, shape, text, nil, background)
-  if rule then return nil, problems.new("ArgumentInvalid", rule) end
+  if rule then return nil, problems.invalid(rule) end
   return document
 end
 

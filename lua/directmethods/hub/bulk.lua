@@ -65,22 +65,20 @@ local function read_mode(entry, document)
   local base, conditional = name:gsub("ifmatchetag$", "")
   entry.run = MODES[base]
   if not entry.run then
-    return problems.new("ArgumentInvalid", "'importMode' is not known")
+    return problems.invalid("'importMode' is not known")
   end
   if conditional == 1 then
     local of_twin = base == "updatetwin"
     entry.condition = text_member(document, of_twin and "twinETag" or "eTag", "eTag")
     if not entry.condition then
-      return problems.new("ArgumentInvalid", "'eTag' is required by the importMode")
+      return problems.invalid("'eTag' is required by the importMode")
     end
   end
   entry.twin_condition = base == "updatetwin" and entry.condition or nil
   entry.deletes = base == "delete"
 end
 
-local function invalid(rule)
-  return problems.new("ArgumentInvalid", rule)
-end
+local invalid = problems.invalid
 
 -- An entry of the request; its `problem` says what is wrong with it.
 local function read_entry(document)

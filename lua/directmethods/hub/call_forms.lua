@@ -3,6 +3,7 @@
 -- holds a secret.
 
 local core = require "directmethods.core"
+local identity_name = require "directmethods.identity_name"
 local program_text = require "directmethods.hub.program_text"
 local recording = require "directmethods.recording.format"
 
@@ -17,8 +18,7 @@ local UNAVAILABLE = 503001 -- what a rule rejects with when the call did not fai
 local FIRST_CODE = 400000 -- of IoT Hub's codes
 
 local function device_name(call)
-  if not call.module_id then return call.device_id end
-  return call.device_id .. "/" .. call.module_id
+  return identity_name(call.device_id, call.module_id)
 end
 
 local FORMS = {}

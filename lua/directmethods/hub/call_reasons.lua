@@ -1,6 +1,7 @@
 --- Why a recorded call ended as it did, in sentences: what happened, what to do. Pure.
 
 local errors = require "directmethods.errors"
+local identity_name = require "directmethods.identity_name"
 
 local M = {}
 
@@ -34,8 +35,7 @@ local WORDS = {
 }
 
 local function who_of(call)
-  if not call.module_id then return call.device_id end
-  return call.device_id .. "/" .. call.module_id
+  return identity_name(call.device_id, call.module_id)
 end
 
 -- The last event before the call, as a sentence; "": there is none.

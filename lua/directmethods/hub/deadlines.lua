@@ -2,6 +2,7 @@
 -- moves.
 
 local class = require "directmethods.hub.class"
+local identity_name = require "directmethods.identity_name"
 local options = require "directmethods.options"
 local throttles = require "directmethods.hub.throttles"
 local time = require "directmethods.time"
@@ -37,8 +38,7 @@ local TEXTS = {
 }
 
 local function text_of(deadline)
-  local who = deadline.device_id or "a device"
-  if deadline.module_id then who = who .. "/" .. deadline.module_id end
+  local who = identity_name(deadline.device_id or "a device", deadline.module_id)
   local values = {
     who = who,
     call = ("call of %s to %s"):format(deadline.method, who),

@@ -3,6 +3,7 @@
 
 local documents = require "directmethods.hub.twin_document"
 local json = require "directmethods.json"
+local refusal = require "directmethods.hub.refusal"
 
 local M = {}
 
@@ -69,9 +70,7 @@ end
 
 -- Changing ---------------------------------------------------------------------
 
-local function refuse(rule, ...)
-  error({ rule = rule:format(...) }, 0)
-end
+local refuse = refusal.refuse
 
 local function check_name(name)
   local fits = name:find("^%a[%w_]*$") and name:sub(-1) ~= "_" and #name <= NAME_MAX
@@ -222,10 +221,7 @@ M.SHAPE = { items = { members = { op = true, path = true, value = true } } }
 ---@return table? patch
 ---@return string? rule
 function M.patch(operations, twin)
-  local ok, result = pcall(read_operations, operations, twin)
-  if ok then return result end
-  if type(result) ~= "table" then error(result, 0) end
-  return nil, result.rule
+  return refusal.try(read_operations, operations, twin)
 end
 
 return M

@@ -27,7 +27,7 @@ local function decide(changes, request, operations)
   local record, problem = registry.find(changes, request.device_id)
   if not record then return nil, problem end
   local patch, rule = digital_twin.patch(operations, changes:twin(request.device_id))
-  if not patch then return nil, problems.new("ArgumentInvalid", rule) end
+  if not patch then return nil, problems.invalid(rule) end
   return twins.decide_update(changes, record, { desired = patch },
     { condition = errors.field(request.fields, "if-match") })
 end

@@ -3,6 +3,7 @@
 local class = require "directmethods.hub.class"
 local errors = require "directmethods.errors"
 local fault_rule = require "directmethods.hub.fault_rule"
+local identity_name = require "directmethods.identity_name"
 local options = require "directmethods.options"
 local readable = require "directmethods.hub.readable"
 local tables = require "directmethods.tables"
@@ -85,9 +86,8 @@ local SHOWN = 128 -- bytes of a name
 local function warning_of(state, rule)
   local device, method = rule.device, rule.method
   if device and not state.plane:identity(device, rule.module) then
-    local name = rule.module and device .. "/" .. rule.module or device
     return ("'%s' is not registered: the rule does nothing until it is"):format(
-      name:sub(1, SHOWN))
+      identity_name(device, rule.module):sub(1, SHOWN))
   end
   local handlers = method and known_handlers(state, rule)
   if not handlers or handlers[method] then return nil end

@@ -91,7 +91,7 @@ end
 local function check_thumbprints(record)
   if record.auth == "selfSigned" and not record.primary_thumbprint
     and not record.secondary_thumbprint then
-    return problems.new("ArgumentInvalid", "'x509Thumbprint' holds no thumbprint")
+    return problems.invalid("'x509Thumbprint' holds no thumbprint")
   end
 end
 

@@ -48,7 +48,7 @@ local function asked(request, parameter, names)
   if not value or value == "" then return nil end
   local name = names[value:lower()]
   if name then return name end
-  return nil, problems.new("ArgumentInvalid", ("'%s' is not known"):format(parameter))
+  return nil, problems.invalid(("'%s' is not known"):format(parameter))
 end
 
 local function list_jobs(hub, request)

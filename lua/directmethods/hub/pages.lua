@@ -22,9 +22,7 @@ local BYTES_MAX = 4 * 1024 * 1024 -- after which a page is full, too
 ---  asked for in the order of the matches; nil without an error: it is gone
 ---@field position fun(self, each: table): string[]
 
-local function invalid(rule)
-  return problems.new("ArgumentInvalid", rule)
-end
+local invalid = problems.invalid
 
 -- What was asked for by header, or by query parameter.
 local function asked(request, header, parameter)

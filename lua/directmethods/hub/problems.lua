@@ -40,6 +40,13 @@ function M.new(name, text)
   }
 end
 
+--- A value of the request breaks this rule.
+---@param rule string
+---@return directmethods.Problem
+function M.invalid(rule)
+  return M.new("ArgumentInvalid", rule)
+end
+
 --- The store has failed.
 ---@param err directmethods.Error
 ---@return directmethods.Problem

@@ -38,7 +38,7 @@ local function open(hub, plan, position, size)
   local left
   left, position = rows_left(plan, position)
   if position and #position ~= count or plan.top and not (left and left > 0) then
-    return nil, problems.new("ArgumentInvalid",
+    return nil, problems.invalid(
       "the continuation token is of another query")
   end
   return new(hub, plan, position, size), left
@@ -48,7 +48,7 @@ local function run(hub, request)
   local text, problem = pages.query_text(request)
   if not text then return nil, problem end
   local plan, wrong = query.read(text)
-  if not plan then return nil, problems.new("ArgumentInvalid", wrong) end
+  if not plan then return nil, problems.invalid(wrong) end
   local size, position = pages.read(request)
   if not size then return nil, position end
   local source, left = open(hub, plan, position, size)

@@ -129,9 +129,9 @@ end
 
 local function check_ids(device_id, module_id)
   local wrong = identity.wrong_id(device_id)
-  if wrong then return problems.new("ArgumentInvalid", "the device id " .. wrong) end
+  if wrong then return problems.invalid("the device id " .. wrong) end
   wrong = module_id and identity.wrong_id(module_id)
-  if wrong then return problems.new("ArgumentInvalid", "the module id " .. wrong) end
+  if wrong then return problems.invalid("the module id " .. wrong) end
 end
 
 --- Tell the data plane of the identities that are in the store.

@@ -26,7 +26,7 @@ local function put_identity(hub, request)
   local document, wrong = body.read(request.body, identity_document.SHAPE)
   if wrong then return nil, wrong end
   local fields, rule = identity_document.read(document, device_id, module_id)
-  if not fields then return nil, problems.new("ArgumentInvalid", rule) end
+  if not fields then return nil, problems.invalid(rule) end
   local condition = errors.field(request.fields, "if-match")
   local record, problem
   if condition then

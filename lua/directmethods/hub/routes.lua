@@ -128,7 +128,7 @@ local function read_parameters(query)
   for name, value in (query or ""):gmatch("([^&=]+)=?([^&]*)") do
     name = PARAMETERS[percent_decoded(name):lower()]
     if name and values[name] then
-      return nil, problems.new("ArgumentInvalid", ("'%s' stands twice"):format(name))
+      return nil, problems.invalid(("'%s' stands twice"):format(name))
     elseif name then
       values[name] = percent_decoded(value)
     end

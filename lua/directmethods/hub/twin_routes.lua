@@ -25,7 +25,7 @@ local function update(hub, request, whole)
   local document, problem = body.read(request.body, twins.SHAPE)
   if problem then return nil, problem end
   local sections, rule = twins.read(document)
-  if not sections then return nil, problems.new("ArgumentInvalid", rule) end
+  if not sections then return nil, problems.invalid(rule) end
   local changed
   changed, problem = twins.update(hub, request, sections, {
     whole = whole, condition = errors.field(request.fields, "if-match"),

@@ -45,7 +45,7 @@ end
 local function check_reported_version(text, twin)
   if not text then return nil end
   if not text:find("^%d+$") then
-    return problems.new("ArgumentInvalid", "'$version' must be a whole number")
+    return problems.invalid("'$version' must be a whole number")
   elseif math.tointeger(tonumber(text)) ~= twin.reported_version then
     return problems.new("PreconditionFailed",
       ("'$version' is not the version of the reported properties, which is %d"):format(
@@ -71,7 +71,7 @@ end
 local function report(hub, request)
   local patch, err = json.decode(request.payload)
   if not documents.is_object(patch) then
-    return nil, problems.new("ArgumentInvalid",
+    return nil, problems.invalid(
       err and err.message or "'properties.reported' must be a JSON object")
   end
   local twin, problem = hub.registry:change({ request }, function(changes)

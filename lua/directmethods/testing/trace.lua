@@ -1,5 +1,6 @@
 --- The calls of a hub as text, for messages of tests.
 
+local identity_name = require "directmethods.identity_name"
 local json = require "directmethods.json"
 
 local M = {}
@@ -27,8 +28,7 @@ end
 ---@param method string
 ---@return string
 function M.name(device_id, module_id, method)
-  local identity = module_id and device_id .. "/" .. module_id or device_id
-  return ("%s.%s"):format(identity, method)
+  return ("%s.%s"):format(identity_name(device_id, module_id), method)
 end
 
 -- JSON text behind something else; nothing without it.

@@ -1,6 +1,7 @@
 --- The routes of devices and modules.
 
 local device_list = require "directmethods.hub.device_list"
+local identity_name = require "directmethods.identity_name"
 local json = require "directmethods.json"
 local put_device = require "directmethods.hub.admin.put_device"
 local requests = require "directmethods.hub.admin.request"
@@ -18,8 +19,7 @@ local function devices(hub, request)
 end
 
 local function name_of(request)
-  if not request.module then return request.id end
-  return request.id .. "/" .. request.module
+  return identity_name(request.id, request.module)
 end
 
 -- What a device and a module have both.

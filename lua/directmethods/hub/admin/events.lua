@@ -1,5 +1,6 @@
 --- The routes of events: a stream of what happens, and the history of a device.
 
+local identity_name = require "directmethods.identity_name"
 local json = require "directmethods.json"
 local requests = require "directmethods.hub.admin.request"
 local streams = require "directmethods.hub.streams"
@@ -36,8 +37,7 @@ local function events(hub, request)
 end
 
 local function history(hub, request)
-  local name = request.id
-  if request.module then name = name .. "/" .. request.module end
+  local name = identity_name(request.id, request.module)
   return json.array(try(hub.device_history, hub, name))
 end
 

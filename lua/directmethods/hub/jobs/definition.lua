@@ -6,6 +6,7 @@ local date = require "directmethods.date"
 local documents = require "directmethods.hub.twin_document"
 local json = require "directmethods.json"
 local options = require "directmethods.options"
+local refusal = require "directmethods.hub.refusal"
 local twins = require "directmethods.hub.twins"
 
 local M = {}
@@ -17,9 +18,7 @@ local EXECUTION_SECONDS_MAX = 2147483647
 local CONDITION_MAX = 8192 -- characters
 local UPDATE_MAX = 65536 -- bytes of a change of twins
 
-local function refuse(rule, ...)
-  error({ rule = rule:format(...) }, 0)
-end
+local refuse = refusal.refuse
 
 -- The texts of an object's members, by name.
 local function members_of(text, shape, place)
@@ -231,11 +230,9 @@ function M.read(text, id, how)
   local wrong = options.rules.identity(id)
   if wrong then return nil, "the job id " .. wrong, INVALID end
   if id == "query" then return nil, "the job id must not be 'query'", INVALID end
-  local ok, result = pcall(read, text, id, core.contract(how.version, how.contract),
-    how.now)
-  if ok then return result end
-  if type(result) ~= "table" then error(result, 0) end
-  return nil, result.rule, result.name or INVALID
+  local fields, rule, name = refusal.try(read, text, id,
+    core.contract(how.version, how.contract), how.now)
+  return fields, rule, rule and (name or INVALID)
 end
 
 return M

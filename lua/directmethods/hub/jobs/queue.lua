@@ -2,6 +2,7 @@
 -- page, and before them the devices that came. Events only put ids in here; the pump
 -- reads the store and takes.
 
+local identity_name = require "directmethods.identity_name"
 local row_store = require "directmethods.hub.jobs.row_store"
 
 local M = {}
@@ -17,12 +18,11 @@ local READY_CHECKED = 128 -- of which the store is asked at a time
 local Queue = {}
 Queue.__index = Queue
 
---- What a target is known by in a run. (Ids contain no slash.)
+--- What a target is known by in a run.
 ---@param target directmethods.JobTarget
 ---@return string
 function M.key(target)
-  return target.module_id and target.device_id .. "/" .. target.module_id
-    or target.device_id
+  return identity_name(target.device_id, target.module_id)
 end
 
 local key = M.key
