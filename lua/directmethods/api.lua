@@ -46,10 +46,10 @@ local ROLES = {
   record = "directmethods.recording",
 }
 
--- Packages that others than `directmethods` have: module -> package.
+-- Modules that are in another package than `directmethods`: module -> its package.
 local PACKAGES = { ["directmethods.hub"] = "directmethods-hub" }
 
--- Raise that a role is not installed, and name the rock and Debian package that has it.
+-- Raise an error: this part is not installed. It names the rock and Debian package.
 local function check_installed(name, module)
   if package.loaded[module] or package.preload[module]
     or package.searchpath(module, package.path) then

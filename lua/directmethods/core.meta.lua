@@ -370,7 +370,7 @@ function Connection:pending() end
 ---@return integer
 function Connection:dropped() end
 
---- The time that the hub or a proxy has told while it connected.
+--- The time that the hub or a proxy sent while this device connected.
 ---@return integer? time unix time
 ---@return string? who "the hub", "the proxy"
 function Connection:date() end

@@ -163,8 +163,8 @@ end
 -- acknowledged. Failed attempts are repeated with back-off until the time-out; a hub
 -- that refuses the device and a bad certificate end it at once. After an error nothing
 -- runs in the background. A device that was online once reconnects without a limit.
--- With the option `persist` nothing but an expired token ends it: without a time-out it
--- waits until the device is online, and after a time-out the device goes on by itself.
+-- With the option `persist` only an expired token ends it. Without a time-out it then
+-- waits until the device is online; after a time-out the device goes on trying.
 -- A signal that would end the program ends the wait of a main program: "Interrupted".
 --- ```lua
 --- local ok, err = device:connect(10)

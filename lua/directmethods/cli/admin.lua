@@ -101,7 +101,7 @@ local function words_of(message)
   return (message:gsub("^hub:[%w_]+: ", ""):gsub("option ('[%w_]+')", "%1"))
 end
 
---- End the command because the listener refused: 400 tells of wrong arguments.
+--- End the command because the listener refused: Status 400: arguments are wrong.
 ---@param status integer of HTTP
 ---@param document any the answer, decoded
 function M.refuse(status, document)

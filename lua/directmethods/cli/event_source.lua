@@ -19,7 +19,7 @@ local RETRY = 1 -- seconds of real time
 local Source = {}
 Source.__index = Source
 
---- `find` names the hub, anew for each attempt.
+--- `find` returns the hub; each attempt calls it again.
 ---@param find fun(): directmethods.CliTarget
 ---@param path string "/events?kinds=calls"
 ---@return directmethods.EventSource
@@ -34,13 +34,13 @@ local function put(self, what)
   if self.waiting then task.finish(self.waiting, true) end
 end
 
---- Have the next event be nil: a signal has come.
+--- Make the next event nil, because a signal has come.
 function Source:stop()
   self.stopped = true
   put(self, { "stop" })
 end
 
--- The next thing from the inbox; nil: nothing came in that time.
+-- The next entry of the inbox; nil: none came in that time.
 local function take(self, seconds)
   if not self.inbox[1] then
     local name <close> = task.name()
@@ -103,7 +103,7 @@ local function connect(self)
   self.session:stream(self.path, fields, function(...) tell(self, ...) end)
 end
 
--- It is over: true, if it makes sense to try again.
+-- The connection has ended; true: try again.
 local function lose(self, what)
   close(self)
   if what and what[1] == "answer" and what[2] ~= 200 then

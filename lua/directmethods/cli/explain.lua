@@ -171,7 +171,7 @@ local function list(opts)
   return 0
 end
 
---- For completion and the manual page; M.run does without argparse.
+--- For completion and the manual page; M.run does not use argparse.
 ---@type directmethods.CliCommand
 M.spec = {
   name = "explain",

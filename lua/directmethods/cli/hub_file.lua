@@ -42,7 +42,7 @@ local function steps_of(message, path)
   return steps
 end
 
--- The line of what is wrong, and the message with it.
+-- The line of a wrong member, and the message with it.
 local function told(self, path, message)
   local text = tostring(message):gsub("^[^\n]-:%d+: ", ""):gsub("^[%w_.:]+: ", "")
     :gsub("option ('?)", "member %1")
@@ -91,7 +91,7 @@ function M.new()
   }, File)
 end
 
---- The same file, with nothing of it at a hub yet.
+--- A copy of the file that has not registered or connected anything yet.
 ---@return directmethods.HubFile
 function File:copy()
   local copy = M.new()

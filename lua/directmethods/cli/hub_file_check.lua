@@ -1,6 +1,6 @@
 --- Finds the wrong members of the file of `directmethods hub --config` before there is
--- a hub. It looks at each member alone, and in a fault rule also at what members go
--- together.
+-- a hub. It checks each member alone, and in a fault rule also whether members may
+-- stand together.
 
 local canned = require "directmethods.hub.canned"
 local option_rules = require "directmethods.hub.option_rules"
@@ -20,7 +20,7 @@ M.DEVICE = {
   methods = { "table" },
 }
 
---- Split a device into what the file itself means and the options of hub:add_device.
+--- Split a device into the members of the file alone and the options of hub:add_device.
 ---@param device table
 ---@return { id: string, tags: table?, desired: table?, methods: table? } own
 ---@return directmethods.NewIdentity identity

@@ -11,7 +11,7 @@ local M = {}
 
 local BYTE_ORDER_MARK = "^\xEF\xBB\xBF"
 
---- What an export has for a config.
+--- The parts of a config that come from an export.
 ---@class directmethods.HubImport
 ---@field devices table[] as in a config
 ---@field left_out string[] lines that name what a local hub cannot take
@@ -20,7 +20,7 @@ local BYTE_ORDER_MARK = "^\xEF\xBB\xBF"
 local Import = {}
 Import.__index = Import
 
--- Members that say nothing of a device, or what it was doing at that moment.
+-- Members that do not describe a device, or only its state at that moment.
 local SILENT = {}
 for name in ([[id deviceId moduleId eTag etag deviceEtag twinETag generationId version
   connectionState connectionStateUpdatedTime lastActivityTime statusUpdateTime
@@ -37,7 +37,7 @@ local function given(value)
   return value ~= json.null and value or nil
 end
 
--- What is wrong with a member, raised and caught by `guard`.
+-- An error about a member; `guard` catches it.
 local Wrong = {}
 
 local function fail(message)
@@ -51,7 +51,7 @@ local function object(value, name)
   fail(("member '%s' must be an object"):format(name))
 end
 
--- Call a function that reads what stands at a line; false: it is wrong.
+-- Call a function that reads one line; false: the line is wrong.
 local function guard(import, line, fn, ...)
   local ok, raised = pcall(fn, import, ...)
   if ok then return true end
@@ -128,7 +128,7 @@ local function set_twin(import, device, twin)
   end
 end
 
--- Does a member tell something that gets lost?
+-- Has the member a value that the import drops?
 local function tells(value)
   if value == json.null or value == false or value == "" then return false end
   if type(value) ~= "table" then return true end
@@ -235,7 +235,7 @@ end
 
 -- Which --------------------------------------------------------------------------
 
--- A config of ours has a list of devices; a state has an object.
+-- In our own config `devices` is a list; in the state of a hub it is an object.
 local function is_state(document)
   if type(document) ~= "table" then return false end
   local devices = document.devices
@@ -248,7 +248,7 @@ local function is_device_line(text)
   return type(value) == "table" and type(value.id) == "string"
 end
 
---- Read an export. nil: the text is none.
+--- Read an export. nil: the text is not an export.
 ---@param text string
 ---@return directmethods.HubImport?
 function M.read(text)

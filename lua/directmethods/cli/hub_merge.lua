@@ -1,5 +1,5 @@
---- Lets a hub that is running have what the file of `--config` says now: only what
--- differs from the older file is touched.
+--- Brings a running hub up to date with the file of `--config`. It changes only what
+-- differs from the older file.
 
 local canned = require "directmethods.hub.canned"
 local checks = require "directmethods.cli.hub_file_check"
@@ -18,7 +18,7 @@ local function with_registry(hub, fn)
   return fn(service.registry)
 end
 
--- A device that the file no longer has. A store keeps it, as it does at a restart.
+-- The file no longer has this device. With a store it stays, as after a restart.
 local function remove(old, hub, i)
   local id = old.devices[i].id
   if old.clients[i] then old.clients[i]:close() end
@@ -29,7 +29,7 @@ local function remove(old, hub, i)
   end)
 end
 
--- Keys that the file does not say stay as they are.
+-- Keys that are not in the file stay as they are.
 local function change_identity(new, hub, i, identity)
   local id, path = new.devices[i].id, { "devices", i }
   local device_id, module_id = id:match("^([^/]+)/([^/]+)$")
@@ -104,7 +104,7 @@ local function merge_faults(new, hub, old)
   new:add_faults(hub)
 end
 
---- Let the hub have the devices and faults of a file that was tried.
+--- Give the hub the devices and faults of a file that was checked before.
 ---@param new directmethods.HubFile
 ---@param hub directmethods.Hub
 ---@param old directmethods.HubFile the file that the hub has now

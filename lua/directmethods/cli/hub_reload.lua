@@ -1,6 +1,6 @@
 --- What `directmethods hub` does at SIGHUP: it opens its log again, and reads its
--- certificate and its `--config` again. What is wrong is said in one line, and changes
--- nothing.
+-- certificate and its `--config` again. An error is reported in one line, and then
+-- nothing is changed.
 
 local configs = require "directmethods.hub.config"
 local command = require "directmethods.cli.command"
@@ -31,7 +31,7 @@ end
 
 -- Trying -------------------------------------------------------------------------
 
--- Let a hub of its own have the devices and faults, to find what is wrong with them.
+-- Try the devices and faults at a separate hub, to find what is wrong with them.
 local function rehearse(args, file)
   local limits = type(file.options.limits) == "table" and file.options.limits or {}
   local hub <close> = assert(dm.hub {
@@ -113,7 +113,7 @@ local function change(self, file, opts)
   self.file = file
 end
 
--- What a user can act on; only a defect has a traceback.
+-- The message for the user; only a defect of ours has a traceback.
 local function text_of(raised)
   local text = tostring(raised)
   return command.is_failure(raised) and text:gsub("\n", "; ")

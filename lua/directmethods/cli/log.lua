@@ -137,7 +137,7 @@ function Log:device(event)
   self:write(json.encode(record), level)
 end
 
---- Say what was left out, for the end of the hub.
+--- Report what was left out, when the hub ends.
 function Log:close()
   self.limit:close()
 end

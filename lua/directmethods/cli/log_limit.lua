@@ -1,6 +1,6 @@
---- Bounds the lines of a log that peers cause: of each source and reason so many in a
--- while are written, and the others are counted. A source is an IPv4 address, or the
--- first half of an IPv6 address, which names a network.
+--- Bounds the lines of a log that peers cause: of each source and reason, only a number
+-- of lines is written in a period, and the others are counted. A source is an IPv4
+-- address, or the first half of an IPv6 address, which names a network.
 
 local dm = require "directmethods"
 
@@ -52,7 +52,7 @@ function M.source(address)
   return host:match "^::ffff:(%d+%.%d+%.%d+%.%d+)$" or network_of(host)
 end
 
--- Say what was left out, and begin anew.
+-- Report what was left out, and start to count again.
 local function flush(self)
   local entries = self.entries
   self.entries, self.count = {}, 0
@@ -95,7 +95,7 @@ function Limit:admits(event)
   return entry.count <= LINES
 end
 
---- Say what was left out until now.
+--- Report what was left out until now.
 function Limit:close()
   if self.task then self.task:cancel() end
   self.task = nil

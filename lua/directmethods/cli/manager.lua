@@ -6,7 +6,7 @@ local files = require "directmethods.cli.files"
 
 local M = {}
 
--- What only this process is meant to have, and not its children.
+-- Variables that only this process may have, and not its children.
 local VARIABLES = { "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID" }
 
 local SIGNS = 2 -- of life, in the time that the manager waits for one
@@ -17,7 +17,7 @@ local SIGNS = 2 -- of life, in the time that the manager waits for one
 local Manager = {}
 Manager.__index = Manager
 
--- The watchdog may be meant for the process that started us.
+-- The variables may be for the process that started us.
 local function is_ours(pid)
   return not pid or pid == tostring((files.process()))
 end
@@ -46,7 +46,7 @@ function Manager:send(lines)
   if self.notifier then self.notifier:send(lines) end
 end
 
---- The process serves. From the first time on, it also sends signs of life.
+--- Report that the process serves. The first call also starts the signs of life.
 ---@param status string a line for people
 function Manager:ready(status)
   self:send("READY=1\nSTATUS=" .. status)
@@ -55,12 +55,12 @@ function Manager:ready(status)
   self.watchdog = nil
 end
 
---- The process reads its configuration again; `ready` must follow.
+--- Report that the process reads its configuration again; call `ready` after that.
 function Manager:reloading()
   self:send(("RELOADING=1\nMONOTONIC_USEC=%d\nSTATUS=reloading"):format(core.uptime()))
 end
 
---- The process ends.
+--- Report that the process ends.
 ---@param why string
 function Manager:stopping(why)
   self:send(("STOPPING=1\nSTATUS=stopping (%s)"):format(why))

@@ -93,7 +93,7 @@ local function new_services(args)
   })
 end
 
--- The call cannot be made with its api-version: its line is wrong.
+-- The line of the file is wrong: no call can be made with its api-version.
 local function fail_line(args, call, raised)
   local text = tostring(raised):gsub("^[^\n]-:%d+: ", ""):gsub("^[%w_.:]+: ", "")
     :gsub("^option ", "member ")
@@ -138,7 +138,7 @@ local function answer_of(result)
   return { status = reply.status, payload = reply.body }
 end
 
--- The differences to the recording; none also if nothing can be compared.
+-- The differences from the recording; empty also if nothing can be compared.
 local function compare(args, result)
   local recorded, now = result.call.answer, answer_of(result)
   if recorded.error == "CallerGone" then return {} end
@@ -206,7 +206,7 @@ end
 
 -- Replaying --------------------------------------------------------------------
 
--- Wait until the time of a call, as far as it is not past.
+-- Wait until the time of a call, unless it has passed.
 local function wait_for_turn(args, call, began, first, stopped)
   if args.no_wait then return end
   local offset = (call.time - first.time) / (args.speed or 1)

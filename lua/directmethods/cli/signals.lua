@@ -18,9 +18,9 @@ local function pass_on()
   end
 end
 
---- At the start of the program: let SIGINT end it at once, as other programs. The
--- handler of the interpreter raises an error instead, in whatever code runs then, and
--- what waits goes on. The event loop restores the default when it no longer
+--- Call this at the start of the program: SIGINT then ends it at once, as it ends other
+-- programs. The interpreter's own handler would raise an error in whatever code runs,
+-- and a wait would go on. The event loop restores this default when it no longer
 -- catches a signal.
 function M.by_default()
   core.signals(true)

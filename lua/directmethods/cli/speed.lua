@@ -1,11 +1,11 @@
---- `--speed N`: the hub lives N times as fast as the real time, and so does COMMAND,
--- under libfaketime.
+--- `--speed N`: time runs N times as fast as real time, for the hub by dm.speed and for
+-- COMMAND under libfaketime.
 --
--- libfaketime makes of the real time t: start + offset + (t - start) * N. By itself it
--- takes as `start` when each process began. Here all share one, in a piece of shared
--- memory that the first process makes, so that a child that begins later is not late.
--- That process tells what it is (at a speed of 0 the time stands at `start`), and the
--- offset is chosen so that COMMAND's clock shows the hub's time.
+-- libfaketime turns the real time t into start + offset + (t - start) * N. By default
+-- `start` is the time at which each process began, so a child that begins later would
+-- be behind. Here all processes share one `start`, in shared memory that the first
+-- process makes. That process prints it (at a speed of 0 its time stands at `start`),
+-- and the offset is chosen so that COMMAND's clock shows the hub's time.
 
 local command = require "directmethods.cli.command"
 local core = require "directmethods.core"
@@ -17,12 +17,12 @@ M.MAX = 1000000
 local SAFE = 600 -- with Azure's SDKs over TLS
 local TIMEOUT = 30 -- seconds that SDKs wait for most things
 
--- Where systems keep the library, in the order of trying; a shell's patterns.
+-- Where systems keep the library: shell patterns, in the order in which they are tried.
 local PLACES = ("/usr/lib/*/@ /usr/lib/@ /usr/lib64/@ /usr/local/lib/*/@ "
   .. "/usr/local/lib/@ /opt/*/lib/@"):gsub("@", "faketime/libfaketimeMT.so.1")
 
--- Prints the library, what libfaketime shares, and the start time. The second line is
--- empty if the library is for another architecture, or can share nothing.
+-- Prints the library, the name of what libfaketime shares, and the start time. The
+-- second line is empty if the library is for another architecture, or shares nothing.
 local PROBE = [[
 set -- ]] .. PLACES .. [[
 
@@ -67,7 +67,7 @@ local function remove(shared)
   os.remove("/dev/shm/" .. memory)
 end
 
--- Find the library, and have it begin; nil and why: it cannot be used.
+-- Find the library and make it share its start time; nil and why: it cannot be used.
 local function find()
   local result = dm.exec { "sh", "-c", PROBE }
   local found, why = nil, MISSING
@@ -139,8 +139,8 @@ end
 
 local REAL_MIN = 5 -- seconds of real time that the tools' time-outs have at least
 
---- Have this process show the hub's time, and wait by it. A process under libfaketime
--- does so already, but its traffic is as slow as ever.
+--- Make this process show the hub's time and wait by it. Under libfaketime a process
+-- does so already, but its network traffic is not faster.
 ---@param clock { speed: number, real: number, time: number }? of a ready file
 function M.follow(clock)
   local mine = M.of_process()

@@ -101,8 +101,8 @@ local function exists(path)
   return file ~= nil
 end
 
--- Where the CA of a ready file is. A hub in a container names a path in there: on this
--- machine the file is beside the ready file, on the same volume.
+-- Where the CA of a ready file is. A hub in a container writes a path of the container;
+-- on this machine the file is beside the ready file, on the same volume.
 local function ca_of(facts, path)
   local ca = facts.ca_file
   if not ca or exists(ca) then return ca end
@@ -246,8 +246,8 @@ function Target:device_options(connection_string)
 end
 
 --- The response time-out of a call: the one given, else the hub's default. While time
--- runs fast that would be over before a device can answer, so it is as long as it may
--- be, or 5 s of real time.
+-- runs fast, the default would end before a device can answer: then it is 5 s of real
+-- time, but at most the longest time-out that is allowed.
 ---@param given integer? seconds
 ---@return integer? seconds nil: the default
 function M.response_timeout(given)

@@ -10,7 +10,7 @@ M.SYSTEM_CERTIFICATES = {
   "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem",
 }
 
---- Those by which a program lives as fast as a hub with --speed.
+--- The variables that give a program the fast time of a hub with --speed.
 M.FASTER = {
   "FAKETIME", "FAKETIME_SHARED", "FAKETIME_DONT_FAKE_MONOTONIC", "LD_PRELOAD",
 }

@@ -62,7 +62,7 @@ local SECONDS_MAX = 31536000 -- a year: the longest duration
 local RENEW_MOST = 300 -- default: seconds before its expiry a token is renewed,
 local RENEW_PART = 5 -- or a fifth of its life, if that is less
 
--- The first one is the default.
+-- The first engine is the default.
 local ENGINES = core.paho and { "paho", "uv" } or { "uv" }
 
 local PORTS = {

@@ -1,5 +1,5 @@
---- Tells the log when a device goes away, when the reason changes, and when it is back:
--- a line each, and none for an attempt. A fleet's devices are silent.
+--- Logs when a device goes offline, when the reason changes, and when it is online
+-- again: one line each, and none for an attempt. Devices of a fleet log nothing.
 
 local core = require "directmethods.core"
 
@@ -9,7 +9,7 @@ local function tell(device, what)
   core.log("warn", ("device %s: %s"):format(device.name, what))
 end
 
--- Two errors with the same reason are one for the log, however they are worded.
+-- For the log, errors with the same reason are the same, even if their texts differ.
 local function reason_of(err)
   return ("%s %s"):format(err.name, err.info and err.info.connack or "")
 end

@@ -5,8 +5,8 @@ local errors = require "directmethods.errors"
 
 local M = {}
 
--- The date of this release; build-aux/release.sh sets it. A clock before it was never
--- set, as on a router without a battery that was just switched on.
+-- The date of this release; build-aux/release.sh sets it. If the machine's clock is
+-- before it, nobody has set the clock, as on a router without a battery after a start.
 M.BUILT = 1704067200
 
 M.EXPIRED = "the given SAS token has expired: a new one is needed"

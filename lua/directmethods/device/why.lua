@@ -22,7 +22,7 @@ local BAD_TOKEN = { [4] = true, [5] = true }
 
 local SHORT_LIVED = "does another client use the same device id?"
 
--- A token that a wrong clock has signed is refused like one of a wrong key.
+-- A hub refuses a token that was signed with a wrong clock as it refuses a wrong key.
 local function clock_hint(config, err)
   local info = err.info
   if not (info and BAD_TOKEN[info.connack] and config.key) then return "" end

@@ -176,7 +176,7 @@ function Changes:add(statement, on_kept)
   self.on_kept[statement] = on_kept
 end
 
---- Make none of the changes so far: a later one cannot be made.
+--- Drop the changes so far, because a later one cannot be made.
 function Changes:discard()
   self.list, self.effects, self.on_kept, self.added = {}, {}, {}, 0
 end

@@ -42,8 +42,8 @@ function Happenings:add(kind, data)
   self.list[self.count - KEPT] = nil
 end
 
---- What has happened after the one with this id, the last so many of the kinds; and
--- how many others there were.
+--- What has happened after the entry with this id: the latest entries of these kinds,
+-- up to a number, and how many are left out.
 ---@param after integer
 ---@param kinds table<string, boolean>
 ---@param last integer
@@ -88,7 +88,8 @@ local function look_at_clock(self)
   self:add("clock", { event = "advanced", seconds = seconds })
 end
 
---- Look for what nobody tells: a stream asks for it at each of its ticks.
+--- Look for changes that cause no event, such as acts of rules and moves of the clock.
+--- Streams call this at each of their ticks.
 function Happenings:look()
   look_at_faults(self)
   look_at_clock(self)

@@ -82,8 +82,8 @@ for _, name in ipairs(identity.AUTHENTICATIONS) do
   AUTHENTICATION[name:lower()] = name
 end
 
--- A type that is not told follows from what is there. Its case does not count, as for
--- all values that .NET reads as one of several.
+-- If the type is missing, it follows from the other members. It is read in any case, as
+-- .NET reads all values of an enumeration.
 local function read_type(authentication, has_keys, has_thumbprints)
   local auth = member(authentication, "type", "string")
     or (has_thumbprints and "selfSigned" or "sas")
@@ -145,7 +145,7 @@ local function are_parents(value)
   return true
 end
 
--- A member that takes away what is there when it is empty, and not when it is null.
+-- A member that removes the old value if it is an empty text; null keeps it.
 local function read_told(document, name, fits, rule)
   local value = document[name]
   if value == nil or value == json.null then return nil end

@@ -45,7 +45,7 @@ local function next_etag(self)
   return core.base64_encode(tostring(self.etags))
 end
 
--- What the identity of a new record proves itself with: keys or thumbprints.
+-- The credentials of a new record: keys or thumbprints.
 local function merge_authentication(self, record, fields, old)
   record.auth = fields.auth or old.auth or "sas"
   if record.auth == "sas" then
@@ -61,7 +61,7 @@ local function merge_authentication(self, record, fields, old)
   end
 end
 
--- What is told, unless it is empty; nil where nothing is.
+-- The value, unless it is empty or missing: then nil.
 local function present(value)
   if value and #value > 0 then return value end
 end
@@ -77,7 +77,7 @@ local function merge_leaf(record, fields, old)
   record.parent_scopes = present(parents) or present(scope) and { scope }
 end
 
--- Where a device stands among edge devices.
+-- The scope of a device and its parents, as edge devices have them.
 local function merge_scopes(record, fields, old)
   record.iot_edge = old.iot_edge or false
   if fields.iot_edge ~= nil then record.iot_edge = fields.iot_edge end

@@ -46,7 +46,7 @@ M.IDENTITY = {
   "status_time", "etag", "generation_id", "managed_by", "iot_edge", "device_scope",
   "parent_scopes", "version",
 }
---- In the store as JSON, for they may hold any text.
+--- These are stored as JSON, because they may contain any text.
 M.FREE_TEXTS = { "status_reason", "managed_by", "device_scope", "parent_scopes" }
 --- The columns of a twin.
 M.TWIN = {

@@ -13,7 +13,7 @@ local IDENTITY, TWIN = rows.IDENTITY, rows.TWIN
 local COLUMN = {}
 for i, name in ipairs(IDENTITY) do COLUMN[name] = i end
 
---- Must stand before other changes of identities: its row tells their new version.
+--- Put this before other changes of identities: its row has their new version.
 M.NEXT_VERSION = {
   "UPDATE counts SET version = version + 1 RETURNING version", expect = 1,
 }
@@ -39,7 +39,7 @@ local function values_of(record)
   return values
 end
 
---- Add an identity that is not there; a module's device must be.
+--- Add an identity that does not exist; the device of a module must exist.
 ---@param record directmethods.IdentityRecord
 ---@return directmethods.SqlStatement
 function M.insert(record)
@@ -56,7 +56,7 @@ M.MODULES_MAX = 50
 local ROOM = ("SELECT 1 WHERE (SELECT count(*) FROM identities WHERE device_id = ? "
   .. "AND module_id > '') < %d"):format(M.MODULES_MAX)
 
---- Must stand before a new module: its device has still room for it.
+--- Put this before a new module: it fails if its device has no room for one more.
 ---@param device_id string
 ---@return directmethods.SqlStatement
 function M.module_room(device_id)

@@ -34,7 +34,7 @@ local function by_lower_case(...)
   return names
 end
 
--- Those that IoT Hub has; this hub has no jobs of most of them.
+-- The values that IoT Hub knows; this hub has jobs with only a few of them.
 local TYPES = by_lower_case("scheduleDeviceMethod", "scheduleUpdateTwin", "unknown",
   "export", "exportDevices", "import", "importDevices", "backup", "restoreFromBackup",
   "failoverDataCopy", "readDeviceProperties", "writeDeviceProperties",

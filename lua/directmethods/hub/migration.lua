@@ -1,5 +1,5 @@
---- Brings the tables of a store up to date, whatever its engine. A schema (hub/
--- sqlite_schema, hub/postgres_schema) says how, in the engine's own words.
+--- Brings the tables of a store up to date, for every engine. A schema (hub/
+-- sqlite_schema, hub/postgres_schema) has the steps in the engine's own SQL.
 
 local M = {}
 

@@ -27,8 +27,8 @@ local COUNT = [[CREATE FUNCTION count_identity() RETURNS trigger LANGUAGE plpgsq
     RETURN NULL;
   END']]
 
---- What makes version n of version n - 1; 0 is an empty database. A step that was ever
--- released stays as it is.
+--- Step n makes version n of version n - 1; 0 is an empty database. Never change a step
+-- that was released.
 M.steps = {
   {
     table_of("identities",
@@ -98,7 +98,7 @@ function M.version_of(db)
   return nil, "StorageFailed", "it is damaged: it has no version"
 end
 
---- Make today's version of an older one. Hubs that start at the same time do it one
+--- Convert an older version to today's. Hubs that start at the same time do it one
 -- after the other: the second one finds the table made, and its list fails with
 -- Conflict.
 ---@param db directmethods.Sql

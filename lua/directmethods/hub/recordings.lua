@@ -61,7 +61,7 @@ local function put(queue, line)
   queue.bytes = queue.bytes + #line
 end
 
--- Calls that were lost are told where they are missing.
+-- A line about lost calls stands where they are missing.
 local function put_lost(queue)
   if queue.lost == 0 then return end
   local count = queue.lost
@@ -69,7 +69,7 @@ local function put_lost(queue)
   put(queue, format.lost(count))
 end
 
--- A sink must not wait, so a reader that is too slow loses calls.
+-- A sink must not wait, so calls are lost if a reader is too slow.
 local function add(queue, call)
   local line = format.line(with_readable_names(call))
   if queue.bytes + #line > QUEUE_BYTES then
@@ -141,7 +141,7 @@ local function count(set)
   return n
 end
 
--- If a queue has been full for so long, its reader has gone.
+-- Has the queue been full for so long that its reader must be gone?
 local function is_abandoned(queue)
   return queue.lost > 0 and time.now() - queue.used > ABANDONED
 end

@@ -164,8 +164,8 @@ function M.ca_file(store, ca)
   return nil, why
 end
 
---- Let clients know of another authority: new ones of this process, and those that
--- read the file.
+--- Give clients another authority: new clients of this process, and those that read the
+-- CA file.
 ---@param state directmethods.HubState
 ---@param ca string? PEM; nil: the system's authorities
 ---@return boolean? done

@@ -114,8 +114,8 @@ local function is_same_record(a, b)
   return same(a, b) and same(b, a)
 end
 
--- The twin with the sections that it had, and versions that go on; what the device is
--- to be told; nil: nothing has changed.
+-- The twin with its old sections and with versions that go on counting, and the change
+-- to send to the device; nil: nothing has changed.
 local function twin_again(now, wanted)
   local twin, changed = tables.copy(now), {}
   for _, name in ipairs(SECTIONS) do
@@ -170,7 +170,7 @@ local function each_identity(state, list, one)
   end
 end
 
--- The ids that are there and not among these pairs.
+-- The ids in the hub that are not among these pairs.
 local function others(store, list)
   local results, err = store.db:read {
     { "SELECT device_id, module_id FROM identities ORDER BY device_id, module_id" },
@@ -221,7 +221,7 @@ local function put_jobs(state, snapshot)
   return select(2, state.jobs:load())
 end
 
--- A rule that has acted has its `times` that were left, and nothing to let pass.
+-- A rule that has acted keeps the rest of its `times`, and ignores no events first.
 local function put_fault(hub, kept)
   local rule = tables.copy(kept.rule)
   if kept.hits > 0 then rule.after = nil end
@@ -229,7 +229,7 @@ local function put_fault(hub, kept)
   if not rule.times or rule.times > 0 then hub:fault(rule) end
 end
 
--- Does one of the methods have a sequence of answers, which is to begin anew?
+-- Does one of the methods have a sequence of answers, which must start again?
 local function has_sequence(methods)
   for _, answer in pairs(methods) do
     if answer[1] ~= nil then return true end
@@ -252,8 +252,8 @@ local function drop_answers(hub, answers)
   end
 end
 
--- Connect the devices that had canned answers where they have others now, are gone, or
--- begin a sequence anew.
+-- Connect the devices that had canned answers, if their answers have changed, if they
+-- are gone, or if a sequence must start again.
 local function put_answers(hub, answers)
   local clients = hub.state.admin.clients
   for name, methods in pairs(answers) do

@@ -1,5 +1,5 @@
---- hub:snapshot and hub:restore: what a test has set up is kept in memory, and brought
--- back. What comes back is what a hub would find that starts on a copy of the store.
+--- hub:snapshot and hub:restore keep in memory what a test has set up, and bring it
+-- back. After that the hub is as if it had started on a copy of the store.
 
 local class = require "directmethods.hub.class"
 local contents = require "directmethods.hub.snapshot_contents"

@@ -178,7 +178,7 @@ function M.version_of(db)
   return results[1][1][1]
 end
 
---- Make today's version of an older one.
+--- Convert an older version to today's.
 ---@param db directmethods.Sql
 ---@param version integer
 ---@return boolean? done

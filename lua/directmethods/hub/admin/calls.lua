@@ -58,7 +58,7 @@ local function delete_call(hub, request)
   if deleted == 0 then records.find(hub, request.id) end
 end
 
--- A body may be anything: what is no text is told in base64.
+-- A body may have any bytes: one that is not UTF-8 is shown in base64.
 local function message_of(message)
   local binary = not utf8.len(message.body) and message.body or nil
   if binary then message.body = nil end

@@ -22,7 +22,7 @@ local function name_of(request)
   return identity_name(request.id, request.module)
 end
 
--- What a device and a module have both.
+-- What devices and modules have in common.
 local function shown(hub, request)
   local record, twin = put_device.find(hub, request)
   local name = name_of(request)

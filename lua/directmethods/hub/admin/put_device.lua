@@ -1,5 +1,5 @@
---- PUT of a device or a module: it is registered, or changed. What the body does not
--- name stays as it is.
+--- PUT of a device or a module: registers it, or changes it. Members that the body does
+-- not have stay as they are.
 
 local canned = require "directmethods.hub.canned"
 local device = require "directmethods.device"
@@ -27,8 +27,8 @@ local function check_answers(methods)
   device.check_handlers(canned.handlers(methods, "hub:device"))
 end
 
--- What the body asks for, checked before anything is done: fields of the identity,
--- sections of the twin, canned answers (json.null: there are to be none).
+-- The content of the body, checked before anything is changed: fields of the identity,
+-- sections of the twin, canned answers (json.null: remove them).
 local function read(request)
   local body, opts = requests.body(request, table.unpack(MEMBERS)), {}
   for _, name in ipairs(IDENTITY) do
@@ -48,7 +48,7 @@ local function read(request)
   return fields, sections, body.methods
 end
 
--- Both sections of the twin: those that were given, and those that stay.
+-- Both sections of the twin: the given one, or else the one that the twin had.
 local function whole(changes, request, given)
   local twin, sections = changes:twin(request.id, request.module), {}
   for _, name in ipairs(SECTIONS) do
@@ -92,7 +92,7 @@ local function change(hub, request, fields, sections)
   return record
 end
 
--- Connect the client with canned answers anew when they, or what it logs in with, have
+-- Connect the client with canned answers again if the answers or its credentials have
 -- changed.
 local function connect(hub, request, name, record, answers)
   local clients = hub.state.admin.clients

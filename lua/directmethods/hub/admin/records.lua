@@ -11,8 +11,8 @@ local function cut(text, most)
   return text:sub(1, utf8.offset(text, 0, most + 1) - 1)
 end
 
--- A payload as the JSON that it is; else, as in an answer that was refused because it
--- is none, as text in another member. One that is too long is a text, too.
+-- A payload as JSON; if it is not JSON, as an answer that was refused for that, or is
+-- too long, as text in another member.
 local function show_payload(call, name, most)
   local text = call[name]
   call[name] = nil

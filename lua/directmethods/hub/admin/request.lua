@@ -8,7 +8,7 @@ local M = {}
 
 M.TIME_MAX = 1e12 -- unix seconds
 
---- What a request asked for cannot be: status and why.
+--- A refusal of a request: the HTTP status and the reason.
 M.Refusal = { __name = "directmethods.AdminRefusal" }
 
 --- Raise a refusal.
@@ -20,7 +20,7 @@ end
 
 local refuse = M.refuse
 
---- What a route returns whose request the data plane answers.
+--- A route returns this if the data plane answers its request.
 M.ANSWERED = {}
 
 --- The body: an object with no members but these (none named: any).

@@ -37,7 +37,7 @@ local function wait_for_call(hub, request, timeout)
   refuse(408, ("no call of that method ended within %g s"):format(timeout))
 end
 
--- Is a device, by what the data plane knows, in a state?
+-- Does the data plane say that the device is in this state?
 local STATES = {
   connected = function(connected) return connected end,
   subscribed = function(_, subscribed) return subscribed end,
@@ -51,7 +51,7 @@ local function state_fits(q)
   end
 end
 
--- Ids that are wrong, or of nobody.
+-- Refuse ids that are not valid or not registered.
 local function check_ids(hub, q)
   if not q.device then refuse(400, "device is required with state.") end
   for what, id in pairs { device = q.device, module = q.module } do

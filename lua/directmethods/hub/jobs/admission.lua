@@ -7,7 +7,7 @@ local retention = require "directmethods.hub.jobs.retention"
 
 local M = {}
 
--- The problem of a job that is due then and has no room.
+-- The problem of a job that would start at this time and has no room.
 local function check_room(jobs, due)
   if jobs.count >= jobs.options.kept then
     return problems.new("ThrottlingMaxActiveJobCountExceeded",
@@ -21,7 +21,7 @@ local function check_room(jobs, due)
   return problems.new("ThrottlingMaxActiveJobCountExceeded")
 end
 
--- Is the id free? One that is only not yet removed is.
+-- Is the id free? That of an old job that only waits to be removed is.
 local function check_id(jobs, id)
   local old, err = job_store.find(jobs.db, id)
   if err then return problems.unavailable(err) end

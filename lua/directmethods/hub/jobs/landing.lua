@@ -1,5 +1,5 @@
---- What follows for a run when one of its calls or changes of twins has ended: the
--- target may be called again, is swept up because the job is over, or was the last one.
+--- What a run does when one of its calls or changes of twins has ended: it calls the
+-- target again, ends it because the job is over, or ends because it was the last one.
 
 local queues = require "directmethods.hub.jobs.queue"
 
@@ -18,8 +18,8 @@ local function sweep(run)
   run.signal:set()
 end
 
---- A call has ended. A target that was given back is called when it comes again, or has
--- come meanwhile.
+--- A call has ended. If the target was given back, it is called when its device
+-- connects again, or at once if the device has done so meanwhile.
 ---@param flight directmethods.Flight
 function M.call(flight)
   local run = flight.run

@@ -18,7 +18,7 @@ local READY_CHECKED = 128 -- of which the store is asked at a time
 local Queue = {}
 Queue.__index = Queue
 
---- What a target is known by in a run.
+--- The name of a target in a run.
 ---@param target directmethods.JobTarget
 ---@return string
 function M.key(target)

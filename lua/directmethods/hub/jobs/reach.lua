@@ -6,8 +6,8 @@ local M = {}
 M.TOO_LATE = "Timed out waiting for device to connect."
 local NOT_REACHED = "The job's time was over before the device was called."
 
---- Can the target be called now? A device that was removed or disabled is called, so
---- that its device job fails; the job waits for one that is only away.
+--- Can the target be called now? If its device was removed or disabled, it is called,
+--- so that its device job fails; if the device is only offline, the job waits for it.
 ---@param jobs directmethods.Jobs
 ---@param target directmethods.FoundTarget
 ---@return boolean

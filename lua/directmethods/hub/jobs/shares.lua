@@ -47,8 +47,8 @@ local function take_from(pump, batch, run, share)
   return count
 end
 
--- Begin calls of a run, having read more targets when all that were read are taken. How
--- many; nil: the store has failed.
+-- Begin calls of a run; read more targets when all that were read are taken. Returns
+-- how many calls began; nil: the store has failed.
 local function begin_some(pump, batch, run, share)
   if share > 0 and not run.queue:fill(pump.jobs.db) then return nil end
   if run.over or run.ended or pump.jobs.stopped then return 0 end

@@ -9,7 +9,7 @@ local function watch(jobs)
   jobs.plane:watch_ready(jobs.running > 0)
 end
 
--- The status of a job by how its run was over. What takes too long has completed.
+-- The status of a job by the end of its run. A job that took too long is "completed".
 local FINAL = { failed = "failed", cancelled = "cancelled" }
 
 -- A run has ended: there is room for the next.

@@ -43,8 +43,8 @@ local function is_gone(run)
   return not status
 end
 
--- End all targets in a state that `how_of` ends. Raises when one can be read and not
--- be ended: the store is damaged.
+-- End all targets whose state `how_of` ends. Raises if the store is damaged: a target
+-- can be read but not be ended.
 local function each_page(run, state, how_of)
   local after, tries = nil, 0
   repeat
