@@ -61,6 +61,7 @@ typedef struct dm_hub_options {
   dm_tier tier;            /* whose rates and quota apply */
   int units;               /* of the tier: from 1 */
   bool retry_after;        /* 429 and 503 have Retry-After */
+  bool reuse_port;         /* several hubs have the ports for MQTT and HTTP */
   int failed_logins;       /* by a source, until it must wait; 0: no limit */
   dm_hub_limits limits;
 } dm_hub_options;

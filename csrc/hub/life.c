@@ -48,6 +48,7 @@ dm_hub *dm_hub_new(dm_loop *loop, const dm_hub_options *o,
   h->api_version_optional = o->api_version_optional;
   h->documented_charset = o->documented_charset;
   h->retry_after = o->retry_after;
+  h->reuse_port = o->reuse_port;
   h->authority.lasting = o->lasting_tokens;
   h->limits = o->limits;
   h->bodies.limit = (size_t)o->limits.body_bytes;
@@ -89,6 +90,7 @@ static bool serve_mqtt(dm_hub *h, dm_hub_listener *l, const char *host,
   dm_mqtt_server_options o = {
       .host = host,
       .port = port,
+      .reuse_port = h->reuse_port,
       .tls = l->tls,
       .connections = (int)m->connections,
       .stream = {.output = (size_t)m->mqtt_output,
@@ -114,6 +116,7 @@ static bool serve_http(dm_hub *h, dm_hub_listener *l, const char *host,
   dm_http_server_options o = {
       .host = host,
       .port = port,
+      .reuse_port = h->reuse_port && !l->admin, /* it is for one hub */
       .tls = l->tls,
       .connections = (int)m->connections,
       .stream = {.output = (size_t)m->http_output,

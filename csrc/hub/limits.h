@@ -10,7 +10,7 @@
 
 /* name, default: numbers and bytes, from 1 to DM_HUB_LIMIT_MAX */
 #define DM_HUB_COUNT_MAP(X)                                                    \
-  X(connections, 20000)      /* of each listener */                            \
+  X(connections, 200000)     /* of each listener; by default `ulimit -n` */    \
   X(identities, 1000000)     /* devices and modules */                         \
   X(calls, 50000)            /* under way at the hub */                        \
   X(calls_per_device, 100)   /* under way at one identity: then 403800 */      \

@@ -125,7 +125,7 @@ struct dm_hub {
   const dm_hub_events *events; /* NULL: detached */
   void *context;
   const dm_contract *contract; /* for all; NULL: by api-version */
-  bool api_version_optional, documented_charset, retry_after;
+  bool api_version_optional, documented_charset, retry_after, reuse_port;
   bool watching, watching_ready, watching_devices;
   dm_hub_limits limits;
   dm_hub_counters counted;

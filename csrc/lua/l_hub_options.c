@@ -2,6 +2,7 @@
 #include <math.h>
 
 #include "lua/l_hub.h"
+#include "net/socket.h"
 
 enum { COUNT_MAX = 1000000 };
 
@@ -70,6 +71,7 @@ static void read_limit(lua_State *L, const char *name, lua_Number scale,
 
 static void read_limits(lua_State *L, int table, dm_hub_limits *limits) {
   *limits = dm_hub_limits_default();
+  limits->connections = dm_socket_most((int)limits->connections);
   int found = lua_getfield(L, table, "limits");
   if (found != LUA_TNIL && found != LUA_TTABLE)
     luaL_error(L, "field 'limits' must be a table");
@@ -111,6 +113,7 @@ void l_hub_read_options(lua_State *L, int table, dm_hub_options *o,
   o->lasting_tokens = dm_bind_boolean_field(L, table, "lasting_tokens");
   o->documented_charset = dm_bind_boolean_field(L, table, "documented_charset");
   o->retry_after = dm_bind_boolean_field(L, table, "retry_after");
+  o->reuse_port = dm_bind_boolean_field(L, table, "reuse_port");
   o->tier = read_tier(L, table);
   o->units = read_count(L, table, "units");
   o->failed_logins = read_count(L, table, "failed_logins");

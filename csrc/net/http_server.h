@@ -34,6 +34,7 @@ typedef struct dm_http_bodies {
 typedef struct dm_http_server_options {
   const char *host;
   int port;
+  bool reuse_port; /* see dm_listener_options */
   dm_tls *tls;
   int connections;
   dm_stream_limits stream;

@@ -216,6 +216,7 @@ static bool start_listening(dm_mqtt_server *s, dm_err *e) {
   dm_listener_options o = {
       .host = s->o.host,
       .port = s->o.port,
+      .reuse_port = s->o.reuse_port,
       .tls = s->o.tls,
       .connections = s->o.connections,
       .limits = s->o.stream,

@@ -49,7 +49,8 @@ typedef struct dm_mqtt_handler { /* static; 'context' is that of the options */
 typedef struct dm_mqtt_server_options {
   const char *host; /* NULL: it does not listen and has only guests */
   int port;
-  dm_tls *tls; /* NULL: plain; guests' streams have their own */
+  bool reuse_port; /* see dm_listener_options */
+  dm_tls *tls;     /* NULL: plain; guests' streams have their own */
   int connections;
   dm_stream_limits stream;
   size_t connect_size;      /* bytes of a CONNECT, e.g. 8 KiB */

@@ -12,6 +12,7 @@
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <uv.h>
@@ -168,6 +169,12 @@ bool dm_socket_ask_idle(int fd, dm_socket_idle *out) {
   (void)fd, (void)out;
   return false;
 #endif
+}
+
+int dm_socket_most(int most) {
+  struct rlimit files;
+  if (getrlimit(RLIMIT_NOFILE, &files) != 0) return most;
+  return files.rlim_cur < (rlim_t)most ? (int)files.rlim_cur : most;
 }
 
 int dm_socket_port(int fd) {

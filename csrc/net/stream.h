@@ -110,6 +110,7 @@ typedef struct dm_listener dm_listener;
 typedef struct dm_listener_options {
   const char *host; /* borrowed: an address or name to bind to */
   int port;         /* 0: the system chooses one */
+  bool reuse_port;  /* other listeners that say so may have the same port */
   dm_tls *tls;      /* NULL: plain */
   int connections;  /* the most; further ones are closed at accept */
   dm_stream_limits limits;

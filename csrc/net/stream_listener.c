@@ -155,11 +155,22 @@ static void on_back_off_due(dm_timer *timer) {
 
 /* Making one. */
 
-static int listen_on(const struct addrinfo *a) {
+/* The system gives each connection to one of the listeners of a shared port. */
+static void share_port(int fd) {
+#ifdef SO_REUSEPORT
+  int on = 1;
+  setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+#else
+  (void)fd; /* bind says that the address is in use */
+#endif
+}
+
+static int listen_on(const struct addrinfo *a, bool reuse_port) {
   int on = 1;
   int fd = dm_socket_new(a->ai_family, a->ai_socktype, a->ai_protocol);
   if (fd < 0) return -1;
   setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  if (reuse_port) share_port(fd);
   if (bind(fd, a->ai_addr, a->ai_addrlen) == 0 && listen(fd, BACKLOG) == 0) {
     return fd;
   }
@@ -170,24 +181,24 @@ static int listen_on(const struct addrinfo *a) {
 }
 
 /* Bind to the first address of the name that can be bound. */
-static int bind_name(const char *host, int port, dm_err *e) {
+static int bind_name(const dm_listener_options *o, dm_err *e) {
   struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
                            .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
   struct addrinfo *list = NULL;
   char service[16];
-  snprintf(service, sizeof service, "%d", port);
-  int rc = getaddrinfo(host, service, &hints, &list);
+  snprintf(service, sizeof service, "%d", o->port);
+  int rc = getaddrinfo(o->host, service, &hints, &list);
   if (rc != 0) {
-    dm_fail(e, DM_NAME_NOT_RESOLVED, "listen on %s: %s", host,
+    dm_fail(e, DM_NAME_NOT_RESOLVED, "listen on %s: %s", o->host,
             gai_strerror(rc));
     return -1;
   }
   int fd = -1;
   for (struct addrinfo *a = list; a && fd < 0; a = a->ai_next) {
-    fd = listen_on(a);
+    fd = listen_on(a, o->reuse_port);
   }
   if (fd < 0) {
-    dm_fail(e, DM_CONNECT_FAILED, "listen on %s:%d: %s", host, port,
+    dm_fail(e, DM_CONNECT_FAILED, "listen on %s:%d: %s", o->host, o->port,
             uv_strerror(uv_translate_sys_error(errno)));
   }
   freeaddrinfo(list);
@@ -210,7 +221,7 @@ static void fill_in(dm_listener *l, dm_loop *loop,
 
 dm_listener *dm_listener_new(dm_loop *loop, const dm_listener_options *o,
                              dm_err *e) {
-  int fd = bind_name(o->host, o->port, e);
+  int fd = bind_name(o, e);
   if (fd < 0) return NULL;
   dm_listener *l = calloc(1, sizeof *l);
   if (!l || uv_poll_init_socket(&loop->uv, &l->poll, fd) != 0) {

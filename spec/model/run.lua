@@ -17,7 +17,7 @@ local QUICK = { compile = "-O0 -DSAFETY -DNOCLAIM", run = "" }
 
 -- Spin's option for weak fairness: a process that can go on goes on.
 local function liveness(claim)
-  return { compile = "-O2", run = "-a -f -N " .. claim }
+  return { compile = "-O2 -DNFAIR=3", run = "-a -f -N " .. claim }
 end
 
 local SHORT = {

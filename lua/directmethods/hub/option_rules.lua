@@ -11,6 +11,9 @@ local M = {}
 ---  loopback address needs tls, or insecure
 ---@field mqtt_port integer? default 0: any free port
 ---@field https_port integer? default 0: any free port
+---@field reuse_port boolean? other hubs with this option may listen on the same
+---  mqtt_port and https_port, and the system gives each connection to one of them: for
+---  hubs of one cluster on one machine. Default false
 ---@field hostname string? the HostName of connection strings and tokens; default
 ---  "localhost"
 ---@field device_hostname string? the DeviceHostName of devices' connection strings: the
@@ -67,7 +70,8 @@ local M = {}
 
 --- Numbers, bytes and seconds of real time.
 ---@class directmethods.HubLimits
----@field connections integer? open at each port; default 20000
+---@field connections integer? open at each port; default: as many as this process may
+---  have open files (`ulimit -n`), at most 200000
 ---@field identities integer? devices and modules; default 1000000
 ---@field calls integer? under way; default 50000
 ---@field calls_per_device integer? under way at one device, then 403800; default 100
@@ -178,6 +182,7 @@ M.SPEC = {
   host = { "string", default = "127.0.0.1", check = bind_rule },
   mqtt_port = port(),
   https_port = port(),
+  reuse_port = { "boolean", default = false },
   hostname = { "string", default = "localhost", check = host_rule },
   device_hostname = { "string", check = host_rule },
   service_hostname = { "string", check = host_rule },
