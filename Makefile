@@ -3,11 +3,14 @@
 # Variables for the command line: MODE=release|asan|tsan selects flags and the
 # build folder, SPEC=FILE one spec, PREFIX= where `make install` goes, PAHO_DIR=
 # and the like where a library is, SYSROOT= the root of a cross build's target.
-# PAHO=no leaves paho out: devices then use the engine "uv". SIZE=1 builds for
-# little flash.
+# PAHO=no leaves paho out: devices then use the engine "uv". NATS=no leaves the bus
+# between hubs out. SIZE=1 builds for little flash.
 
+PKG_CONFIG ?= pkg-config
 MODE       ?= release
 PAHO       ?= yes
+# the bus between hubs needs libnats; it is built if that is there
+NATS       ?= $(if $(NATS_DIR)$(NATS_INCDIR)$(shell $(PKG_CONFIG) --exists libnats 2>/dev/null && echo 1),yes,no)
 SIZE       ?=
 PREFIX     ?= /usr/local
 LUA        ?= lua5.4
@@ -22,11 +25,14 @@ CPPCHECK   ?= cppcheck
 LUACHECK   ?= luacheck
 LUAROCKS   ?= luarocks
 INSTALL    ?= install
-PKG_CONFIG ?= pkg-config
 JOBS       ?= $(shell nproc 2>/dev/null || echo 2)
 
 ifeq ($(filter $(MODE),release asan tsan),)
 $(error MODE is $(MODE): must be release, asan or tsan)
+endif
+NATS := $(NATS)
+ifeq ($(filter $(NATS),yes no),)
+$(error NATS is $(NATS): must be yes or no)
 endif
 ifeq ($(filter $(PAHO),yes no),)
 $(error PAHO is $(PAHO): must be yes or no)
@@ -52,7 +58,7 @@ BASE  := $(wildcard csrc/base/*.c)
 PROTO := $(filter-out $(HTTP_PROTO:%=csrc/proto/%),$(proto_all))
 HTTP  := $(filter $(HTTP_PROTO:%=csrc/proto/%),$(proto_all))
 # what hubs of one name say to each other: pure, and needs no library
-CLUSTER_PURE := $(patsubst %,csrc/cluster/%.c,replay subject wire)
+CLUSTER_PURE := $(patsubst %,csrc/cluster/%.c,replay subject table wire)
 
 PAHO_NET = $(if $(filter no,$(PAHO)),mqtt_no_paho*,mqtt_paho* mqtt_waker*)
 core_NET = loop* clock* settle* mailbox* process* inherit* notify* mqtt_client* $(PAHO_NET) \
@@ -69,7 +75,8 @@ hub_core_NET = loop* clock* settle* mailbox* socket* stream* tls* http_server* \
 hub_core_LUA = hub_core bind* l_hub* l_store l_store_sqlite
 
 cluster_core_NET = loop* clock* settle* mailbox*
-cluster_core_LUA = cluster_core bind* l_listener l_store l_store_postgres
+cluster_core_LUA = cluster_core bind* l_listener l_store l_store_postgres \
+                   $(if $(filter yes,$(NATS)),l_cluster,l_no_cluster)
 
 core_SRC := $(BASE) $(PROTO) \
   $(wildcard $(core_NET:%=csrc/net/%.c) $(core_LUA:%=csrc/lua/%.c))
@@ -79,6 +86,7 @@ hub_core_SRC := $(BASE) $(PROTO) $(HTTP) \
   $(filter-out csrc/store/postgres%,$(wildcard csrc/store/*.c)) $(wildcard csrc/hub/*.c \
   $(hub_core_NET:%=csrc/net/%.c) $(hub_core_LUA:%=csrc/lua/%.c))
 cluster_core_SRC := $(BASE) $(filter-out csrc/store/sqlite%,$(wildcard csrc/store/*.c)) \
+  $(if $(filter yes,$(NATS)),$(wildcard csrc/cluster/*.c)) \
   $(wildcard $(cluster_core_NET:%=csrc/net/%.c) $(cluster_core_LUA:%=csrc/lua/%.c))
 
 # CLUSTER=yes: build cluster_core, which needs libpq; by default if it is there
@@ -90,7 +98,7 @@ SO      = $(MODULES:%=$(OUT)/%.so)
 # PAHO_DIR=/x looks for paho in /x/include and /x/lib, first; so do the others of
 # LIBRARIES. LuaRocks names the two folders of each: PAHO_INCDIR and PAHO_LIBDIR.
 
-LIBRARIES   = LUA LIBUV PAHO CURL OPENSSL SQLITE PQ
+LIBRARIES   = LUA LIBUV PAHO CURL OPENSSL SQLITE PQ NATS
 # where compiler and linker look by themselves: they must not look there first
 SYSTEM_DIRS := /usr/include /usr/lib /usr/lib64 /lib /usr/lib/$(shell $(CC) -print-multiarch 2>/dev/null)
 folder      = $(abspath $(or $(addsuffix /$(3),$($(1)_DIR)),$($(1)_$(2))))
@@ -143,7 +151,7 @@ PQ_CFLAGS := $(patsubst -I%,-isystem %,$(call pkg,--cflags,libpq))
 core_LIBS      = $(if $(filter yes,$(PAHO)),-lpaho-mqtt3as) -luv -lssl -lcrypto -lpthread
 http_core_LIBS = -lcurl -luv -lssl -lcrypto
 hub_core_LIBS  = -luv $(LLHTTP_LIBS) -lsqlite3 -lssl -lcrypto
-cluster_core_LIBS = $(or $(call pkg,--libs,libpq),-lpq) -luv
+cluster_core_LIBS = $(or $(call pkg,--libs,libpq),-lpq) $(if $(filter yes,$(NATS)),-lnats) -luv
 
 # -- Flags ----------------------------------------------------------------------
 
@@ -244,7 +252,7 @@ $(READY): build-aux/deps.sh
 # With other flags than the last time everything is compiled again. They are read here,
 # because a target's own flags count for what it needs, too.
 FLAGS     = $(B)/flags
-USED     := $(CC) $(COMPILE) $(LINK)
+USED     := $(CC) $(COMPILE) $(LINK) $(NATS)
 $(FLAGS): always | $(READY)
 	@mkdir -p $(@D)
 	@echo '$(USED)' | cmp -s - $@ || echo '$(USED)' >$@
@@ -409,7 +417,7 @@ $(BENCH)/%: $(B)/obj/spec/bench/%.o $(TEST_LIB)
 # -- What must be installed -----------------------------------------------------
 
 DEPS = CC="$(CC)" LUA="$(LUA)" LUA_CFLAGS="$(FOUND_INC) $(LUA_CFLAGS)" PKG_CONFIG="$(PKG_CONFIG)" \
-       LLHTTP_CFLAGS="$(LLHTTP_CFLAGS)" LLHTTP_LIBS="$(LLHTTP_LIBS)" PAHO=$(PAHO) sh build-aux/deps.sh
+       LLHTTP_CFLAGS="$(LLHTTP_CFLAGS)" LLHTTP_LIBS="$(LLHTTP_LIBS)" PAHO=$(PAHO) NATS=$(NATS) sh build-aux/deps.sh
 deps: ## install what is missing to build and run
 	@$(DEPS) build run
 dev-deps: ## install what is missing to build, run, test, check and make rocks
@@ -524,7 +532,7 @@ $(K)/clang/%.ok: %.c Makefile
 
 # musl's headers, and those of the libraries without glibc's beside them
 MUSL_ROOTS   := /usr/include /usr/include/$(shell $(CC) -print-multiarch)
-MUSL_HEADERS  = lua*.h uv.h uv openssl curl llhttp.h MQTT*.h sqlite3.h
+MUSL_HEADERS  = lua*.h uv.h uv openssl curl llhttp.h MQTT*.h sqlite3.h nats
 MUSL_DIRS     = $(K)/musl-include/1 $(K)/musl-include/2
 musl-compile: $(patsubst %.c,$(K)/musl/%.ok,$(filter csrc/%,$(C_ALL))) ## does csrc compile with musl?
 $(K)/musl/%.ok: $(K)/clang/%.ok $(K)/musl-include/ready
@@ -579,7 +587,8 @@ $(K)/luacheck: $(LUA_FILES) $(wildcard build-aux/*.lua) .luacheckrc
 
 # what a module is made of, and C files of csrc that no module has
 layered = $(sort $(foreach m,$(MODULES),$($(m)_SRC)) \
-  $(filter-out csrc/proto/llhttp_unit% csrc/net/mqtt_no_paho.c,$(filter csrc/%,$(C_ALL))))
+  $(filter-out csrc/proto/llhttp_unit% csrc/net/mqtt_no_paho.c csrc/lua/l_no_cluster.c, \
+  $(filter csrc/%,$(C_ALL))))
 
 layers: $(K)/layers ## includes point down only, no files of a folder in a circle
 $(K)/layers: $(C_ALL) $(H_ALL) build-aux/layers.lua build-aux/circles.lua $(call obj,$(layered))
@@ -707,7 +716,7 @@ dist: dist-files ## an archive of the sources that builds, tests and packs itsel
 	@sh build-aux/dist.sh build
 
 rock: dist-files ## the rocks with LuaRocks: from sources, source rocks and binary rocks; try each
-	@$(DEPS) run rock core http_core hub_core cluster_core
+	@$(DEPS:NATS=%=NATS=yes) run rock core http_core hub_core cluster_core
 	@mkdir -p build
 	@archive=$$(sh build-aux/dist.sh $(CURDIR)/build) && LUAROCKS="$(LUAROCKS)" LUA="$(LUA)" \
 	  LUA_VERSION=$(LUA_VERSION) sh build-aux/rock.sh $(CURDIR)/build/rocks $$archive
@@ -718,7 +727,7 @@ packages: rock debian container ## rocks, Debian packages and container, each tr
 	@echo "packages: all good"
 
 debian container: dist
-	@$(DEPS) build cluster_core run package
+	@$(DEPS:NATS=%=NATS=yes) build cluster_core run package
 	@bare=$$(sh build-aux/bare.sh $(PACKAGES)) && \
 	  sh build-aux/$@.sh $(PACKAGES)/$@ $$(sh build-aux/dist.sh $(CURDIR)/build) $$bare
 

@@ -14,9 +14,11 @@ local ALLOWED = {
     "csrc/proto/llhttp_unit_http.c" },
 }
 
--- These have no objects where the system has llhttp as a library, and where paho is.
+-- These have no objects where the system has llhttp as a library, where paho is, and
+-- where libnats is.
 local function is_optional(source)
   return source:find("llhttp_unit[%w_]*%.c$") or source:find("mqtt_no_paho%.c$")
+    or source:find("l_no_cluster%.c$")
 end
 
 local function fail(...)

@@ -8,8 +8,8 @@
 # missing, with apt-get where there is one. Elsewhere it prints what is missing.
 # --look installs nothing: it says what is missing, and fails.
 # --note installs nothing: it says what is missing, and succeeds.
-# Environment: CC, LUA, LUA_CFLAGS, LLHTTP_CFLAGS, LLHTTP_LIBS, PKG_CONFIG, PAHO as
-# the Makefile sets them.
+# Environment: CC, LUA, LUA_CFLAGS, LLHTTP_CFLAGS, LLHTTP_LIBS, PKG_CONFIG, PAHO, NATS
+# as the Makefile sets them.
 set -u
 
 CC=${CC:-gcc}
@@ -100,6 +100,7 @@ need_cluster_core() {
   need_commands "$CC=gcc" make=make "$PKG_CONFIG=pkg-config"
   need_headers stdlib.h=libc6-dev lua.h=liblua5.4-dev uv.h=libuv1-dev \
     postgresql/libpq-fe.h=libpq-dev
+  [ "${NATS:-yes}" = no ] || need_headers nats/nats.h=libnats-dev
 }
 
 need_build() {
@@ -124,7 +125,8 @@ need_test() {
     groff=groff-base \
     mosquitto_pub=mosquitto-clients
   PATH=$PATH:/usr/sbin need_commands mosquitto=mosquitto
-  need_headers postgresql/libpq-fe.h=libpq-dev
+  need_headers postgresql/libpq-fe.h=libpq-dev nats/nats.h=libnats-dev
+  PATH=$PATH:/usr/sbin need_commands nats-server=nats-server
   [ -n "$(ls -d /usr/lib/postgresql/*/bin/initdb 2>/dev/null)" ] ||
     miss initdb postgresql
   need_python prometheus_client.openmetrics=python3-prometheus-client \

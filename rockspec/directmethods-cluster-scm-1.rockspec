@@ -5,11 +5,13 @@ source = {
   url = "git+https://directmethods.invalid/directmethods.git",
 }
 description = {
-  summary = "A store in PostgreSQL for the local Azure IoT Hub of directmethods-hub",
+  summary = "PostgreSQL and NATS for the local Azure IoT Hub of directmethods-hub",
   detailed = [[
     With this rock the hub of directmethods-hub keeps devices, twins and jobs in a
     database: dm.hub { store = "postgres://user@host/database" }, or the option --store
-    of directmethods hub. Without it the hub keeps them in memory or in a file.
+    of directmethods hub. Without it the hub keeps them in memory or in a file. Several
+    hubs that share a database reach each other's devices over NATS:
+    dm.hub { cluster = { url = "nats://host", name = "lab" }, store = ... }.
   ]],
   license = "MIT",
   homepage = "https://directmethods.invalid",
@@ -26,12 +28,14 @@ dependencies = {
 external_dependencies = {
   LIBUV = { header = "uv.h", library = "uv" },
   PQ = { library = "pq" },
+  NATS = { header = "nats/nats.h", library = "nats" },
 }
 build = {
   type = "make",
   build_target = "modules",
   build_variables = {
     MODULES = "cluster_core",
+    NATS = "yes",
     B = "build/rock",
     V = "1",
     CFLAGS = "$(CFLAGS)",
@@ -40,6 +44,8 @@ build = {
     LIBUV_LIBDIR = "$(LIBUV_LIBDIR)",
     PQ_INCDIR = "$(PQ_INCDIR)",
     PQ_LIBDIR = "$(PQ_LIBDIR)",
+    NATS_INCDIR = "$(NATS_INCDIR)",
+    NATS_LIBDIR = "$(NATS_LIBDIR)",
   },
   install_pass = false,
   install = {

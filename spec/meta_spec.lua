@@ -11,7 +11,7 @@ local MODULES = {
   hub_core = { Plane = "directmethods.hub",
     Store = "directmethods.store " .. core.version,
     Result = "directmethods.store_result " .. core.version },
-  cluster_core = {},
+  cluster_core = { Bus = "directmethods.bus " .. core.version },
 }
 
 local read = folders.read

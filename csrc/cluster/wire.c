@@ -57,6 +57,7 @@ static const field FIELDS[DM_WIRE_KINDS][FIELDS_MAX] = {
                         FIELD(http_status, I32, 0), NAME,
                         FIELD(text, OPTIONAL, ERROR_TEXT_MAX), PAYLOAD},
     [DM_WIRE_UP] = {DEVICE, MODULE},
+    [DM_WIRE_SEEK] = {DEVICE, MODULE},
     [DM_WIRE_PRESENCE] = {DEVICE, MODULE, FIELD(epoch, U64, 0),
                           FIELD(changed, U64, 0), FIELD(connected, I32, 0)},
 };

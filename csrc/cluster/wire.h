@@ -33,6 +33,8 @@ typedef enum dm_wire_kind {
   DM_WIRE_PING, /* are you alive? */
   DM_WIRE_PONG,
   DM_WIRE_UP,       /* an identity is held by the sender */
+  DM_WIRE_SEEK,     /* asks the holder of an identity for UP */
+  DM_WIRE_HELLO,    /* the sender can be reached again: seek what you want */
   DM_WIRE_PRESENCE, /* a device has come or gone */
   DM_WIRE_KINDS
 } dm_wire_kind;

@@ -36,4 +36,38 @@ function PostgresListener:close() end
 ---@return string? message
 function cluster_core.listen(loop, url, channel) end
 
+--- The bus between hubs of one name.
+---@class directmethods.ClusterBus
+local Bus = {}
+
+--- Join it to a hub.
+---@param functions lightuserdata of the hub's bus_events()
+---@param context lightuserdata likewise
+---@return lightuserdata functions for the hub's join()
+---@return lightuserdata context
+function Bus:join(functions, context) end
+
+--- Is there a connection to a NATS server now?
+---@return boolean
+function Bus:connected() end
+
+--- How many messages were dropped, by the reason: "malformed", "newer" (of another
+-- version), "oversized", "foreign", "replayed", "late" (about a call that has ended),
+-- "full" (there was no room).
+---@return table<string, integer>
+function Bus:dropped() end
+
+--- Disconnect; silent the second time.
+function Bus:close() end
+
+--- Connect to a NATS server. A build without libnats does not have this function.
+---@param loop userdata
+---@param options { urls: string, cluster: string, hub: string, user: string?,
+---  password_file: string?, credentials_file: string?, ca_file: string?,
+---  cert_file: string?, key_file: string? }
+---@return directmethods.ClusterBus? bus
+---@return integer|string id of the event "open", or "failed" (name, message); or a name
+---@return string? message
+function cluster_core.bus(loop, options) end
+
 return cluster_core
