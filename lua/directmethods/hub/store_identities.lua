@@ -13,11 +13,11 @@ local SELECT_KNOWN = "SELECT " .. rows.KNOWN_COLUMNS .. FROM
 local SELECT_BOTH = ("SELECT %s, %s%s%s"):format(
   rows.IDENTITY_COLUMNS, rows.TWIN_COLUMNS, FROM, TWINS)
 local ONE = "WHERE i.device_id = ? AND i.module_id = ?"
-local DEVICES = "WHERE i.module_id = ''%s AND i.device_id > ? "
+local DEVICES_WITH = "WHERE i.module_id = ''%s AND i.device_id > ? "
   .. "ORDER BY i.device_id LIMIT ?"
-local ALL_DEVICES = DEVICES:format("")
-local EDGE_DEVICES = DEVICES:format(" AND i.iot_edge = 1")
-local DEVICES_LIKE = DEVICES:format(" AND lower(i.device_id) LIKE ? ESCAPE '!'")
+local ALL_DEVICES = DEVICES_WITH:format("")
+local EDGE_DEVICES = DEVICES_WITH:format(" AND i.iot_edge = 1")
+local DEVICES_LIKE = DEVICES_WITH:format(" AND lower(i.device_id) LIKE ? ESCAPE '!'")
 local ALL = "WHERE (i.device_id, i.module_id) > (?, ?) "
   .. "ORDER BY i.device_id, i.module_id LIMIT ?"
 local MODULES = "WHERE i.module_id > '' AND (i.device_id, i.module_id) > (?, ?) "
@@ -225,7 +225,7 @@ function Store:scan(modules, columns, after, limit)
     return scanned(self, read(self, sql .. MODULES, after.device_id or "",
       after.module_id or "", limit))
   end
-  return scanned(self, read(self, sql .. DEVICES, after.device_id or "", limit))
+  return scanned(self, read(self, sql .. ALL_DEVICES, after.device_id or "", limit))
 end
 
 --- Add the methods of identities to the class of stores.
