@@ -186,6 +186,7 @@ build = {
       ["directmethods.shell"] = "lua/directmethods/shell.lua",
       ["directmethods.signals"] = "lua/directmethods/signals.lua",
       ["directmethods.stderr"] = "lua/directmethods/stderr.lua",
+      ["directmethods.suggestion"] = "lua/directmethods/suggestion.lua",
       ["directmethods.tables"] = "lua/directmethods/tables.lua",
       ["directmethods.task"] = "lua/directmethods/task.lua",
       ["directmethods.time"] = "lua/directmethods/time.lua",

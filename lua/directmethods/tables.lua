@@ -1,4 +1,4 @@
---- Tables as values: copied, and compared.
+--- Tables as values: copied, counted, and compared.
 
 local M = {}
 
@@ -11,6 +11,15 @@ function M.copy(source)
   local copy = {}
   for name, value in pairs(source) do copy[name] = value end
   return copy
+end
+
+--- The number of members, of whatever names.
+---@param value table
+---@return integer
+function M.count(value)
+  local n = 0
+  for _ in pairs(value) do n = n + 1 end
+  return n
 end
 
 --- Have two values of JSON the same members, in all depths? Numbers are compared as Lua

@@ -6,6 +6,7 @@ local errors = require "directmethods.errors"
 local options = require "directmethods.options"
 local scheduler = require "directmethods.scheduler"
 local run_queue = require "directmethods.run_queue"
+local tables = require "directmethods.tables"
 
 local state = core.state
 
@@ -250,11 +251,7 @@ end
 
 --- The number of tasks that have not ended, for tests.
 function M.count()
-  local n = 0
-  for _ in pairs(M.all()) do
-    n = n + 1
-  end
-  return n
+  return tables.count(M.all())
 end
 
 --- Cancel every task and run until all have ended.

@@ -5,9 +5,9 @@ local group = require "directmethods.cli.group"
 local core = require "directmethods.core"
 local identity_name = require "directmethods.identity_name"
 local json = require "directmethods.json"
-local options = require "directmethods.options"
 local payloads = require "directmethods.cli.payload"
 local progress = require "directmethods.cli.progress"
+local suggestion = require "directmethods.suggestion"
 local targets = require "directmethods.cli.target"
 
 -- The widest range of all api-versions: the service checks that of the job's.
@@ -63,7 +63,7 @@ local function check_update(value, members, place)
     local inside = place and ("%s.%s"):format(place, name) or name
     if not known then
       refuse_update("unknown member '%s'%s", inside,
-        options.did_you_mean(name, members))
+        suggestion(name, members))
     elseif known ~= true then
       check_update(inner, known, inside)
     end

@@ -1,7 +1,7 @@
 --- The command line: `directmethods COMMAND ...`. Each command has a file, which is
 -- loaded when the command is used.
 
-local options = require "directmethods.options"
+local suggestion = require "directmethods.suggestion"
 
 local M = {}
 
@@ -83,7 +83,7 @@ local function refuse_command(name)
   local known = {}
   for _, command in ipairs(M.COMMANDS) do known[command[1]] = true end
   return refuse(("there is no command or option '%s'%s"):format(name,
-    options.did_you_mean(name, known)))
+    suggestion(name, known)))
 end
 
 local function run_command(name, argv)

@@ -6,6 +6,7 @@ local fault_rule = require "directmethods.hub.fault_rule"
 local identity_name = require "directmethods.identity_name"
 local options = require "directmethods.options"
 local readable = require "directmethods.hub.readable"
+local suggestion = require "directmethods.suggestion"
 local tables = require "directmethods.tables"
 local task = require "directmethods.task"
 
@@ -92,7 +93,7 @@ local function warning_of(state, rule)
   local handlers = method and known_handlers(state, rule)
   if not handlers or handlers[method] then return nil end
   return ("no device has a handler for '%s'%s"):format(method:sub(1, SHOWN),
-    options.did_you_mean(method, handlers))
+    suggestion(method, handlers))
 end
 
 local function warn(state, rule)

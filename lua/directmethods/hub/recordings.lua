@@ -135,12 +135,6 @@ function M.new(watchers)
   }, Recordings)
 end
 
-local function count(set)
-  local n = 0
-  for _ in pairs(set) do n = n + 1 end
-  return n
-end
-
 -- Has the queue been full for so long that its reader must be gone?
 local function is_abandoned(queue)
   return queue.lost > 0 and time.now() - queue.used > ABANDONED
@@ -152,7 +146,7 @@ function Recordings:open()
   for id, queue in pairs(self.queues) do
     if is_abandoned(queue) then self:drop(id) end
   end
-  if count(self.queues) >= QUEUES_MAX then return nil end
+  if tables.count(self.queues) >= QUEUES_MAX then return nil end
   self.last = self.last + 1
   local queue = setmetatable({
     id = self.last,

@@ -5,6 +5,7 @@ local class = require "directmethods.hub.class"
 local contents = require "directmethods.hub.snapshot_contents"
 local errors = require "directmethods.errors"
 local options = require "directmethods.options"
+local suggestion = require "directmethods.suggestion"
 local task = require "directmethods.task"
 local time = require "directmethods.time"
 
@@ -43,7 +44,7 @@ local function find(hub, name, what)
   local kept = hub.state.snapshots
   if kept[name] then return kept[name] end
   options.fail(what, ("'%s'"):format(name), "is no snapshot of this hub"
-    .. options.did_you_mean(name, kept), 1)
+    .. suggestion(name, kept), 1)
 end
 
 local function limit(message)
