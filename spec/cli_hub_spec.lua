@@ -487,7 +487,24 @@ describe("directmethods hub", function()
       ["a fault"] = { '{"faults": [ {},\n { "stage": "x" } ] }',
         "1: member '" },
       ["a member twice"] = { '{"devices": [],\n "faults": [],\n "devices": [] }',
-        "3: a member stands twice" },
+        "3: member 'devices' stands twice" },
+      ["an inner member twice"] = { '{"devices": [ { "id": "d",\n "id": "e" } ] }',
+        "2: member 'id' stands twice" },
+      ["null in a twin"] = { '{"devices": [ { "id": "d",\n "tags": {"a": null} } ] }',
+        "2: 'tags.a': null must not be in a twin" },
+      ["an object that is to be a list"] = { '{"devices": [],\n "faults": {"d": {}} }',
+        "2: member 'faults' must be a list, not an object" },
+      ["a number that is to be an object"] = {
+        '{"devices": [ { "id": "d",\n "tags": 1 } ] }',
+        "2: member 'tags' must be an object, not an integer" },
+      ["null"] = { '{"options":\n {"hostname": null} }',
+        "2: member 'hostname' must be of type string, not null" },
+      ["a method's name"] = {
+        '{"devices": [ { "id": "d",\n "methods": {\n "a b": {} } } ] }',
+        "3: handler 'a\\x20b': the name must be 1 to 100" },
+      ["a method's answer"] = {
+        '{"devices": [ { "id": "d",\n "methods": {\n "a": 5 } } ] }',
+        "3: handler 'a': an answer must be an object" },
     }
 
     for name, case in pairs(WRONG) do
@@ -511,7 +528,7 @@ describe("directmethods hub", function()
         '"policies": { "service":',
         '"x" },',
         '"devices": [',
-        '{ "id": "d",',
+        '{ "id": "d d",',
         '"primary_key": "x",',
         '"tags": 1,',
         '"desired": { "a": [null] },',
@@ -538,6 +555,7 @@ describe("directmethods hub", function()
         "4: unknown member 'hostnam' (did you mean 'hostname'?)",
         "5: member 'limits.calls' must be", "6: unknown member 'limits.callers'",
         "7: member 'policies.service' must be base64",
+        "10: device id must be 1 to 128 characters",
         "11: member 'primary_key' must be base64", "12: member 'tags' must be",
         "13: ", "16: handler 'on': member 'status' must be",
         "17: handler 'on': unknown member 'dely'",

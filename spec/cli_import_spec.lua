@@ -155,7 +155,7 @@ describe("directmethods hub --config", function()
       refused(STATE:gsub('"desired": {"level": 3}', '"desired": [3, 4'), "41: ")
       refused('{"devices":{"a":\n7}}', "1: member 'a' must be an object")
       refused('{"devices":{"a b":{}}}', "1: device id must")
-      refused('{"devices":{"a":{},\n"a":{}}}', "2: a member stands twice")
+      refused('{"devices":{"a":{},\n"a":{}}}', "2: member 'a' stands twice")
     end)
   end)
 

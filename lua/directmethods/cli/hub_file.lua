@@ -42,10 +42,21 @@ local function steps_of(message, path)
   return steps
 end
 
+-- Members of the file, and of its options, that are lists.
+local LISTS = { devices = true, faults = true, aliases = true }
+
+-- What the library says of a value of Lua, said of one of JSON.
+local function in_json(text)
+  local name = text:match "option '([^']+)'"
+  return (text:gsub("of type table", LISTS[name] and "a list" or "an object")
+    :gsub("not a userdata", "not null"):gsub("not a table", "not an object or a list")
+    :gsub("option ('?)", "member %1"))
+end
+
 -- The line of a wrong member, and the message with it.
 local function told(self, path, message)
-  local text = tostring(message):gsub("^[^\n]-:%d+: ", ""):gsub("^[%w_.:]+: ", "")
-    :gsub("option ('?)", "member %1")
+  local text = in_json(tostring(message):gsub("^[^\n]-:%d+: ", "")
+    :gsub("^[%w_.:]+: ", ""))
   local line = self.places:line(steps_of(tostring(message), path))
   return line, ("%s:%d: %s"):format(self.path, line, text)
 end
@@ -141,7 +152,7 @@ function M.read(path)
   if err then invalid(path, text, err) end
   file.places = places.read(text)
   if file.places.twice then
-    file:fail(file.places.twice, "a member stands twice")
+    file:fail(file.places.twice, file.places:wrong())
   elseif not text:find("^%s*{") then
     file:fail({}, "the file must hold an object")
   end

@@ -6,6 +6,7 @@ local canned = require "directmethods.hub.canned"
 local option_rules = require "directmethods.hub.option_rules"
 local documents = require "directmethods.hub.twin_document"
 local fault_rule = require "directmethods.hub.fault_rule"
+local logs = require "directmethods.cli.log"
 local options = require "directmethods.options"
 local registered = require "directmethods.hub.devices"
 local tables = require "directmethods.tables"
@@ -37,11 +38,38 @@ local function note_all(note, path, texts)
   for _, text in ipairs(texts) do note(path, text) end
 end
 
--- Check tags or desired properties as if they were set on an empty twin.
+-- The path of a member of a device.
+local function inside(path, ...)
+  return { path[1], path[2], ... }
+end
+
+-- Check tags or desired properties as if they replaced those of an empty twin.
 local function check_section(note, path, name, section)
   if type(section) ~= "table" then return end
-  local wrong = documents.change(tables.copy(documents.BLANK), name, section, "")
-  if wrong then note({ path[1], path[2], name }, wrong) end
+  local wrong = documents.wrong(name, section, true)
+    or documents.change(tables.copy(documents.BLANK), name, section, "")
+  if wrong then note(inside(path, name), wrong) end
+end
+
+local function check_id(note, path, id)
+  if type(id) ~= "string" then return end
+  local ok, why = pcall(registered.split_name, id, nil, "config")
+  if not ok then note(inside(path, "id"), why) end
+end
+
+local function check_methods(note, path, methods)
+  if type(methods) ~= "table" then return end
+  for name, answer in pairs(methods) do
+    local method = tostring(name)
+    local wrong = options.rules.method_name(method)
+    wrong = wrong and "the name " .. wrong
+      or type(answer) ~= "table" and "an answer must be an object"
+    if wrong then
+      note(inside(path, "methods", method), ("handler '%s': %s"):format(
+        logs.word(method), wrong))
+    end
+  end
+  note_all(note, inside(path, "methods"), canned.all_wrong(methods))
 end
 
 local function check_device(note, path, device)
@@ -49,11 +77,10 @@ local function check_device(note, path, device)
   local own, identity = M.split(device)
   note_all(note, path, options.all_wrong(own, M.DEVICE))
   note_all(note, path, registered.all_wrong(identity))
+  check_id(note, path, own.id)
   check_section(note, path, "tags", own.tags)
   check_section(note, path, "desired", own.desired)
-  if type(own.methods) == "table" then
-    note_all(note, { path[1], path[2], "methods" }, canned.all_wrong(own.methods))
-  end
+  check_methods(note, path, own.methods)
 end
 
 local function check_fault(note, path, rule)
@@ -62,7 +89,11 @@ local function check_fault(note, path, rule)
 end
 
 local function check_list(note, name, list, check)
-  if type(list) ~= "table" then return end
+  if documents.is_object(list) then
+    return note({}, ("option '%s' must be a list, not an object"):format(name))
+  elseif type(list) ~= "table" then
+    return
+  end
   for i, each in ipairs(list) do check(note, { name, i }, each) end
 end
 

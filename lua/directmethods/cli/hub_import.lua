@@ -186,7 +186,7 @@ local OTHERS = {
 local function read_state(document, text)
   local import, found = new_import(), places.read(text)
   if found.twice then
-    import.wrong, import.wrong_line = "a member stands twice", found:line(found.twice)
+    import.wrong, import.wrong_line = found:wrong(), found:line(found.twice)
     return import
   end
   for _, other in ipairs(OTHERS) do

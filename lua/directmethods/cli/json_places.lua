@@ -1,6 +1,7 @@
 --- The lines of the members in a JSON text, and members that occur twice.
 
 local json = require "directmethods.json"
+local logs = require "directmethods.cli.log"
 
 local M = {}
 
@@ -78,6 +79,13 @@ function M.read(text)
     found.twice = path
   end
   return setmetatable(found, Places)
+end
+
+--- What is wrong with the first member that stands twice; nil: none does.
+---@return string?
+function Places:wrong()
+  local path = self.twice
+  return path and ("member '%s' stands twice"):format(logs.word(path[#path]))
 end
 
 --- The line of a member; if it does not exist, of the nearest one around it.
