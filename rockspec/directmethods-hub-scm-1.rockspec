@@ -97,6 +97,7 @@ build = {
       ["directmethods.hub.cluster.identities"] = "lua/directmethods/hub/cluster/identities.lua",
       ["directmethods.hub.cluster.members"] = "lua/directmethods/hub/cluster/members.lua",
       ["directmethods.hub.cluster.notices"] = "lua/directmethods/hub/cluster/notices.lua",
+      ["directmethods.hub.cluster.presence"] = "lua/directmethods/hub/cluster/presence.lua",
       ["directmethods.hub.config"] = "lua/directmethods/hub/config.lua",
       ["directmethods.hub.deadlines"] = "lua/directmethods/hub/deadlines.lua",
       ["directmethods.hub.device_list"] = "lua/directmethods/hub/device_list.lua",

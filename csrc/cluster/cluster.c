@@ -13,7 +13,8 @@ static void on_presence(dm_cluster *c, const dm_wire *w) {
                              .hub = w->hub,
                              .epoch = (int64_t)w->epoch,
                              .changed = (int64_t)w->changed,
-                             .connected = w->connected != 0};
+                             .connected = w->connected != 0,
+                             .subscribed = w->connected == 2};
   if (c->events != NULL) c->events->on_presence(c->context, &p);
 }
 
@@ -208,12 +209,13 @@ void dm_cluster_join(dm_cluster *c, const dm_bus_events *events, void *hub) {
 }
 
 static void tell(void *bus, const dm_bus_presence *p) {
+  int32_t connected = p->subscribed ? 2 : 1;
   dm_wire w = {.kind = DM_WIRE_PRESENCE,
                .device = p->device,
                .module = p->module,
                .epoch = (uint64_t)p->epoch,
                .changed = (uint64_t)p->changed,
-               .connected = p->connected};
+               .connected = p->connected ? connected : 0};
   dm_post_all(bus, &w);
 }
 

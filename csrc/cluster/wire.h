@@ -60,7 +60,7 @@ typedef struct dm_wire {
   int32_t http_status; /* FAILED: by a fault rule; else 0 */
   uint64_t epoch;      /* PRESENCE: of the connection */
   uint64_t changed;    /* PRESENCE: unix ms */
-  int32_t connected;   /* PRESENCE: 1 or 0 */
+  int32_t connected;   /* PRESENCE: 0: no; 1; 2: and it takes method calls */
 } dm_wire;
 
 /* Why a message is not taken; the names of counters. */

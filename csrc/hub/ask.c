@@ -20,21 +20,34 @@ static bool begin(dm_exchange *x) {
   return true;
 }
 
-bool dm_ask_want(dm_exchange *x) {
-  if (x->remote == NULL && !begin(x)) return false;
-  dm_remote_want(x);
-  return true;
-}
-
 /* Give it a new id, so that no earlier result counts. False: no memory. */
-static bool renew(dm_exchange *x) {
+static bool renew(dm_exchange *x, dm_remote_state state) {
   dm_hub *h = x->hub;
   dm_remote *r = x->remote;
   dm_ids_remove(&h->asked, r->id);
   r->id = dm_ids_add(&h->asked, x);
-  r->state = DM_REMOTE_ASKED;
+  r->state = state;
   r->ups = x->identity->ups;
   return r->id != 0;
+}
+
+bool dm_ask_later(dm_exchange *x) {
+  dm_hub *h = x->hub;
+  dm_clock *io = &h->loop->io;
+  if (x->remote == NULL && !begin(x)) return false;
+  dm_remote_want(x);
+  return renew(x, DM_REMOTE_WAITING) &&
+         (dm_timer_running(&h->again_timer) ||
+          dm_clock_start(io, &h->again_timer,
+                         dm_clock_now(io) + DM_ASK_AGAIN_MS));
+}
+
+dm_exchange *dm_ask_next_waiting(dm_hub *h) {
+  dm_exchange *x;
+  do {
+    x = dm_ids_next(&h->asked, &h->again_place);
+  } while (x != NULL && x->remote->state != DM_REMOTE_WAITING);
+  return x;
 }
 
 static bool send_it(const dm_exchange *x) {
@@ -60,7 +73,8 @@ static int64_t response_deadline(const dm_exchange *x) {
 void dm_ask(dm_exchange *x, dm_span payload) {
   dm_hub *h = x->hub;
   bool room = (x->remote != NULL || begin(x)) && dm_call_keep(x, payload) &&
-              dm_call_wait(x, response_deadline(x)) && renew(x);
+              dm_call_wait(x, response_deadline(x)) &&
+              renew(x, DM_REMOTE_ASKED);
   if (!room) {
     dm_call_fail_over_limit(x, DM_ERROR_UNAVAILABLE);
   } else if (!send_it(x)) {

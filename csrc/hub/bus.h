@@ -58,13 +58,15 @@ typedef struct dm_bus_result {
                        ** there. The bus fills it in for on_result. */
 } dm_bus_result;
 
-/* A device has connected to a hub, or its connection there has ended. */
+/* A device has connected to a hub, takes method calls there or no longer, or its
+** connection there has ended. */
 typedef struct dm_bus_presence {
   dm_span device, module; /* module p NULL: the device itself */
   dm_span hub;            /* whose; the bus fills it in for on_presence */
   int64_t epoch;   /* of the connection: a newer one has a greater epoch */
   int64_t changed; /* unix ms */
   bool connected;
+  bool subscribed; /* it takes method calls */
 } dm_bus_presence;
 
 /* What the bus does for the hub; 'bus' is the context that stands beside it. No

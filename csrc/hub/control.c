@@ -62,10 +62,12 @@ void dm_control_twin(dm_session *s, bool reported, dm_span topic, dm_span rid,
   h->events->on_twin(h->context, &twin);
 }
 
-void dm_control_session(dm_session *s, dm_span model_id) {
+void dm_control_session(dm_session *s, dm_span model_id, bool connects) {
   dm_hub *h = s->hub;
   const dm_identity *i = s->identity;
   const dm_hub_session session = {.connection = s->id,
+                                  .connects = connects,
+                                  .epoch = s->epoch,
                                   .device = dm_identity_device(i),
                                   .module = dm_identity_module(i),
                                   .stored = !s->clean,
@@ -74,10 +76,11 @@ void dm_control_session(dm_session *s, dm_span model_id) {
   if (h->events != NULL) h->events->on_session(h->context, &session);
 }
 
-void dm_control_ready(const dm_identity *i) {
-  const dm_hub *h = i->session != NULL ? i->session->hub : NULL;
-  if (h == NULL || !h->watching_ready || h->events == NULL) return;
-  if (!dm_filters_have(&i->filters, DM_TOPIC_METHODS)) return;
+void dm_control_ready(const dm_hub *h, const dm_identity *i) {
+  if (!h->watching_ready || h->events == NULL) return;
+  bool here =
+      i->session != NULL && dm_filters_have(&i->filters, DM_TOPIC_METHODS);
+  if (!here && (i->elsewhere == NULL || !i->elsewhere->subscribed)) return;
   h->events->on_ready(h->context, dm_identity_device(i), dm_identity_module(i));
 }
 

@@ -22,12 +22,13 @@ void dm_control_twin(dm_session *s, bool reported, dm_span topic, dm_span rid,
                      dm_span payload);
 
 /* Have the control plane keep this session as it is now, and the model id of
-** its device (n 0: none was given); dm_hub_session_kept answers. */
-void dm_control_session(dm_session *s, dm_span model_id);
+** its device (n 0: none was given); dm_hub_session_kept answers. connects: it is
+** new. */
+void dm_control_session(dm_session *s, dm_span model_id, bool connects);
 
-/* Tell that this identity takes method calls now, if anybody watches: a job may
-** have calls for it. */
-void dm_control_ready(const dm_identity *i);
+/* Tell that this identity takes method calls now, here or at another hub, if
+** anybody watches: a job may have calls for it. */
+void dm_control_ready(const dm_hub *h, const dm_identity *i);
 
 #pragma GCC visibility pop
 

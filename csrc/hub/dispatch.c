@@ -122,22 +122,22 @@ static int64_t connect_deadline(const dm_exchange *x) {
 /* Keep it until its device comes, or its time is up. */
 static void wait_for_device(dm_exchange *x, dm_span payload) {
   bool alone = x->hub->bus == NULL;
-  if ((!alone && !dm_ask_want(x)) || !dm_call_keep(x, payload) ||
+  if ((!alone && !dm_ask_later(x)) || !dm_call_keep(x, payload) ||
       !dm_call_wait(x, connect_deadline(x))) {
     dm_call_fail_over_limit(x, DM_ERROR_UNAVAILABLE);
     return;
   }
-  if (!alone) x->remote->state = DM_REMOTE_WAITING;
   dm_list_append(&x->identity->waiting, &x->node);
-  dm_record_reached(x, DM_CALL_WAITING);
+  if (x->facts.at[DM_CALL_WAITING] == 0) dm_record_reached(x, DM_CALL_WAITING);
   dm_call_park(x);
 }
 
 /* The device is not connected, or does not take this method. */
 static void fail_absent(dm_exchange *x) {
+  const dm_identity *i = x->identity;
+  bool connected = i->session != NULL || i->elsewhere != NULL;
   x->facts.reason =
-      (uint8_t)(x->identity->session != NULL ? DM_REASON_NOT_SUBSCRIBED
-                                             : DM_REASON_NOT_CONNECTED);
+      (uint8_t)(connected ? DM_REASON_NOT_SUBSCRIBED : DM_REASON_NOT_CONNECTED);
   dm_call_fail(x, DM_ERROR_NOT_ONLINE);
 }
 
@@ -211,33 +211,49 @@ void dm_dispatch_gone(dm_exchange *x, bool by_hub) {
     fail_absent(x);
 }
 
-/* Send those waiting calls that can be sent: here, or with 'up' to the hub that
-** has the device now. */
-static void send_waiting(dm_identity *i, bool up) {
+/* Send a waiting call if that is possible: here, or with 'elsewhere' to another
+** hub. */
+static void try_waiting(dm_exchange *x, bool elsewhere) {
+  dm_identity *i = x->identity;
+  dm_list_remove(&x->node);
+  if (takes(i, x))
+    send_kept(x);
+  else if (elsewhere && i->session == NULL)
+    dm_ask(x, dm_buf_span(&x->payload));
+  else
+    dm_list_append(&i->waiting, &x->node);
+}
+
+static void try_all(dm_identity *i, bool elsewhere) {
   dm_list now;
   dm_list_init(&now);
   dm_list_move(&now, &i->waiting);
-  while (!dm_list_empty(&now)) {
-    dm_exchange *x = DM_OWNER(now.next, dm_exchange, node);
-    dm_list_remove(&x->node);
-    if (takes(i, x))
-      send_kept(x);
-    else if (up && i->session == NULL)
-      dm_ask(x, dm_buf_span(&x->payload));
-    else
-      dm_list_append(&i->waiting, &x->node);
-  }
+  while (!dm_list_empty(&now))
+    try_waiting(DM_OWNER(now.next, dm_exchange, node), elsewhere);
 }
 
 void dm_dispatch_waiting(dm_hub *h, dm_identity *i) {
   if (h->bus != NULL) dm_remote_hold(h, i);
-  send_waiting(i, false);
-  dm_control_ready(i);
+  try_all(i, false);
+  dm_control_ready(h, i);
 }
 
 void dm_dispatch_up(dm_identity *i) {
   i->ups++;
-  send_waiting(i, true);
+  try_all(i, true);
+}
+
+/* A message may have been lost, or two hubs' messages have crossed. */
+void dm_dispatch_on_again(dm_timer *timer) {
+  dm_hub *h = DM_OWNER(timer, dm_hub, again_timer);
+  dm_clock *io = &h->loop->io;
+  dm_exchange *x = NULL;
+  for (int n = 0; n < DM_ASK_AGAIN_MOST && (x = dm_ask_next_waiting(h)) != NULL;
+       n++)
+    try_waiting(x, true);
+  if (x == NULL) h->again_place = 0;
+  if (h->asked.count > 0)
+    dm_clock_start(io, timer, dm_clock_now(io) + DM_ASK_AGAIN_MS);
 }
 
 /* Timed */

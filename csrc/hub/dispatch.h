@@ -37,8 +37,9 @@ void dm_dispatch_gone(dm_exchange *x, bool by_hub);
 /* The identity has come to another hub. */
 void dm_dispatch_up(dm_identity *i);
 
-/* Of the hub's pending_timer. */
+/* Of the hub's pending_timer and its again_timer. */
 void dm_dispatch_on_due(dm_timer *timer);
+void dm_dispatch_on_again(dm_timer *timer);
 
 #pragma GCC visibility pop
 

@@ -327,10 +327,11 @@ void dm_exchange_fail_call(dm_exchange *x, dm_error_id id, dm_span text,
   char memory[DM_ERROR_MAX];
   dm_buf body = dm_buf_fixed(memory, sizeof memory);
   if (!dm_exchange_is_http(x)) {
-    tell_invoked(x, (dm_hub_result){
-                        .code = e->code,
-                        .name = dm_span_of(e->name),
-                        .text = text.p != NULL ? text : dm_span_of(e->text)});
+    tell_invoked(
+        x, (dm_hub_result){.code = e->code,
+                           .name = dm_span_of(e->name),
+                           .text = text.p != NULL ? text : dm_span_of(e->text),
+                           .absent = id == DM_ERROR_NOT_ONLINE});
     return;
   }
   dm_error_mark mark = dm_hub_mark(x->hub);

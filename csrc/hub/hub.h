@@ -77,6 +77,8 @@ typedef struct dm_hub_twin {
 /* A session that must be kept before its device goes on. */
 typedef struct dm_hub_session {
   uint64_t connection; /* to go on with dm_hub_session_kept */
+  bool connects;       /* it is new: among other hubs it needs an epoch */
+  int64_t epoch;       /* which it has already; 0: none */
   dm_span device, module;
   bool stored;                      /* false: nothing is to be left of it */
   const struct dm_filters *filters; /* the subscriptions; see filters.h */
@@ -102,6 +104,7 @@ typedef struct dm_hub_result {
   int code;        /* the error's; 0: the device has answered */
   dm_span name;    /* the error's */
   dm_span text;    /* the error's */
+  bool absent;     /* the device was not there: the method was not called */
 } dm_hub_result;
 
 /* Every event but on_closed may come while a function of the hub runs. Inside
@@ -122,7 +125,10 @@ typedef struct dm_hub_events { /* static */
   void (*on_ready)(void *context, dm_span device, dm_span module);
   /* With dm_hub_watch_devices. The spans live within the event. */
   void (*on_device)(void *context, const dm_device_event *event);
-  void (*on_tick)(void *context);   /* see dm_hub_tick */
+  /* Among other hubs: a connection that had this epoch has ended. */
+  void (*on_left)(void *context, dm_span device, dm_span module, int64_t epoch);
+  void (*on_bus)(void *context, bool up); /* the bus can send, or cannot */
+  void (*on_tick)(void *context);         /* see dm_hub_tick */
   void (*on_closed)(void *context); /* the last one; the hub is gone after it */
 } dm_hub_events;
 
@@ -274,9 +280,18 @@ int64_t dm_hub_twin_told(dm_hub *h, dm_span device, dm_span module);
 
 /* keep.c */
 
+typedef struct dm_hub_kept {
+  bool kept; /* false: it cannot be kept */
+  /* Of a new connection among other hubs: */
+  int64_t epoch;         /* 0: this hub is alone */
+  bool stored;           /* there was a session already */
+  const dm_span *filter; /* 'filters' of them: its subscriptions */
+  size_t filters;
+} dm_hub_kept;
+
 /* Answer an on_session: it is on the disk, or cannot be kept. False: the device
 ** is gone. */
-bool dm_hub_session_kept(dm_hub *h, uint64_t connection, bool kept);
+bool dm_hub_session_kept(dm_hub *h, uint64_t connection, const dm_hub_kept *k);
 
 /* Let an identity that is offline have a stored session, with this filter (p
 ** NULL: with none). False: it is not there, or the filter is not allowed. */
@@ -307,8 +322,26 @@ void dm_hub_join(dm_hub *h, const dm_bus *bus, void *context, dm_span id);
 /* What the bus calls, with the hub. */
 extern const dm_bus_events dm_hub_bus_events;
 
+/* presence.c */
+
+/* The store says that this connection to another hub is there. */
+void dm_hub_presence_put(dm_hub *h, const dm_bus_presence *p);
+/* Begin to read all such connections from the store; then put each, and end:
+** those of other hubs that were not told meanwhile are forgotten. */
+void dm_hub_presence_begin(dm_hub *h);
+void dm_hub_presence_end(dm_hub *h);
+/* Walk over this hub's own connections: start with *place = 0. False: there are
+** no more. */
+bool dm_hub_presence_next(const dm_hub *h, uint32_t *place,
+                          dm_bus_presence *out);
+/* Tell other hubs of all of them once more. */
+void dm_hub_presence_tell(const dm_hub *h);
+/* A hub is dead: forget its connections. */
+void dm_hub_presence_drop(dm_hub *h, dm_span hub);
+
 /* inspect.c */
 
+/* To any hub of the name. */
 typedef struct dm_hub_presence {
   bool connected;
   bool subscribed; /* has subscribed to method calls */

@@ -53,6 +53,7 @@ static void release_keys(dm_identity *i) {
 static void release(dm_identity *i) {
   release_keys(i);
   dm_filters_clear(&i->filters);
+  free(i->elsewhere);
   free(i);
 }
 

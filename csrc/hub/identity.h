@@ -18,7 +18,6 @@
 
 struct dm_session;
 struct dm_policy;
-struct dm_elsewhere;
 
 /* Which key a token was signed with, or which thumbprint a certificate has. */
 typedef enum dm_key_slot {
@@ -35,6 +34,16 @@ typedef struct dm_signer {
 
 /* A hub may have hundreds of thousands. With keys of 32 bytes and an id of 16,
 ** one takes less than 300 bytes, its part of the hash chains included. */
+/* The connection of an identity to another hub of the same name. */
+typedef struct dm_elsewhere {
+  int64_t epoch;   /* a newer connection has a greater one */
+  int64_t changed; /* unix ms: when it connected */
+  uint32_t round;  /* of the hub's 'presence_round': when it was last told */
+  bool subscribed; /* it takes method calls there */
+  uint8_t hub_n;   /* bytes of 'hub' */
+  char hub[];
+} dm_elsewhere;
+
 typedef struct dm_identity {
   struct dm_identity *next;   /* in its hash chain */
   struct dm_identity *parent; /* a module's device */
@@ -47,7 +56,7 @@ typedef struct dm_identity {
   int64_t active;             /* unix ms: connected or published; 0: never */
   int64_t version;            /* of its row in the store */
   char *keys;                 /* owned: the primary, then the secondary */
-  struct dm_elsewhere *elsewhere; /* owned: its connection to another hub;
+  dm_elsewhere *elsewhere;    /* owned: its connection to another hub;
                                   ** NULL: it has none */
   uint32_t hash;
   uint32_t desired; /* $version of the desired properties last told; 0: none */

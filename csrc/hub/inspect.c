@@ -10,11 +10,15 @@
 dm_hub_presence dm_hub_presence_of(const dm_hub *h, dm_span device,
                                    dm_span module) {
   const dm_identity *i = dm_identities_find(&h->identities, device, module);
-  dm_hub_presence p = {.connected = i != NULL && i->session != NULL};
-  if (i == NULL) return p;
-  p.subscribed = p.connected && dm_filters_have(&i->filters, DM_TOPIC_METHODS);
-  p.changed = i->changed;
-  p.active = i->active;
+  if (i == NULL) return (dm_hub_presence){0};
+  const dm_elsewhere *e = i->elsewhere;
+  dm_hub_presence p = {.connected = i->session != NULL || e != NULL,
+                       .changed = i->changed,
+                       .active = i->active};
+  if (i->session != NULL)
+    p.subscribed = dm_filters_have(&i->filters, DM_TOPIC_METHODS);
+  else if (e != NULL)
+    p.subscribed = e->subscribed;
   return p;
 }
 
@@ -28,7 +32,7 @@ int dm_hub_connections(const dm_hub *h) {
 }
 
 size_t dm_hub_connected_devices(const dm_hub *h) {
-  return h->connected_devices;
+  return h->connected_devices + h->devices_elsewhere;
 }
 
 static int http_connections(const dm_hub *h) {

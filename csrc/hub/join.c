@@ -7,6 +7,7 @@
 #include "hub/call.h"
 #include "hub/dispatch.h"
 #include "hub/lend.h"
+#include "hub/presence.h"
 #include "hub/remote.h"
 
 void dm_hub_join(dm_hub *h, const dm_bus *bus, void *context, dm_span id) {
@@ -65,6 +66,7 @@ static void on_state(void *hub, bool up) {
   dm_identity *i = NULL;
   while (up && (i = dm_identities_next(&h->identities, i)) != NULL)
     dm_dispatch_up(i);
+  if (h->events != NULL) h->events->on_bus(h->context, up);
 }
 
 /* Calls that other hubs ask for */
@@ -77,11 +79,16 @@ static void on_cancel(void *hub, uint64_t asked) {
   dm_lend_cancel(hub, asked);
 }
 
+static void on_presence(void *hub, const dm_bus_presence *p) {
+  dm_presence_hear(hub, p);
+}
+
 const dm_bus_events dm_hub_bus_events = {
     .on_result = on_result,
     .on_lost = on_lost,
     .on_call = on_call,
     .on_cancel = on_cancel,
     .on_up = on_up,
+    .on_presence = on_presence,
     .on_state = on_state,
 };

@@ -6,6 +6,8 @@
 
 #include "hub/control.h"
 #include "hub/dispatch.h"
+#include "hub/presence.h"
+#include "hub/remote.h"
 #include "hub/session.h"
 #include "hub/tell.h"
 #include "hub/telemetry.h"
@@ -33,11 +35,13 @@ static void tell_connected(dm_session *s) {
 static void accept_connection(dm_session *s, bool present) {
   s->hub->counted.connects++;
   tell_connected(s);
-  if (dm_mqtt_server_accept(s->server, s->connection, s, present))
-    dm_dispatch_waiting(s->hub, s->identity);
-  else
+  if (!dm_mqtt_server_accept(s->server, s->connection, s, present)) {
     dm_session_detach(
         s, (dm_parting){DM_WHY_NETWORK, DM_SPAN("CONNACK cannot be sent")});
+    return;
+  }
+  if (s->hub->bus != NULL) dm_remote_came(s);
+  dm_dispatch_waiting(s->hub, s->identity);
 }
 
 static void acknowledge(dm_session *s, const dm_mqtt_suback *ack) {
@@ -57,9 +61,9 @@ static bool wait_for_it(dm_session *s, const dm_keeping *what,
   return true;
 }
 
-static void keep(dm_session *s, dm_span model_id) {
+static void keep(dm_session *s, dm_span model_id, bool connects) {
   s->identity->unkept = true;
-  dm_control_session(s, model_id);
+  dm_control_session(s, model_id, connects);
 }
 
 /* The device is not told that it has what could not be kept. */
@@ -81,14 +85,15 @@ void dm_keep_connect(dm_session *s, bool was_stored, dm_span model_id) {
   bool present = was_stored && !s->clean;
   /* a clean session has no row, any other session has one */
   bool row_changes = s->clean == was_stored || s->identity->unkept;
-  if (!row_changes && model_id.n == 0) {
+  bool alone = s->hub->bus == NULL; /* else it needs an epoch */
+  if (alone && !row_changes && model_id.n == 0) {
     accept_connection(s, present);
     return;
   }
   dm_keeping what = {.is_connect = true, .present = present};
   dm_mqtt_server_own(s->server, s->connection, s);
   if (wait_for_it(s, &what, NULL))
-    keep(s, model_id);
+    keep(s, model_id, true);
   else
     give_up(s, true);
 }
@@ -103,21 +108,55 @@ void dm_keep_ack(dm_session *s, const dm_mqtt_suback *ack, bool changed) {
                      .codes = ack->codes.n};
   dm_mqtt_server_pause(s->server, s->connection);
   if (wait_for_it(s, &what, ack->codes.p))
-    keep(s, (dm_span){NULL, 0});
+    keep(s, (dm_span){NULL, 0}, false);
   else
     give_up(s, false);
 }
 
-bool dm_hub_session_kept(dm_hub *h, uint64_t connection, bool kept) {
+/* Another hub may have changed the session since this one last knew it. */
+static void adopt(dm_session *s, const dm_hub_kept *k) {
+  dm_filters *filters = &s->identity->filters;
+  const dm_identity *i = s->identity;
+  s->epoch = k->epoch;
+  dm_filters_clear(filters);
+  for (size_t n = 0; n < k->filters && !s->clean; n++) {
+    dm_topic_kind kind = dm_topic_of_filter(k->filter[n], dm_identity_device(i),
+                                            dm_identity_module(i));
+    if (kind != DM_TOPIC_UNKNOWN)
+      dm_filters_add(filters, k->filter[n], kind, (int)s->hub->limits.filters);
+  }
+}
+
+/* Its device has connected to another hub meanwhile. */
+static void yield_to(dm_session *s) {
+  const dm_elsewhere *e = s->identity->elsewhere;
+  dm_span hub = {e->hub, e->hub_n};
+  s->hub->counted.taken_over++;
+  dm_telemetry_drop_will(s);
+  dm_session_close(s, (dm_parting){DM_WHY_TAKEN_OVER, hub});
+}
+
+static void admit(dm_session *s, bool present, const dm_hub_kept *k) {
+  if (k->epoch != 0) {
+    adopt(s, k);
+    present = k->stored && !s->clean;
+  }
+  if (k->epoch == 0 || dm_presence_is_newest(s))
+    accept_connection(s, present);
+  else
+    yield_to(s);
+}
+
+bool dm_hub_session_kept(dm_hub *h, uint64_t connection, const dm_hub_kept *k) {
   dm_session *s = dm_ids_get(&h->sessions, connection);
   if (s == NULL || s->identity == NULL || s->keeping == NULL) return false;
   dm_keeping *what = s->keeping;
   s->keeping = NULL;
-  s->identity->unkept = !kept;
-  if (!kept) {
+  s->identity->unkept = !k->kept;
+  if (!k->kept) {
     give_up(s, what->is_connect);
   } else if (what->is_connect) {
-    accept_connection(s, what->present);
+    admit(s, what->present, k);
   } else {
     const dm_mqtt_suback ack = {what->packet_id, {what->code, what->codes}};
     acknowledge(s, &ack);

@@ -67,6 +67,7 @@ dm_hub *dm_hub_new(dm_loop *loop, const dm_hub_options *o,
   dm_ids_init(&h->asked, (uint32_t)DM_HUB_LIMIT_MAX);
   dm_pending_init(&h->pending, (size_t)o->limits.calls);
   h->pending_timer.on_due = dm_dispatch_on_due;
+  h->again_timer.on_due = dm_dispatch_on_again;
   return h;
 }
 
@@ -289,6 +290,7 @@ static void begin_closing(dm_hub *h) {
   if (h->closing) return;
   h->closing = true;
   dm_clock_stop(&h->loop->io, &h->tick_timer);
+  dm_clock_stop(&h->loop->io, &h->again_timer);
   h->loop->closing++;
   dm_hold_free_all(h);
   if (h->listeners > 0) return;

@@ -55,6 +55,17 @@ void dm_remote_reply(const dm_exchange *x, const dm_bus_result *r) {
   if (h->bus != NULL) h->bus->reply(h->bus_context, x->remote->id, r);
 }
 
+static void tell(const dm_session *s, const dm_identity *i, bool connected) {
+  const dm_hub *h = s->hub;
+  const dm_bus_presence p = {.device = dm_identity_device(i),
+                             .module = dm_identity_module(i),
+                             .epoch = s->epoch,
+                             .changed = i->changed,
+                             .connected = connected,
+                             .subscribed = connected && i->held};
+  if (h->bus != NULL && s->epoch != 0) h->bus->tell(h->bus_context, &p);
+}
+
 void dm_remote_hold(dm_hub *h, dm_identity *i) {
   bool takes =
       i->session != NULL && dm_filters_have(&i->filters, DM_TOPIC_METHODS);
@@ -62,4 +73,18 @@ void dm_remote_hold(dm_hub *h, dm_identity *i) {
   i->held = takes;
   h->bus->hold(h->bus_context, dm_identity_device(i), dm_identity_module(i),
                takes);
+  if (i->session != NULL) tell(i->session, i, true);
+}
+
+void dm_remote_came(const dm_session *s) {
+  tell(s, s->identity, true);
+}
+
+void dm_remote_left(const dm_session *s, const dm_identity *i) {
+  const dm_hub *h = s->hub;
+  if (h->bus == NULL || s->epoch == 0) return;
+  tell(s, i, false);
+  if (h->events != NULL)
+    h->events->on_left(h->context, dm_identity_device(i), dm_identity_module(i),
+                       s->epoch);
 }

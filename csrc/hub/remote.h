@@ -70,6 +70,11 @@ void dm_remote_reply(const dm_exchange *x, const dm_bus_result *r);
 /* Tell other hubs whether this one takes calls of the identity. */
 void dm_remote_hold(dm_hub *h, dm_identity *i);
 
+/* The connection has its epoch and is accepted: tell other hubs. */
+void dm_remote_came(const dm_session *s);
+/* It has ended: tell them, and have the store know it. */
+void dm_remote_left(const dm_session *s, const dm_identity *i);
+
 #pragma GCC visibility pop
 
 #endif

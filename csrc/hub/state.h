@@ -148,6 +148,10 @@ struct dm_hub {
   char id[DM_BUS_HUB_MAX + 1]; /* of this hub among those of the bus */
   dm_ids asked;                /* dm_exchange: calls of other hubs' devices */
   uint64_t named;              /* calls that were given a name */
+  dm_timer again_timer;     /* I/O clock: waiting calls are asked for again */
+  uint32_t again_place;     /* in 'asked': where it goes on */
+  size_t devices_elsewhere; /* connected to other hubs; without modules */
+  uint32_t presence_round;  /* see dm_hub_presence_begin */
 
   dm_authority authority;
   dm_span admin_token;   /* owned; p NULL: every request is refused */

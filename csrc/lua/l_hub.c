@@ -252,14 +252,6 @@ static int l_hub_twin_refuse(lua_State *L) {
   return 1;
 }
 
-/* hub:session_kept(connection, kept) -> boolean; false: the device is gone */
-static int l_hub_session_kept(lua_State *L) {
-  dm_hub *h = l_hub_check(L);
-  uint64_t connection = (uint64_t)luaL_checkinteger(L, 2);
-  lua_pushboolean(L, dm_hub_session_kept(h, connection, lua_toboolean(L, 3)));
-  return 1;
-}
-
 /* hub:restore_session(device, module|nil, filter|nil) -> boolean */
 static int l_hub_restore_session(lua_State *L) {
   dm_hub *h = l_hub_check(L);
@@ -355,7 +347,6 @@ static const luaL_Reg METHODS[] = {
     {"allows", l_hub_allows},
     {"twin_result", l_hub_twin_result},
     {"twin_refuse", l_hub_twin_refuse},
-    {"session_kept", l_hub_session_kept},
     {"restore_session", l_hub_restore_session},
     {"twin_told", l_hub_twin_told},
     {"twin_desired", l_hub_twin_desired},

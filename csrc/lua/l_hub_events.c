@@ -90,7 +90,7 @@ static void on_twin(void *context, const dm_hub_twin *twin) {
 }
 
 /* session: connection, device, module or nil, stored, list of filters, model id
-** or nil */
+** or nil, is it a new connection, its epoch or 0 */
 
 typedef struct filter_list {
   lua_State *L; /* the list is at its top */
@@ -107,7 +107,7 @@ static int push_session(void *lua, void *data) {
   lua_State *L = lua;
   const dm_hub_session *s = data;
   filter_list list = {L, 0};
-  luaL_checkstack(L, 8, NULL);
+  luaL_checkstack(L, 10, NULL);
   lua_pushinteger(L, (lua_Integer)s->connection);
   dm_bind_push_span(L, s->device);
   dm_bind_push_span(L, s->module);
@@ -118,7 +118,9 @@ static int push_session(void *lua, void *data) {
     dm_bind_push_span(L, s->model_id);
   else
     lua_pushnil(L);
-  return 6;
+  lua_pushboolean(L, s->connects);
+  lua_pushinteger(L, s->epoch);
+  return 8;
 }
 
 static void on_session(void *context, const dm_hub_session *session) {
@@ -140,7 +142,8 @@ static void on_call(void *context, const dm_hub_call *call) {
   deliver(context, "call", push_call, &copy);
 }
 
-/* invoked: id, the device's status, payload; or id, nil, code, name, text */
+/* invoked: id, the device's status, payload; or id, nil, code, name, text, was
+** the device absent */
 
 static int push_invoked(void *lua, void *data) {
   lua_State *L = lua;
@@ -155,7 +158,8 @@ static int push_invoked(void *lua, void *data) {
   lua_pushinteger(L, r->code);
   dm_bind_push_span(L, r->name);
   dm_bind_push_span(L, r->text);
-  return 5;
+  lua_pushboolean(L, r->absent);
+  return 6;
 }
 
 static void on_invoked(void *context, const dm_hub_result *result) {
@@ -191,6 +195,39 @@ static void on_device(void *context, const dm_device_event *event) {
   deliver(context, "device", push_device, &copy);
 }
 
+/* left: device, module or nil, epoch */
+
+typedef struct left_data {
+  dm_span device, module;
+  int64_t epoch;
+} left_data;
+
+static int push_left(void *lua, void *data) {
+  const left_data *d = data;
+  dm_bind_push_span(lua, d->device);
+  dm_bind_push_span(lua, d->module);
+  lua_pushinteger(lua, d->epoch);
+  return 3;
+}
+
+static void on_left(void *context, dm_span device, dm_span module,
+                    int64_t epoch) {
+  left_data data = {device, module, epoch};
+  deliver(context, "left", push_left, &data);
+}
+
+/* bus: is it up? */
+
+static int push_bus(void *lua, void *data) {
+  const bool *up = data;
+  lua_pushboolean(lua, *up);
+  return 1;
+}
+
+static void on_bus(void *context, bool up) {
+  deliver(context, "bus", push_bus, &up);
+}
+
 /* tick: nothing */
 static void on_tick(void *context) {
   deliver(context, "tick", NULL, NULL);
@@ -214,6 +251,8 @@ const dm_hub_events l_hub_events = {
     .on_invoked = on_invoked,
     .on_ready = on_ready,
     .on_device = on_device,
+    .on_left = on_left,
+    .on_bus = on_bus,
     .on_tick = on_tick,
     .on_closed = on_closed,
 };

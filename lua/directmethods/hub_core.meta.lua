@@ -124,8 +124,11 @@ function Plane:connected_devices() end
 --- The store has kept a session, or not: its device is told only then that it is in.
 ---@param connection integer
 ---@param kept boolean
+---@param epoch integer? of a new connection among several hubs; nil: this hub is alone
+---@param filters string[]? with an epoch: what the stored session that it comes back to
+---  is subscribed to; nil: there was none
 ---@return boolean false: the device is gone
-function Plane:session_kept(connection, kept) end
+function Plane:session_kept(connection, kept, epoch, filters) end
 
 --- Put a session back that was kept before this hub began.
 ---@param device string
@@ -257,6 +260,36 @@ function Plane:bus_events() end
 ---@param context userdata of the bus, light
 ---@param id string this hub's among them, 1 to 64 bytes
 function Plane:join(functions, context, id) end
+
+--- The store has this connection to another hub. A connection here that is older is
+--- closed.
+---@param device string
+---@param module string?
+---@param hub string
+---@param epoch integer a newer connection has a greater one
+---@param subscribed boolean it takes method calls
+---@param changed integer unix ms: when it connected
+function Plane:put_presence(device, module, hub, epoch, subscribed, changed) end
+
+--- Put each connection of the store from now on.
+function Plane:begin_presence() end
+
+--- All were put: forget those that no hub and no store has told since.
+function Plane:end_presence() end
+
+--- A hub is dead: forget its connections.
+---@param hub string
+function Plane:drop_presence(hub) end
+
+--- This hub's own connections, in parts.
+---@param place integer 0: from the first
+---@param most integer
+---@return table[] connections device, module or nil, epoch
+---@return integer? place where to go on; nil: these were the last
+function Plane:connections_after(place, most) end
+
+--- Tell all other hubs of this hub's connections once more.
+function Plane:tell_presence() end
 
 --- Send the event "call" for each call that ends.
 ---@param wanted boolean

@@ -23,6 +23,7 @@ local PURGE = 60 -- ticks between two removals of what all have followed
 ---@field on_ended fun(hub: string)? another hub has ended: it has no connections now
 ---@field on_returned fun()? others had found this hub dead, and it is back: none of its
 ---  connections is in the table `presence`
+---@field on_tick fun()? called each second
 local Cluster = {}
 Cluster.__index = Cluster
 
@@ -139,6 +140,7 @@ local function handlers_of(self, state)
     tick = function()
       self.ticks = self.ticks + 1
       work.beat:wake()
+      if self.on_tick then self.on_tick() end
     end,
   }
 end

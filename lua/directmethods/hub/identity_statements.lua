@@ -157,10 +157,11 @@ local PUT_SESSION = ("INSERT INTO sessions (device_id, module_id, subscriptions)
 ---@return directmethods.SqlStatement
 function M.put_session(record, filters)
   local device_id, module_id = record.device_id, record.module_id or ""
+  -- a copy, since a list becomes an array once only, and the change may be made again
+  local text = json.encode(json.array(table.move(filters, 1, #filters, 1, {})))
   return {
     PUT_SESSION,
-    { device_id, module_id, json.encode(json.array(filters)), device_id, module_id,
-      record.generation_id },
+    { device_id, module_id, text, device_id, module_id, record.generation_id },
     expect = 1,
   }
 end

@@ -29,6 +29,7 @@ local M = {}
 ---@field gone boolean         closed, and nothing of it is left
 ---@field store directmethods.Store
 ---@field cluster directmethods.Cluster? hubs that share the store; nil: it is alone
+---@field presence directmethods.Presence? of the hubs of a bus; nil: it is alone
 ---@field registry directmethods.Registry
 ---@field requests directmethods.HubRequests those of the control plane
 ---@field background directmethods.Background
@@ -58,6 +59,7 @@ local M = {}
 local function close_work(state)
   renewal.stop(state)
   state.jobs:close()
+  if state.presence then state.presence:close() end
   if state.cluster then state.cluster:close() end
   state.requests:close()
   state.background:close()

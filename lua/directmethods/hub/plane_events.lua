@@ -45,13 +45,14 @@ function EVENTS.twin(state, connection, device_id, module_id, kind, rid, payload
 end
 
 function EVENTS.session(state, connection, device_id, module_id, stored, filters,
-    model_id)
+    model_id, connects, epoch)
   local request = {
     state = state, connection = connection,
     device_id = device_id, module_id = module_id,
     stored = stored,
     filters = filters,
     model_id = model_id,
+    connects = connects, epoch = epoch,
     run = sessions.handle,
   }
   function request.fail() sessions.fail(request) end
@@ -65,6 +66,14 @@ end
 
 function EVENTS.device(state, event)
   state.device_watchers:tell(event)
+end
+
+function EVENTS.left(state, device_id, module_id, epoch)
+  if state.presence then state.presence:left(device_id, module_id, epoch) end
+end
+
+function EVENTS.bus(state, is_up)
+  if state.presence and is_up then state.presence:bus_is_up() end
 end
 
 function EVENTS.tick(state)

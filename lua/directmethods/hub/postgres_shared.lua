@@ -109,6 +109,7 @@ M.STEP = {
       PRIMARY KEY (device_id, module_id)
     )]],
   "CREATE INDEX presence_of_hub ON presence (hub) WHERE connected = 1",
+  "CREATE INDEX presence_by_epoch ON presence (epoch)",
   "CREATE SEQUENCE epochs",
   [[CREATE TABLE removed_identities (
       version BIGINT NOT NULL,

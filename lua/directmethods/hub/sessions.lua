@@ -21,7 +21,12 @@ end
 local function decide(changes, request)
   local record, problem = registry.find(changes, request.device_id, request.module_id)
   if not record then return nil, problem end
-  changes:put_session(record, request.stored and request.filters or nil)
+  local presence = request.state.presence
+  if presence then
+    presence:decide(changes, record, request)
+  else
+    changes:put_session(record, request.stored and request.filters or nil)
+  end
   decide_model(changes, record, request.model_id)
   return true
 end
@@ -29,13 +34,18 @@ end
 --- Keep a session as it is now, and tell the data plane. A task of its own runs this.
 ---@param request { state: directmethods.HubState, connection: integer,
 ---  device_id: string, module_id: string?, stored: boolean, filters: string[],
----  model_id: string? }
+---  model_id: string?, connects: boolean, epoch: integer }
 function M.handle(request)
   local state = request.state
   local kept = state.registry:change({ request }, function(changes)
     return decide(changes, request)
   end)
-  state.plane:session_kept(request.connection, kept or false)
+  local is_new = kept and state.presence and request.connects
+  local is_there = state.plane:session_kept(request.connection, kept or false,
+    is_new and request.epoch or nil, is_new and request.found or nil)
+  if is_new and not is_there then
+    state.presence:left(request.device_id, request.module_id, request.epoch)
+  end
 end
 
 --- Answer a request that raised.

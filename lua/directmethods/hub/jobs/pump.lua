@@ -202,7 +202,10 @@ function Pump:invoked(id, status, ...)
   if status then
     flight.status, flight.payload = status, ...
   else
-    flight.code, flight.name, flight.text = ...
+    local absent
+    flight.code, flight.name, flight.text, absent = ...
+    -- other hubs were asked for the device
+    flight.undelivered = absent and self.jobs.options.hold or nil
   end
   table.insert(self.results, flight)
   self.signal:set()

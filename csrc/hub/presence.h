@@ -1,0 +1,20 @@
+/* presence.h -- which identities are connected to other hubs, and which of two
+** connections of one identity is the newer one. Loop thread only.
+*/
+#ifndef DM_HUB_PRESENCE_H
+#define DM_HUB_PRESENCE_H
+
+#include "hub/state.h"
+
+#pragma GCC visibility push(hidden)
+
+/* What another hub says, or the store of it. A connection here that is older is
+** closed as taken over. */
+void dm_presence_hear(dm_hub *h, const dm_bus_presence *p);
+
+/* A connection here has its epoch. False: one at another hub is newer. */
+bool dm_presence_is_newest(dm_session *s);
+
+#pragma GCC visibility pop
+
+#endif
