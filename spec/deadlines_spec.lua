@@ -76,7 +76,8 @@ describe("the deadlines of a hub", function()
     assert(wires.turn_until(function() return find "fault_delay" end))
     local delay = find "fault_delay"
     near(70, delay.seconds)
-    assert.equal("call of m to nobody goes on, which a fault rule delays", delay.text)
+    assert.equal("call of m to nobody goes on: the delay by a fault rule ends",
+      delay.text)
     dm.advance(71)
     call:await()
     dm.advance(token.seconds)
@@ -105,8 +106,8 @@ describe("the deadlines of a hub", function()
     local calls = {}
     for i = 1, 50 do calls[i] = dm.spawn(service.invoke, service, "d1", "m") end
     assert(wires.turn_until(function() return find "throttle" end))
-    assert.equal("throttle: call of m to d1 is sent, which waits for its turn at the "
-      .. "tier's rate", find "throttle".text)
+    assert.equal("throttle: call of m to d1 is sent: its turn at the tier's rate comes",
+      find "throttle".text)
     dm.advance(2)
     for i = 1, 50 do calls[i]:await() end
   end)

@@ -9,7 +9,7 @@ local M = {}
 ---@field cause string what happened
 ---@field remedy string what to do
 
-local REMOVE_RULE = "Remove the rule, if that is not what you test."
+local REMOVE_RULE = "Remove the rule, unless it is what you test."
 
 local STATUSES = {
   [500] = { "The device's handler of the method raised an error.",

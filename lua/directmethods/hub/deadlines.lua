@@ -26,14 +26,14 @@ local NEAR = 0.002 -- seconds: two texts for one timer
 -- What happens, with {who}, {call} and {job} for what it happens to.
 local TEXTS = {
   response_timeout = "response timeout of {call}",
-  connect_timeout = "connect timeout of {call}: its device has not come",
+  connect_timeout = "connect timeout of {call}: its device has not connected",
   token_expires = "token of {who} expires: its connection is closed",
-  fault_delay = "{call} goes on, which a fault rule delays",
-  throttle = "throttle: {call} is sent, which waits for its turn at the tier's rate",
-  delay = "a fault rule or a rate lets something go on that is no call",
+  fault_delay = "{call} goes on: the delay by a fault rule ends",
+  throttle = "throttle: {call} is sent: its turn at the tier's rate comes",
+  delay = "a connection or a message goes on: its delay by a fault rule or a rate ends",
   job_starts = "job {job} starts",
-  job_ends = "job {job} is over: devices that were not called yet fail",
-  quota = "throttle: the day's quota of messages begins anew",
+  job_ends = "job {job} ends: devices that were not called yet fail",
+  quota = "throttle: a new day's quota of messages begins",
   timer = "another timer of this process: a renewal, a retry, a delayed answer",
 }
 

@@ -11,7 +11,7 @@ local M = {}
 local function check_room(jobs, due)
   if jobs.count >= jobs.options.kept then
     return problems.new("ThrottlingMaxActiveJobCountExceeded",
-      "The hub keeps as many jobs as it may.")
+      "The hub has as many jobs as it may keep (jobs.kept).")
   end
   local now, active = jobs:now(), jobs.running + jobs.admitted
   for _, job in pairs(jobs.waiting) do
