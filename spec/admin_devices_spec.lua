@@ -118,6 +118,7 @@ describe("PUT of a device at the admin listener", function()
       { "answer 2", { methods = { on = { {}, { code = 1 } } }, tags = {} } },
       { "handlers", { methods = 3, tags = {} } },
       { "unknown member", { key = KEY, tags = {} } },
+      { "must be a JSON object", dm.json.array() },
       { "primary_key", { primary_key = KEY, authentication = "none", tags = {} } },
     } do
       local status, answer = ask("PUT", "/devices/lamp", { body = case[2] })

@@ -80,6 +80,25 @@ describe("registry", function()
       assert.equal(2, #hub:devices())
     end)
 
+    it("E23 refuse entries whose ids are no texts, and touch no device", function()
+      hub:add_device("d001")
+      for member, entries in pairs {
+        id = { {}, { id = 5 }, { id = dm.null }, { id = "", importMode = "delete" } },
+        moduleId = { { id = "d001", moduleId = 5, importMode = "delete" },
+          { id = "d001", moduleId = { "m" }, status = "disabled" },
+          { id = "d001", moduleId = false, importMode = "delete" } },
+      } do
+        for _, entry in ipairs(entries) do
+          local document = dm.json.decode(bulk({ entry }).body)
+          assert.same({ 1, 400004 }, { #document.errors, document.errors[1].errorCode })
+          assert.truthy(document.errors[1].errorStatus:find(
+            ("'%s' must be"):format(member), 1, true), document.errors[1].errorStatus)
+        end
+      end
+      assert.same({ "d001", "enabled" },
+        { hub:devices()[1].device_id, hub:devices()[1].status })
+    end)
+
     it("know the import modes", function()
       local function mode(name, more)
         local entry = { id = "d", importMode = name }

@@ -80,6 +80,17 @@ end
 
 local invalid = problems.invalid
 
+-- What is wrong with the ids of an entry. Without this, what has another type than a
+-- text would be passed over, and an entry for a module would change its device.
+local function wrong_ids(document, entry)
+  local module = document.moduleId
+  if entry.device_id == "" then
+    return invalid("'id' must be a text that is not empty")
+  elseif module ~= nil and module ~= json.null and type(module) ~= "string" then
+    return invalid("'moduleId' must be a text")
+  end
+end
+
 -- An entry of the request; its `problem` says what is wrong with it.
 local function read_entry(document)
   if not documents.is_object(document) then
@@ -91,7 +102,7 @@ local function read_entry(document)
   }
   document.deviceId = entry.device_id
   local rule
-  entry.problem = read_mode(entry, document)
+  entry.problem = wrong_ids(document, entry) or read_mode(entry, document)
   if entry.problem or entry.deletes then return entry end
   entry.fields, rule = identity_document.read(document, entry.device_id,
     entry.module_id)

@@ -1,6 +1,7 @@
 --- What the routes of the admin listener share: refusals, and what a request says.
 
 local core = require "directmethods.core"
+local documents = require "directmethods.hub.twin_document"
 local json = require "directmethods.json"
 local readable = require "directmethods.hub.readable"
 
@@ -30,7 +31,7 @@ M.ANSWERED = {}
 function M.body(request, ...)
   local value, err = json.decode(request.body)
   if value == nil then refuse(400, tostring(err)) end
-  if type(value) ~= "table" or value[1] ~= nil then
+  if not documents.is_object(value) then
     refuse(400, "The body must be a JSON object.")
   end
   local known, seen = {}, {}
