@@ -133,6 +133,7 @@ build = {
       ["directmethods.cli.tree"] = "lua/directmethods/cli/tree.lua",
       ["directmethods.cli.variables"] = "lua/directmethods/cli/variables.lua",
       ["directmethods.cli.watch"] = "lua/directmethods/cli/watch.lua",
+      ["directmethods.cli.workers"] = "lua/directmethods/cli/workers.lua",
       ["directmethods.clock_set"] = "lua/directmethods/clock_set.lua",
       ["directmethods.connection_string"] = "lua/directmethods/connection_string.lua",
       ["directmethods.coroutines"] = "lua/directmethods/coroutines.lua",

@@ -1,7 +1,9 @@
---- What administrators copy: dashboard and alerts name metrics that are there.
+--- What administrators copy: dashboard and alerts name metrics that are there, and the
+-- role of a database is enough for its hubs.
 
 local dm = require "directmethods"
 local documents = require "spec.support.documents"
+local postgres = require "spec.support.postgres"
 
 describe("the dashboard of examples/deploy", function()
   local families
@@ -40,5 +42,19 @@ describe("the dashboard of examples/deploy", function()
     local table_of_alerts = documents.read("docs/deployment.md")
       :match "Worth an alert:\n(.-)\n\n%u"
     assert.is_true(check(table_of_alerts:match "\n(|.*)") >= 2)
+  end)
+end)
+
+describe("the role of examples/cluster/role.sql", function()
+  it("owns an empty database, in which a hub makes its tables", function()
+    local server = postgres.server()
+    finally(function() server:close() end)
+    local done = assert(dm.exec { "psql", "-XAtq", "-h", server.folder, "-U", "test",
+      "-d", "postgres", "-v", "ON_ERROR_STOP=1", "-v", "password=it's", "-f",
+      "examples/cluster/role.sql" })
+    assert.equal(0, done.status, done.stderr)
+    local hub <close> = assert(dm.hub { tls = false, store =
+      ("postgres://directmethods@/directmethods?host=%s"):format(server.folder) })
+    assert(hub:add_device("dev1"))
   end)
 end)

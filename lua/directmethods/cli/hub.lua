@@ -18,6 +18,7 @@ local signals = require "directmethods.cli.signals"
 local speeds = require "directmethods.cli.speed"
 local traces = require "directmethods.cli.trace"
 local variables = require "directmethods.cli.variables"
+local workers = require "directmethods.cli.workers"
 
 local M = {}
 
@@ -132,24 +133,6 @@ local function wait(log, manager)
   return command.OK
 end
 
--- Reload at SIGHUP, one after the other. `tell` says then what the hub is.
-local function reload_at_hangup(reload, manager, tell)
-  local wanted, busy = false, false
-  signals.on_reload(function()
-    wanted = true
-    if busy then return end
-    busy = true
-    while wanted do
-      wanted = false
-      manager:reloading()
-      local done = reload:run()
-      tell()
-      if done then reload.log:say("info", "reloaded") end
-    end
-    busy = false
-  end)
-end
-
 -- Say that the hub serves, and wait for the end; the exit status.
 local function serve(hub, ca_file, reload, manager)
   local args, opts = reload.args, reload.opts
@@ -172,7 +155,7 @@ local function serve(hub, ca_file, reload, manager)
   collectgarbage("incremental", 0, COLLECTOR_STEP)
   local _ <close> = remove_at_end(ready_file)
   tell()
-  reload_at_hangup(reload, manager, tell)
+  reload:at_hangup(manager, tell)
   if args.command then
     local _ <close> = show_inspector(args, facts, reload.log)
     return run_command(args, facts, devices, ready_file)
@@ -191,8 +174,8 @@ local function open_trace(args, log)
   return trace
 end
 
-local function run(args)
-  if args.ready_file then os.remove(args.ready_file) end -- of one that was killed
+-- The file of --config and the log.
+local function open_both(args)
   local file = args.config and hub_file.read(args.config) or hub_file.new()
   local log = logs.open {
     format = args.log_format or "text",
@@ -202,6 +185,38 @@ local function run(args)
   for _, line in ipairs(file.left_out) do
     log:say("warn", ("%s: %s"):format(file.path, line))
   end
+  return file, log
+end
+
+-- Several hubs, each in a process of its own.
+local function run_workers(args, words)
+  local file, log = open_both(args)
+  local given = hub_options.given(args)
+  local opts = hub_options.complete(given, file, args.inspect or false)
+  workers.check(args, opts)
+  local pid, folder = files.process()
+  local ready_file = args.ready_file and files.absolute(args.ready_file, folder)
+  local _ <close> = remove_at_end(ready_file)
+  local manager = managers.open()
+  signals.catch()
+  local status = workers.run {
+    count = args.workers, words = words, options = opts, log = log,
+    on_ready = function(facts)
+      facts.pid = pid
+      if ready_file then announce.write(ready_file, facts) end
+      manager:ready(announce.status(facts))
+      banner(args, facts, names_of(args, file), ready_file)
+    end,
+  }
+  file:close()
+  log:close()
+  return status
+end
+
+local function run(args, own)
+  if args.ready_file then os.remove(args.ready_file) end -- of one that was killed
+  if args.workers then return run_workers(args, own) end
+  local file, log = open_both(args)
   local trace = open_trace(args, log)
   local manager = managers.open()
   signals.catch()
@@ -266,7 +281,7 @@ function M.run(argv)
           .. "all variables anyway")
       end
       args.command = words
-      return run(args)
+      return run(args, own)
     end,
   }, { __index = M.spec })
   return command.run(spec, own)

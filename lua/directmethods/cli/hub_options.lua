@@ -9,6 +9,7 @@ local variables = require "directmethods.cli.variables"
 local M = {}
 
 local PORT_MQTT, PORT_HTTPS = 8883, 443
+local MOST_WORKERS = 256
 local NESTED = { "limits", "jobs" } -- options that are tables of options
 
 -- "ID=KEY": an id may hold "=", and keys end in some.
@@ -35,6 +36,12 @@ local function add_listeners(parser)
     :argname("PORT"):convert(command.whole("--mqtt-port", 0, 65535))
   parser:option("--https-port", "Port for services; 0: any free one; default: 443.")
     :argname("PORT"):convert(command.whole("--https-port", 0, 65535))
+  parser:flag("--reuse-port", "Other hubs of the cluster with this option may have "
+    .. "the same --mqtt-port and --https-port.")
+  parser:option("--workers", "Run so many hubs of one cluster, which share the ports; "
+    .. "worker I of 0, 1, ... has --admin-port + I. It needs --cluster and --store "
+    .. "postgres://...")
+    :argname("N"):convert(command.whole("--workers", 1, MOST_WORKERS))
   parser:option("--hostname", "HostName of the connection strings; default: "
     .. "localhost."):argname("NAME")
   parser:option("--device-hostname", "The hub's name for devices, DeviceHostName of "
@@ -199,6 +206,7 @@ function M.given(args)
     host = args.host,
     mqtt_port = args.mqtt_port,
     https_port = args.https_port,
+    reuse_port = args.reuse_port,
     hostname = args.hostname,
     device_hostname = args.device_hostname,
     service_hostname = args.service_hostname,

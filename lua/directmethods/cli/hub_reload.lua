@@ -9,6 +9,7 @@ local hub_file = require "directmethods.cli.hub_file"
 local hub_merge = require "directmethods.cli.hub_merge"
 local hub_start = require "directmethods.cli.hub_start"
 local option_rules = require "directmethods.hub.option_rules"
+local signals = require "directmethods.cli.signals"
 local tables = require "directmethods.tables"
 
 local M = {}
@@ -133,6 +134,26 @@ function Reload:run()
     self.log:say("error", ("reload: %s; the hub goes on as it was"):format(why))
   end
   return ok
+end
+
+--- Reload at SIGHUP, one after the other. `tell` says then what the hub is.
+---@param manager directmethods.CliManager
+---@param tell fun()
+function Reload:at_hangup(manager, tell)
+  local wanted, busy = false, false
+  signals.on_reload(function()
+    wanted = true
+    if busy then return end
+    busy = true
+    while wanted do
+      wanted = false
+      manager:reloading()
+      local done = self:run()
+      tell()
+      if done then self.log:say("info", "reloaded") end
+    end
+    busy = false
+  end)
 end
 
 return M
