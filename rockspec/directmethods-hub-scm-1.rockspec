@@ -128,6 +128,7 @@ build = {
       ["directmethods.hub.jobs.document"] = "lua/directmethods/hub/jobs/document.lua",
       ["directmethods.hub.jobs.job_store"] = "lua/directmethods/hub/jobs/job_store.lua",
       ["directmethods.hub.jobs.landing"] = "lua/directmethods/hub/jobs/landing.lua",
+      ["directmethods.hub.jobs.owners"] = "lua/directmethods/hub/jobs/owners.lua",
       ["directmethods.hub.jobs.persist"] = "lua/directmethods/hub/jobs/persist.lua",
       ["directmethods.hub.jobs.pump"] = "lua/directmethods/hub/jobs/pump.lua",
       ["directmethods.hub.jobs.queue"] = "lua/directmethods/hub/jobs/queue.lua",

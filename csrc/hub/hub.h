@@ -344,6 +344,7 @@ void dm_hub_presence_drop(dm_hub *h, dm_span hub);
 /* To any hub of the name. */
 typedef struct dm_hub_presence {
   bool connected;
+  bool here;       /* to this hub */
   bool subscribed; /* has subscribed to method calls */
   int64_t changed; /* unix ms of the last connect or disconnect; 0: never */
   int64_t active;  /* unix ms of its last CONNECT or PUBLISH; 0: never */

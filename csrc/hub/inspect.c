@@ -13,6 +13,7 @@ dm_hub_presence dm_hub_presence_of(const dm_hub *h, dm_span device,
   if (i == NULL) return (dm_hub_presence){0};
   const dm_elsewhere *e = i->elsewhere;
   dm_hub_presence p = {.connected = i->session != NULL || e != NULL,
+                       .here = i->session != NULL,
                        .changed = i->changed,
                        .active = i->active};
   if (i->session != NULL)

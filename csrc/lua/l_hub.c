@@ -133,7 +133,7 @@ static void push_time(lua_State *L, int64_t ms) {
 }
 
 /* hub:connected(device, module|nil) -> connected, subscribed, the unix times of
-** the last change and of the last activity, or nil */
+** the last change and of the last activity, or nil, and: to this hub */
 static int l_hub_connected(lua_State *L) {
   dm_hub *h = l_hub_check(L);
   dm_span device = dm_bind_span(L, 2);
@@ -142,7 +142,8 @@ static int l_hub_connected(lua_State *L) {
   lua_pushboolean(L, p.subscribed);
   push_time(L, p.changed);
   push_time(L, p.active);
-  return 4;
+  lua_pushboolean(L, p.here);
+  return 5;
 }
 
 static int l_hub_connections(lua_State *L) {

@@ -112,6 +112,7 @@ function Plane:room() end
 ---@return boolean subscribed
 ---@return number? changed unix time
 ---@return number? active unix time of the last activity
+---@return boolean here connected to this hub
 function Plane:connected(device, module) end
 
 ---@return integer

@@ -7,6 +7,7 @@ local followers = require "directmethods.hub.cluster.follower"
 local identities = require "directmethods.hub.cluster.identities"
 local members = require "directmethods.hub.cluster.members"
 local notices = require "directmethods.hub.cluster.notices"
+local owners = require "directmethods.hub.jobs.owners"
 local policies = require "directmethods.hub.policies"
 local shared = require "directmethods.hub.postgres_shared"
 local task = require "directmethods.task"
@@ -14,6 +15,7 @@ local task = require "directmethods.task"
 local M = {}
 
 local ID_BYTES = 8
+local LOOK = 2 -- ticks between two looks at jobs
 local PURGE = 60 -- ticks between two removals of what all have followed
 
 ---@class directmethods.Cluster
@@ -121,6 +123,7 @@ local function beat(self)
   if self.ticks % PURGE == 0 then
     for _, text in ipairs(shared.PURGE) do self.store.db:write { { text } } end
   end
+  if self.ticks % LOOK == 0 then self.followers.j:wake() end
 end
 
 local function handlers_of(self, state)
@@ -158,7 +161,9 @@ function Cluster:begin(state, config)
   self.followers = {
     i = followers.new(function() self.identities:follow() end),
     s = followers.new(function() policies.follow(state, config) end),
-    j = followers.new(function() if self.on_jobs then self.on_jobs() end end),
+    j = followers.new(function()
+      if self.is_open then owners.follow(state.jobs) end
+    end),
     desired = followers.new(function() self.identities:tell_desired() end),
     beat = followers.new(function() beat(self) end),
   }
@@ -168,6 +173,29 @@ function Cluster:begin(state, config)
   self.listener = listener
   task.objects[listener:id()] = notices.handler(handlers_of(self, state))
   return true
+end
+
+--- The hub has loaded all that it holds: it takes part in jobs from now on.
+function Cluster:open()
+  self.is_open = true
+  self.followers.j:wake()
+end
+
+--- Look at the jobs of all hubs soon.
+function Cluster:look_at_jobs()
+  self.followers.j:wake()
+end
+
+--- The ids of the hubs that live. Waits.
+---@param db directmethods.Sql
+---@return table<string, boolean>? ids
+---@return directmethods.Error? err
+function Cluster.living(db)
+  local results, err = db:read { { "SELECT id FROM hubs" } }
+  if not results then return nil, err end
+  local ids = {}
+  for _, row in ipairs(results[1]) do ids[row[1]] = true end
+  return ids
 end
 
 --- End: this hub is none of them any more. Waits for nothing; harmless the second time.

@@ -8,6 +8,7 @@ local admission = require "directmethods.hub.jobs.admission"
 local clock_set = require "directmethods.clock_set"
 local core = require "directmethods.core"
 local definition = require "directmethods.hub.jobs.definition"
+local owners = require "directmethods.hub.jobs.owners"
 local problems = require "directmethods.hub.problems"
 local pumps = require "directmethods.hub.jobs.pump"
 local readable = require "directmethods.hub.readable"
@@ -26,8 +27,9 @@ local DAMAGED = "The record of the job in the store is damaged."
 ---@class directmethods.Jobs
 ---@field db directmethods.Sql
 ---@field owner string what this hub is called in the rows that it has claimed
+---@field cluster directmethods.Cluster? other hubs share the store, and the jobs
 ---@field runs table<string, directmethods.Run> what runs, by the ids of the jobs
----@field running integer how many
+---@field running integer how many jobs of this hub
 ---@field waiting table<string, directmethods.Job> what has not started
 ---@field count integer jobs that are kept
 local Jobs = {}
@@ -43,7 +45,9 @@ function M.new(hub, config)
     hub = hub,
     db = hub.store.db,
     plane = hub.plane,
-    owner = core.base64_encode(core.random(OWNER_BYTES)),
+    cluster = hub.cluster,
+    owner = hub.cluster and hub.cluster.id
+      or core.base64_encode(core.random(OWNER_BYTES)),
     contract = config.contract,
     options = {
       hold = opts.offline == "hold",
@@ -54,6 +58,8 @@ function M.new(hub, config)
     },
     runs = {},
     running = 0,
+    elsewhere = 0, -- jobs that other hubs run
+    turns = 0, -- how often a run has begun or ended, or a job was created
     waiting = {},
     admitted = 0, -- jobs that are being kept and will be due
     count = 0,
@@ -126,7 +132,8 @@ function Jobs:create(id, body, version)
   job.total, job.pending, job.running, job.succeeded, job.failed = 0, 0, 0, 0, 0
   local problem = admission.admit(self, job)
   if problem then return nil, problem end
-  self.waiting[id] = job
+  self.turns = self.turns + 1
+  if not self.runs[id] then self.waiting[id] = job end
   self:tell(job, "queued", false)
   start.next(self)
   retention.purge_later(self)
@@ -192,13 +199,9 @@ local function load_job(self, id, job)
   return true
 end
 
---- Go on with what the store holds.
----@return boolean? loaded
----@return directmethods.Error? err
-function Jobs:load()
-  local err, page
-  self.count, err = job_store.count(self.db)
-  if not self.count then return nil, err end
+-- Go on with the jobs that have not ended.
+local function load_unfinished(self)
+  local page, err
   repeat
     page, err = job_store.unfinished(self.db, page and page[#page].id, PAGE)
     if not page then return nil, err end
@@ -208,6 +211,23 @@ function Jobs:load()
       if not done then return nil, err end
     end
   until #page < PAGE
+  return true
+end
+
+--- Go on with what the store holds. Of jobs in a database that hubs share, this hub
+--- takes those that no hub has.
+---@return boolean? loaded
+---@return directmethods.Error? err
+function Jobs:load()
+  local done, err
+  self.count, err = job_store.count(self.db)
+  if not self.count then return nil, err end
+  if self.cluster then
+    owners.follow(self)
+  else
+    done, err = load_unfinished(self)
+    if not done then return nil, err end
+  end
   clock_set.watch(self, start.next)
   start.next(self)
   if self.count > 0 then retention.purge_later(self, 0) end

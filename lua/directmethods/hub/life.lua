@@ -165,6 +165,7 @@ local function prepare(state, config)
   if not ok then return nil, err end
   ok, err = state.jobs:load()
   if not ok then return nil, err end
+  if state.cluster then state.cluster:open() end
   ok, err = listen(state, config, tls)
   if not ok then return nil, err end
   return listen_admin(state, config, tls)

@@ -76,9 +76,9 @@ local END_HUB = [[CREATE FUNCTION end_hub(dead TEXT, seen BIGINT, at BIGINT, why
   END $$]]
 
 -- How many devices a hub may begin with for jobs now, of all that it wants: all hubs
--- share `rate` of them in a second. It gives back what it has left from before.
-local TAKE_RATE = [[CREATE FUNCTION take_job_rate(wanted BIGINT, unused BIGINT,
-    rate FLOAT8, at BIGINT) RETURNS BIGINT LANGUAGE plpgsql AS $$
+-- share `rate` of them in a second.
+local TAKE_RATE = [[CREATE FUNCTION take_job_rate(wanted BIGINT, rate FLOAT8, at BIGINT)
+    RETURNS BIGINT LANGUAGE plpgsql AS $$
   DECLARE
     have FLOAT8;
     granted BIGINT;
@@ -86,7 +86,7 @@ local TAKE_RATE = [[CREATE FUNCTION take_job_rate(wanted BIGINT, unused BIGINT,
   BEGIN
     SELECT tokens, filled INTO have, since FROM job_rate FOR UPDATE;
     have := least(greatest(1, rate),
-      have + unused + greatest(0, at - since) / 1000.0 * rate);
+      have + greatest(0, at - since) / 1000.0 * rate);
     granted := least(wanted, floor(have));
     UPDATE job_rate SET tokens = have - granted, filled = greatest(since, at);
     RETURN granted;

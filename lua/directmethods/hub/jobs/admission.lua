@@ -13,7 +13,7 @@ local function check_room(jobs, due)
     return problems.new("ThrottlingMaxActiveJobCountExceeded",
       "The hub has as many jobs as it may keep (jobs.kept).")
   end
-  local now, active = jobs:now(), jobs.running + jobs.admitted
+  local now, active = jobs:now(), jobs.running + jobs.elsewhere + jobs.admitted
   for _, job in pairs(jobs.waiting) do
     if job.start <= now then active = active + 1 end
   end
@@ -45,7 +45,9 @@ local function keep(jobs, job)
       if not done then jobs.count = jobs.count - 1 end
     end,
   })
-  done, err = jobs.db:write { job_store.insert(job) }
+  done, err = jobs.db:write {
+    job_store.insert(job), jobs.cluster and job_store.own(job.id, jobs.owner) or nil,
+  }
   if done then return nil end
   if err.name == "Conflict" then return problems.new("JobAlreadyExists") end
   return problems.unavailable(err)

@@ -154,6 +154,19 @@ function M.insert(job)
   return { INSERT_JOB, columns.values(JOB, job), expect = 1 }
 end
 
+--- Of hubs that share the store, this one has a new job: it is for it to run it.
+---@param id string
+---@param owner string
+function M.own(id, owner)
+  return { "UPDATE jobs SET owner = ? WHERE id = ?", { owner, id }, expect = 1 }
+end
+
+--- Before what only the hub may write that has the job.
+function M.is_owner(id, owner)
+  return { "SELECT 1 FROM jobs WHERE id = ? AND owner = ? FOR UPDATE", { id, owner },
+    expect = 1 }
+end
+
 --- Its time has come.
 function M.start(id)
   return { "UPDATE jobs SET status = 'running' WHERE id = ? AND status = 'queued'",

@@ -45,7 +45,7 @@ function M.new(jobs)
     updating = 0, -- how many
     signal = signals.new(),
     next_run = 1,
-    rate = rates.new(jobs.options.rate, jobs:now()),
+    rate = rates.new(jobs.options.rate, jobs:now(), jobs.cluster and jobs.db),
     is_failing = false, -- the store, as a change of a twin has found
   }, Pump)
 end

@@ -16,6 +16,24 @@ function M.can_be_called(jobs, target)
   return is_subscribed or not target.is_usable
 end
 
+--- Is it for this hub to call the target now? Each hub of a cluster calls the targets
+--- that are connected to it. The hub that has the job calls those that are nowhere, so
+--- that their device jobs fail.
+---@param run directmethods.Run
+---@param target directmethods.FoundTarget
+---@param hold boolean the job waits for devices that are away
+---@return boolean
+function M.is_to_call(run, target, hold)
+  local jobs = run.jobs
+  if not jobs.cluster then return not hold or M.can_be_called(jobs, target) end
+  local is_connected, is_subscribed, _, _, is_here = jobs.plane:connected(
+    target.device_id, target.module_id)
+  if is_here and (is_subscribed or not hold) then return true end
+  if not run.is_owner then return false end
+  if hold then return not target.is_usable end
+  return not is_connected
+end
+
 --- Has the job waited for it? Its device has come since the job's start.
 ---@param jobs directmethods.Jobs
 ---@param target directmethods.FoundTarget

@@ -30,6 +30,8 @@ local BROKEN = "The hub failed to run the job; its log says why."
 ---@field call directmethods.JobCall?
 ---@field update table?
 ---@field queue directmethods.TargetQueue
+---@field is_owner boolean it is for this hub to select the targets and to end the job;
+---  else another hub, which shares the store, does
 ---@field calling boolean its targets are known, and called
 ---@field over "expired"|"cancelled"|"failed"|nil from now on no target is called
 ---@field to_sweep boolean and those that are left are to be ended
@@ -47,6 +49,18 @@ function Run:end_early(why)
   self.signal:set()
 end
 
+--- Targets are left that will not be called.
+function Run:sweep()
+  self.to_sweep = true
+  self.signal:set()
+end
+
+--- The job has ended, or is gone.
+function Run:leave()
+  self.ended = true
+  self.signal:set()
+end
+
 --- Until the time of the job is over.
 ---@return number seconds
 function Run:seconds_left()
@@ -57,8 +71,9 @@ local function expire(run)
   if run:seconds_left() <= 0 then run:end_early "expired" end
 end
 
--- A list was in conflict: the job was cancelled, or it is gone.
+-- A list was in conflict: the job was cancelled, it is gone, or another hub has it.
 local function look_again(run)
+  if run.jobs.cluster then run.jobs.cluster:look_at_jobs() end
   local status = persist.read(job_store.status, run.jobs.db, run.job.id)
   if status == "cancelled" then
     run:end_early "cancelled"
@@ -104,17 +119,19 @@ end
 
 local function keep_targets(run, list, is_last)
   local id, now = run.job.id, run.jobs:now()
-  local statements = {}
-  for i, target in ipairs(list) do
-    statements[i] = row_store.insert(id, target, now)
+  local jobs = run.jobs
+  local statements = { jobs.cluster and job_store.is_owner(id, jobs.owner) or nil }
+  for _, target in ipairs(list) do
+    statements[#statements + 1] = row_store.insert(id, target, now)
   end
   statements[#statements + 1] = job_store.add_targets(id, #list, is_last)
   statements[#statements + 1] = job_store.finish(id, now)
   local results = write(run, statements)
   if results and results[#results].changes == 1 then run.ended = true end
-  if not results and not run.over and not run.ended then
+  if not results and not run.over and not run.ended and not run.jobs.cluster then
     error("a target was there before it was selected", 0)
   end
+  return results ~= nil
 end
 
 -- Select the targets, behind the last one that is known.
@@ -123,10 +140,12 @@ local function select_targets(run)
   if not plan then return fail(run, wrong) end
   local after = persist.read(row_store.last, run.jobs.db, run.job.id)
   local targets = selection.new(run.jobs.hub, plan, after)
+  local kept = true
   repeat
     local list = next_targets(run, targets)
-    if not run.over then keep_targets(run, list, targets.ended) end
-  until targets.ended or run.ended or run.over
+    if not run.over then kept = keep_targets(run, list, targets.ended) end
+  until targets.ended or run.ended or run.over or not kept
+  if not kept and not run.over then run.left = true end
 end
 
 -- Ending ---------------------------------------------------------------------
@@ -146,6 +165,7 @@ local function finish(run)
   if not run.ended then end_job(run, job_store.selected(run.job.id)) end
   if run.ended or next(run.queue.flying) then return end
   sweep.recover(run)
+  if run.jobs.cluster then return end -- calls of other hubs may be under way
   if not run.ended then end_job(run, job_store.recount(run.job.id)) end
 end
 
@@ -154,8 +174,6 @@ end
 -- False: it was cancelled before it began.
 local function begin(run)
   local job = run.job
-  run.call = job.method and definition.call(job)
-  run.update = job.update and definition.update(job)
   if job.status == "queued" then
     local began = write(run, { job_store.start(job.id) }) ~= nil
     if began then run.jobs:tell(job, "running", false) end
@@ -165,14 +183,23 @@ local function begin(run)
   return true
 end
 
-local function live(run)
-  if not begin(run) then return end
+-- What its owner does before targets are called. False: the run ends.
+local function prepare(run)
+  if not begin(run) then return false end
   if not run.job.selected and not run.over then select_targets(run) end
+  return not run.left
+end
+
+local function live(run)
+  local job = run.job
+  run.call = job.method and definition.call(job)
+  run.update = job.update and definition.update(job)
+  if run.is_owner and not prepare(run) then return end
   run.calling = true
   run.jobs.pump:add(run)
   while not run.ended do
     if not run.over then expire(run) end
-    if run.to_sweep then
+    if run.to_sweep and run.is_owner then
       finish(run)
     else
       run.signal:wait(not run.over and run:seconds_left() or nil)
@@ -202,13 +229,15 @@ end
 --- is called when the run has ended.
 ---@param jobs directmethods.Jobs
 ---@param job directmethods.Job
+---@param is_owner boolean the job is this hub's
 ---@param on_end fun(run: directmethods.Run)
 ---@return directmethods.Run
-function M.start(jobs, job, on_end)
+function M.start(jobs, job, is_owner, on_end)
   local was_over = job.status ~= "queued" and job.status ~= "running" and job.status
   local run = setmetatable({
     jobs = jobs,
     job = job,
+    is_owner = is_owner,
     queue = queues.new(job.id),
     calling = false,
     over = was_over or nil,

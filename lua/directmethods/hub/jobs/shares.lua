@@ -38,7 +38,7 @@ local function take_from(pump, batch, run, share)
       run.queue.flying[queues.key(target)] = "flying"
       begin_update(pump, run, target)
       count = count + 1
-    elseif not hold or reach.can_be_called(pump.jobs, target) then
+    elseif reach.is_to_call(run, target, hold) then
       run.queue.flying[queues.key(target)] = "flying"
       table.insert(batch.started, { run = run, target = target })
       count = count + 1
@@ -62,6 +62,13 @@ local function has_more(pump, run)
   return run.queue:has_more() and not (run.update and pump.updating == UPDATES)
 end
 
+local function wants_more(pump)
+  for _, run in ipairs(pump.runs) do
+    if has_more(pump, run) then return true end
+  end
+  return false
+end
+
 --- Begin what may begin: changes of twins at once, calls by the batch. The runs take
 --- turns in being first. Waits for the store.
 ---@param pump directmethods.Pump
@@ -69,6 +76,9 @@ end
 ---@return boolean? more there may be more to begin; nil: the store has failed
 function M.take(pump, batch)
   local runs, more, failed = { table.unpack(pump.runs) }, false, false
+  if wants_more(pump) then
+    pump.rate:ask(pump.jobs:now(), math.min(pump.free, batches.CALLS_MAX))
+  end
   local allowed = math.min(pump.free, pump.rate:allowed(pump.jobs:now()),
     batches.CALLS_MAX)
   local share = math.ceil(allowed / math.max(1, #runs))

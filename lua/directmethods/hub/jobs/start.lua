@@ -6,7 +6,7 @@ local M = {}
 
 -- Events of devices that come are for jobs that run.
 local function watch(jobs)
-  jobs.plane:watch_ready(jobs.running > 0)
+  jobs.plane:watch_ready(next(jobs.runs) ~= nil)
 end
 
 -- The status of a job by the end of its run. A job that took too long is "completed".
@@ -17,7 +17,8 @@ local function on_end(run)
   local jobs = run.jobs
   if jobs.runs[run.job.id] ~= run then return end -- forgotten
   jobs.runs[run.job.id] = nil
-  jobs.running = jobs.running - 1
+  jobs.turns = jobs.turns + 1
+  if run.is_owner then jobs.running = jobs.running - 1 end
   jobs.pump:remove(run)
   if run.ended then jobs:tell(run.job, FINAL[run.over] or "completed", true) end
   watch(jobs)
@@ -29,9 +30,28 @@ end
 ---@param job directmethods.Job
 function M.begin(jobs, job)
   jobs.waiting[job.id] = nil
-  jobs.running = jobs.running + 1
+  jobs.running, jobs.turns = jobs.running + 1, jobs.turns + 1
+  jobs.runs[job.id] = runs.start(jobs, job, true, on_end)
   watch(jobs)
-  jobs.runs[job.id] = runs.start(jobs, job, on_end)
+end
+
+--- Call those targets of another hub's job that are connected to this hub.
+---@param jobs directmethods.Jobs
+---@param job directmethods.Job whose targets are known
+function M.help(jobs, job)
+  jobs.turns = jobs.turns + 1
+  jobs.runs[job.id] = runs.start(jobs, job, false, on_end)
+  watch(jobs)
+end
+
+--- The job of a run is this hub's from now on, or another hub's.
+---@param run directmethods.Run
+---@param is_owner boolean
+function M.set_owner(run, is_owner)
+  run.jobs.running = run.jobs.running + (is_owner and 1 or -1)
+  run.is_owner = is_owner
+  run.queue:read_again()
+  run.signal:set()
 end
 
 -- The job that is to start next.
@@ -66,7 +86,7 @@ end
 ---@param jobs directmethods.Jobs
 function M.forget(jobs)
   for _, run in pairs(jobs.runs) do run.task:cancel() end
-  jobs.runs, jobs.running = {}, 0
+  jobs.runs, jobs.running, jobs.turns = {}, 0, jobs.turns + 1
 end
 
 return M

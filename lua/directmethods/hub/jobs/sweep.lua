@@ -57,12 +57,16 @@ local function each_page(run, state, how_of)
   until done and #page < PAGE or not done and is_gone(run)
 end
 
---- End what stands in the store as called and is not under way here: an earlier hub has
---- called it, and whether the device has run it is not known.
+--- End what stands in the store as called and is not under way: a hub that has ended
+--- has called it, and whether the device has run it is not known.
 ---@param run directmethods.Run
 function M.recover(run)
+  local jobs = run.jobs
+  local living = jobs.cluster and persist.read(jobs.cluster.living, jobs.db) or {}
   each_page(run, "running", function(target)
-    return not run.queue.flying[queues.key(target)] and row_store.UNKNOWN or nil
+    local is_elsewhere = target.owner ~= jobs.owner and living[target.owner]
+    if is_elsewhere or run.queue.flying[queues.key(target)] then return nil end
+    return row_store.UNKNOWN
   end)
 end
 
