@@ -1,8 +1,8 @@
 /* asks.c -- calls of this hub whose device another hub has. Loop thread only.
 **
 ** While a hub has taken calls of this one, it is asked for a sign of life every
-** LIFE_MS. The subject for NATS's own answer "nobody is there" has a tail, which
-** says what it is about: "c{id}" a call, "p{hub}" a hub.
+** LIFE_MS. The subject for NATS's own answer "nobody is there" has a tail,
+** which says what it is about: "c{id}" a call, "p{hub}" a hub.
 */
 #include "cluster/cluster_state.h"
 

@@ -18,16 +18,17 @@
 
 enum { DM_NATS_URLS = 16 }; /* servers that are tried, at most */
 
-/* All are texts; those without "needed" may be NULL, which means none. */
-#define DM_NATS_OPTION_MAP(X)                                                    \
-  X(urls) /* needed: "nats://host:port" or "tls://...", separated by commas;   \
-          ** without user names and passwords */ \
-  X(name) /* needed: of the connection, for lists of the server */               \
-  X(user)                                                                        \
-  X(password_file)    /* its first line is the password */                       \
-  X(credentials_file) /* of NATS: a JWT and its seed */                          \
-  X(ca_file)          /* NULL: the system's authorities */                       \
-  X(cert_file)        /* of the client, with its key: */                         \
+/* All are texts; those without "needed" may be NULL, which means none. urls:
+** "nats://host:port" or "tls://...", separated by commas; without user names
+** and passwords. */
+#define DM_NATS_OPTION_MAP(X)                                                  \
+  X(urls) /* needed */                                                         \
+  X(name) /* needed: of the connection, for lists of the server */             \
+  X(user)                                                                      \
+  X(password_file)    /* its first line is the password */                     \
+  X(credentials_file) /* of NATS: a JWT and its seed */                        \
+  X(ca_file)          /* NULL: the system's authorities */                     \
+  X(cert_file)        /* of the client, with its key: */                       \
   X(key_file)
 
 typedef struct dm_nats_options {

@@ -19,12 +19,12 @@ enum {
 /* Ask for a call whose identity was looked up. It is parked, or has failed. */
 void dm_ask(dm_exchange *x, dm_span payload);
 
-/* The call is to wait for its device: hear of it when that comes to another hub,
-** and have the hub's again_timer run. False: no memory. */
+/* The call is to wait for its device: hear of it when that comes to another
+** hub, and have the hub's again_timer run. False: no memory. */
 bool dm_ask_later(dm_exchange *x);
 
-/* Walk over the calls that wait, from the hub's again_place (0: the first). NULL:
-** there are no more. */
+/* Walk over the calls that wait, from the hub's again_place (0: the first).
+** NULL: there are no more. */
 dm_exchange *dm_ask_next_waiting(dm_hub *h);
 
 /* Another hub calls the method from now on. */

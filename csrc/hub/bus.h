@@ -58,8 +58,8 @@ typedef struct dm_bus_result {
                        ** there. The bus fills it in for on_result. */
 } dm_bus_result;
 
-/* A device has connected to a hub, takes method calls there or no longer, or its
-** connection there has ended. */
+/* A device has connected to a hub, takes method calls there or no longer, or
+** its connection there has ended. */
 typedef struct dm_bus_presence {
   dm_span device, module; /* module p NULL: the device itself */
   dm_span hub;            /* whose; the bus fills it in for on_presence */

@@ -79,8 +79,8 @@ bool dm_call_publish(dm_exchange *x, dm_span payload) {
 
 /* Ends */
 
-/* The quota counts the answer as a message, an error too. The hub that was asked
-** by the caller charges it. */
+/* The quota counts the answer as a message, an error too. The hub that was
+** asked by the caller charges it. */
 static void charge(const dm_exchange *x, dm_span response) {
   if (x->hub->throttle.tier != DM_TIER_NONE && x->identity != NULL &&
       !dm_remote_is_lent(x))

@@ -22,8 +22,8 @@ void dm_control_twin(dm_session *s, bool reported, dm_span topic, dm_span rid,
                      dm_span payload);
 
 /* Have the control plane keep this session as it is now, and the model id of
-** its device (n 0: none was given); dm_hub_session_kept answers. connects: it is
-** new. */
+** its device (n 0: none was given); dm_hub_session_kept answers. connects: it
+** is new. */
 void dm_control_session(dm_session *s, dm_span model_id, bool connects);
 
 /* Tell that this identity takes method calls now, here or at another hub, if

@@ -1,8 +1,8 @@
 /* l_hub_cluster.c -- a hub among others in Lua. Loop thread only. */
 #include "lua/l_hub.h"
 
-/* hub:bus_events() -> two light userdata for a bus: the functions that it calls,
-** and their context */
+/* hub:bus_events() -> two light userdata for a bus: the functions that it
+** calls, and their context */
 static int l_hub_bus_events(lua_State *L) {
   dm_hub *h = l_hub_check(L);
   lua_pushlightuserdata(L, (void *)(uintptr_t)&dm_hub_bus_events);
@@ -35,8 +35,8 @@ static const dm_span *push_spans(lua_State *L, int arg, size_t *n) {
   return list;
 }
 
-/* hub:session_kept(connection, kept[, epoch, filters|nil]) -> boolean; false: the
-** device is gone */
+/* hub:session_kept(connection, kept[, epoch, filters|nil]) -> boolean; false:
+** the device is gone */
 static int l_hub_session_kept(lua_State *L) {
   dm_hub *h = l_hub_check(L);
   uint64_t connection = (uint64_t)luaL_checkinteger(L, 2);
@@ -76,8 +76,9 @@ static int l_hub_end_presence(lua_State *L) {
   return 0;
 }
 
-/* hub:connections_after(place, n) -> a list of at most n {device, module or nil,
-** epoch} of this hub; the place for the next call, or nil: these were the last */
+/* hub:connections_after(place, n) -> a list of at most n {device, module or
+** nil, epoch} of this hub; the place for the next call, or nil: these were the
+** last */
 static int l_hub_connections_after(lua_State *L) {
   const dm_hub *h = l_hub_check(L);
   uint32_t place = (uint32_t)luaL_checkinteger(L, 2);

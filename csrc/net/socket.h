@@ -60,7 +60,8 @@ typedef struct dm_socket_idle {
 
 bool dm_socket_ask_idle(int fd, dm_socket_idle *out);
 
-/* How many sockets this process may have (`ulimit -n`), but not above 'most'. */
+/* How many sockets this process may have (`ulimit -n`), but not above
+** 'most'. */
 int dm_socket_most(int most);
 
 int dm_socket_port(int fd);  /* the local port; 0: unknown */

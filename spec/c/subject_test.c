@@ -1,4 +1,5 @@
-/* subject_test.c -- the subjects of NATS: no two ids meet, none is a wildcard. */
+/* subject_test.c -- the subjects of NATS: no two ids meet, none is a
+** wildcard. */
 #include "check.h"
 
 #include "cluster/subject.h"

@@ -1,4 +1,5 @@
-/* wire_test.c -- the messages between hubs. The bytes are written here by hand. */
+/* wire_test.c -- the messages between hubs. The bytes are written here by
+** hand. */
 #include "check.h"
 
 #include "cluster/wire.h"
