@@ -56,6 +56,37 @@ describe("a session of clean=0", function()
     assert.equal(200, reply.status)
   end
 
+  -- Let what is written from now on wait. Returns a function that lets it go on: it is
+  -- kept, or fails.
+  local function hold_writes()
+    local db = hub.state.store.db
+    local real, write = db.write, nil
+    function db.write(...)
+      dm.wait_until(function() return write end)
+      return write(...)
+    end
+    return function(fails)
+      write = fails and fail or real
+      db.write = write
+    end
+  end
+
+  -- Let writes fail. Returns a function that lets them work again.
+  local function fail_writes()
+    local db = hub.state.store.db
+    local real = db.write
+    db.write = fail
+    return function() db.write = real end
+  end
+
+  -- After a restart the device has no session.
+  local function has_no_session()
+    reopen()
+    local again = connect()
+    assert.is_false(again.session_present)
+    again:close()
+  end
+
   it("M01 is called after a restart, though it does not subscribe again", function()
     local first = connect()
     assert.same({ 0, false }, { first.code, first.session_present })
@@ -95,10 +126,7 @@ describe("a session of clean=0", function()
     local clean = connect("d", { clean = true })
     assert.same({ 0, false }, { clean.code, clean.session_present })
     clean:close()
-    reopen()
-    local again = connect()
-    assert.is_false(again.session_present)
-    again:close()
+    has_no_session()
   end)
 
   it("ends with its identity, and does not come back with one of the same id",
@@ -108,27 +136,22 @@ describe("a session of clean=0", function()
       first:close()
       assert.equal(204, rest.ask(hub, "DELETE", "/devices/d").status)
       hub:add_device("d")
-      reopen()
-      local again = connect()
-      assert.is_false(again.session_present)
-      again:close()
+      has_no_session()
     end)
 
   it("M02 is not promised when the store fails: CONNACK 3, and no SUBACK", function()
-    local db = hub.state.store.db
-    local real = db.write
-    db.write = fail
+    local work = fail_writes()
     local refused = connect()
     assert.equal(3, refused.code)
     refused:close()
-    db.write = real
+    work()
     local device = connect()
     assert.same({ 0, false }, { device.code, device.session_present })
-    db.write = fail
+    work = fail_writes()
     device:send(mqtt.subscribe({ { "$iothub/methods/POST/#", 0 } }, 7))
     assert.same({ nil, "closed" }, { device:read() })
     device:close()
-    db.write = real
+    work()
     local again = connect()
     assert.is_false(again.session_present)
     assert.equal(0, again:subscribe())
@@ -137,12 +160,7 @@ describe("a session of clean=0", function()
   end)
 
   it("takes packets in their order while it waits for the store", function()
-    local db = hub.state.store.db
-    local real, open_gate = db.write, false
-    function db.write(...)
-      dm.wait_until(function() return open_gate end)
-      return real(...)
-    end
+    local go_on = hold_writes()
     local bytes = mqtt.connect(fixture.connect_fields(hub, "d", { clean = false }))
       .. mqtt.subscribe({ { "$iothub/methods/POST/#", 0 } }, 7) .. PINGREQ
       .. mqtt.subscribe({ { "$iothub/twin/res/#", 0 } }, 8) .. PINGREQ
@@ -150,27 +168,12 @@ describe("a session of clean=0", function()
     wire:send(bytes)
     assert(dm.wait_until(function() return hub:devices()[1].connected end, 5))
     assert.is_false(hub:devices()[1].subscribed) -- nothing behind it was taken
-    open_gate = true
+    go_on(false)
     local types = {}
     for i = 1, 5 do types[i] = mqtt.read(wire).type end
     assert.same({ 2, 9, 13, 9, 13 }, types)
     wire:close()
   end)
-
-  -- Let what is written from now on wait. Returns a function that lets it go on: it is
-  -- kept, or fails.
-  local function hold_writes()
-    local db = hub.state.store.db
-    local real, write = db.write, nil
-    function db.write(...)
-      dm.wait_until(function() return write end)
-      return write(...)
-    end
-    return function(fails)
-      write = fails and fail or real
-      db.write = write
-    end
-  end
 
   -- The wire of a connection that sends CONNECT.
   local function begin(clean)
@@ -220,43 +223,29 @@ describe("a session of clean=0", function()
       assert(dm.wait_until(function() return not next(hub.state.requests.lanes) end, 5))
       first:close()
       clean:close()
-      reopen()
-      local again = connect()
-      assert.is_false(again.session_present)
-      again:close()
+      has_no_session()
     end)
 
   it("that was lost with a failure of the store ends there with a clean one",
     function()
       local first = connect()
-      local db = hub.state.store.db
-      local real = db.write
-      db.write = fail
+      local work = fail_writes()
       first:send(mqtt.subscribe({ { "$iothub/methods/POST/#", 0 } }, 7))
       assert.same({ nil, "closed" }, { first:read() })
       first:close()
-      db.write = real
+      work()
       connect("d", { clean = true }):close()
-      reopen()
-      local again = connect()
-      assert.is_false(again.session_present)
-      again:close()
+      has_no_session()
     end)
 
   it("may lose its connection while it waits", function()
-    local db = hub.state.store.db
-    local real, open_gate = db.write, false
-    function db.write(...)
-      dm.wait_until(function() return open_gate end)
-      return real(...)
-    end
+    local go_on = hold_writes()
     local wire = wires.connect(hub:ports().mqtt)
     wire:send(mqtt.connect(fixture.connect_fields(hub, "d", { clean = false })))
     assert(dm.wait_until(function() return hub:devices()[1].connected end, 5))
     wire:close()
     assert(dm.wait_until(function() return not hub:devices()[1].connected end, 5))
-    open_gate = true
-    db.write = real
+    go_on(false)
     local again = connect()
     assert.equal(0, again.code)
     again:close()
