@@ -335,6 +335,8 @@ PAGE       = build/inspector-files
 SPEC_NEEDS = $(SO) $(HOST) $(TWO_STATES) $(OLD_CURL) $(PAHO_QUEUE) $(SLOW_FSYNC) $(BUS_DOUBLE) $(PAGE) $(if $(wildcard spec/interop/package.json),$(INTEROP)) \
              $(BROWSER)
 
+test-programs: $(SPEC_NEEDS) $(C_TESTS) ## what C tests and specs need, without running them
+
 test-c: $(C_TESTS) ## the C tests of base and proto
 	@$(RUN) spec/support/run.lua --none $(C_TESTS)
 
@@ -740,7 +742,7 @@ help: ## this list
 	  sed -E 's/^([a-z-]+):.*## /\1\t/' | sort | \
 	  while IFS='	' read -r name text; do printf '%-14s %s\n' "$$name" "$$text"; done
 
-.PHONY: all test test-c run-specs proof asan tsan gc inspector-deps interop-deps demo trial bench deps \
+.PHONY: all test test-c test-programs run-specs proof asan tsan gc inspector-deps interop-deps demo trial bench deps \
   dev-deps test-deps check-deps check lint format-check format warnings musl musl-compile arch coverage fuzz fuzz-check tidy \
   cppcheck luacheck layers model model-check symbols rocks-check rocks-write version modules always install \
   man completions install-shared \
