@@ -22,7 +22,8 @@ SPECS=${SPECS:-"spec/json_spec.lua spec/task_spec.lua spec/mqtt_uv_spec.lua
   spec/device_connection_spec.lua spec/device_calls_spec.lua spec/device_machine_spec.lua
   spec/websocket_spec.lua spec/query_spec.lua spec/jobs_spec.lua
   spec/conformance/a_service_call_spec.lua spec/conformance/d_methods_spec.lua"}
-PACKAGES=dash,bash,coreutils,grep,sed,findutils,procps,openssl,ca-certificates,libc6-dev,liblua5.4-dev,lua5.4,libuv1-dev
+PACKAGES=dash,bash,coreutils,grep,sed,findutils,procps,openssl,ca-certificates
+PACKAGES=$PACKAGES,libc6-dev,liblua5.4-dev,lua5.4,libuv1-dev
 PACKAGES=$PACKAGES,libpaho-mqtt-dev,libssl-dev,libcurl4-openssl-dev,libsqlite3-dev
 PACKAGES=$PACKAGES,lua-cjson,lua-luaossl,lua-argparse,lua-lpeg,lua-busted,lua-luv
 PACKAGES=$PACKAGES,lua-filesystem,lua-socket,lua-unit,lua-say,lua-term
@@ -81,7 +82,8 @@ finish() {
 # inside SCRIPT: run it in the root, in the folder of the sources
 inside() {
   env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 LUA=lua5.4 MODE=release \
-    LUA_PATH="/src/lua/?.lua;/src/lua/?/init.lua;/src/?.lua;;" LUA_CPATH="/src/build/release/?.so;;" \
+    LUA_PATH="/src/lua/?.lua;/src/lua/?/init.lua;/src/?.lua;;" \
+    LUA_CPATH="/src/build/release/?.so;;" \
     chroot "$root" sh -ec "cd /src; $1"
 }
 
