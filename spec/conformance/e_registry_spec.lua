@@ -87,6 +87,8 @@ describe("registry", function()
         moduleId = { { id = "d001", moduleId = 5, importMode = "delete" },
           { id = "d001", moduleId = { "m" }, status = "disabled" },
           { id = "d001", moduleId = false, importMode = "delete" } },
+        importMode = { { id = "d001", importMode = 5 },
+          { id = "d001", importMode = false, status = "disabled" } },
       } do
         for _, entry in ipairs(entries) do
           local document = dm.json.decode(bulk({ entry }).body)

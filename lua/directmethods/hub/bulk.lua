@@ -80,14 +80,20 @@ end
 
 local invalid = problems.invalid
 
--- What is wrong with the ids of an entry. Without this, what has another type than a
--- text would be passed over, and an entry for a module would change its device.
-local function wrong_ids(document, entry)
-  local module = document.moduleId
+local TEXTS = { "moduleId", "importMode" }
+
+-- What is wrong with the members that say what is to be done with which identity.
+-- Without this, what is no text would be passed over, and an entry for a module would
+-- change its device.
+local function wrong_target(document, entry)
   if entry.device_id == "" then
     return invalid("'id' must be a text that is not empty")
-  elseif module ~= nil and module ~= json.null and type(module) ~= "string" then
-    return invalid("'moduleId' must be a text")
+  end
+  for _, name in ipairs(TEXTS) do
+    local value = document[name]
+    if value ~= nil and value ~= json.null and type(value) ~= "string" then
+      return invalid(("'%s' must be a text"):format(name))
+    end
   end
 end
 
@@ -102,7 +108,7 @@ local function read_entry(document)
   }
   document.deviceId = entry.device_id
   local rule
-  entry.problem = wrong_ids(document, entry) or read_mode(entry, document)
+  entry.problem = wrong_target(document, entry) or read_mode(entry, document)
   if entry.problem or entry.deletes then return entry end
   entry.fields, rule = identity_document.read(document, entry.device_id,
     entry.module_id)
