@@ -159,6 +159,15 @@ local CASES = {
   { "POST /clock/advance", 400, body = '{"seconds":"1"}' },
   { "POST /clock/advance", 400, body = '{"seconds":1,"days":1}' },
   { "POST /clock/advance", 400, body = "1" },
+  { "POST /clock/advance", 409, body = '{"seconds":1}', before = function(hub)
+    local told
+    require "directmethods.time".guard(hub, function()
+      if not told then
+        told = true
+        return "hub b of 'lab' is in another process, where time would not move"
+      end
+    end)
+  end },
   { "POST /clock/speed", 200, body = '{"speed":1}' },
   { "POST /clock/speed", 400, body = '{"speed":0}' },
   { "POST /clock/speed", 400, body = '{"fast":2}' },

@@ -152,4 +152,17 @@ describe("the presence of devices in a database", function()
     local packet = assert(device:read(WAIT))
     assert.equal(1, dm.json.decode(packet.payload).x)
   end)
+
+  it("does not let time move while a hub is in another process", function()
+    dm.advance(1)
+    assert(a.state.store.db:write {
+      { "INSERT INTO hubs (id, beat) VALUES ('elsewhere', 1)" },
+    })
+    until_true(function() return a.state.cluster.members.others.elsewhere end)
+    local moved, why = pcall(dm.advance, 1)
+    assert.is_false(moved)
+    assert.truthy(why:find("dm.advance: hub elsewhere of 'lab' is in another process",
+      1, true))
+    assert.is_false(pcall(dm.advance_until, function() return true end, 1))
+  end)
 end)

@@ -210,6 +210,16 @@ describe("a call of a device at another hub", function()
     assert.same({ "request:reject" }, last("b").faults)
   end)
 
+  it("is charged to the quota of the caller's hub alone", function()
+    world:close()
+    begin { a = { tier = "S1" }, b = { tier = "S1" } }
+    connect()
+    local before = world.hubs.b:counters().messages_charged
+    assert(world:call("a", "dev1", "work", "x")())
+    assert.equal(before, world.hubs.b:counters().messages_charged)
+    assert.equal(2, world.hubs.a:counters().messages_charged)
+  end)
+
   it("counts calls of a device at the holder", function()
     world:close()
     begin { b = { limits = { calls_per_device = 1 } } }

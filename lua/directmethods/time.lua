@@ -91,12 +91,37 @@ local function advance(seconds, over)
   return over == nil or not not over()
 end
 
+-- Functions that say why the clock may not be moved, by their owners.
+local guards = setmetatable({}, { __mode = "k" })
+
+--- Ask `why` before the clock is moved, as long as its owner lives.
+---@param owner table
+---@param why fun(): string? nil: it may be moved
+function M.guard(owner, why)
+  guards[owner] = why
+end
+
+--- Why the clock may not be moved now; nil: it may.
+---@return string?
+function M.refusal()
+  for _, why in pairs(guards) do
+    local text = why()
+    if text then return text end
+  end
+end
+
+local function check_guards(what)
+  local why = M.refusal()
+  if why then error(("%s: %s"):format(what, why), 3) end
+end
+
 --- Move the clock. Everything that falls due within `seconds` happens in order; after
 -- each deadline it waits for the real I/O that this set off. It moves time in this
 -- process only.
 ---@param seconds number
 function M.advance(seconds)
   options.check_seconds(seconds, "dm.advance", "seconds")
+  check_guards "dm.advance"
   scheduler.on_main("dm.advance", function() return advance(seconds) end)
 end
 
@@ -109,6 +134,7 @@ function M.advance_until(fn, max)
     error(("dm.advance_until: function expected, got %s"):format(type(fn)), 2)
   end
   options.check_seconds(max, "dm.advance_until", "max")
+  check_guards "dm.advance_until"
   local held = scheduler.on_main("dm.advance_until", function()
     return advance(max, fn)
   end)

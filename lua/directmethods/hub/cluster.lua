@@ -11,6 +11,7 @@ local owners = require "directmethods.hub.jobs.owners"
 local policies = require "directmethods.hub.policies"
 local shared = require "directmethods.hub.postgres_shared"
 local task = require "directmethods.task"
+local time = require "directmethods.time"
 
 local M = {}
 
@@ -69,6 +70,19 @@ local function prepare(store)
   return nil, err
 end
 
+local here = {} -- ids of the hubs of this process
+
+-- Time moves in this process alone.
+local function why_time_stays(self)
+  if self.closed then return nil end
+  for id in pairs(self.members.others) do
+    if not here[id] then
+      return ("hub %s of '%s' is in another process, where time would not move"):format(
+        id, self.name)
+    end
+  end
+end
+
 local function new_id()
   return (core.random(ID_BYTES):gsub(".", function(byte)
     return ("%02x"):format(byte:byte())
@@ -92,6 +106,8 @@ function M.join(store, config)
   done, err = prepare(store)
   if done then done, err = self.members:enter() end
   if not done then return nil, err end
+  here[self.id] = true
+  time.guard(self, function() return why_time_stays(self) end)
   return self
 end
 

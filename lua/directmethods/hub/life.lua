@@ -10,6 +10,7 @@ local requests = require "directmethods.hub.requests"
 local restore = require "directmethods.hub.restore"
 local recordings = require "directmethods.hub.recordings"
 local plane_events = require "directmethods.hub.plane_events"
+local presences = require "directmethods.hub.cluster.presence"
 local policies = require "directmethods.hub.policies"
 local renewal = require "directmethods.hub.renewal"
 local registry = require "directmethods.hub.registry"
@@ -145,6 +146,15 @@ local function certificates(config, state)
   return config.tls or {}
 end
 
+-- What the store holds.
+local function load(state)
+  local ok, err = restore.load(state.registry, state.store)
+  if ok then ok, err = sessions.load(state.store, state.plane) end
+  if ok and state.bus then ok, err = presences.begin(state) end
+  if ok then ok, err = state.jobs:load() end
+  return ok, err
+end
+
 -- What it needs to serve: certificates, policies, identities, jobs, ports.
 local function prepare(state, config)
   local tls, err = certificates(config, state)
@@ -159,11 +169,7 @@ local function prepare(state, config)
     ok, err = state.cluster:begin(state, config)
     if not ok then return nil, err end
   end
-  ok, err = restore.load(state.registry, state.store)
-  if not ok then return nil, err end
-  ok, err = sessions.load(state.store, state.plane)
-  if not ok then return nil, err end
-  ok, err = state.jobs:load()
+  ok, err = load(state)
   if not ok then return nil, err end
   if state.cluster then state.cluster:open() end
   ok, err = listen(state, config, tls)

@@ -26,6 +26,8 @@ local function advance(_, request)
   if type(seconds) ~= "number" or not (seconds >= 0 and seconds <= ADVANCE_MAX) then
     refuse(400, ("seconds must be a number from 0 to %d."):format(ADVANCE_MAX))
   end
+  local why = time.refusal()
+  if why then refuse(409, why) end
   request.release()
   time.advance(seconds)
   return { time = time.time() }
