@@ -8,7 +8,7 @@ import { Diff } from "/inspector/diff.js";
 import * as format from "/inspector/format.js";
 import { CopyAs, copyLast } from "/inspector/copy_as.js";
 import { useKeys } from "/inspector/keys.js";
-import { Button, Empty, Failed, Head, Outcome, useLoaded } from "/inspector/parts.js";
+import { Button, Empty, Failed, Head, Outcome, useLoaded, Waiting } from "/inspector/parts.js";
 import { Payload, pretty } from "/inspector/payload.js";
 import { go, link } from "/inspector/router.js";
 import { store, useStore } from "/inspector/store.js";
@@ -92,9 +92,11 @@ function Compared({ call }) {
       second=${pretty(call.response_text ?? "")}/></div>`;
 }
 
+// Shows the new call, unless the user has gone to another page meanwhile.
 async function callAgain(call) {
+  const { hash } = location;
   const { id } = await invoke(again(call));
-  if (id) go(["calls", id]);
+  if (id && location.hash === hash) go(["calls", id]);
 }
 
 function Body({ call, contract, compares }) {
@@ -111,30 +113,35 @@ export function Call({ path, query }) {
   const id = Number(path[0]);
   const compares = query.show === "diff";
   const [rule, setRule] = useState(null);
+  const [waits, setWaits] = useState(false);
   const { deleted } = useStore(({ deleted: gone }) => gone.has(id));
   const { value: call, error } = useLoaded(() => api.json("GET", "/calls/" + id), [id]);
   const { value: hub } = useLoaded(() => api.json("GET", "/hub"), []);
   const show = (other) => other && go(["calls", other.id], query, true);
   const compare = () => go(["calls", id], compares ? {} : { show: "diff" }, true);
+  const repeat = () => {
+    setWaits(true);
+    return callAgain(call).finally(() => setWaits(false));
+  };
   const failNext = async () => setRule(await api.json("POST", "/faults", ruleLike(call)));
   remember(id);
   useKeys({
     j: () => show(neighbour(store, id, 1)), k: () => show(neighbour(store, id, -1)),
     Escape: () => go(["calls"], lastFilter()), d: compare,
-    r: () => call && callAgain(call), y: () => call && copyLast(call),
+    r: () => call && repeat(), y: () => call && copyLast(call),
   });
   const missing = deleted.has(id) ? `Call ${id} was deleted` : error?.message;
   if (missing) return html`<${Empty} alone title=${missing}><p><a href=${
     link(["calls"], lastFilter())}>Calls</a></p><//>`;
   if (!call || call.id !== id) return null;
   return html`<${Head} title=${`Call ${id}`} beside=${html`<${Outcome} call=${call}/>`}>
-      <${Button} act=${() => callAgain(call)} hint="r">Call again<//>
+      <${Button} act=${repeat} hint="r">Call again<//>
       <a class="button" href=${link(["invoke"], { call: id })}>Edit and call</a>
       <${Button} act=${failNext} hint="Adds a fault rule that acts once">Fail the next one like
         this<//>
       <${Button} act=${compare} hint="d" aria-pressed=${compares}>Compare<//>
     <//>
-    <div class="scroll stack" tabindex="0">${rule && html`<p class="note" role="status">The next call of
+    <div class="scroll stack" tabindex="0">${waits && html`<${Waiting}/>`}${rule && html`<p class="note" role="status">The next call of
       ${" "}${call.method} to ${format.target(call)} will fail by <a href=${link(["faults"])}>rule ${rule.id}</a>:
       ${" "}${rule.stage} ${rule.action}${rule.code ? " with " + rule.code : ""}.</p>`}
     <${Body} call=${call} contract=${hub?.contract} compares=${compares}/></div>`;

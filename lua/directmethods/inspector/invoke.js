@@ -6,7 +6,7 @@ import { again, invoke } from "/inspector/calling.js";
 import { Field, Names, useNames } from "/inspector/fields.js";
 import * as format from "/inspector/format.js";
 import { useKeys } from "/inspector/keys.js";
-import { Button, Head, useLoaded } from "/inspector/parts.js";
+import { Button, Head, useLoaded, Waiting } from "/inspector/parts.js";
 import { isJson, Json, pretty } from "/inspector/payload.js";
 import { go, link } from "/inspector/router.js";
 
@@ -75,7 +75,7 @@ async function send(form, progress) {
   const answers = [];
   for (let i = 0; i < form.repeat; i++) {
     answers.push(await invoke(form));
-    if (form.repeat > 1) progress(i + 1);
+    if (i + 1 < form.repeat) progress(i + 2);
   }
   const last = answers.at(-1);
   memory.done.unshift({ form: { ...form }, http: last.http, time: Date.now() / 1000 });
@@ -131,6 +131,7 @@ export function Invoke({ query }) {
   const wrong = wrongPayload(form.payload, hub?.contract);
   async function act() {
     if (!form.name || !form.method) throw new Error("Device and method are needed.");
+    setBusy(1);
     memory.answer = await send(form, (n) => setBusy(n)).finally(() => setBusy(null));
     draw((n) => n + 1);
   }
@@ -142,10 +143,11 @@ export function Invoke({ query }) {
     <div class="scroll stack" tabindex="0"><div class="two invoke" onKeyDown=${onKey}>
       <section class="card"><${Form} form=${form} set=${set} contract=${hub?.contract} wrong=${wrong}/>
         <div class="group"><${Button} kind="main" act=${act} hint="Ctrl+Enter">${busy
-          ? `Call ${busy} of ${form.repeat}` : "Call"}<//>
+          ? form.repeat > 1 ? `Call ${busy} of ${form.repeat}` : "Calling …" : "Call"}<//>
         <${Button} act=${() => set({ payload: pretty(form.payload) })}
           disabled=${!isJson(form.payload)}>Format<//>
-        <a href=${link(["faults"], { device: form.name })}>Make it fail</a></div></section>
+        <a href=${link(["faults"], { device: form.name })}>Make it fail</a></div>
+        ${busy && html`<${Waiting}/>`}</section>
       <${Answer} answer=${memory.answer}/></div>
     <${History} method=${form.method} choose=${(old) => { go(["invoke"]); set(old); }}/></div>`;
 }

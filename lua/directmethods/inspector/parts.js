@@ -2,6 +2,7 @@
 
 import { html, useEffect, useRef, useState } from "/inspector/preact.js";
 import * as format from "/inspector/format.js";
+import { link } from "/inspector/router.js";
 
 /** The top of a page: its name, what belongs beside it, and what it can do. */
 export function Head({ title, beside, children }) {
@@ -96,11 +97,25 @@ export function Failed({ error }) {
   return error && html`<p class="failed" role="alert">${error.message}</p>`;
 }
 
+const LATE = 500; // ms
+
+/** Says of a call that takes long how the user can end it. */
+export function Waiting() {
+  const [late, setLate] = useState(false);
+  useEffect(() => {
+    const timer = setTimeout(() => setLate(true), LATE);
+    return () => clearTimeout(timer);
+  }, []);
+  return late && html`<p class="note" role="status">The call is under way. It ends at its response
+    timeout at the latest: <a href=${link(["time"])}>move the hub's clock</a> there, if you do not want
+    to wait.</p>`;
+}
+
 /** Offer a text as a file. */
 export function download(name, text, type = "application/json") {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([text], { type }));
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+  const anchor = document.createElement("a");
+  anchor.href = URL.createObjectURL(new Blob([text], { type }));
+  anchor.download = name;
+  anchor.click();
+  setTimeout(() => URL.revokeObjectURL(anchor.href), 1000);
 }

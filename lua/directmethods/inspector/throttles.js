@@ -48,5 +48,5 @@ export function Throttles() {
     <table class="plain levels"><tbody>${buckets.map((each) => html`<${Level} key=${each.name}
         ...${each} title=${TITLES[each.name]} filled=${rateOf(each.rate)}/>`)}
       <${Level} title="Messages of the day" ...${quota}
-        filled=${"new at " + format.clockTime(quota.renews, false)}/></tbody></table></section>`;
+        filled=${"new at " + format.clockTime(quota.renews, false).slice(0, 5)}/></tbody></table></section>`;
 }

@@ -42,8 +42,9 @@ function options({ series, values, width, select }) {
     cursor: { y: false, drag: { x: true, setScale: false }, sync: { key: "traffic" } },
     scales: { y: { range: (_, __, max) => [0, Math.max(max * 1.1, max > 0 ? 0 : 1)] } },
     axes: axes(values),
-    series: [{}, ...series.map(({ stroke, label, fill }) => ({ label, stroke: colour(stroke),
-      fill: fill && colour(fill) + "33", width: 1.5, spanGaps: true, points: { show: false } }))],
+    series: [{}, ...series.map(({ stroke, label, fill, dots }) => ({ label,
+      stroke: colour(stroke), fill: fill && colour(fill) + "33", width: 1.5,
+      points: { show: dots === true, size: 4, fill: colour(stroke) } }))],
     hooks: { setSelect: [(plot) => plot.select.width > 4 && select(
       plot.posToVal(plot.select.left, "x"),
       plot.posToVal(plot.select.left + plot.select.width, "x"))] },
@@ -106,7 +107,9 @@ function Numbers() {
       <dd class="warn">${format.count(n)}</dd></div>`)}</dl>`;
 }
 
-const seconds = (_, list) => list.map((value) => format.duration(value));
+// Short times with as many digits as tell one line from the next.
+const seconds = (_, list) => list.map((value) => value < 0.01
+  ? +(value * 1000).toPrecision(2) + " ms" : format.duration(value));
 const whole = (_, list) => list.map((value) => Number.isInteger(value) ? format.count(value) : "");
 
 export function Traffic() {
@@ -124,12 +127,13 @@ export function Traffic() {
   return html`<${Head} title="Traffic" beside="drag over a time to see its calls"><div class="tabs"
       role="group" aria-label="Length">${LENGTHS.map(([value, title]) => html`<button type="button"
         aria-pressed=${value === length} onClick=${() => setLength(value)}>${title}</button>`)}</div><//>
-    <div class="scroll stack" tabindex="0"><${Numbers}/>
+    <div class="scroll stack" tabindex="0"><${Numbers}/><div class="two charts">
       <${Chart} title="Calls a second" of=${[0, 1, 2, 3]} values=${whole} ...${shared} series=${[
         { label: "answered", stroke: "--good-bar", fill: "--good-bar" },
         { label: "other status", stroke: "--warn-bar" }, { label: "failed", stroke: "--bad-bar" }]}/>
       <${Chart} title="Time of a call" of=${[0, 4, 5]} values=${seconds} ...${shared} series=${[
-        { label: "p50", stroke: "--accent" }, { label: "p99", stroke: "--warn-bar" }]}/>
+        { label: "p50", stroke: "--accent", dots: true },
+        { label: "p99", stroke: "--warn-bar", dots: true }]}/>
       <${Chart} title="Devices that connected" of=${[0, 6]} values=${whole} ...${shared} series=${[
-        { label: "connects", stroke: "--accent", fill: "--accent" }]}/><${Throttles}/></div>`;
+        { label: "connects", stroke: "--accent", fill: "--accent" }]}/><${Throttles}/></div></div>`;
 }
