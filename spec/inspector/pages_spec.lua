@@ -11,7 +11,7 @@ local TIMEOUT = 500 -- seconds, for a file that hangs
 local CONFINED = { "unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$@"',
   "sh" }
 
-for _, name in ipairs { "pages", "life", "copy", "large" } do
+for _, name in ipairs { "pages", "life", "copy", "large", "work" } do
   it("passes the tests of " .. name .. ".mjs", function()
     local argv = name == "copy" and { table.unpack(CONFINED) } or {}
     local function add(...)

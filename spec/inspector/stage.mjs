@@ -90,6 +90,14 @@ export class Hub {
     return this.json("POST", `/devices/${device}/methods/${method}`, payload);
   }
 
+  /** Run `directmethods WORDS` with this hub. */
+  run(...words) {
+    const [program, ...first] = PROGRAM;
+    const done = spawnSync(program, [...first, ...words],
+      { encoding: "utf8", env: { ...process.env, ...this.variables() } });
+    if (done.status !== 0) throw new Error(`${words.join(" ")}: ${done.stdout}${done.stderr}`);
+  }
+
   /** What `directmethods hub -- COMMAND` sets for COMMAND. */
   variables() {
     const [program, ...words] = [...PROGRAM, "env", "dotenv", "--ready-file", this.ready];
