@@ -74,7 +74,7 @@ test("Invoke offers any of them while its id is typed", async () => {
 
 test("Traffic shows how full the tier's buckets are, live", async () => {
   await go(page, "traffic");
-  await shows(page, /Throttles of S1[^]*Method calls[^]*40 of 40[^]*40 a second/, "main");
+  await shows(page, /Throttles of S1[^]*Method calls[^]*40 of 40[^]*40\/s/, "main");
   await shows(page, /Messages of the day\s+400,000 of 400,000/, "main");
   await hub.call(idOf(1), "read");
   await shows(page, /Messages of the day\s+399,99\d of 400,000/, "main");

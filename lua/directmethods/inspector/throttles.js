@@ -13,9 +13,9 @@ const TITLES = {
   twin_reads: "Twin reads", twin_updates: "Twin updates", sends: "Messages, by 4 KiB",
 };
 
-// "40 a second", "20 a minute"
-const rateOf = (rate) => rate >= 1 && Number.isInteger(rate) ? `${format.count(rate)} a second`
-  : `${format.count(Math.round(rate * 60))} a minute`;
+// "40/s", "20/min"
+const rateOf = (rate) => Number.isInteger(rate) ? format.count(rate) + "/s"
+  : format.count(Math.round(rate * 60)) + "/min";
 
 /** Good above a third, bad when nothing is left. */
 const toneOf = (part) => part > 1 / 3 ? "good" : part > 0 ? "warn" : "bad";

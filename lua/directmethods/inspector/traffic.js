@@ -112,8 +112,21 @@ const seconds = (_, list) => list.map((value) => value < 0.01
   ? +(value * 1000).toPrecision(2) + " ms" : format.duration(value));
 const whole = (_, list) => list.map((value) => Number.isInteger(value) ? format.count(value) : "");
 
+// Is the system dark? Charts have colours of their own, so they are made anew when it changes.
+function useDark() {
+  const query = matchMedia("(prefers-color-scheme: dark)");
+  const [dark, set] = useState(query.matches);
+  useEffect(() => {
+    const listener = () => set(query.matches);
+    query.addEventListener("change", listener);
+    return () => query.removeEventListener("change", listener);
+  }, []);
+  return dark;
+}
+
 export function Traffic() {
   useStore();
+  const dark = useDark();
   const [length, setLength] = useState(60);
   const [, draw] = useState(0);
   useEffect(() => {
@@ -127,7 +140,7 @@ export function Traffic() {
   return html`<${Head} title="Traffic" beside="drag over a time to see its calls"><div class="tabs"
       role="group" aria-label="Length">${LENGTHS.map(([value, title]) => html`<button type="button"
         aria-pressed=${value === length} onClick=${() => setLength(value)}>${title}</button>`)}</div><//>
-    <div class="scroll stack" tabindex="0"><${Numbers}/><div class="two charts">
+    <div class="scroll stack" tabindex="0"><${Numbers}/><div class="two charts" key=${dark}>
       <${Chart} title="Calls a second" of=${[0, 1, 2, 3]} values=${whole} ...${shared} series=${[
         { label: "answered", stroke: "--good-bar", fill: "--good-bar" },
         { label: "other status", stroke: "--warn-bar" }, { label: "failed", stroke: "--bad-bar" }]}/>
