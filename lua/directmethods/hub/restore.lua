@@ -9,7 +9,9 @@ local json = require "directmethods.json"
 
 local M = {}
 
-local PAGE = 200 -- identities that are loaded between two turns of the loop
+-- Identities that are loaded between two turns of the loop; more of a database, where a
+-- page costs an exchange with the server.
+local PAGE, DATABASE_PAGE = 200, 500
 
 local function damaged(name)
   return errors.new {
@@ -195,13 +197,14 @@ end
 ---@return directmethods.Error? err
 function M.load(registry, store)
   if not store.lasts then return true end
+  local size = store.in_database and DATABASE_PAGE or PAGE
   local page, err
   repeat
-    page, err = store:known(page and page[#page], PAGE)
+    page, err = store:known(page and page[#page], size)
     if not page then return nil, err end
     local ok, name, message = registry:adopt(page)
     if not ok then return nil, no_room(store, name, message) end
-  until #page < PAGE
+  until #page < size
   return true
 end
 
