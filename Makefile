@@ -394,6 +394,11 @@ demo: deps ## the main job: hub, device and calls in one script
 	@$(MAKE) --no-print-directory -j$(JOBS) all
 	@$(RUN) examples/demo.lua
 
+cluster-demo: ## several hubs with PostgreSQL and NATS: calls across them, one that is killed
+	@$(DEPS:NATS=%=NATS=yes) build cluster_core run cluster
+	@$(MAKE) --no-print-directory -j$(JOBS) all
+	@$(RUN) examples/cluster/demo.lua
+
 trial: all ## does what was built work? without the tools that tests need
 	@. build-aux/demo_ends.sh && demo_ends env $(RUN) examples/demo.lua
 
@@ -742,7 +747,7 @@ help: ## this list
 	  sed -E 's/^([a-z-]+):.*## /\1\t/' | sort | \
 	  while IFS='	' read -r name text; do printf '%-14s %s\n' "$$name" "$$text"; done
 
-.PHONY: all test test-c test-programs run-specs proof asan tsan gc inspector-deps interop-deps demo trial bench deps \
+.PHONY: all test test-c test-programs run-specs proof asan tsan gc inspector-deps interop-deps demo cluster-demo trial bench deps \
   dev-deps test-deps check-deps check lint format-check format warnings musl musl-compile arch coverage fuzz fuzz-check tidy \
   cppcheck luacheck layers model model-check symbols rocks-check rocks-write version modules always install \
   man completions install-shared \

@@ -3,7 +3,7 @@
 # install the rest.
 #
 # Groups: core, http_core, hub_core and cluster_core (to build these modules), build (all
-# but the last), run, test, check, bench, rock, package, page (the inspector's). The
+# but the last), run, cluster (the servers that several hubs need), test, check, bench, rock, package, page (the inspector's). The
 # script asks for every command, header and Lua module, and installs only what is
 # missing, with apt-get where there is one. Elsewhere it prints what is missing.
 # --look installs nothing: it says what is missing, and fails.
@@ -115,6 +115,13 @@ need_run() {
     lpeg=lua-lpeg
 }
 
+need_cluster() {
+  PATH=$PATH:/usr/sbin need_commands nats-server=nats-server psql=postgresql-client \
+    setpriv=util-linux
+  [ -n "$(ls -d /usr/lib/postgresql/*/bin/initdb 2>/dev/null)" ] ||
+    miss initdb postgresql
+}
+
 need_test() {
   need_modules busted=lua-busted luaunit=lua-unit luv=lua-luv \
     dbd.sqlite3=lua-dbi-sqlite3
@@ -126,9 +133,7 @@ need_test() {
     mosquitto_pub=mosquitto-clients
   PATH=$PATH:/usr/sbin need_commands mosquitto=mosquitto
   need_headers postgresql/libpq-fe.h=libpq-dev nats/nats.h=libnats-dev
-  PATH=$PATH:/usr/sbin need_commands nats-server=nats-server
-  [ -n "$(ls -d /usr/lib/postgresql/*/bin/initdb 2>/dev/null)" ] ||
-    miss initdb postgresql
+  need_cluster
   need_python prometheus_client.openmetrics=python3-prometheus-client \
     paho.mqtt.client=python3-paho-mqtt requests=python3-requests pytest=python3-pytest
 }
@@ -201,7 +206,7 @@ look() {
   for group; do
     case $group in
     core | http_core | hub_core | cluster_core) "need_$group" ;;
-    build | run | test | check | bench | rock | package | page) "need_$group" ;;
+    build | run | cluster | test | check | bench | rock | package | page) "need_$group" ;;
     *) echo "deps: unknown group '$group'" >&2 && exit 2 ;;
     esac
   done

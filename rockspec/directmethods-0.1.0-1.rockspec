@@ -80,6 +80,7 @@ build = {
       ["directmethods.cli.bench"] = "lua/directmethods/cli/bench.lua",
       ["directmethods.cli.ca_folder"] = "lua/directmethods/cli/ca_folder.lua",
       ["directmethods.cli.child"] = "lua/directmethods/cli/child.lua",
+      ["directmethods.cli.cluster"] = "lua/directmethods/cli/cluster.lua",
       ["directmethods.cli.command"] = "lua/directmethods/cli/command.lua",
       ["directmethods.cli.completion"] = "lua/directmethods/cli/completion.lua",
       ["directmethods.cli.demo"] = "lua/directmethods/cli/demo.lua",

@@ -108,6 +108,14 @@ function Client:subscribe(subject, group)
   return self:flush()
 end
 
+-- A message with header lines: here it is the server's own, that nobody is there.
+function Client:headed(line)
+  local subject, size = line:match("^HMSG (%S+) .- (%d+)$")
+  if not subject then return end
+  local bytes = self.wire:read(tonumber(size) + 2)
+  table.insert(self.messages, { subject = subject, nobody = bytes:find(" 503") ~= nil })
+end
+
 -- Read until a line fits; messages on the way are kept.
 function Client:next(fits)
   while true do
@@ -121,12 +129,15 @@ function Client:next(fits)
       table.insert(self.messages, { subject = subject, reply = reply, bytes = bytes })
     elseif line == "PING" then
       self.wire:send("PONG\r\n")
+    else
+      self:headed(line)
     end
     if fits(line) then return line end
   end
 end
 
---- The next message that it has subscribed to: subject, reply, bytes.
+--- The next message that it has subscribed to: subject, reply, bytes; or nobody, if
+-- there is no receiver of what it has published.
 function Client:message()
   while not self.messages[1] do
     if not self:next(function() return self.messages[1] ~= nil end) then return nil end

@@ -1,5 +1,6 @@
 --- The options of `directmethods hub`, and the options of dm.hub that they make.
 
+local cluster = require "directmethods.cli.cluster"
 local command = require "directmethods.cli.command"
 local identity = require "directmethods.hub.identity"
 local option_rules = require "directmethods.hub.option_rules"
@@ -145,6 +146,7 @@ end
 function M.add(parser)
   add_listeners(parser)
   add_identities(parser)
+  cluster.add(parser)
   add_rules(parser)
   add_output(parser)
 end
@@ -221,6 +223,7 @@ function M.given(args)
     dev_keys = args.dev_keys,
     insecure = args.insecure,
     store = args.store,
+    cluster = cluster.given(args),
     admin_port = args.admin_port,
     admin_host = args.admin_host,
     admin_tls = args.admin_tls,
@@ -241,7 +244,7 @@ end
 function M.complete(given, file, needs_admin)
   local all = merge(file.options, given)
   all.policies = merge(file.policies, given.policies)
-  for _, option in ipairs(NESTED) do
+  for _, option in ipairs { "cluster", table.unpack(NESTED) } do
     local under = file.options[option]
     if type(under) == "table" then all[option] = merge(under, given[option]) end
   end

@@ -2,6 +2,7 @@
 -- helps when it cannot start.
 
 local ca_folder = require "directmethods.cli.ca_folder"
+local cluster = require "directmethods.cli.cluster"
 local command = require "directmethods.cli.command"
 local dm = require "directmethods"
 local hub_options = require "directmethods.cli.hub_options"
@@ -33,7 +34,8 @@ end
 
 -- What dm.hub and hub:add_device raise, in the words of the command line.
 local function translate(message)
-  return (tostring(message):gsub("^[^\n]-:%d+: ", ""):gsub("^[%w_.:]+: ", "")
+  return (cluster.translate(tostring(message)):gsub("^[^\n]-:%d+: ", "")
+    :gsub("^[%w_.:]+: ", "")
     :gsub("option '([%w_.]+)'", function(name)
       if name:find "^policies%." then return (name:gsub("^policies%.", "--policy ")) end
       name = name == "aliases" and "alias" or name:gsub("^tls%.", "")

@@ -1,6 +1,7 @@
 --- The configuration of a hub: the options of dm.hub, checked together, with what
 -- follows from them. The rule of each option alone is in hub/option_rules.lua.
 
+local cluster_options = require "directmethods.hub.cluster_options"
 local options = require "directmethods.options"
 local rules = require "directmethods.hub.option_rules"
 local sql = require "directmethods.hub.sql"
@@ -105,9 +106,13 @@ local function read_jobs(config)
 end
 
 local function read_cluster(config)
-  if not config.cluster or sql.is_url(config.store) then return end
-  fail("store", "must be an URL postgres://... when cluster is set: hubs of one name "
-    .. "share a PostgreSQL database")
+  if not config.cluster then return end
+  if not sql.is_url(config.store) then
+    fail("store", "must be an URL postgres://... when cluster is set: hubs of one name "
+      .. "share a PostgreSQL database")
+  end
+  local member, rule = cluster_options.wrong(config.cluster, is_loopback)
+  if member then fail("cluster." .. member, rule) end
 end
 
 local function unique(names)

@@ -200,12 +200,19 @@ end
 ---@field waiting_bytes integer of payloads that wait for a device or a fault
 ---@field identities integer devices and modules
 ---@field faults integer rules
+---@field bus_connected integer? 1 while it is connected to NATS, else 0; nil: the hub
+---  is alone
 
 --- What the hub has measured since it began, and its sizes now.
 ---@return directmethods.HubMetrics
 function Hub:metrics()
   check_open(self, "hub:metrics")
-  return self.state.plane:metrics()
+  local metrics, bus = self.state.plane:metrics(), self.state.bus
+  if bus then
+    bus:count(metrics.counters)
+    metrics.bus_connected = bus:connected() and 1 or 0
+  end
+  return metrics
 end
 
 return Hub

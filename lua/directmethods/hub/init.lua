@@ -102,7 +102,8 @@ end
 ---@return table<string, integer>
 function Hub:counters()
   check_open(self, "hub:counters")
-  return self.state.plane:counters()
+  local counters, bus = self.state.plane:counters(), self.state.bus
+  return bus and bus:count(counters) or counters
 end
 
 local LISTEN = {

@@ -3,6 +3,7 @@
 -- closed, while the loop still holds the state.
 
 local admin = require "directmethods.hub.admin"
+local buses = require "directmethods.hub.bus"
 local core = require "directmethods.core"
 local errors = require "directmethods.errors"
 local jobs = require "directmethods.hub.jobs"
@@ -31,6 +32,7 @@ local M = {}
 ---@field store directmethods.Store
 ---@field cluster directmethods.Cluster? hubs that share the store; nil: it is alone
 ---@field presence directmethods.Presence? of the hubs of a bus; nil: it is alone
+---@field bus directmethods.HubBus? the way to these hubs
 ---@field registry directmethods.Registry
 ---@field requests directmethods.HubRequests those of the control plane
 ---@field background directmethods.Background
@@ -72,6 +74,7 @@ end
 -- Nothing is left of the data plane.
 local function on_closed(state)
   task.objects[state.plane:id()] = nil
+  if state.bus then state.bus:close() end
   if state.admin then state.admin.clients:close() end
   close_work(state)
   state.store:close()
@@ -155,6 +158,16 @@ local function load(state)
   return ok, err
 end
 
+-- The way to the hubs that share the store.
+local function join_bus(state, config)
+  if not state.cluster or not config.cluster.url then return true end
+  local err
+  state.bus, err = buses.open(config.cluster, state.cluster.id)
+  if not state.bus then return nil, err end
+  state.bus:join(state.plane)
+  return true
+end
+
 -- What it needs to serve: certificates, policies, identities, jobs, ports.
 local function prepare(state, config)
   local tls, err = certificates(config, state)
@@ -164,6 +177,8 @@ local function prepare(state, config)
   config.tls = config.tls and true
   local ok
   ok, err = policies.add(state, config)
+  if not ok then return nil, err end
+  ok, err = join_bus(state, config)
   if not ok then return nil, err end
   if state.cluster then
     ok, err = state.cluster:begin(state, config)

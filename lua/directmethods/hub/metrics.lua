@@ -41,7 +41,7 @@ end
 local COUNTERS = {
   {
     "drops", "reason", "what was dropped, and connections that were closed",
-    "bus_unknown", "connect_bad_will", "expired", "http_gone", "http_refused",
+    "connect_bad_will", "expired", "http_gone", "http_refused",
     "identity_closed", "mqtt_malformed", "mqtt_over_limit", "mqtt_timed_out",
     "mqtt_tls_failed", "publish_refused", "puback_unowed", "response_malformed",
     "response_unknown_rid", "subscribe_flood", "subscribe_refused", "taken_over",
@@ -58,6 +58,7 @@ local COUNTERS = {
   },
 }
 local FIRST = 4 -- place of a family's first counter
+local BUS = "^bus_" -- counters of the bus between hubs; they are drops
 
 local GAUGES = {
   { "mqtt_connections", "connections of devices" },
@@ -66,6 +67,7 @@ local GAUGES = {
   { "waiting_bytes", "payloads that wait for a device or their turn", "bytes" },
   { "identities", "devices and modules" },
   { "faults", "rules for faults" },
+  { "bus_connected", "1: connected to the other hubs of the name" },
 }
 
 local function counters(out, counted)
@@ -76,6 +78,9 @@ local function counters(out, counted)
     local values = {}
     for i = FIRST, #group do
       values[group[i]], rest[group[i]] = assert(rest[group[i]]), nil
+    end
+    for key, value in pairs(group[1] == "drops" and counted or {}) do
+      if key:find(BUS) then values[key], rest[key] = value, nil end
     end
     local name = "directmethods_" .. group[1]
     family(out, name, "counter", group[3])
@@ -114,8 +119,11 @@ function M.text(metrics)
   counters(out, metrics.counters)
   for _, gauge in ipairs(GAUGES) do
     local name = "directmethods_" .. gauge[1]
-    family(out, name, "gauge", gauge[2], gauge[3])
-    sample(out, name, nil, metrics[gauge[1]])
+    local value = metrics[gauge[1]]
+    if value then
+      family(out, name, "gauge", gauge[2], gauge[3])
+      sample(out, name, nil, value)
+    end
   end
   histogram(out, metrics.latency)
   local resident = resident_bytes()

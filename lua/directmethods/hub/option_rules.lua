@@ -1,6 +1,7 @@
 --- The options of dm.hub: the rule of each option alone, and which of them may change
 -- while the hub runs. hub/config.lua checks what they must be together.
 
+local cluster_options = require "directmethods.hub.cluster_options"
 local identity = require "directmethods.hub.identity"
 local options = require "directmethods.options"
 
@@ -53,8 +54,8 @@ local M = {}
 ---@field retry_after boolean? 429 and 503 come with a Retry-After; default false
 ---@field failed_logins integer? of an address within a minute, after which it is
 ---  refused unread for a minute; 0: no end. Default 0 on loopback, else 20
----@field cluster { name: string }? hubs of one name share the database that is their
----  store; default: none, this hub is alone
+---@field cluster directmethods.HubClusterOptions? be one of several hubs that share the
+---  database of `store`; default: this hub is alone
 ---@field jobs directmethods.HubJobOptions?
 ---@field limits directmethods.HubLimits?
 
@@ -103,7 +104,6 @@ local M = {}
 ---@field write_timeout number? without progress in writing; default 60
 
 local ALIASES_MAX = 15
-local CLUSTER_NAME_MAX = 64
 local HOST_MAX = 253 -- characters of a host name
 local COUNT_MAX = 2147483647
 local SECONDS_MAX = 2147483
@@ -149,11 +149,6 @@ local function policies()
     fields[policy[1]] = { "string", check = identity.wrong_key }
   end
   return { "table", default = {}, fields = fields }
-end
-
-local function cluster_name_rule(value)
-  if #value <= CLUSTER_NAME_MAX and value:find("^[%w%-_]+$") then return nil end
-  return ("must be 1 to %d characters of A-Z a-z 0-9 - _"):format(CLUSTER_NAME_MAX)
 end
 
 local function token_rule(value)
@@ -213,12 +208,7 @@ M.SPEC = {
   units = { "integer", min = 1, max = 200 },
   retry_after = { "boolean", default = false },
   failed_logins = { "integer", min = 0, max = 1000000 },
-  cluster = {
-    "table",
-    fields = {
-      name = { "string", required = true, check = cluster_name_rule },
-    },
-  },
+  cluster = { "table", fields = cluster_options.FIELDS },
   jobs = {
     "table",
     default = {},
