@@ -358,6 +358,11 @@ endif
 proof: $(SPEC_NEEDS) ## the long forms of specs, and one table of what came out
 	@$(RUN) spec/support/proof.lua
 
+# ROUNDS, LIMIT_S and SEED are in spec/cluster/proof.lua
+cluster-proof: $(SO) ## hubs, NATS and PostgreSQL in network namespaces, and faults at random; ROUNDS=5 is short
+	@$(DEPS) build cluster_core run test
+	@spec/cluster/namespaces.sh env $(RUN) spec/cluster/proof.lua
+
 asan: ## the tests under address and undefined behaviour sanitizers
 	@$(MAKE) MODE=asan test
 tsan: ## the tests under the thread sanitizer
@@ -747,7 +752,7 @@ help: ## this list
 	  sed -E 's/^([a-z-]+):.*## /\1\t/' | sort | \
 	  while IFS='	' read -r name text; do printf '%-14s %s\n' "$$name" "$$text"; done
 
-.PHONY: all test test-c test-programs run-specs proof asan tsan gc inspector-deps interop-deps demo cluster-demo trial bench deps \
+.PHONY: all test test-c test-programs run-specs proof cluster-proof asan tsan gc inspector-deps interop-deps demo cluster-demo trial bench deps \
   dev-deps test-deps check-deps check lint format-check format warnings musl musl-compile arch coverage fuzz fuzz-check tidy \
   cppcheck luacheck layers model model-check symbols rocks-check rocks-write version modules always install \
   man completions install-shared \

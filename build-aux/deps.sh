@@ -131,7 +131,7 @@ need_test() {
     chromium=chromium \
     groff=groff-base \
     mosquitto_pub=mosquitto-clients
-  PATH=$PATH:/usr/sbin need_commands mosquitto=mosquitto
+  PATH=$PATH:/usr/sbin need_commands mosquitto=mosquitto nft=nftables
   need_headers postgresql/libpq-fe.h=libpq-dev nats/nats.h=libnats-dev
   need_cluster
   need_python prometheus_client.openmetrics=python3-prometheus-client \
