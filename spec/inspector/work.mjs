@@ -1,6 +1,8 @@
 /* What the pages do: each is used as a person would, and the hub is asked what came of it. */
 
 import assert from "node:assert/strict";
+import { existsSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
 import { after, before, beforeEach, test } from "node:test";
 import { address, browse, drawn, go, Hub, open, shows, text, until } from "./stage.mjs";
 
@@ -9,6 +11,8 @@ let hub, browser, page;
 before(async () => {
   hub = await new Hub().start();
   browser = await browse();
+  const session = await browser.target().createCDPSession();
+  await session.send("Browser.setDownloadBehavior", { behavior: "allow", downloadPath: hub.folder });
   page = await open(browser, hub);
 });
 
@@ -33,15 +37,26 @@ async function visit(place, pattern) {
   await shows(page, pattern, "main");
 }
 
-// Press what has this text or label.
-async function click(name) {
-  await until(() => page.evaluate((each) => {
-    const found = [...document.querySelectorAll("main button, main input, main .button")].find(
+// Press what has this text or label, in the card with this title if one is given.
+async function click(name, card) {
+  await until(() => page.evaluate((each, title) => {
+    const place = title ? [...document.querySelectorAll("main .card")].find((element) =>
+      element.querySelector("h2").innerText === title) : document.querySelector("main");
+    const found = [...place?.querySelectorAll("button, input, .button") ?? []].find(
       (element) => [element.innerText?.trim(), element.ariaLabel].includes(each));
     found?.click();
     return found != null && !found.disabled;
-  }, name), "a button " + name);
+  }, name, card), "a button " + name);
   await drawn(page);
+}
+
+// Press a button; the text of the file that the page then gives to the user.
+async function downloaded(button, name) {
+  const path = join(hub.folder, name);
+  rmSync(path, { force: true });
+  await click(button);
+  await until(() => existsSync(path), "the file " + name);
+  return readFileSync(path, "utf8");
 }
 
 // Write into the field with this label.
@@ -73,6 +88,25 @@ test("Time: moves by a step and to the next deadline, and says what that brought
   await shows(page, /1×/, "main button[aria-pressed=true]");
 });
 
+// Seconds by which the hub's clock is ahead of this machine's: not less and not more.
+async function ahead() {
+  const asked = Date.now() / 1000;
+  const { time } = await hub.json("POST", "/clock/speed", {});
+  return [time - Date.now() / 1000, time - asked];
+}
+
+test("Time: +1 s and +45 min move the clock by so much", async () => {
+  const resolution = 0.01; // seconds
+  await visit("time", /token of lamp expires/);
+  for (const [button, seconds] of [["+1 s", 1], ["+45 min", 2700]]) {
+    const [least, most] = await ahead();
+    await click(button);
+    await shows(page, new RegExp("What the last move brought\\s+\\" + button), "main");
+    await until(async () => (await ahead())[1] + resolution >= least + seconds, button);
+    assert.ok((await ahead())[0] - resolution <= most + seconds, button);
+  }
+});
+
 test("Time: moved to the end of a token, the device comes back with a new one", async () => {
   await visit("time", /token of lamp expires/);
   const expiry = async () => (await hub.json("GET", "/deadlines"))
@@ -81,6 +115,43 @@ test("Time: moved to the end of a token, the device comes back with a new one", 
   await click("Move here: token of lamp expires: its connection is closed");
   await until(async () => await expiry() > first, "a new token");
   await shows(page, /lamp connected/, ".news");
+});
+
+// Select the two newest calls with the keys.
+async function select() {
+  await visit("calls", /away[^]*weak/);
+  await page.evaluate(() => document.activeElement.blur());
+  for (const [key, count] of [["j", 0], ["x", 1], ["j", 1], ["x", 2]]) {
+    await page.keyboard.press(key);
+    await until(async () => count === await page.evaluate(() =>
+      document.querySelectorAll("tr.selected").length), `${count} are selected`);
+    await drawn(page);
+  }
+  await shows(page, /2 selected/, "main");
+}
+
+test("Calls: x selects the row, and again clears it", async () => {
+  await select();
+  await page.keyboard.press("x");
+  await shows(page, /1 selected/, "main");
+  assert.match(await text(page, "tr.selected"), /away/);
+  await click("Clear");
+  await until(async () => !/selected/.test(await text(page, "main")), "none is selected");
+});
+
+test("Calls: the selected calls are exported as JSON lines", async () => {
+  await select();
+  const calls = await hub.json("GET", "/calls");
+  assert.equal(await downloaded("Export JSON lines", "calls.jsonl"),
+    calls.slice(-2).map((call) => JSON.stringify(call) + "\n").join(""));
+});
+
+test("Calls: the selected calls are exported as a recording", async () => {
+  await select();
+  const [weak, away] = await Promise.all([3, 4].map(async (id) =>
+    (await hub.ask("GET", `/calls/${id}/as/recording`)).text()));
+  assert.equal(await downloaded("Export recording", "calls.recording.jsonl"),
+    weak + away.split("\n").slice(1).join("\n"));
 });
 
 test("Faults: a preset is shown as its lines, added, counted and removed", async () => {
@@ -154,6 +225,39 @@ test("Devices: disable, enable, delete", async () => {
   await click("Delete");
   await shows(page, /Devices/, "h1");
   assert.deepEqual((await hub.json("GET", "/devices")).map(({ device_id: id }) => id), ["away"]);
+});
+
+test("Devices: disconnect ends the session, and the history tells of it", async () => {
+  await visit("devices/lamp", /takes calls/);
+  const count = async (name) => (await hub.json("GET", "/devices/lamp/history"))
+    .filter(({ event }) => event === name).length;
+  const [gone, came] = [await count("disconnected"), await count("connected")];
+  await click("Disconnect");
+  await until(async () => await count("disconnected") === gone + 1, "it is disconnected");
+  await shows(page, /What became of it[^]*disconnected/, "main");
+  await until(async () => await count("connected") === came + 1, "it is connected again");
+  await shows(page, /takes calls/, ".facts");
+});
+
+test("Devices: canned answers are set, and are what a call gets", async () => {
+  await visit("devices/away", /not connected/);
+  await click("Edit", "Canned answers");
+  await page.evaluate(() => document.querySelector("textarea[aria-label='Canned answers']").select());
+  await page.keyboard.type('{"wake":{"status":201,"payload":{"awake":true}}}');
+  await click("Save");
+  await shows(page, /takes calls/, ".facts");
+  assert.deepEqual(await hub.call("away", "wake"), { status: 201, payload: { awake: true } });
+  await shows(page, /"wake"[^]*"awake": true/, "main");
+});
+
+test("Devices: what changed in the twin while the page was shown", async () => {
+  await visit("devices/lamp", /"level": 40/);
+  assert.doesNotMatch(await text(page, "main"), /What changed/);
+  await hub.json("PUT", "/devices/lamp", { desired: { level: 55 } });
+  await click("What changed");
+  await shows(page, /"level": 40[^]*"level": 55/, "main");
+  await click("Show all");
+  await until(async () => !/"level": 40/.test(await text(page, "main")), "the twin as it is");
 });
 
 test("Traffic: a range that is dragged over filters Calls", async () => {
