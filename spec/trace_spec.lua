@@ -4,6 +4,7 @@ local core = require "directmethods.core"
 local dm = require "directmethods"
 local fixture = require "spec.support.fixture"
 local http = require "spec.support.http"
+local json = require "directmethods.json"
 local wires = require "spec.support.wire"
 
 describe("the trace", function()
@@ -338,6 +339,25 @@ describe("the trace", function()
       assert.equal("late", last_call().device_id)
       assert.equal("a job does not wait for a device that is offline",
         last_call().azure_refuses)
+    end)
+  end)
+
+  describe("of a job", function()
+    it("has the job's id; other calls have none", function()
+      assert(service:invoke("dev1", "echo"))
+      assert.is_nil(last_call().job_id)
+      local definition = json.encode {
+        type = "scheduleDeviceMethod", queryCondition = "deviceId = 'dev1'",
+        cloudToDeviceMethod = { methodName = "echo" },
+      }
+      for _, id in ipairs { "nightly-1", ("j"):rep(128) } do
+        assert(hub.state.jobs:create(id, definition, "2021-04-12"))
+        dm.wait_until(function() return last_call().job_id end)
+        assert.equal(id, last_call().job_id)
+        hub:delete_calls { last_call().id }
+      end
+      assert(service:invoke("dev1", "echo"))
+      assert.is_nil(last_call().job_id)
     end)
   end)
 

@@ -29,6 +29,7 @@ static dm_exchange *take_free(dm_hub *h) {
     if (x == NULL) return NULL;
     x->hub = h;
     dm_buf_init(&x->echo, DM_ECHO_MAX);
+    dm_buf_init(&x->job, DM_JOB_ID_MAX);
     dm_buf_init(&x->payload, (size_t)h->limits.body_size);
     dm_list_init(&x->node);
     return x;
@@ -50,7 +51,7 @@ dm_exchange *dm_exchange_open(dm_hub *h, dm_http_server *s, uint64_t id) {
   x->rights = 0;
   x->version = (dm_span){NULL, 0};
   x->retry_after = 0;
-  x->echo.len = x->payload.len = x->method_length = 0;
+  x->echo.len = x->payload.len = x->job.len = x->method_length = 0;
   x->response_seconds = x->connect_seconds = 0;
   x->device = x->module = (dm_span){NULL, 0};
   x->component = x->command = (dm_span){NULL, 0};
@@ -91,6 +92,7 @@ static void unpark(dm_exchange *x) {
 
 static void free_exchange(dm_exchange *x) {
   dm_buf_clear(&x->echo);
+  dm_buf_clear(&x->job);
   dm_buf_clear(&x->payload);
   free(x);
 }

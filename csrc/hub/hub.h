@@ -94,6 +94,7 @@ typedef struct dm_hub_invocation {
   int response_seconds;
   int connect_seconds; /* to wait for an absent device; 0: fail at once */
   bool held;           /* the job has waited for the device */
+  dm_span job;         /* its id, of 1..128 bytes */
 } dm_hub_invocation;
 
 /* How it ended. The spans live within the event. */

@@ -21,12 +21,18 @@ void dm_record_begin(dm_exchange *x) {
   x->facts.at[DM_CALL_RECEIVED] = now;
 }
 
+/* Without memory the record does not name the job. */
+static void note_job(dm_exchange *x, dm_span job) {
+  if (job.n > 0) dm_buf_add_span(&x->job, job);
+}
+
 void dm_record_begin_own(dm_exchange *x, const dm_hub_invocation *o) {
   x->is_call = true;
   x->device = o->device;
   x->module = o->module;
   x->response_seconds = o->response_seconds;
   x->connect_seconds = o->connect_seconds;
+  note_job(x, o->job);
   x->hub->counted.calls++;
   dm_record_begin(x);
   dm_record_reached(x, DM_CALL_AUTHORISED);
@@ -52,6 +58,10 @@ void dm_record_accepted(dm_exchange *x, unsigned azure) {
   x->facts.azure = (uint8_t)azure;
 }
 
+static dm_span job_of(const dm_exchange *x) {
+  return x->job.len > 0 ? dm_buf_span(&x->job) : (dm_span){NULL, 0};
+}
+
 uint64_t dm_record_keep(dm_exchange *x, dm_span outcome, dm_span response) {
   const dm_identity *i = x->identity;
   const dm_hub_call call = {
@@ -62,7 +72,8 @@ uint64_t dm_record_keep(dm_exchange *x, dm_span outcome, dm_span response) {
       .outcome = outcome,
       .response = response,
       .name = dm_remote_name(x),
-      .hub = dm_remote_hub(x)};
+      .hub = dm_remote_hub(x),
+      .job = job_of(x)};
   return dm_trace_add(&x->hub->trace, &call);
 }
 

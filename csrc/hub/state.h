@@ -25,6 +25,7 @@
 
 enum {
   DM_HUB_PARKED = 4096, /* hash chains of unanswered requests, a power of 2 */
+  DM_JOB_ID_MAX = 128,  /* bytes */
   DM_ECHO_MAX = 640     /* bytes of the caller's own ids, as header lines */
 };
 
@@ -72,6 +73,7 @@ struct dm_exchange {
   char method[DM_METHOD_NAME_MAX];
   size_t method_length;
   int response_seconds, connect_seconds;
+  dm_buf job;            /* owned: id of the job that makes it; len 0: none */
   int32_t status;        /* the device's, once it has answered */
   dm_call_facts facts;   /* for its record */
   dm_incident incident;  /* of the fault rule that acted last */

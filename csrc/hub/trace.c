@@ -20,6 +20,7 @@ typedef enum text {
   OUTCOME,
   NAME,
   HUB,
+  JOB,
   RESPONSE,
   TEXTS
 } text;
@@ -76,7 +77,7 @@ uint64_t dm_trace_add(dm_trace *t, const dm_hub_call *call) {
   dm_span part[TEXTS] = {cut(call->device), cut(call->module),
                          cut(call->method), cut(call->outcome),
                          cut(call->name),   cut(call->hub),
-                         call->response};
+                         cut(call->job),    call->response};
   uint64_t place;
   t->count++;
   entry *e = add_entry(t, part, &place);
@@ -133,6 +134,7 @@ bool dm_trace_read(const dm_trace *t, uint64_t place, dm_hub_call *out) {
                        .outcome = part[OUTCOME],
                        .name = part[NAME],
                        .hub = part[HUB],
+                       .job = part[JOB],
                        .request = request_of(t, &e->facts),
                        .response = part[RESPONSE]};
   return true;

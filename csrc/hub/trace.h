@@ -86,6 +86,7 @@ typedef struct dm_hub_call {
   dm_span request, response; /* payloads; p NULL: none, or not kept */
   dm_span name;              /* in the traces of both hubs; p NULL: one hub */
   dm_span hub;               /* the other one; p NULL: none, or not known */
+  dm_span job;               /* the id of the job that made it; p NULL: none */
 } dm_hub_call;
 
 typedef struct dm_trace {

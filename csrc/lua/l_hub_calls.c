@@ -88,7 +88,7 @@ static void set_rid(lua_State *L, uint32_t rid) {
 
 void l_hub_push_call(lua_State *L, const dm_hub_call *c) {
   const dm_call_facts *f = c->facts;
-  lua_createtable(L, 0, 24);
+  lua_createtable(L, 0, 25);
   dm_bind_set_integer(L, "id", (lua_Integer)f->id);
   dm_bind_set_number(L, "time", (lua_Number)f->wall / 1000);
   dm_bind_set_span(L, "device_id", c->device);
@@ -111,6 +111,7 @@ void l_hub_push_call(lua_State *L, const dm_hub_call *c) {
   dm_bind_set_integer(L, "response_size", f->response_size);
   dm_bind_set_span(L, "cluster_call", c->name);
   dm_bind_set_span(L, f->lent ? "asked_by" : "called_by", c->hub);
+  dm_bind_set_span(L, "job_id", c->job);
   dm_bind_set_span(L, "payload", c->request);
   dm_bind_set_span(L, "response", c->response);
 }

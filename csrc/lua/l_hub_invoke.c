@@ -30,13 +30,14 @@ int l_hub_call_for(lua_State *L) {
 }
 
 /* hub:invoke(device, module|nil, method, payload|nil, response_seconds,
-** connect_seconds, held) -> id | nil, code, name, text: it has failed
+** connect_seconds, held, job id) -> id | nil, code, name, text: it has failed
 ** already */
 int l_hub_invoke(lua_State *L) {
   dm_hub *h = l_hub_check(L);
   dm_hub_invocation o = check_call(L, 2);
   dm_hub_result failed;
   o.held = lua_toboolean(L, 8);
+  o.job = dm_bind_span(L, 9);
   luaL_argcheck(L, dm_contract_wrong_method_name(o.method) == NULL, 4,
                 "must be a method's name");
   uint64_t id = dm_hub_invoke(h, &o, &failed);

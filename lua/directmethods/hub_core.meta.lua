@@ -228,12 +228,13 @@ function Plane:twin_told(device, module) end
 ---@param response_seconds integer
 ---@param connect_seconds integer
 ---@param held boolean the job has waited for the device
+---@param job string the job's id
 ---@return integer? id
 ---@return integer? code it has failed already
 ---@return string? name
 ---@return string? text
 function Plane:invoke(device, module, method, payload, response_seconds,
-  connect_seconds, held)
+  connect_seconds, held, job)
 end
 
 --- Turn a request of the admin listener into a method call, which is answered as the

@@ -75,7 +75,7 @@ local function launch(pump, flight)
   local call, hold = run.call, jobs.options.hold
   local id, code, name, text = jobs.plane:invoke(target.device_id, target.module_id,
     call.name, call.payload, call.response_seconds, hold and 0 or call.connect_seconds,
-    hold and reach.was_held(jobs, target, run.job.start))
+    hold and reach.was_held(jobs, target, run.job.start), run.job.id)
   if id then
     pump.free = pump.free - 1
     pump.flights[id] = flight
