@@ -16,7 +16,7 @@ const call = (fields) => ({ id: 1, time: 100, device_id: "dev1", method: "reboot
 
 test("the filter line", () => {
   const late = call({ id: 2, outcome: "GatewayTimeout", status: 0, http_status: 504,
-    code: 504101, elapsed: 5, module_id: "m", faults: ["response:drop"] });
+    code: 504101, elapsed: 5, module_id: "m", faults: ["response:drop"], job_id: "nightly-1" });
   const fits = (line) => [call({}), late].map((each) => parse(line).test(each));
   const cases = {
     "": [true, true], "device:d*": [true, true], "device:D*1": [true, true],
@@ -27,6 +27,7 @@ test("the filter line", () => {
     "-is:fault": [true, false], "is:refused": [false, false], "id:2": [false, true],
     "code:504*": [false, true], "http:200 status:200": [true, false],
     "time:99..100": [true, true], "time:101..200": [false, false],
+    "job:nightly-1": [false, true], "job:nightly": [false, false], "job:": [true, true],
     "fault:response*": [false, true], "boot": [true, true], "dev1/m": [false, true],
     "timeout reboot": [false, true], "device:dev1 method:reboot >1s": [false, true],
     "device:d.v1": [false, false], "device:(": [false, false],

@@ -281,6 +281,17 @@ test("Jobs: progress, failed devices with their reasons, cancel", async () => {
   await hub.json("POST", "/clock/advance", { seconds: 3700 }); // the device that is away is given up
   await shows(page, /now\s+completed[^]*away\s+failed\s+DeviceNotOnline/, "main");
   await shows(page, /lamp\s+completed\s+200 {"on":true}/, "main");
+  await click("Its calls");
+  await until(async () => await address(page) === "#/calls?filter=job:now", "the filter");
+  await shows(page, /lamp\s+on\b/, "tbody");
+  const calls = await hub.json("GET", "/calls");
+  const own = calls.filter((call) => call.job_id === "now");
+  assert.ok(own.some((call) => call.device_id === "lamp"));
+  assert.ok(calls.length > own.length);
+  await until(() => page.evaluate((count) =>
+    document.querySelectorAll("tbody tr[class]").length === count, own.length), "its calls alone");
+  await go(page, "calls/" + own.at(-1).id);
+  await shows(page, /Job\s+now/, ".facts");
   await go(page, "jobs/later");
   await shows(page, /later\s+scheduled/, "main");
   await click("Cancel");

@@ -49,6 +49,7 @@ function Facts({ call }) {
     ["Connect timeout", call.connect_timeout ? format.duration(call.connect_timeout) : null],
     ["$rid", call.rid && html`<code>${call.rid}</code>`],
     ["api-version", call.api_version],
+    ["Job", call.job_id && html`<a href=${link(["jobs", call.job_id])}>${call.job_id}</a>`],
     ["Fault rules", call.faults?.join(", ")],
   ];
   return html`<dl class="facts">${facts.filter(([, value]) => value != null).map(

@@ -16,6 +16,7 @@ const FIELDS = {
   code: (call) => String(call.code),
   fault: (call) => (call.faults ?? []).join(" "),
   id: (call) => String(call.id),
+  job: (call) => call.job_id ?? "",
 };
 
 const IS = {

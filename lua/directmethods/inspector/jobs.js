@@ -64,13 +64,15 @@ function answerOf(row) {
   return row.outcome ? "unknown: the device may have run it" : "";
 }
 
-function Rows({ rows }) {
+const callsOf = (job, rest = "") => link(["calls"], { filter: "job:" + job + rest });
+
+function Rows({ job, rows }) {
   return html`<table class="plain"><thead><tr><th>Device</th><th>Status</th><th>Outcome</th><td></td>
     </tr></thead><tbody>${rows.map((row) => html`<tr><td><a href=${link(["devices",
       row.deviceId + (row.moduleId ? "/" + row.moduleId : "")])}>${row.deviceId}${row.moduleId
       && "/" + row.moduleId}</a></td><td class=${TONES[row.status] ?? ""}>${row.status}</td>
-      <td class="method grow">${answerOf(row)}</td><td class="right"><a href=${link(["calls"],
-        { filter: "device:" + row.deviceId })}>Calls</a></td></tr>`)}</tbody></table>`;
+      <td class="method grow">${answerOf(row)}</td><td class="right"><a href=${callsOf(job,
+        " device:" + row.deviceId)}>Calls</a></td></tr>`)}</tbody></table>`;
 }
 
 function Job({ id }) {
@@ -82,8 +84,9 @@ function Job({ id }) {
   if (!value) return null;
   const [job, rows] = value;
   const counts = job.deviceJobStatistics;
-  return html`<${Head} title=${id} beside=${html`<${Status} job=${job}/>`}><${Button} kind="danger"
-      act=${() => api.json("POST", path + "/cancel").then(again)} disabled=${!isActive(job)}>Cancel<//><//>
+  return html`<${Head} title=${id} beside=${html`<${Status} job=${job}/>`}>
+    ${job.cloudToDeviceMethod && html`<a class="button" href=${callsOf(id)}>Its calls</a>`}
+    <${Button} kind="danger" act=${() => api.json("POST", path + "/cancel").then(again)} disabled=${!isActive(job)}>Cancel<//><//>
     <div class="scroll stack" tabindex="0"><${Progress} counts=${counts}/>
       <dl class="facts"><div><dt>Devices</dt><dd>${format.count(counts.deviceCount)}</dd></div>
         ${STATES.map(([name, tone, title]) => html`<div><dt>${title}</dt><dd class=${tone}>${
@@ -94,7 +97,7 @@ function Job({ id }) {
         job.failureReason}</p></section>`}
       ${job.cloudToDeviceMethod && html`<section class="card"><header><h2>Call</h2></header>
         <${Json} label="Call" text=${JSON.stringify(job.cloudToDeviceMethod, null, 2)}/></section>`}
-      <section class="card"><header><h2>Devices</h2></header><${Rows} rows=${rows}/></section></div>`;
+      <section class="card"><header><h2>Devices</h2></header><${Rows} job=${id} rows=${rows}/></section></div>`;
 }
 
 export const Jobs = ({ path }) => path.length ? html`<${Job} id=${path[0]}/>` : html`<${JobList}/>`;
