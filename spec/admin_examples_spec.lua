@@ -113,11 +113,28 @@ PARTS["GET /deadlines"] = function(example, answer)
   return true
 end
 
+PARTS["GET /throttles"] = function(example, answer)
+  local buckets = {}
+  for _, each in ipairs(answer.buckets) do buckets[each.name] = each end
+  for _, each in ipairs(example.buckets) do
+    assert.is_true(buckets[each.name].left <= each.capacity)
+    each.left, buckets[each.name].left = nil, nil
+    assert.same(each, buckets[each.name])
+  end
+  for _, quota in ipairs { example.quota, answer.quota } do
+    assert.is_true(quota.left <= quota.capacity and quota.renews > 0)
+    quota.left, quota.renews = nil, nil
+  end
+  example.buckets, answer.buckets = nil, nil
+  assert.same(example, answer)
+  return true
+end
+
 describe("the examples of openapi.json", function()
   for _, each in ipairs(examples()) do
     local key, status, name, kind, value = table.unpack(each, 1, 5)
     it(("answer %s as they show: %d %s"):format(key, status, name), function()
-      local world = worlds.new()
+      local world = worlds.new(key)
       local target = target_of(each.operation, name)
       local body = body_of(each.operation, name)
       local found, answer, reply = world:ask(key, status, target, body)

@@ -5,6 +5,7 @@ local dm = require "directmethods"
 local fixture = require "spec.support.fixture"
 local http = require "spec.support.http"
 local mqtt = require "spec.support.mqtt"
+local time = require "directmethods.time"
 local wires = require "spec.support.wire"
 
 local M = {}
@@ -18,8 +19,24 @@ local function schedule(hub)
     query = "deviceId = 'lamp'", delay = 3600 })
 end
 
+-- As if another hub of the name were in another process, until it is asked once.
+local function hold_time(hub)
+  local told
+  time.guard(hub, function()
+    if told then return nil end
+    told = true
+    return "hub 0011223344556677 of 'lab' is in another process, where time would "
+      .. "not move"
+  end)
+end
+
+-- Options of the hub of these examples.
+local OPTIONS = { ["GET /throttles"] = { tier = "F1" } }
+
 -- What must be done before these examples.
 local BEFORE = {
+  ["DELETE /calls/{id} 404"] = function(hub) assert(hub:delete_calls { 2 } == 1) end,
+  ["POST /clock/advance 409"] = hold_time,
   ["GET /jobs 200"] = schedule,
   ["GET /jobs/{job_id} 200"] = schedule,
   ["GET /jobs/{job_id}/devices 200"] = schedule,
@@ -39,11 +56,15 @@ local function put(hub, target, body)
   assert(admin.ask(hub, "PUT", target, { body = body }) == 200)
 end
 
---- Devices lamp, gate with its module lock, and refused, which may not connect; silent
+--- The hub for the examples of an operation, such as "GET /calls" (nil: of any):
+-- devices lamp, gate with its module lock, and refused, which may not connect; silent
 -- and broken, which do not answer and answer what is no JSON, each with a module of its
 -- name; two calls, a message, fault rules, a snapshot.
-function M.new()
-  local hub = fixture.hub { dev_keys = true, admin_port = 0 }
+---@param operation string?
+function M.new(operation)
+  local options = { dev_keys = true, admin_port = 0 }
+  for name, value in pairs(OPTIONS[operation] or {}) do options[name] = value end
+  local hub = fixture.hub(options)
   local world = setmetatable({ hub = hub, peers = {} }, World)
   put(hub, "/devices/lamp", {
     tags = { room = "hall" }, desired = { interval = 60 },
