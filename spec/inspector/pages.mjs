@@ -225,3 +225,16 @@ test("keys are shown when the user asks for them, and not before", async () => {
     .find((button) => button.innerText === "Reveal").click());
   await until(async () => (await shown()).includes(keys[0]), "the key is shown");
 });
+
+test("the mark of a fault is in sight on a small desktop", async () => {
+  await hub.json("POST", "/faults", { stage: "request", action: "delay", device: "lamp", delay: 0.05 });
+  await hub.call("lamp", "on");
+  await page.setViewport({ width: 980, height: 560 });
+  await go(page, "calls");
+  await shows(page, /fault/, "tbody");
+  const { right, end } = await page.evaluate(() => ({
+    right: document.querySelector(".mark.fault").getBoundingClientRect().right,
+    end: document.querySelector(".list").getBoundingClientRect().right,
+  }));
+  assert.ok(right <= end, `${right} > ${end}`);
+});
