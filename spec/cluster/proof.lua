@@ -3,9 +3,10 @@
 --
 --     proof.lua            run by namespaces.sh
 --
--- ROUNDS of faults (default 200), at most LIMIT_S seconds (default 3600), by SEED. In
--- each round something fails while devices are called, and is mended; then what the
--- devices and callers have seen must agree. Fails when it does not.
+-- ROUNDS of faults (default 200), at most LIMIT_S seconds (default 3600). In each
+-- round something fails while devices are called, and is mended; then what the devices
+-- and callers have seen must agree. Fails when it does not.
+-- SEED repeats the faults, but not which calls meet them.
 
 package.path = "./?.lua;" .. package.path
 
@@ -20,38 +21,30 @@ local SEED = tonumber(os.getenv("SEED") or os.time())
 local CALLS = 20 -- before and after a fault
 
 local random = math.random
-math.randomseed(SEED)
 
-local function node() return random(worlds.NODES) end
-
--- What can happen; each returns what it has done.
+-- What can happen to a node, for so many seconds; each returns what it has done.
 local FAULTS = {
-  function(world)
-    local i = node()
+  function(world, i)
     world:kill_hub(i)
     return ("kill -9 hub%d"):format(i)
   end,
-  function(world)
-    local i, seconds = node(), random(1, 8)
+  function(world, i, seconds)
     world:signal("hub" .. i, "sigstop")
     dm.sleep(seconds)
     return ("hub%d stopped for %d s"):format(i, seconds)
   end,
-  function(world)
-    local i = node()
+  function(world, i)
     world:kill("nats" .. i)
     return ("kill -9 nats%d"):format(i)
   end,
-  function(world)
-    local i, seconds = node(), random(1, 8)
+  function(world, i, seconds)
     local others = {}
     for k = 1, worlds.NODES do if k ~= i then others[#others + 1] = k end end
     world:cut(i, others)
     dm.sleep(seconds)
     return ("node %d cut off from the others for %d s"):format(i, seconds)
   end,
-  function(world)
-    local i, seconds = node(), random(1, 8)
+  function(world, i, seconds)
     world:cut(i, { 9 })
     dm.sleep(seconds)
     return ("node %d cut off from PostgreSQL for %d s"):format(i, seconds)
@@ -63,13 +56,27 @@ local FAULTS = {
   function() return "nothing" end,
 }
 
-local function round(world, load, number)
+-- What happens in each round. All of it is drawn before anything runs: later, tasks
+-- draw in the order in which they happen to go on.
+local function draw()
+  local plan = {}
+  math.randomseed(SEED)
+  for i = 1, ROUNDS do
+    plan[i] = {
+      fault = FAULTS[random(#FAULTS)], node = random(worlds.NODES),
+      seconds = random(1, 8), job_node = random(worlds.NODES),
+    }
+  end
+  return plan
+end
+
+local function round(world, load, number, drawn)
   load.round = number
   world.killed = {}
   load:work(CALLS, random)
-  load:schedule(node())
+  load:schedule(drawn.job_node)
   local work = dm.spawn(load.work, load, CALLS, random)
-  local what = FAULTS[random(#FAULTS)](world)
+  local what = drawn.fault(world, drawn.node, drawn.seconds)
   assert(work:await() == nil)
   world:heal()
   load:check()
@@ -87,6 +94,7 @@ local function report(load, done)
   for _, text in ipairs(load.wrong) do print("WRONG: " .. text) end
 end
 
+local plan = draw()
 local folder <close> = folders.new()
 dm.log { level = "error" }
 local world = worlds.new(folder.path)
@@ -96,7 +104,7 @@ io.stdout:setvbuf("line")
 load:check() -- all devices are there
 while done < ROUNDS and dm.now() < ends and not load.wrong[1] do
   done = done + 1
-  round(world, load, done)
+  round(world, load, done, plan[done])
 end
 report(load, done)
 load:close()
