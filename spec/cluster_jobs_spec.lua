@@ -117,6 +117,27 @@ describe("jobs of hubs with one database", function()
       sql("SELECT j.status || ' ' || r.state FROM jobs j JOIN device_jobs r ON true"))
   end)
 
+  it("call a device that came here while another hub had its device job", function()
+    local a, b = start(), start()
+    assert(a:add_device("dev01"))
+    local job = assert(jobs_of(a):schedule { method = "reboot", query = "*" })
+    until_true(function() return b.state.jobs.runs[job.id] end, "help")
+    -- what the other hub does that takes the device job and cannot call the device
+    sql(("UPDATE device_jobs SET state = 'running', owner = '%s';"
+      .. "UPDATE jobs SET pending = 0, running = 1"):format(a.state.cluster.id))
+    local calls = {}
+    devices(b, 1, 1, calls)
+    local queue = b.state.jobs.runs[job.id].queue
+    until_true(function()
+      return select(2, b.state.plane:connected("dev01")) and not next(queue.queued)
+    end, "b has looked")
+    assert.equal(0, #calls)
+    sql("UPDATE device_jobs SET state = 'pending', owner = '';"
+      .. "UPDATE jobs SET pending = 1, running = 0")
+    ended(jobs_of(a), job.id, "completed")
+    once_each(calls, 1)
+  end)
+
   it("share one rate", function()
     local RATE = 4
     local a, b = start { rate = RATE }, start { rate = RATE }

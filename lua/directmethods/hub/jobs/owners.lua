@@ -13,8 +13,9 @@ local READS = 5 -- of the list of jobs, while runs begin or end here
 -- Jobs that no hub has. Hubs that look at the same time do not wait for each other.
 local TAKE = "UPDATE jobs SET owner = ? WHERE id IN (SELECT id FROM jobs "
   .. "WHERE owner = '' AND ended IS NULL ORDER BY id LIMIT ? FOR UPDATE SKIP LOCKED)"
-local LIST = "SELECT id, owner, type, status, selected, pending, running FROM jobs "
-  .. "WHERE ended IS NULL ORDER BY id"
+-- xmin: another one after each change of the row
+local LIST = "SELECT id, owner, type, status, selected, pending, running, xmin::text "
+  .. "FROM jobs WHERE ended IS NULL ORDER BY id"
 local COUNT = "SELECT count(*) FROM jobs"
 
 -- The jobs that have not ended, read while no run began or ended here.
@@ -29,7 +30,7 @@ local function read(jobs)
       for i, row in ipairs(results[1]) do
         list[i] = {
           id = row[1], is_mine = row[2] == jobs.owner, type = row[3], status = row[4],
-          selected = row[5] == 1, pending = row[6], running = row[7],
+          selected = row[5] == 1, pending = row[6], running = row[7], version = row[8],
         }
       end
       return list
@@ -44,6 +45,7 @@ local OVER = { cancelled = "cancelled", failed = "failed" }
 local function go_on(jobs, run, each)
   if each.is_mine ~= run.is_owner then start.set_owner(run, each.is_mine) end
   if OVER[each.status] then run:end_early(OVER[each.status]) end
+  if run.calling then run.queue:follow(each.version) end
   if not each.is_mine then return end
   if run.over and each.pending > 0 then run:sweep() end
   -- a device that was connected to another hub is left to that one until it has gone

@@ -10,6 +10,7 @@ local M = {}
 local PAGE = 256 -- targets that are read at a time
 local READY_MAX = 1024 -- devices that came; when more come, the store is read again
 local READY_CHECKED = 128 -- of which the store is asked at a time
+local LOOKS = 15 -- at a job that changes all the time, until its targets are read again
 
 ---@class directmethods.TargetQueue
 ---@field job_id string
@@ -40,6 +41,9 @@ function M.new(job_id)
     after = nil, -- the last id of the page before: the next page begins after it
     all_read = false,
     again = false, -- read the store from its beginning once all is read
+    version = nil, -- of the job's row when it was last looked at
+    read_version = nil, -- and when all pending targets were last read again for it
+    looks = 0, -- since then, that found another version
   }, Queue)
 end
 
@@ -60,6 +64,19 @@ end
 --- Read all pending targets again: what was found of some is outdated.
 function Queue:read_again()
   self.again = true
+end
+
+--- Look at a job whose targets other hubs call, too. One of them may have had a device
+--- job when its device came to this hub, and have given it back: that comes with no
+--- event. Read all pending targets again once the job's row has changed and rests.
+---@param version string of the row
+function Queue:follow(version)
+  if version == self.read_version then return end
+  local rests = version == self.version
+  self.version, self.looks = version, self.looks + 1
+  if not rests and self.looks < LOOKS then return end
+  self.read_version, self.looks = version, 0
+  self:read_again()
 end
 
 --- Is there something to take or to read?
