@@ -1,5 +1,6 @@
 -- Hubs with the option `cluster`, on a real PostgreSQL and a real NATS server.
 
+local admin = require "spec.support.admin"
 local dm = require "directmethods"
 local fixture = require "spec.support.fixture"
 local metrics = require "directmethods.hub.metrics"
@@ -47,6 +48,34 @@ describe("several hubs", function()
     assert.matches("\ndirectmethods_bus_connected 1\n", text, 1, true)
     b:close()
     fixture.finish(a, device, service)
+    fixture.finish(b)
+  end)
+
+  it("say which of them they are, and which others live", function()
+    local function start()
+      local o = options()
+      o.admin_port = 0
+      return fixture.hub(o)
+    end
+    local function facts(hub)
+      return select(2, admin.ask(hub, "GET", "/hub")).cluster
+    end
+    local a = start()
+    local alone = facts(a)
+    assert.equal("lab", alone.name)
+    assert.same({}, alone.others)
+    local b = start()
+    local id = facts(b).id
+    assert.not_equal(alone.id, id)
+    local seen
+    assert(dm.wait_until(function()
+      seen = facts(a)
+      return seen.others[1]
+    end, 30))
+    assert.same({ name = "lab", id = alone.id, others = { id } }, seen)
+    b:close()
+    assert(dm.wait_until(function() return not facts(a).others[1] end, 30))
+    fixture.finish(a)
     fixture.finish(b)
   end)
 

@@ -202,6 +202,16 @@ function Cluster:look_at_jobs()
   self.followers.j:wake()
 end
 
+--- The ids of the other hubs that lived when this hub last counted, in order. Does not
+--- wait.
+---@return string[]
+function Cluster:others()
+  local ids = {}
+  for id in pairs(self.members.others) do ids[#ids + 1] = id end
+  table.sort(ids)
+  return ids
+end
+
 --- The ids of the hubs that live. Waits.
 ---@param db directmethods.Sql
 ---@return table<string, boolean>? ids

@@ -58,7 +58,9 @@ function Facts({ hub }) {
   const facts = [["MQTT port", hub.ports.mqtt + (hub.tls ? ", TLS" : ", plain TCP")],
     ["HTTPS port", hub.ports.https], ["Admin port", hub.ports.admin], ["Host name", hub.hostname],
     ["Address", host(hub)], ["CA file", hub.ca_file && html`<code>${hub.ca_file}</code>`],
-    ["Tier", hub.tier], ["Version", hub.version]];
+    ["Tier", hub.tier], ["Version", hub.version], ["Cluster", hub.cluster?.name],
+    ["This hub", hub.cluster?.id],
+    ["Other hubs", hub.cluster && (hub.cluster.others.join(", ") || "none is alive")]];
   return html`<dl class="facts">${facts.filter(([, value]) => value != null).map(([name, value]) =>
     html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>`;
 }

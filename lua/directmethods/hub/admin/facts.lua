@@ -1,6 +1,7 @@
 --- GET /hub: what a program needs to connect, and the limits of calls.
 
 local core = require "directmethods.core"
+local json = require "directmethods.json"
 local option_rules = require "directmethods.hub.option_rules"
 local requests = require "directmethods.hub.admin.request"
 
@@ -14,6 +15,13 @@ local function keys(hub)
   return strings
 end
 
+-- Which hub of its cluster it is, and which others live, as of the last second.
+local function cluster(hub)
+  local own = hub.state.cluster
+  if not own then return nil end
+  return { name = own.name, id = own.id, others = json.array(own:others()) }
+end
+
 local function facts(hub, request)
   local contract = core.contract(API_VERSION, hub.config.contract)
   return {
@@ -24,6 +32,7 @@ local function facts(hub, request)
     admin_tls = hub.config.admin_tls,
     ca_file = requests.try(hub.ca_file, hub),
     tier = hub.config.tier,
+    cluster = cluster(hub),
     contract = {
       payload = contract.payload,
       response_min = contract.response_min, response_max = contract.response_max,
