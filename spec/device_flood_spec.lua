@@ -20,7 +20,7 @@ describe("a device that gets too many calls at once", function()
       { port = line.port })
     assert(proxy.await(dm.spawn(device.connect, device, 10)))
     for _ = 1, KEPT + DROPPED do
-      assert(hub.state.plane:invoke("dev1", nil, "m", nil, 300, 0))
+      assert(hub.state.plane:invoke("dev1", nil, "m", nil, 300, 0, false, "j"))
     end
     dm.loop.step(0) -- they leave the hub; now paho's thread gets them, and not ours
     local stop = uv.hrtime() + PATIENCE

@@ -141,7 +141,7 @@ describe("a store in PostgreSQL", function()
       function()
         assert(db:write { { INSERT, { 1, "a" } }, { INSERT, { 2, "b" } } })
         local other = dm.spawn(server.sql, server, "store",
-          "BEGIN; UPDATE t SET v = 'theirs' WHERE k = 2; SELECT pg_sleep(0.3); "
+          "BEGIN; UPDATE t SET v = 'theirs' WHERE k = 2; SELECT pg_sleep(1.5); "
           .. "UPDATE t SET v = 'theirs' WHERE k = 1; COMMIT")
         assert(dm.wait_until(function()
           return server:sql("store", "SELECT count(*) FROM pg_stat_activity WHERE "

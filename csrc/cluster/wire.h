@@ -19,7 +19,7 @@
 
 enum {
   DM_WIRE_VERSION = 1,
-  DM_WIRE_PAYLOAD_MAX = 131072, /* bytes of a payload: today's contract */
+  DM_WIRE_PAYLOAD_MAX = 128 * 1024, /* bytes; hubs judge by the contract */
   DM_WIRE_MAX = DM_WIRE_PAYLOAD_MAX + 8192 /* of a message */
 };
 
