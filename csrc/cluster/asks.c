@@ -12,8 +12,10 @@
 
 enum {
   LIFE_MS = 250,
-  SILENT_MAX = 4, /* what was asked in vain; then the hub is dead */
-  NOBODY = 1 /* counts as much more: it may connect to NATS again at once */
+  SILENT_MAX = 4, /* questions without an answer until a hub counts as dead */
+  /* NATS's answer "nobody is there" counts as one question more without an
+  ** answer, not as a death: the hub may only have lost NATS for a moment. */
+  NOBODY = 1
 };
 
 static dm_span key_of(const uint64_t *id) {

@@ -34,7 +34,7 @@ typedef struct dm_peer {
   dm_list taken;      /* dm_ask: calls that it has taken */
   dm_list owed;       /* of peers.c: results that it has not got yet */
   dm_replay replay;   /* of its calls */
-  int silent;         /* signs of life that it was asked for in vain */
+  int silent;         /* questions for a sign of life without an answer */
   char id[DM_SUBJECT_WORD_MAX];
 } dm_peer;
 

@@ -92,8 +92,8 @@ bool dm_interest_has(const dm_cluster *c, dm_span subject) {
   return dm_table_find(&c->holds, subject) != NULL;
 }
 
-/* Whoever holds it answers with UP. It may have come before this hub could
-** hear of that. */
+/* Ask the hub that has the device to answer with UP. The device may have
+** connected there before this hub had subscribed to UP. */
 static void seek(dm_cluster *c, dm_span device, dm_span module) {
   char memory[DM_SUBJECT_MAX];
   dm_buf subject = dm_buf_fixed(memory, sizeof memory);

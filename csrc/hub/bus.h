@@ -41,7 +41,7 @@ typedef struct dm_bus_call {
   dm_span payload;        /* JSON text; p NULL: none */
   dm_span version;        /* the caller's api-version; p NULL: none */
   dm_span name;           /* "{hub}-{number}": in the traces of both hubs */
-  dm_span hub;            /* who asks; the bus fills it in for on_call */
+  dm_span hub;            /* the asking hub; the bus sets it for on_call */
   int32_t response_seconds;
 } dm_bus_call;
 

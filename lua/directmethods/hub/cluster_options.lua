@@ -16,8 +16,9 @@ local M = {}
 ---  tls://; default: those of the system
 ---@field cert_file string? PEM, the hub's own certificate; needs tls:// and key_file
 ---@field key_file string? PEM, its private key
----@field insecure boolean? allow a server beyond loopback that does not ask who the hub
----  is: whoever reaches it can call methods; default false
+---@field insecure boolean? allow a NATS server on another machine without a log-in.
+---  Then every program that can connect to that server can call methods. Default:
+---  false
 
 local URLS = 16
 local NAME_MAX = 64
@@ -118,8 +119,8 @@ local function unknown_beyond_loopback(cluster, is_loopback)
   local known = cluster.user or cluster.credentials_file or cluster.cert_file
   if known or cluster.insecure or is_local(cluster.url, is_loopback) then return nil end
   return "url", "must name loopback addresses, or else give user, credentials_file "
-    .. "or cert_file, or set insecure = true: whoever reaches the server could call "
-    .. "methods"
+    .. "or cert_file, or set insecure = true: without a log-in, every program that can "
+    .. "connect to the NATS server can call methods"
 end
 
 --- The member that does not fit the others, and the rule that it breaks; nil: all do.
