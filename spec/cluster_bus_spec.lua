@@ -422,6 +422,26 @@ describe("a bus that asks who one is", function()
     o.key_file = folder:write("client.key", client.key)
     assert(open(options(server, "h1", o))):close()
   end)
+
+  it("has the configuration of examples/cluster", function()
+    local authority = pem.authority("authority")
+    local own = pem.issue(authority, "localhost", { usage = "serverAuth" })
+    local files = folders.new()
+    files:write("passwords.conf", 'HUB_PASSWORD: "right one"\n')
+    files:write("server.pem", own.cert)
+    files:write("server.key", own.key)
+    local config = folders.read "examples/cluster/nats-server.conf"
+    server = nats.server(config:gsub('"(server%.%l+)"', '"' .. files.path .. '/%1"'),
+      files)
+    local login = {
+      urls = "tls://localhost:" .. server.port, user = "hub",
+      ca_file = folder:write("ca.pem", authority.cert),
+      password_file = folder:write("password", "right one\n"),
+    }
+    assert(open(options(server, "h1", login))):close()
+    login.password_file = folder:write("password", "wrong one\n")
+    assert.is_nil(open(options(server, "h1", login)))
+  end)
 end)
 
 describe("a bus", function()

@@ -77,9 +77,10 @@ end
 
 --- A new server that runs.
 ---@param config string? lines of its configuration
+---@param folder spec.Folder? files that these lines name; the server removes it
 ---@return spec.NatsServer
-function M.server(config)
-  return setmetatable({ folder = folders.new() }, Server):start(config)
+function M.server(config, folder)
+  return setmetatable({ folder = folder or folders.new() }, Server):start(config)
 end
 
 -- A client ---------------------------------------------------------------------
