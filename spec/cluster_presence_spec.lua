@@ -81,6 +81,16 @@ describe("the presence of devices in a database", function()
     until_true(function() return presence(b) end)
   end)
 
+  it("repairs within a minute what the lost message of an end has left", function()
+    local device = connect(a)
+    until_true(function() return presence(b) end)
+    device:close()
+    assert(dm.wait_until(function() return not select(2, row()) end, WAIT))
+    while world.bus:drop() do end
+    for _ = 1, 60 do b.state.cluster.on_tick() end
+    assert(dm.wait_until(function() return not presence(b) end, WAIT))
+  end)
+
   it("closes the older connection when the message of the newer one is lost", function()
     connect(a)
     connect(b)

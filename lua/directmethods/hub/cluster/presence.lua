@@ -40,11 +40,15 @@ local NEWER = "SELECT device_id, module_id, hub, epoch, changed FROM presence "
 
 -- Epochs are committed in another order than they are drawn in.
 local OVERLAP = 200
+-- Ticks between two readings of all rows. Without them, an identity whose last message
+-- was lost would seem to be connected until it comes back.
+local RELOAD = 60
 
 ---@class directmethods.Presence
 ---@field id string of this hub
 ---@field ended table[] statements for connections that have ended
 ---@field cursor integer the greatest epoch of other hubs that was read
+---@field ticks integer seconds of its life
 local Presence = {}
 Presence.__index = Presence
 
@@ -135,7 +139,7 @@ function Presence:load()
   return true
 end
 
--- Read what is new, in case that a message was lost.
+-- Read the new connections, because a message may have been lost.
 local function follow(self)
   local after = self.cursor - OVERLAP
   while after do
@@ -148,7 +152,8 @@ end
 
 local function work(self)
   if self.stale then
-    self.stale = not self:load()
+    self.stale = false -- it may become true again while the rows are read
+    if not self:load() then self.stale = true end
   else
     follow(self)
   end
@@ -158,6 +163,13 @@ end
 --- The bus works again: messages were lost.
 function Presence:bus_is_up()
   self.stale = true
+  self.follower:wake()
+end
+
+-- Each second.
+local function tick(self)
+  self.ticks = self.ticks + 1
+  if self.ticks % RELOAD == 0 then self.stale = true end
   self.follower:wake()
 end
 
@@ -196,7 +208,7 @@ function M.begin(state)
   local cluster = state.cluster
   local self = setmetatable({
     plane = state.plane, db = state.store.db, id = cluster.id,
-    ended = {}, cursor = 0,
+    ended = {}, cursor = 0, ticks = 0,
   }, Presence)
   self.ends = followers.new(function() write_ends(self) end)
   self.follower = followers.new(function() work(self) end)
@@ -204,7 +216,7 @@ function M.begin(state)
   state.presence = self
   cluster.on_ended = function(hub) self:hub_ended(hub) end
   cluster.on_returned = function() self.returning:wake() end
-  cluster.on_tick = function() self.follower:wake() end
+  cluster.on_tick = function() tick(self) end
   return self:load()
 end
 
