@@ -12,9 +12,16 @@ local stage = require "spec.interop.stage"
 local ROOT = installed.root()
 -- The words before a block's: it has a minute, and changes nothing but in temporary
 -- folders, whatever a page says.
-local CONFINED = { "timeout", "60", "unshare", "--mount", "sh", "-c", [[
-  tmp=${TMPDIR:-/tmp}
-  mount --rbind "$tmp" "$tmp" && mount -o remount,bind,ro / && exec "$@"]], "sh" }
+local CONFINED = { "timeout", "60", "sh", "-c", [[
+  # the root of a chroot is no mount point, so its propagation cannot be changed
+  mountpoint -q / || unchanged="--propagation unchanged"
+  exec unshare --mount $unchanged sh -c '
+    tmp=${TMPDIR:-/tmp} root=$(mktemp -d)
+    mount --rbind / "$root" && mount -o remount,bind,ro "$root" &&
+      mount --bind "$tmp" "$root$tmp" && chroot "$root" "$@"
+    status=$?
+    umount --recursive --lazy "$root" && rmdir "$root"
+    exit $status' sh "$@"]], "sh" }
 
 -- Files that more than one document uses: where they are described.
 local SHARED = {
