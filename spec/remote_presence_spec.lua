@@ -176,6 +176,14 @@ describe("a device among several hubs", function()
     assert.is_true(presence(a))
   end)
 
+  it("is counted no more when it is removed from the registry", function()
+    connect(b)
+    world:flow()
+    assert.equal(1, a.state.plane:connected_devices())
+    assert(a.state.plane:remove_identity "dev1")
+    assert.equal(0, a.state.plane:connected_devices())
+  end)
+
   it("is what the store says, after messages were lost", function()
     connect(b)
     world:lose "presence"

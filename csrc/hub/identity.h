@@ -32,8 +32,6 @@ typedef struct dm_signer {
   dm_key_slot slot;
 } dm_signer;
 
-/* A hub may have hundreds of thousands. With keys of 32 bytes and an id of 16,
-** one takes less than 300 bytes, its part of the hash chains included. */
 /* The connection of an identity to another hub of the same name. */
 typedef struct dm_elsewhere {
   int64_t epoch;   /* a newer connection has a greater one */
@@ -44,6 +42,8 @@ typedef struct dm_elsewhere {
   char hub[];
 } dm_elsewhere;
 
+/* A hub may have hundreds of thousands. With keys of 32 bytes and an id of 16,
+** one takes less than 300 bytes, its part of the hash chains included. */
 typedef struct dm_identity {
   struct dm_identity *next;   /* in its hash chain */
   struct dm_identity *parent; /* a module's device */
@@ -56,8 +56,7 @@ typedef struct dm_identity {
   int64_t active;             /* unix ms: connected or published; 0: never */
   int64_t version;            /* of its row in the store */
   char *keys;                 /* owned: the primary, then the secondary */
-  dm_elsewhere *elsewhere;    /* owned: its connection to another hub;
-                                  ** NULL: it has none */
+  dm_elsewhere *elsewhere;    /* owned: at another hub; NULL: it is at none */
   uint32_t hash;
   uint32_t desired; /* $version of the desired properties last told; 0: none */
   int calls;        /* under way: waiting and sent */

@@ -7,7 +7,7 @@
 #include "hub/remote.h"
 #include "hub/session.h"
 
-static void forget(dm_hub *h, dm_identity *i) {
+void dm_presence_forget(dm_hub *h, dm_identity *i) {
   if (i->elsewhere == NULL) return;
   free(i->elsewhere);
   i->elsewhere = NULL;
@@ -16,13 +16,13 @@ static void forget(dm_hub *h, dm_identity *i) {
 
 static void leave(dm_hub *h, dm_identity *i, int64_t changed) {
   if (changed > i->changed) i->changed = changed;
-  forget(h, i);
+  dm_presence_forget(h, i);
 }
 
 /* Without memory the identity seems to be offline. */
 static void set(dm_hub *h, dm_identity *i, const dm_bus_presence *p) {
   size_t n = p->hub.n < DM_BUS_HUB_MAX ? p->hub.n : DM_BUS_HUB_MAX;
-  forget(h, i);
+  dm_presence_forget(h, i);
   i->elsewhere = calloc(1, sizeof *i->elsewhere + n);
   if (i->elsewhere == NULL) return;
   *i->elsewhere = (dm_elsewhere){.epoch = p->epoch,
@@ -65,7 +65,7 @@ void dm_presence_hear(dm_hub *h, const dm_bus_presence *p) {
 bool dm_presence_is_newest(dm_session *s) {
   dm_identity *i = s->identity;
   if (i->elsewhere != NULL && i->elsewhere->epoch > s->epoch) return false;
-  forget(s->hub, i);
+  dm_presence_forget(s->hub, i);
   return true;
 }
 

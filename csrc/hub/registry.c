@@ -3,6 +3,7 @@
 */
 #include "hub/ask.h"
 #include "hub/call.h"
+#include "hub/presence.h"
 #include "hub/session.h"
 
 /* The slot of the key that signed for a session, among the new keys. NONE: it
@@ -102,6 +103,7 @@ dm_code dm_hub_put_identity(dm_hub *h, dm_span device, dm_span module,
 static void remove_one(dm_hub *h, dm_identity *i) {
   i->enabled = false;
   disconnect(h, i, DM_REASON_NOT_REGISTERED);
+  dm_presence_forget(h, i);
   dm_identities_remove(&h->identities, i);
 }
 
