@@ -130,10 +130,8 @@ static void adopt(dm_session *s, const dm_hub_kept *k) {
 /* Its device has connected to another hub meanwhile. */
 static void yield_to(dm_session *s) {
   const dm_elsewhere *e = s->identity->elsewhere;
-  dm_span hub = {e->hub, e->hub_n};
-  s->hub->counted.taken_over++;
   dm_telemetry_drop_will(s);
-  dm_session_close(s, (dm_parting){DM_WHY_TAKEN_OVER, hub});
+  dm_presence_close_older(s, (dm_span){e->hub, e->hub_n});
 }
 
 static void admit(dm_session *s, bool present, const dm_hub_kept *k) {

@@ -36,7 +36,7 @@ static void set(dm_hub *h, dm_identity *i, const dm_bus_presence *p) {
   if (p->changed > i->active) i->active = p->changed;
 }
 
-static void close_older(dm_session *s, dm_span hub) {
+void dm_presence_close_older(dm_session *s, dm_span hub) {
   char text[DM_BUS_HUB_MAX + 8];
   dm_buf detail = dm_buf_fixed(text, sizeof text);
   dm_buf_add_text(&detail, "hub ");
@@ -56,7 +56,7 @@ void dm_presence_hear(dm_hub *h, const dm_bus_presence *p) {
   }
   dm_session *s = i->session; /* without an epoch: it is being kept */
   if (s != NULL && s->epoch > p->epoch) return;
-  if (s != NULL && s->epoch != 0) close_older(s, p->hub);
+  if (s != NULL && s->epoch != 0) dm_presence_close_older(s, p->hub);
   bool came = known == 0 || !i->elsewhere->subscribed;
   set(h, i, p);
   if (came && p->subscribed) dm_control_ready(h, i);
