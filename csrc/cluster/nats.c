@@ -271,9 +271,10 @@ dm_nats_subscription *dm_nats_subscribe(dm_nats *n, const char *subject,
                                      n->line);
   if (s != NATS_OK) return NULL;
   line_use(n->line);
-  if (natsSubscription_SetOnCompleteCB(sub, on_unsubscribed, n->line) !=
-      NATS_OK)
-    line_release(n->line);
+  /* This fails if the connection was lost just now. Then nothing tells when
+  ** on_message was called for the last time, so this use is never released: the
+  ** line stays allocated, but it has no owner any more. */
+  natsSubscription_SetOnCompleteCB(sub, on_unsubscribed, n->line);
   return (dm_nats_subscription *)(void *)sub;
 }
 
