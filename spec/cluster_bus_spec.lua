@@ -204,11 +204,12 @@ describe("the bus", function()
 
   -- Bad messages --------------------------------------------------------------
 
+  -- bytes nil: NATS's answer "nobody is there".
   local function dropped_by(why, subject, bytes)
     local client = nats.client(server)
     table.insert(world.clients, client)
     local before = world.dropped("h1", why)
-    client:publish(subject, bytes)
+    if bytes then client:publish(subject, bytes) else client:publish_nobody(subject) end
     assert(dm.wait_until(function() return world.dropped("h1", why) == before + 1 end))
   end
 
@@ -232,6 +233,13 @@ describe("the bus", function()
     dropped_by("foreign", "dm.lab.hub.h1", from_h9("hello"))
     dropped_by("foreign", "dm.lab.all", from_h9("call",
       nats.call { id = 1, number = 1, device = "dev1", method = "ping" }))
+  end)
+
+  it("drops and counts that nobody is there, when it had asked for nobody", function()
+    dropped_by("foreign", "dm.lab.all")
+    dropped_by("foreign", "dm.lab.hub.h1")
+    dropped_by("foreign", "dm.lab.hub.h1.x1")
+    dropped_by("late", "dm.lab.hub.h1.c1")
   end)
 
   it("drops and counts results of calls that have ended", function()

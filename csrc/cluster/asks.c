@@ -235,14 +235,19 @@ static void no_holder(dm_cluster *c, dm_span tail, dm_span subject) {
   tell(c, id, DM_BUS_GONE, &(dm_wire){0});
 }
 
+static void no_hub(dm_cluster *c, dm_span hub) {
+  dm_peer *p = dm_peers_find(c, hub);
+  if (p != NULL) p->silent += NOBODY;
+}
+
 void dm_asks_on_nobody(dm_cluster *c, dm_span tail, dm_span subject) {
-  dm_span of = {tail.p + 1, tail.n - 1};
-  if (tail.n > 1 && tail.p[0] == 'c') {
-    no_holder(c, of, subject);
-  } else if (tail.n > 1 && tail.p[0] == 'p') {
-    dm_peer *p = dm_peers_find(c, of);
-    if (p != NULL) p->silent += NOBODY;
-  }
+  char about = tail.n > 1 ? tail.p[0] : '\0';
+  if (about == 'c')
+    no_holder(c, (dm_span){tail.p + 1, tail.n - 1}, subject);
+  else if (about == 'p')
+    no_hub(c, (dm_span){tail.p + 1, tail.n - 1});
+  else
+    dm_post_drop(c, DM_WIRE_FOREIGN, subject);
 }
 
 /* The others may still be on their way back. */

@@ -95,6 +95,13 @@ function Client:publish(subject, bytes, reply)
   return self:flush()
 end
 
+--- Send what the server sends when nobody receives a message.
+function Client:publish_nobody(subject)
+  local header = "NATS/1.0 503\r\n\r\n"
+  self.wire:send(("HPUB %s %d %d\r\n%s\r\n"):format(subject, #header, #header, header))
+  return self:flush()
+end
+
 --- Wait until the server has seen all that was sent.
 function Client:flush()
   self.wire:send("PING\r\n")
