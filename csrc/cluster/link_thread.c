@@ -158,6 +158,14 @@ static void drop_connection(dm_link *l) {
 
 /* Not connected ------------------------------------------------------------ */
 
+/* Nothing is sent: topics are added and removed, and messages are freed. */
+static void obey_unconnected(dm_link *l) {
+  uv_mutex_lock(&l->lock);
+  dm_letter *letters = take_all(l);
+  uv_mutex_unlock(&l->lock);
+  obey_all(l, letters);
+}
+
 /* Wait before the next attempt. False: the link is closed. */
 static bool wait_ms(dm_link *l, uint64_t ms) {
   uint64_t end = uv_hrtime() + ms * 1000000, now;
@@ -189,6 +197,7 @@ static bool connect_once(dm_link *l) {
     uv_mutex_unlock(&l->lock);
     if (l->connection == 0) refuse(l);
     if (!wait_ms(l, delay)) return false;
+    obey_unconnected(l); /* else they would pile up for as long as it takes */
     delay = delay * 2 < LAST_DELAY_MS ? delay * 2 : LAST_DELAY_MS;
   }
   return true;
@@ -202,9 +211,8 @@ static bool drop_all(dm_link *l) {
   if (l->lost) change(l, false);
   l->lost = false;
   bool open = !l->closing;
-  dm_letter *letters = take_all(l);
   uv_mutex_unlock(&l->lock);
-  obey_all(l, letters);
+  obey_unconnected(l);
   return open;
 }
 
