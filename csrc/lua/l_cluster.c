@@ -74,9 +74,16 @@ static int l_bus(lua_State *L) {
   luaL_setmetatable(L, BUS_TYPE);
   lua_pushvalue(L, 1);
   lua_setiuservalue(L, -2, UV_LOOP);
+  b->id = dm_loop_id(loop, b);
+  if (b->id == 0) {
+    dm_fail(&e, DM_SYSTEM_ERROR, "out of memory");
+    return dm_bind_fail(L, &e);
+  }
   b->cluster = dm_cluster_open(loop, &o, on_opened, b, &e);
-  if (b->cluster != NULL) b->id = dm_loop_id(loop, b);
-  if (b->cluster == NULL) return dm_bind_fail(L, &e);
+  if (b->cluster == NULL) {
+    dm_ids_remove(&loop->ids, b->id);
+    return dm_bind_fail(L, &e);
+  }
   lua_pushinteger(L, (lua_Integer)b->id);
   return 2;
 }
