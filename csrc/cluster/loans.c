@@ -3,8 +3,6 @@
 
 #include <stdlib.h>
 
-enum { ERROR_NAME_MAX = 128, ERROR_TEXT_MAX = 2048 }; /* as in wire.c */
-
 static dm_span key_of(char *key, uint64_t id, dm_span hub) {
   memcpy(key, &id, sizeof id);
   memcpy(key + sizeof id, hub.p, hub.n);
@@ -112,8 +110,8 @@ static dm_wire message_of(const dm_loan *l, const dm_bus_result *r) {
                    .payload = r->payload,
                    .code = r->code,
                    .http_status = r->http_status,
-                   .name = cut(r->name, ERROR_NAME_MAX),
-                   .text = cut(r->text, ERROR_TEXT_MAX)};
+                   .name = cut(r->name, DM_WIRE_NAME_MAX),
+                   .text = cut(r->text, DM_WIRE_TEXT_MAX)};
 }
 
 void dm_loans_reply(void *bus, uint64_t asked, const dm_bus_result *r) {

@@ -21,8 +21,6 @@ typedef struct field {
 } field;
 
 enum {
-  ERROR_TEXT_MAX = 2048,
-  NAME_MAX_BYTES = 128, /* of a call or an error */
   VERSION_MAX = 64,
   SETTLE_MAX = 64,
   LENGTH_BYTES = 4,
@@ -35,7 +33,7 @@ enum {
 #define MODULE FIELD(module, OPTIONAL, DM_SUBJECT_ID_MAX)
 #define PAYLOAD FIELD(payload, OPTIONAL, DM_WIRE_PAYLOAD_MAX)
 #define CALL_ID FIELD(id, ID, 0)
-#define NAME FIELD(name, OPTIONAL, NAME_MAX_BYTES)
+#define NAME FIELD(name, OPTIONAL, DM_WIRE_NAME_MAX)
 
 /* The first fields of each message. */
 static const field SENDER[] = {FIELD(cluster, WORD, DM_SUBJECT_WORD_MAX),
@@ -55,7 +53,7 @@ static const field FIELDS[DM_WIRE_KINDS][FIELDS_MAX] = {
     [DM_WIRE_ANSWERED] = {CALL_ID, FIELD(status, I32, 0), PAYLOAD},
     [DM_WIRE_FAILED] = {CALL_ID, FIELD(code, I32, 0),
                         FIELD(http_status, I32, 0), NAME,
-                        FIELD(text, OPTIONAL, ERROR_TEXT_MAX), PAYLOAD},
+                        FIELD(text, OPTIONAL, DM_WIRE_TEXT_MAX), PAYLOAD},
     [DM_WIRE_UP] = {DEVICE, MODULE},
     [DM_WIRE_SEEK] = {DEVICE, MODULE},
     [DM_WIRE_PRESENCE] = {DEVICE, MODULE, FIELD(epoch, U64, 0),

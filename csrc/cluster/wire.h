@@ -20,6 +20,8 @@
 enum {
   DM_WIRE_VERSION = 1,
   DM_WIRE_PAYLOAD_MAX = 128 * 1024, /* bytes; hubs judge by the contract */
+  DM_WIRE_NAME_MAX = 128,  /* bytes of the name of a call or an error */
+  DM_WIRE_TEXT_MAX = 2048, /* bytes of an error's text */
   DM_WIRE_MAX = DM_WIRE_PAYLOAD_MAX + 8192 /* of a message */
 };
 
