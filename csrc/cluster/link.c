@@ -33,12 +33,7 @@ static bool copy_options(dm_link *l, const dm_nats_options *from) {
 
 /* Freed by the mail that says that its thread has ended. */
 static void free_link(dm_link *l) {
-  dm_letter *left = dm_mailbox_forget(&l->loop->mailbox, &l->mail);
-  while (left != NULL) {
-    dm_letter *next = left->next;
-    free(left);
-    left = next;
-  }
+  dm_letters_free(dm_mailbox_forget(&l->loop->mailbox, &l->mail));
   uv_cond_destroy(&l->wake);
   uv_mutex_destroy(&l->lock);
   free(l->texts);

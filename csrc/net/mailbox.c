@@ -6,6 +6,7 @@
 ** sender gets no time to leave it. */
 #include "net/mailbox.h"
 
+#include <stdlib.h>
 #include <unistd.h>
 
 static void wake_up(dm_mailbox *m) {
@@ -136,4 +137,12 @@ dm_letter *dm_mailbox_forget(dm_mailbox *m, dm_mail_record *r) {
   dm_letter *letters = take(r);
   uv_mutex_unlock(&m->lock);
   return letters;
+}
+
+void dm_letters_free(dm_letter *letters) {
+  while (letters != NULL) {
+    dm_letter *letter = letters;
+    letters = letters->next;
+    free(letter);
+  }
 }

@@ -54,9 +54,12 @@ void dm_mailbox_flag(dm_mailbox *m, dm_mail_record *r, uint32_t flags);
 
 bool dm_mailbox_empty(dm_mailbox *m);
 
-/* Remove the record. Returns the letters that it still had; the caller frees
-** each with free(). No other thread may use the record any more. */
+/* Remove the record. Returns the letters that it still had, which belong to the
+** caller. No other thread may use the record any more. */
 dm_letter *dm_mailbox_forget(dm_mailbox *m, dm_mail_record *r);
+
+/* free() each letter of a list. */
+void dm_letters_free(dm_letter *letters);
 
 #pragma GCC visibility pop
 

@@ -214,14 +214,6 @@ static void paho_free(dm_paho *c) {
   free(c);
 }
 
-static void free_letters(dm_letter *letters) {
-  while (letters) {
-    dm_paho_letter *m = DM_OWNER(letters, dm_paho_letter, letter);
-    letters = letters->next;
-    free(m);
-  }
-}
-
 static void on_destroyed(uv_work_t *work, int status) {
   dm_paho *c = work->data;
   dm_mailbox *mailbox = &c->loop->mailbox;
@@ -231,8 +223,8 @@ static void on_destroyed(uv_work_t *work, int status) {
   dm_clock_stop(&c->loop->io, &c->deadline);
   dm_clock_stop(&c->loop->io, &c->poke);
   c->loop->closing--;
-  free_letters(dm_mailbox_forget(mailbox, &c->mail));
-  free_letters(dm_mailbox_forget(mailbox, &c->spare));
+  dm_letters_free(dm_mailbox_forget(mailbox, &c->mail));
+  dm_letters_free(dm_mailbox_forget(mailbox, &c->spare));
   paho_free(c);
   on_gone(owner);
 }

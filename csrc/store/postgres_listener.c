@@ -102,14 +102,6 @@ static void listen_all(void *context) {
 
 /* The loop ----------------------------------------------------------------- */
 
-static void free_letters(dm_letter *letters) {
-  while (letters != NULL) {
-    dm_letter *next = letters->next;
-    free(letters);
-    letters = next;
-  }
-}
-
 static void free_listener(dm_postgres_listener *l) {
   free(l->url);
   free(l);
@@ -122,7 +114,7 @@ static void on_mail(dm_mail_record *mail, uint32_t flags, dm_letter *letters) {
     const notice *n = (const notice *)p;
     l->heard->on_notice(l->owner, (dm_span){n->payload, n->n});
   }
-  free_letters(letters);
+  dm_letters_free(letters);
   if (!l->closed && (flags & LISTENING)) l->heard->on_listening(l->owner);
   if (!l->closed && (flags & TICK)) l->heard->on_tick(l->owner);
   l->reading = false;
@@ -170,7 +162,7 @@ void dm_postgres_listener_close(dm_postgres_listener *l) {
   if (l == NULL) return;
   atomic_store(&l->closing, true);
   uv_thread_join(&l->thread);
-  free_letters(dm_mailbox_forget(&l->loop->mailbox, &l->mail));
+  dm_letters_free(dm_mailbox_forget(&l->loop->mailbox, &l->mail));
   l->closed = true;
   if (!l->reading) free_listener(l);
 }
