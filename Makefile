@@ -70,11 +70,11 @@ http_core_NET = loop* clock* settle* mailbox* lookup* resolve* socket* \
                 http_client* http_multi* http_request* http_settings*
 http_core_LUA = http_core bind* l_http*
 
-hub_core_NET = loop* clock* settle* mailbox* socket* stream* tls* http_server* \
+hub_core_NET = loop* clock* settle* mailbox* thread* socket* stream* tls* http_server* \
                http_caller* mqtt_server* mqtt_peer* websocket*
 hub_core_LUA = hub_core bind* l_hub* l_store l_store_sqlite
 
-cluster_core_NET = loop* clock* settle* mailbox*
+cluster_core_NET = loop* clock* settle* mailbox* thread*
 cluster_core_LUA = cluster_core bind* l_listener l_store l_store_postgres \
                    $(if $(filter yes,$(NATS)),l_cluster,l_no_cluster)
 

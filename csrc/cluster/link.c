@@ -1,9 +1,9 @@
 /* link.c -- see link.h: what the loop thread does for a link. */
 #include "cluster/link_state.h"
 
-#include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
+
+#include "net/thread.h"
 
 /* Options ------------------------------------------------------------------ */
 
@@ -82,17 +82,6 @@ static void on_mail(dm_mail_record *mail, uint32_t flags, dm_letter *letters) {
 
 /* Open and close ----------------------------------------------------------- */
 
-/* All signals are blocked in the thread and in those of libnats, which it
-** starts: the program's own threads handle them. */
-static int start_thread(dm_link *l) {
-  sigset_t blocked, before;
-  sigfillset(&blocked);
-  pthread_sigmask(SIG_SETMASK, &blocked, &before);
-  int rc = uv_thread_create(&l->thread, dm_link_serve, l);
-  pthread_sigmask(SIG_SETMASK, &before, NULL);
-  return rc;
-}
-
 dm_link *dm_link_open(dm_loop *loop, const dm_nats_options *options,
                       const dm_link_events *events, void *owner, dm_err *e) {
   dm_link *l = calloc(1, sizeof *l);
@@ -109,7 +98,7 @@ dm_link *dm_link_open(dm_loop *loop, const dm_nats_options *options,
   dm_mail_record_init(&l->mail, DM_LINK_QUEUE, on_mail);
   uv_mutex_init(&l->lock);
   uv_cond_init(&l->wake);
-  int rc = start_thread(l);
+  int rc = dm_thread_start(&l->thread, dm_link_serve, l);
   if (rc == 0) return l;
   dm_fail(e, DM_SYSTEM_ERROR, "no thread: %s", uv_strerror(rc));
   free_link(l);

@@ -4,11 +4,11 @@
 #include "store/postgres_listener.h"
 
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "net/thread.h"
 #include "store/postgres_link.h"
 
 enum { LISTENING = 1, TICK = 2 }; /* flags of its mail */
@@ -121,16 +121,6 @@ static void on_mail(dm_mail_record *mail, uint32_t flags, dm_letter *letters) {
   if (l->closed) free_listener(l);
 }
 
-/* The program's own threads handle all signals. */
-static int start_thread(dm_postgres_listener *l) {
-  sigset_t blocked, before;
-  sigfillset(&blocked);
-  pthread_sigmask(SIG_SETMASK, &blocked, &before);
-  int rc = uv_thread_create(&l->thread, listen_all, l);
-  pthread_sigmask(SIG_SETMASK, &before, NULL);
-  return rc;
-}
-
 dm_postgres_listener *dm_postgres_listen(dm_loop *loop, const char *url,
                                          const char *channel,
                                          const dm_postgres_heard *heard,
@@ -151,7 +141,7 @@ dm_postgres_listener *dm_postgres_listen(dm_loop *loop, const char *url,
   l->db = (dm_postgres_db){
       .url = copy, .stop = &l->closing, .use = DM_POSTGRES_READS};
   dm_mail_record_init(&l->mail, DM_POSTGRES_NOTICES, on_mail);
-  int rc = start_thread(l);
+  int rc = dm_thread_start(&l->thread, listen_all, l);
   if (rc == 0) return l;
   dm_fail(e, DM_SYSTEM_ERROR, "no thread: %s", uv_strerror(rc));
   free_listener(l);

@@ -4,7 +4,7 @@
 */
 #include "store/sql_threads.h"
 
-#include <signal.h>
+#include "net/thread.h"
 
 /* Queues ------------------------------------------------------------------- */
 
@@ -171,7 +171,7 @@ static int start_reader(dm_sql_threads *t, int i) {
   start_of_reader start = {.t = t, .lane = i + 1};
   int rc = uv_sem_init(&start.read, 0);
   if (rc != 0) return rc;
-  rc = uv_thread_create(&t->reader[i], read_all, &start);
+  rc = dm_thread_start(&t->reader[i], read_all, &start);
   if (rc == 0) uv_sem_wait(&start.read);
   uv_sem_destroy(&start.read);
   return rc;
@@ -181,20 +181,10 @@ static int start_threads(dm_sql_threads *t) {
   int started = 0, rc = 0;
   while (started < t->readers && (rc = start_reader(t, started)) == 0)
     started++;
-  if (rc == 0) rc = uv_thread_create(&t->writer, write_all, t);
+  if (rc == 0) rc = dm_thread_start(&t->writer, write_all, t);
   if (rc == 0) return 0;
   tell_closing(t);
   join_readers(t, started);
-  return rc;
-}
-
-/* Block all signals in these threads: the program's own threads handle them. */
-static int start_without_signals(dm_sql_threads *t) {
-  sigset_t blocked, before;
-  sigfillset(&blocked);
-  pthread_sigmask(SIG_SETMASK, &blocked, &before);
-  int rc = start_threads(t);
-  pthread_sigmask(SIG_SETMASK, &before, NULL);
   return rc;
 }
 
@@ -249,7 +239,7 @@ static uint64_t submit_opening(dm_sql_threads *t, dm_err *e) {
 
 uint64_t dm_sql_threads_start(dm_sql_threads *t, int readers, dm_err *e) {
   t->readers = readers;
-  int rc = start_without_signals(t);
+  int rc = start_threads(t);
   if (rc != 0) {
     dm_fail(e, DM_SYSTEM_ERROR, "no thread: %s", uv_strerror(rc));
     dm_sql_threads_free(t);
