@@ -1,4 +1,5 @@
--- The role and the database of several hubs of one name. Once, as PostgreSQL's superuser:
+-- The role and the database of several hubs of one name. Run it once, as PostgreSQL's
+-- superuser:
 --
 --     psql -v ON_ERROR_STOP=1 -v password="$(cat FILE)" -f role.sql
 --

@@ -80,7 +80,7 @@ function Workers:stop(name)
   self:signal(name)
 end
 
--- Until it has ended; then it is the end of all.
+-- Wait until a worker has ended, then stop the others.
 function Workers:watch(i, child)
   local status = child:wait()
   if status ~= command.OK then self.failed = true end
@@ -133,7 +133,8 @@ function Workers:start_all(count, opts)
   return first
 end
 
--- What the ready file tells: of the first, and where each is.
+-- What the ready file has: the facts of the first worker, and the process id and admin
+-- listener of each.
 function Workers:facts()
   local facts = {}
   for name, value in pairs(self.list[1].facts) do facts[name] = value end

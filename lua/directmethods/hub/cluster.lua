@@ -1,5 +1,5 @@
---- What a hub does with others that share its database: it is one of them as long as it
--- counts in its row, and follows what they change.
+--- Membership in the cluster of hubs that share a database. The hub counts up in its row
+-- each second, so that the others see that it lives, and it follows what they change.
 
 local core = require "directmethods.core"
 local errors = require "directmethods.errors"
@@ -17,15 +17,15 @@ local M = {}
 
 local ID_BYTES = 8
 local LOOK = 2 -- ticks between two looks at jobs
-local PURGE = 60 -- ticks between two removals of what all have followed
+local PURGE = 60 -- ticks between two removals of old rows (shared.PURGE)
 
 ---@class directmethods.Cluster
 ---@field id string of this hub, another one at each start: 16 hexadecimal digits
 ---@field name string of the cluster
 ---@field members directmethods.ClusterMembers
 ---@field on_ended fun(hub: string)? another hub has ended: it has no connections now
----@field on_returned fun()? others had found this hub dead, and it is back: none of its
----  connections is in the table `presence`
+---@field on_returned fun()? the others had found this hub dead, and it is back: the table
+---  `presence` says that its connections have ended
 ---@field on_tick fun()? called each second
 local Cluster = {}
 Cluster.__index = Cluster
@@ -72,7 +72,7 @@ end
 
 local here = {} -- ids of the hubs of this process
 
--- Time moves in this process alone.
+-- Why dm.advance is refused, nil if it is not: time would move in this process alone.
 local function why_time_stays(self)
   if self.closed then return nil end
   for id in pairs(self.members.others) do
@@ -191,7 +191,7 @@ function Cluster:begin(state, config)
   return true
 end
 
---- The hub has loaded all that it holds: it takes part in jobs from now on.
+--- The hub has loaded everything from the store: it takes part in jobs from now on.
 function Cluster:open()
   self.is_open = true
   self.followers.j:wake()
@@ -224,7 +224,7 @@ function Cluster.living(db)
   return ids
 end
 
---- End: this hub is none of them any more. Waits for nothing; harmless the second time.
+--- Leave the cluster. Waits for nothing; harmless the second time.
 function Cluster:close()
   if self.closed then return end
   self.closed = true

@@ -6,7 +6,8 @@ local M = {}
 ---@class directmethods.HubClusterOptions
 ---@field url string? of the NATS server: "nats://host:port" or "tls://host:port";
 ---  several servers of one NATS cluster are separated by commas, at most 16. Default:
----  none; then hubs share the database, and do not reach the devices of each other
+---  none; then hubs share only the database: a call does not reach a device of another
+---  hub, and a device can be connected to two hubs at once
 ---@field name string of the hubs that belong together: 1 to 64 characters of
 ---  A-Z a-z 0-9 - _
 ---@field user string? the hub's user at the server; needs password_file

@@ -64,7 +64,7 @@ local DEVICES = {
 ---@class directmethods.DeviceFilter
 ---@field top integer? at most so many
 ---@field after string? those behind this id
----@field contains string? those whose id has this in it, in capital letters or small
+---@field contains string? only those whose id contains this text; case does not matter
 
 --- The registered devices, ordered by id: all, or some of them. Waits.
 --- ```lua

@@ -13,7 +13,7 @@ local DAY = 86400 -- seconds; the quota's day begins at midnight UTC
 ---@field name "methods"|"connections"|"registry"|"queries"|"jobs"|"twin_reads"|
 ---  "twin_updates"|"sends"
 ---@field capacity number the most that may come at once
----@field left number that may come now; below 0: calls wait for so many
+---@field left number that may come now; below 0: this number of them waits
 ---@field rate number by which it fills again, a second
 
 ---@class directmethods.HubThrottles

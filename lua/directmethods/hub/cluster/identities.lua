@@ -45,7 +45,7 @@ local DEVICE = "SELECT " .. rows.KNOWN_COLUMNS .. " FROM identities i "
 -- has failed.
 local function each_row(self, statement, version_column, last, fn)
   local after = { self.followed + 1, "", "" }
-  -- no id is empty but a device's module id, so nothing of that version is left out
+  -- a device id is never empty, so this begins before all rows of that version
   repeat
     local results, err = self.db:read {
       { statement, { last, after[1], after[2], after[3], PAGE } },
@@ -104,8 +104,8 @@ local function follow_to(self, last)
   return true
 end
 
---- Let the data plane know of all that has changed. Waits. When the store fails, the
---- next call reads it.
+--- Let the data plane know of all that has changed. Waits. If the store fails, the next
+--- call reads the same changes again.
 function Identities:follow()
   local results = self.db:read { { VERSION } }
   local last = results and results[1][1][1]

@@ -24,7 +24,7 @@ function M.new(db, id)
   return setmetatable({ db = db, id = id, others = {} }, Members)
 end
 
---- Be one of them, from the start or again.
+--- Make the row of this hub, at its start or after others have found it dead.
 ---@return boolean? done
 ---@return directmethods.Error? err
 function Members:enter()
@@ -62,7 +62,7 @@ function Members:beat()
     { BEAT, { self.id }, expect = 1 }, { OTHERS, { self.id } }, { VERSION },
   }
   if not results then
-    self.others = {} -- who was silent then may have been without the database, too
+    self.others = {} -- a hub that was silent may have been without the database, too
     return nil, err
   end
   return { dead = look(self, results[2]), version = results[3][1][1] }
@@ -71,15 +71,15 @@ end
 --- The statement that ends a hub: its connections are gone, the jobs that it ran are
 --- free, and what it had called for jobs has an unknown outcome.
 ---@param id string
----@param beat integer? if it has not counted since
----@return directmethods.SqlStatement expects one row; Conflict: it is ended, or alive
+---@param beat integer? end it only if its row still has this number; nil: in any case
+---@return directmethods.SqlStatement expects one row; Conflict: it has ended, or lives
 function M.end_statement(id, beat)
   local now = math.floor(core.time() * 1000 + 0.5)
   return { "SELECT 1 WHERE end_hub(?, ?, ?, ?)",
     { id, beat, now, json.encode(row_store.UNKNOWN.text), n = 4 }, expect = 1 }
 end
 
---- End a dead hub. Only one hub does.
+--- End a dead hub. If several hubs try it, only one of them succeeds.
 ---@param dead { id: string, beat: integer }
 ---@return boolean? done
 ---@return directmethods.Error? err

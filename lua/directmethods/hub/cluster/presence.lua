@@ -1,6 +1,6 @@
---- Which identity is connected to which hub of the name: rows of the store that the
+--- Which identity is connected to which hub of the cluster: rows of the store that the
 -- hubs share (the table `presence`, hub/postgres_shared.lua). Hubs tell each other of
--- changes over the bus, which may lose a message; the rows are right.
+-- changes over the bus. The bus may lose a message, so the rows decide.
 --
 -- Each connection has an epoch, drawn while its row is locked: of two connections of
 -- one identity the one with the greater epoch stays, wherever they are. A statement of
@@ -123,7 +123,7 @@ local function put(self, row)
   self.cursor = math.max(self.cursor, row[4])
 end
 
---- Read what all other hubs have, and forget what they have no more. Waits.
+--- Read the connections of all other hubs, and forget those that have ended. Waits.
 ---@return boolean? done
 ---@return directmethods.Error? err
 function Presence:load()

@@ -41,7 +41,8 @@ end
 
 local OVER = { cancelled = "cancelled", failed = "failed" }
 
--- A run of this hub goes on as the store says.
+-- A run of this hub goes on as the store says. Returns the list that ends the job, if
+-- this hub has the job and no target is left.
 local function go_on(jobs, run, each)
   if each.is_mine ~= run.is_owner then start.set_owner(run, each.is_mine) end
   if OVER[each.status] then run:end_early(OVER[each.status]) end

@@ -10,8 +10,9 @@ Rate.__index = Rate
 
 ---@param per_second number?
 ---@param now integer unix ms
+---@param shared_db directmethods.Sql? database of hubs that share the rate; nil: this hub
+---  has the rate alone
 ---@return directmethods.JobRate
----@param shared_db directmethods.Sql? of hubs that share it
 function M.new(per_second, now, shared_db)
   return setmetatable({ per_second = per_second, tokens = 0, filled = now,
     db = per_second and shared_db }, Rate)
