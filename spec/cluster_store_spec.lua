@@ -106,6 +106,15 @@ describe("hubs with one database", function()
       dm.log { level = "warn" }
     end)
 
+    it("warn that they do not reach each other without a bus", function()
+      local lines = {}
+      dm.log { level = "warn", sink = function(_, line) lines[#lines + 1] = line end }
+      finally(function() dm.log { level = "warn" } end)
+      plain()
+      assert.equal(1, #lines)
+      assert.matches("cluster.url is not set: calls do not reach", lines[1], 1, true)
+    end)
+
     it("need a database", function()
       assert.error_matches(function()
         dm.hub { tls = false, cluster = { name = "lab" } }

@@ -158,9 +158,16 @@ local function load(state)
   return ok, err
 end
 
+local NO_URL = "cluster.url is not set: calls do not reach devices that are connected to "
+  .. "other hubs of '%s'"
+
 -- The way to the hubs that share the store.
 local function join_bus(state, config)
-  if not state.cluster or not config.cluster.url then return true end
+  if not state.cluster then return true end
+  if not config.cluster.url then
+    core.log("warn", NO_URL:format(state.cluster.name))
+    return true
+  end
   local err
   state.bus, err = buses.open(config.cluster, state.cluster.id)
   if not state.bus then return nil, err end
