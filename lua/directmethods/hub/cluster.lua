@@ -1,5 +1,6 @@
---- Membership in the cluster of hubs that share a database. The hub counts up in its row
--- each second, so that the others see that it lives, and it follows what they change.
+--- Membership in the cluster of hubs that share a database. The hub counts up in its
+-- row each second, so that the others see that it lives, and it follows what they
+-- change.
 
 local core = require "directmethods.core"
 local errors = require "directmethods.errors"
@@ -24,8 +25,8 @@ local PURGE = 60 -- ticks between two removals of old rows (shared.PURGE)
 ---@field name string of the cluster
 ---@field members directmethods.ClusterMembers
 ---@field on_ended fun(hub: string)? another hub has ended: it has no connections now
----@field on_returned fun()? the others had found this hub dead, and it is back: the table
----  `presence` says that its connections have ended
+---@field on_returned fun()? the others had found this hub dead, and it is back: the
+---  table `presence` says that its connections have ended
 ---@field on_tick fun()? called each second
 local Cluster = {}
 Cluster.__index = Cluster

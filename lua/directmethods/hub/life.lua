@@ -158,8 +158,8 @@ local function load(state)
   return ok, err
 end
 
-local NO_URL = "cluster.url is not set: calls do not reach devices that are connected to "
-  .. "other hubs of '%s'"
+local NO_URL = "cluster.url is not set: calls do not reach devices that are "
+  .. "connected to other hubs of '%s'"
 
 -- The way to the hubs that share the store.
 local function join_bus(state, config)

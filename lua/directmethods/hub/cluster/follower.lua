@@ -9,8 +9,8 @@ local M = {}
 local Follower = {}
 Follower.__index = Follower
 
---- `work` may wait for the store. If the store fails, `work` returns and tries again when
---- the follower is woken again.
+--- `work` may wait for the store. If the store fails, `work` returns and tries again
+--- when the follower is woken again.
 ---@param work fun()
 ---@return directmethods.Follower
 function M.new(work)
