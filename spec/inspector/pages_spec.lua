@@ -23,5 +23,6 @@ for _, name in ipairs { "pages", "life", "copy", "large", "work" } do
       "--test-reporter=spec", ("spec/inspector/%s.mjs"):format(name))
     local result = assert(dm.exec(argv, { timeout = TIMEOUT }))
     assert.equal(0, result.status, result.stdout .. result.stderr)
+    for figures in result.stdout:gmatch "measured: [^\n]+" do print(figures) end
   end)
 end
