@@ -409,6 +409,18 @@ describe("directmethods job", function()
     assert.equal(3, run("job", "status", "none").status)
   end)
 
+  it("warns when the condition selects no device", function()
+    local function start(...)
+      return run("job", "start", "--method", "m", "--wait", "--query",
+        "deviceId = 'nobody'", ...)
+    end
+    local result = start()
+    assert.equal(0, result.status, result.stderr)
+    assert.equal(0, json(result).deviceJobStatistics.deviceCount)
+    has(result.stderr, "warning: the condition selected no device")
+    assert.equal("", start("-q").stderr)
+  end)
+
   it("exits with 2 for wrong use", function()
     for words, part in pairs {
       [{}] = "--method or --twin", [{ "--method", "m" }] = "--query or --device",

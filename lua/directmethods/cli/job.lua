@@ -40,6 +40,9 @@ local function await(args, job)
   end)
   bar:finish()
   show(args, status)
+  if status.status == "completed" and status.total == 0 then
+    command.note(args, "warning: the condition selected no device")
+  end
   return verdict(status)
 end
 
