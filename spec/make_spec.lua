@@ -128,8 +128,8 @@ it("builds again with other flags, and only then", function()
   local folder <close> = require("spec.support.folder").new()
   local flags = folder.path .. "/b/flags"
   local function written(...)
-    assert.equal(0, make(flags, "B=" .. folder.path .. "/b", "NEEDS=" .. folder.path
-      .. "/needs", ...).status)
+    assert.equal(0, make(flags, "MODE=release", "B=" .. folder.path .. "/b", "NEEDS="
+      .. folder.path .. "/needs", ...).status)
     local file <close> = assert(io.open(flags))
     return file:read("a")
   end

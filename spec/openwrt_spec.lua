@@ -100,8 +100,8 @@ describe("the agent", function()
     file:write(hub:connection_string "r1", "\n"):close()
     local argv = { "env", "PATH=" .. folder.path .. "/bin:" .. os.getenv "PATH",
       "LUA_PATH=" .. package.path, "LUA_CPATH=" .. package.cpath,
-      "sh", "-c", 'echo $$ >"$0/pid"; exec "$@"', folder.path, "lua5.4",
-      FILES .. "agent.lua",
+      "sh", "-c", 'echo $$ >"$0/pid"; exec "$@"', folder.path,
+      os.getenv "LUA" or "lua5.4", FILES .. "agent.lua",
       "--connection-string", folder.path .. "/cs", "--ca", hub:ca_file(),
       "--port", tostring(hub:ports().mqtt), "--allow", "system board",
       "--methods", folder.path .. "/methods.d", "--exec", folder.path .. "/exec.d" }
