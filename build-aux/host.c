@@ -95,12 +95,16 @@ static int call(lua_State *L, int status, int n) {
   return status;
 }
 
+static int load_text(lua_State *L, const char *text) {
+  return luaL_loadbuffer(L, text, strlen(text), "=(command line)");
+}
+
 /* Run the texts of -e; the place of the script: argc if there is none, -1 if
 ** one of them failed. */
 static int run_texts(lua_State *L, int argc, char **argv) {
   int i = 1;
   for (; i + 1 < argc && strcmp(argv[i], "-e") == 0; i += 2)
-    if (call(L, luaL_loadstring(L, argv[i + 1]), 0) != LUA_OK) return -1;
+    if (call(L, load_text(L, argv[i + 1]), 0) != LUA_OK) return -1;
   return i;
 }
 
