@@ -3,6 +3,7 @@
 
 local cluster = require "spec.support.cluster"
 local dm = require "directmethods"
+local fixture = require "spec.support.fixture"
 
 describe("a call of a device at another hub", function()
   local world
@@ -244,6 +245,19 @@ describe("a call of a device at another hub", function()
     assert.equal(200, result.status)
     local _, err = world:call("a", "dev1", "work", "x")()
     assert.equal(404103, err.code)
+  end)
+
+  -- Without a request, as the call of a job: it ends with the hub.
+  it("leaves nothing when its hub closes while it waits for the device", function()
+    local closing = world:add "closing"
+    assert(closing.state.plane:invoke("dev1", nil, "work", nil, 30, 100, false, ""))
+    closing:close()
+    assert.equal("call", world.bus:deliver())
+    assert.equal("call", world.bus:deliver()) -- it waits, and is asked for each second
+    fixture.finish(closing)
+    world.hubs.closing = nil
+    connect() -- timers of the loop run
+    assert(world:call("a", "dev1", "work")())
   end)
 
   it("ends when its identity is deleted here", function()

@@ -248,6 +248,7 @@ static void finish(dm_hub *h) {
   free_rest(h);
   if (h->bus != NULL) h->bus->leave(h->bus_context);
   dm_clock_stop(&loop->contract, &h->pending_timer);
+  dm_clock_stop(&loop->io, &h->again_timer); /* the bus may have started it */
   dm_clock_stop(&loop->io, &h->stop_timer);
   for (int i = 0; i < h->listeners; i++)
     dm_tls_free(h->listener[i].tls);
@@ -290,7 +291,6 @@ static void begin_closing(dm_hub *h) {
   if (h->closing) return;
   h->closing = true;
   dm_clock_stop(&h->loop->io, &h->tick_timer);
-  dm_clock_stop(&h->loop->io, &h->again_timer);
   h->loop->closing++;
   dm_hold_free_all(h);
   if (h->listeners > 0) return;
