@@ -5,6 +5,7 @@ local core = require "directmethods.core"
 local dm = require "directmethods"
 local fixture = require "spec.support.fixture"
 local folders = require "spec.support.folder"
+local http = require "spec.support.http"
 local nats = require "spec.support.nats"
 local pem = require "spec.support.pem"
 local task = require "directmethods.task"
@@ -137,18 +138,20 @@ describe("the bus", function()
     return nats.wire(kind, "lab", "h9", fields)
   end
 
+  -- Have the foreign hub take the next call of h1: its id there.
+  local function take(client)
+    local kind, id
+    repeat kind, id = nats.read(assert(client:message()).bytes) until kind == "call"
+    client:publish("dm.lab.hub.h1", from_h9("taken", string.pack(">I8", id)))
+    return id
+  end
+
   -- Have h1 call dev1, whose call the foreign hub takes: the call's task, its id there.
   local function taken_by(client)
     local service = world.service("h1")
     local call = dm.spawn(service.invoke, service, "dev1", "ping", nil,
       { response_timeout = 60 })
-    local id
-    repeat
-      local kind
-      kind, id = nats.read(assert(client:message()).bytes)
-    until kind == "call"
-    client:publish("dm.lab.hub.h1", from_h9("taken", string.pack(">I8", id)))
-    return call, id
+    return call, take(client)
   end
 
   -- h1 asks for life after it has seen that its call was taken.
@@ -278,6 +281,39 @@ describe("the bus", function()
     assert.same({ "answered", 5 }, { nats.read(client:message().bytes) })
     dropped_by("replayed", "dm.lab.call.dev1", call)
     assert.equal(1, runs)
+  end)
+
+  it("makes no call that no caller could make", function()
+    world.device("h1", "dev1", { ping = ping })
+    world.reachable("h2", "dev1")
+    local before = world.hubs.h1:counters().calls_lent
+    local client = nats.client(server)
+    table.insert(world.clients, client)
+    client:subscribe("dm.lab.hub.h9")
+    local calls = {
+      { method = "a/b" }, { method = "#" }, { method = "ping", payload = "{" },
+      { method = "ping", name = "\xFF" }, { method = "ping", version = "\xFF" },
+    }
+    for i, call in ipairs(calls) do
+      call.id, call.number, call.device = i, i, "dev1"
+      client:publish("dm.lab.call.dev1", from_h9("call", nats.call(call)))
+      assert.same({ "gone", i }, { nats.read(client:message().bytes) })
+    end
+    assert.equal(before, world.hubs.h1:counters().calls_lent)
+  end)
+
+  it("takes no header line from another hub", function()
+    local client = foreign_hub()
+    local caller = fixture.send_call(world.hubs.h1, { device = "dev1",
+      body = '{"methodName":"ping","responseTimeoutInSeconds":60}' })
+    table.insert(world.clients, caller)
+    client:publish("dm.lab.hub.h1", from_h9("failed",
+      string.pack(">I8i4i4", take(client), 499001, 0) .. nats.text("No\r\nX-Foreign: 1")
+        .. nats.text("\xFF") .. nats.text(nil)))
+    local reply = assert(http.read(caller))
+    assert.equal(499, reply.status)
+    assert.is_nil(reply.headers["x-foreign"])
+    assert.is_nil(reply.headers["iothub-errorcode"])
   end)
 end)
 

@@ -7,6 +7,8 @@
 #include "hub/call.h"
 #include "hub/record.h"
 #include "hub/remote.h"
+#include "proto/http_message.h"
+#include "proto/text.h"
 
 enum { STATUS_MIN = 200, STATUS_MAX = 599 }; /* of a fault rule */
 
@@ -98,19 +100,23 @@ void dm_ask_taken(dm_exchange *x, dm_span hub) {
     dm_call_fail_over_limit(x, DM_ERROR_UNAVAILABLE);
 }
 
+/* The name becomes a part of a header line. */
 static void fail(dm_exchange *x, const dm_bus_result *r) {
+  const dm_span none = {NULL, 0};
+  dm_span text = dm_text_utf8(r->text) ? r->text : none;
+  bool named = dm_text_utf8(r->name) && dm_http_value_is_clean(r->name);
   dm_error_id id;
-  bool known = dm_error_find(r->code, r->text, &id);
+  bool known = dm_error_find(r->code, text, &id);
   if (known && r->http_status == 0) {
-    dm_call_fail_as(x, id, r->text);
+    dm_call_fail_as(x, id, text);
     return;
   }
   int status = r->http_status != 0 ? r->http_status : r->code / 1000;
   bool is_status = status >= STATUS_MIN && status <= STATUS_MAX;
   const dm_fault fault = {.o = {.status = is_status ? status : 500,
                                 .code = r->code,
-                                .name = r->name,
-                                .text = r->text,
+                                .name = named ? r->name : none,
+                                .text = text,
                                 .body = r->payload}};
   dm_call_reject(x, &fault);
 }

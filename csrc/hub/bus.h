@@ -1,16 +1,17 @@
-/* bus.h -- what the hubs of one name do for each other: a call whose device
-** another hub holds, and who holds which device. Loop thread only. This is an
-** interface alone: the hub knows nothing of what carries its messages.
+/* bus.h -- the interface between the hubs of one name: calls of devices that
+** are connected to another hub, and which hub has which device. Loop thread
+** only. The hub does not know how its messages are carried.
 **
 ** A call of another hub's device has these results, in this order:
-**   GONE      nobody there has the device, or the method was not called
+**   GONE      no hub has the device, or the method was not called
 **   TAKEN     the holder calls the method; it is never sent again
 **   ANSWERED  by the device; the last
 **   FAILED    the holder says why; the last. It may come without TAKEN.
 ** After GONE the hub may ask again, with another id. A result whose id has
 ** ended is dropped.
 **
-** Spans are borrowed: they live as long as the function that has them runs.
+** Spans are borrowed: they are valid while the function runs that gets them.
+** Texts from another hub may have any bytes, so the hub checks them.
 */
 #ifndef DM_HUB_BUS_H
 #define DM_HUB_BUS_H
@@ -47,22 +48,21 @@ typedef struct dm_bus_call {
 
 typedef struct dm_bus_result {
   dm_bus_end end;
-  int32_t status;  /* ANSWERED: the device's */
-  dm_span payload; /* ANSWERED: JSON text. FAILED: the body that a fault
-                       ** rule gives; p NULL: none */
-  int32_t code;    /* FAILED: the error's, as 504101 */
-  int32_t
-      http_status;    /* FAILED by a fault rule: what the caller gets; else 0 */
-  dm_span name, text; /* FAILED: of the code */
-  dm_span hub;        /* whose result it is; n 0: GONE because nobody is
-                       ** there. The bus fills it in for on_result. */
+  int32_t status;      /* ANSWERED: the device's */
+  dm_span payload;     /* ANSWERED: JSON text. FAILED by a fault rule: the body
+                       ** for the caller; p NULL: none */
+  int32_t code;        /* FAILED: the error's, as 504101 */
+  int32_t http_status; /* FAILED by a fault rule: for the caller; else 0 */
+  dm_span name, text;  /* FAILED: of the code */
+  dm_span hub;         /* whose result it is; n 0: GONE, since no hub has the
+                       ** device. The bus sets it for on_result. */
 } dm_bus_result;
 
 /* A device has connected to a hub, takes method calls there or no longer, or
 ** its connection there has ended. */
 typedef struct dm_bus_presence {
   dm_span device, module; /* module p NULL: the device itself */
-  dm_span hub;            /* whose; the bus fills it in for on_presence */
+  dm_span hub;            /* whose; the bus sets it for on_presence */
   int64_t epoch;   /* of the connection: a newer one has a greater epoch */
   int64_t changed; /* unix ms */
   bool connected;
@@ -79,10 +79,11 @@ typedef struct dm_bus { /* static */
   void (*cancel)(void *bus, uint64_t id);
   /* The result of a call of on_call. */
   void (*reply)(void *bus, uint64_t asked, const dm_bus_result *r);
-  /* This hub takes calls of the identity from now on, or no longer. Those who
-  ** want it hear of it by on_up. */
+  /* This hub takes calls of the identity from now on, or no longer. Hubs that
+  ** want it get on_up. */
   void (*hold)(void *bus, dm_span device, dm_span module, bool on);
-  /* Calls wait until the identity comes: have on_up, or no longer. */
+  /* Calls wait until the identity connects to a hub: send on_up from now on, or
+  ** no longer. */
   void (*want)(void *bus, dm_span device, dm_span module, bool on);
   /* Tell all other hubs. */
   void (*tell)(void *bus, const dm_bus_presence *p);

@@ -6,9 +6,22 @@
 #include "hub/exchange.h"
 #include "hub/record.h"
 #include "hub/remote.h"
+#include "proto/json.h"
+#include "proto/text.h"
 
 static void tell_bus(const dm_hub *h, uint64_t asked, dm_bus_end end) {
   h->bus->reply(h->bus_context, asked, &(dm_bus_result){.end = end});
+}
+
+/* Could a caller have made this call? The method becomes a part of a topic, the
+** payload goes to the device, and the trace has the other texts. */
+static bool is_sound(const dm_bus_call *c) {
+  dm_span value;
+  bool is_json =
+      c->payload.p == NULL ||
+      dm_json_check(c->payload, DM_JSON_DEPTH, &value, NULL, NULL) == DM_OK;
+  return is_json && dm_contract_wrong_method_name(c->method) == NULL &&
+         dm_text_utf8(c->version) && dm_text_utf8(c->name);
 }
 
 static bool takes(const dm_hub *h, const dm_bus_call *c) {
@@ -50,8 +63,7 @@ static void start(dm_exchange *x, const dm_bus_call *c) {
 }
 
 void dm_lend(dm_hub *h, uint64_t asked, const dm_bus_call *c) {
-  bool good = !h->stopping && !h->closing && c->method.n > 0 &&
-              c->method.n <= DM_METHOD_NAME_MAX && takes(h, c);
+  bool good = !h->stopping && !h->closing && takes(h, c) && is_sound(c);
   dm_exchange *x = good ? open_lent(h, asked, c) : NULL;
   if (x == NULL) {
     tell_bus(h, asked, DM_BUS_GONE);

@@ -187,10 +187,10 @@ end
 
 --- The fields of a call.
 ---@param o { id: integer, number: integer, device: string, method: string,
----  payload: string? }
+---  payload: string?, version: string?, name: string? }
 function M.call(o)
   return string.pack(">I8I8", o.id, o.number) .. M.text(o.device) .. M.text(nil)
-    .. M.text(o.method) .. M.text(o.payload) .. M.text(nil) .. M.text(nil)
+    .. M.text(o.method) .. M.text(o.payload) .. M.text(o.version) .. M.text(o.name)
     .. M.text(nil) .. string.pack(">i4", o.seconds or 30)
 end
 
