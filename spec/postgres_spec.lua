@@ -1,10 +1,14 @@
 --- The store in PostgreSQL: what hub/sql.lua promises, on a real server.
 
 local checks = require "spec.support.checks"
+local cluster_core = require "directmethods.cluster_core"
 local contract = require "spec.support.sql_contract"
+local core = require "directmethods.core"
 local dm = require "directmethods"
 local postgres = require "spec.support.postgres"
 local sql = require "directmethods.hub.sql"
+local task = require "directmethods.task"
+local uv = require "luv"
 
 local has = checks.has
 local fails, INSERT = contract.fails, contract.INSERT
@@ -182,5 +186,32 @@ describe("a store in PostgreSQL", function()
       url = server:url("store")
       db = assert(sql.open(url))
     end)
+  end)
+end)
+
+describe("a listener of PostgreSQL", function()
+  local server -- accepts connections and never answers
+
+  before_each(function()
+    server = assert(uv.new_tcp())
+    assert(server:bind("127.0.0.1", 0))
+    assert(server:listen(1, function() end))
+  end)
+
+  after_each(function()
+    server:close()
+    uv.run("nowait")
+  end)
+
+  it("ticks while it cannot connect", function()
+    local url = ("postgres://hub@127.0.0.1:%d/hub"):format(server:getsockname().port)
+    local listener <close> = assert(cluster_core.listen(core.loop, url, "x"))
+    local ticked = false
+    task.objects[listener:id()] = function(event)
+      assert.equal("tick", event)
+      ticked = true
+    end
+    assert(dm.wait_until(function() return ticked end))
+    task.objects[listener:id()] = nil
   end)
 end)

@@ -46,6 +46,7 @@ static listener *check_listener(lua_State *L) {
   return luaL_checkudata(L, 1, LISTENER_TYPE);
 }
 
+/* listener:close(): silent the second time. Waits for the listener's thread. */
 static int l_close(lua_State *L) {
   listener *box = check_listener(L);
   dm_postgres_listener *l = box->listener;

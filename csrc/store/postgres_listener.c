@@ -11,21 +11,21 @@
 #include "net/thread.h"
 #include "store/postgres_link.h"
 
-enum { LISTENING = 1, TICK = 2 }; /* flags of its mail */
-enum { WAIT_MS = 100 };           /* how soon its end is noticed */
+enum { LISTENING = 1 }; /* a flag of its mail */
+enum { WAIT_MS = 100 }; /* how soon its end is noticed */
 
 struct dm_postgres_listener {
   dm_loop *loop;                  /* borrowed */
   const dm_postgres_heard *heard; /* static */
   void *owner;                    /* borrowed */
   dm_mail_record mail;
+  dm_timer tick; /* I/O clock */
   uv_thread_t thread;
   atomic_bool closing;
   bool reading, closed; /* its mail; meanwhile */
   char *url;            /* owned */
   char statement[64];
   dm_postgres_db db; /* the thread's */
-  uint64_t ticked;   /* the thread's */
 };
 
 typedef struct notice {
@@ -76,14 +76,6 @@ static void connect_now(dm_postgres_listener *l) {
 }
 
 /* Thread. */
-static void tick(dm_postgres_listener *l) {
-  uint64_t now = uv_hrtime() / 1000000;
-  if (now - l->ticked < DM_POSTGRES_TICK_MS) return;
-  l->ticked = now;
-  dm_mailbox_flag(&l->loop->mailbox, &l->mail, TICK);
-}
-
-/* Thread. */
 static void listen_all(void *context) {
   dm_postgres_listener *l = context;
   while (!atomic_load(&l->closing)) {
@@ -95,7 +87,6 @@ static void listen_all(void *context) {
       else
         post_all(l);
     }
-    tick(l);
   }
   dm_postgres_link_close(&l->db);
 }
@@ -116,9 +107,30 @@ static void on_mail(dm_mail_record *mail, uint32_t flags, dm_letter *letters) {
   }
   dm_letters_free(letters);
   if (!l->closed && (flags & LISTENING)) l->heard->on_listening(l->owner);
-  if (!l->closed && (flags & TICK)) l->heard->on_tick(l->owner);
   l->reading = false;
   if (l->closed) free_listener(l);
+}
+
+static bool start_tick(dm_postgres_listener *l) {
+  dm_clock *io = &l->loop->io;
+  return dm_clock_start(io, &l->tick, dm_clock_now(io) + DM_POSTGRES_TICK_MS);
+}
+
+/* It is started again first, because the owner may close the listener. There is
+** memory for that: the timer has just left its place. */
+static void on_tick(dm_timer *timer) {
+  dm_postgres_listener *l = DM_OWNER(timer, dm_postgres_listener, tick);
+  start_tick(l);
+  l->heard->on_tick(l->owner);
+}
+
+/* Start the timer and the thread. */
+static dm_code start(dm_postgres_listener *l, dm_err *e) {
+  if (!start_tick(l)) return dm_fail(e, DM_SYSTEM_ERROR, "out of memory");
+  int rc = dm_thread_start(&l->thread, listen_all, l);
+  if (rc == 0) return DM_OK;
+  dm_clock_stop(&l->loop->io, &l->tick);
+  return dm_fail(e, DM_SYSTEM_ERROR, "no thread: %s", uv_strerror(rc));
 }
 
 dm_postgres_listener *dm_postgres_listen(dm_loop *loop, const char *url,
@@ -141,15 +153,15 @@ dm_postgres_listener *dm_postgres_listen(dm_loop *loop, const char *url,
   l->db = (dm_postgres_db){
       .url = copy, .stop = &l->closing, .use = DM_POSTGRES_READS};
   dm_mail_record_init(&l->mail, DM_POSTGRES_NOTICES, on_mail);
-  int rc = dm_thread_start(&l->thread, listen_all, l);
-  if (rc == 0) return l;
-  dm_fail(e, DM_SYSTEM_ERROR, "no thread: %s", uv_strerror(rc));
+  l->tick.on_due = on_tick;
+  if (start(l, e) == DM_OK) return l;
   free_listener(l);
   return NULL;
 }
 
 void dm_postgres_listener_close(dm_postgres_listener *l) {
   if (l == NULL) return;
+  dm_clock_stop(&l->loop->io, &l->tick);
   atomic_store(&l->closing, true);
   uv_thread_join(&l->thread);
   dm_letters_free(dm_mailbox_forget(&l->loop->mailbox, &l->mail));

@@ -1,6 +1,6 @@
-/* postgres_listener.h -- hears what is notified on a channel of a PostgreSQL
-** database (NOTIFY), on a connection and a thread of its own, and tells the
-** time. Loop thread only.
+/* postgres_listener.h -- receives the notices of a channel of a PostgreSQL
+** database (NOTIFY), on a connection and a thread of its own, and ticks each
+** second. Loop thread only.
 **
 ** Notices come in the order of the commits that sent them, also those of this
 ** process. Those that were sent while it was not connected are lost: after
@@ -26,7 +26,9 @@ typedef struct dm_postgres_heard { /* static */
   /* It listens from now on, again after it had lost the connection or notices.
   */
   void (*on_listening)(void *owner);
-  void (*on_tick)(void *owner); /* each second of real time, connected or not */
+  /* Each second of real time, even if the thread waits for the server: the
+  ** owner shows by it that it lives. */
+  void (*on_tick)(void *owner);
 } dm_postgres_heard;
 
 /* Begin to listen; it connects by itself, again and again. The URL is that of
@@ -37,8 +39,8 @@ dm_postgres_listener *dm_postgres_listen(dm_loop *loop, const char *url,
                                          const dm_postgres_heard *heard,
                                          void *owner, dm_err *e);
 
-/* Blocks until the thread has ended, for at most a fraction of a second. NULL
-** is allowed. */
+/* Blocks until the thread has ended: for a fraction of a second, or until libpq
+** has looked up a host name. NULL is allowed. */
 void dm_postgres_listener_close(dm_postgres_listener *l);
 
 #pragma GCC visibility pop
