@@ -9,7 +9,9 @@ local http = require "spec.support.http"
 local nats = require "spec.support.nats"
 local pem = require "spec.support.pem"
 local task = require "directmethods.task"
+local uv = require "luv"
 
+local MODE = os.getenv "MODE" or "release"
 local KEY = "a2V5IG9mIHRoZSBkZXZpY2VzIG9mIHNwZWNz" -- of all devices
 
 -- Open a bus: the bus, or nil, name, message.
@@ -513,5 +515,34 @@ describe("a bus", function()
     bus:close()
     bus:close()
     server:close()
+  end)
+end)
+
+describe("a bus that is closed while it connects", function()
+  local servers -- accept connections and never answer
+
+  before_each(function()
+    servers = {}
+    for i = 1, 3 do
+      servers[i] = assert(uv.new_tcp())
+      assert(servers[i]:bind("127.0.0.1", 0))
+      assert(servers[i]:listen(8, function() end))
+    end
+  end)
+
+  after_each(function()
+    for _, server in ipairs(servers) do server:close() end
+    uv.run("nowait")
+  end)
+
+  it("is waited for when its loop ends", function()
+    local urls = {}
+    for i, server in ipairs(servers) do
+      urls[i] = ("nats://127.0.0.1:%d"):format(server:getsockname().port)
+    end
+    local result = assert(dm.exec({ "env", "CLOSED_BUSES=" .. table.concat(urls, ","),
+      "MALLOC_PERTURB_=85", ("build/%s/two_states"):format(MODE),
+      "spec/support/closed_buses.lua" }, { timeout = 60 }))
+    assert.same({ 0, 0, "" }, { result.status, result.signal, result.stderr })
   end)
 end)

@@ -31,7 +31,6 @@ static bool copy_options(dm_link *l, const dm_nats_options *from) {
 
 /* Mail --------------------------------------------------------------------- */
 
-/* Freed by the mail that says that its thread has ended. */
 static void free_link(dm_link *l) {
   dm_letters_free(dm_mailbox_forget(&l->loop->mailbox, &l->mail));
   uv_cond_destroy(&l->wake);
@@ -40,8 +39,7 @@ static void free_link(dm_link *l) {
   free(l);
 }
 
-/* 'l' lives until its mail says that the thread has gone, so that it may be
-** closed inside of an event. */
+/* A link may be closed inside of an event: it is freed in a later turn. */
 static void take_arrivals(dm_link *l, dm_letter *letters) {
   while (letters != NULL) {
     dm_link_arrival *a = DM_OWNER(letters, dm_link_arrival, letter);
@@ -73,11 +71,6 @@ static void on_mail(dm_mail_record *mail, uint32_t flags, dm_letter *letters) {
   dm_link *l = DM_OWNER(mail, dm_link, mail);
   take_arrivals(l, letters);
   if (flags & DM_LINK_CHANGED) take_change(l);
-  if (flags & DM_LINK_GONE) {
-    uv_thread_join(&l->thread);
-    l->loop->closing--;
-    free_link(l);
-  }
 }
 
 /* Open and close ----------------------------------------------------------- */
@@ -105,6 +98,21 @@ dm_link *dm_link_open(dm_loop *loop, const dm_nats_options *options,
   return NULL;
 }
 
+/* A worker of libuv: an attempt to connect may last long. */
+static void join_thread(uv_work_t *work) {
+  dm_link *l = work->data;
+  uv_thread_join(&l->thread);
+}
+
+static void on_joined(uv_work_t *work, int status) {
+  dm_link *l = work->data;
+  (void)status;
+  l->loop->closing--;
+  free_link(l);
+}
+
+/* dm_loop_free waits for 'closing' for a limited time, but for 'end' as long as
+** it takes: the thread uses the loop's mailbox. */
 void dm_link_close(dm_link *l) {
   l->owner = NULL;
   l->loop->closing++;
@@ -112,6 +120,8 @@ void dm_link_close(dm_link *l) {
   l->closing = true;
   uv_cond_signal(&l->wake);
   uv_mutex_unlock(&l->lock);
+  l->end.data = l;
+  uv_queue_work(&l->loop->uv, &l->end, join_thread, on_joined);
 }
 
 /* Commands ----------------------------------------------------------------- */

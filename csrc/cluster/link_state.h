@@ -10,7 +10,7 @@
 
 #pragma GCC visibility push(hidden)
 
-enum { DM_LINK_CHANGED = 1, DM_LINK_GONE = 2 }; /* flags of the mail */
+enum { DM_LINK_CHANGED = 1 }; /* a flag of the mail */
 
 typedef enum dm_link_verb {
   DM_LINK_PUBLISH,
@@ -56,6 +56,7 @@ struct dm_link {
   char *texts;                  /* owned */
   dm_mail_record mail;
   uv_thread_t thread;
+  uv_work_t end; /* waits for the thread when the link is closed */
 
   bool up;       /* loop: what on_state said last */
   uint64_t seen; /* loop: the connection that it said it of */

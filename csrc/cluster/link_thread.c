@@ -229,5 +229,4 @@ void dm_link_serve(void *link) {
     use_connection(l);
   } while (drop_all(l));
   end(l);
-  dm_mailbox_flag(&l->loop->mailbox, &l->mail, DM_LINK_GONE);
 }
