@@ -261,8 +261,10 @@ void dm_asks_start(dm_cluster *c) {
 }
 
 void dm_asks_clear(dm_cluster *c) {
+  uint32_t chain = 0;
+  dm_table_node *n;
   dm_clock_stop(&c->loop->io, &c->life);
-  while (c->asks.count > 0)
-    drop(c, DM_OWNER(dm_table_any(&c->asks), dm_ask, node));
+  while ((n = dm_table_first(&c->asks, &chain)) != NULL)
+    drop(c, DM_OWNER(n, dm_ask, node));
   dm_table_clear(&c->asks);
 }

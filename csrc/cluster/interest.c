@@ -134,8 +134,10 @@ void dm_interest_seek_all(dm_cluster *c) {
 }
 
 static void clear(dm_cluster *c, dm_table *t) {
-  while (t->count > 0)
-    drop(c, t, interest_of(dm_table_any(t)));
+  uint32_t chain = 0;
+  dm_table_node *n;
+  while ((n = dm_table_first(t, &chain)) != NULL)
+    drop(c, t, interest_of(n));
   dm_table_clear(t);
 }
 

@@ -127,7 +127,9 @@ void dm_loans_reply(void *bus, uint64_t asked, const dm_bus_result *r) {
 }
 
 void dm_loans_clear(dm_cluster *c) {
-  while (c->loans.count > 0)
-    drop(c, DM_OWNER(dm_table_any(&c->loans), dm_loan, node));
+  uint32_t chain = 0;
+  dm_table_node *n;
+  while ((n = dm_table_first(&c->loans, &chain)) != NULL)
+    drop(c, DM_OWNER(n, dm_loan, node));
   dm_table_clear(&c->loans);
 }

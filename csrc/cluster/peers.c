@@ -107,7 +107,9 @@ bool dm_peers_send(dm_cluster *c, dm_span hub, dm_wire *w) {
 }
 
 void dm_peers_clear(dm_cluster *c) {
-  while (c->peers.count > 0)
-    forget(c, peer_of(dm_table_any(&c->peers)));
+  uint32_t chain = 0;
+  dm_table_node *n;
+  while ((n = dm_table_first(&c->peers, &chain)) != NULL)
+    forget(c, peer_of(n));
   dm_table_clear(&c->peers);
 }

@@ -74,9 +74,8 @@ void dm_table_remove(dm_table *t, dm_table_node *n) {
   t->count--;
 }
 
-dm_table_node *dm_table_any(const dm_table *t) {
-  for (uint32_t i = 0; t->count > 0 && i < t->chains; i++) {
-    if (t->chain[i] != NULL) return t->chain[i];
-  }
-  return NULL;
+dm_table_node *dm_table_first(const dm_table *t, uint32_t *chain) {
+  while (*chain < t->chains && t->chain[*chain] == NULL)
+    ++*chain;
+  return *chain < t->chains ? t->chain[*chain] : NULL;
 }

@@ -35,8 +35,9 @@ dm_table_node *dm_table_find(const dm_table *t, dm_span key); /* NULL: none */
 bool dm_table_add(dm_table *t, dm_table_node *n);
 void dm_table_remove(dm_table *t, dm_table_node *n);
 
-/* A node to begin with when all are to be removed; NULL: it is empty. */
-dm_table_node *dm_table_any(const dm_table *t);
+/* To remove all nodes: start with *chain = 0, and remove the node that is
+** returned before the next call. NULL: there are no more. */
+dm_table_node *dm_table_first(const dm_table *t, uint32_t *chain);
 
 #pragma GCC visibility pop
 

@@ -13,7 +13,9 @@ typedef struct item {
 static void test_few(void) {
   dm_table t = {0};
   item a = {.node.key = DM_SPAN("a")}, b = {.node.key = DM_SPAN("b")};
-  CHECK(dm_table_find(&t, DM_SPAN("a")) == NULL && dm_table_any(&t) == NULL);
+  uint32_t chain = 0;
+  CHECK(dm_table_find(&t, DM_SPAN("a")) == NULL);
+  CHECK(dm_table_first(&t, &chain) == NULL);
   CHECK(dm_table_add(&t, &a.node) && dm_table_add(&t, &b.node));
   CHECK(dm_table_find(&t, DM_SPAN("a")) == &a.node);
   CHECK(dm_table_find(&t, DM_SPAN("b")) == &b.node);
@@ -21,9 +23,9 @@ static void test_few(void) {
   CHECK(dm_table_find(&t, DM_SPAN("")) == NULL);
   dm_table_remove(&t, &a.node);
   CHECK(dm_table_find(&t, DM_SPAN("a")) == NULL);
-  CHECK(dm_table_any(&t) == &b.node && t.count == 1);
+  CHECK(dm_table_first(&t, &chain) == &b.node && t.count == 1);
   dm_table_remove(&t, &b.node);
-  CHECK(dm_table_any(&t) == NULL);
+  CHECK(dm_table_first(&t, &chain) == NULL);
   dm_table_clear(&t);
 }
 
@@ -42,6 +44,11 @@ static void test_many(void) {
     dm_table_node *found = dm_table_find(&t, items[i].node.key);
     CHECK(found == (i % 2 ? &items[i].node : NULL));
   }
+  uint32_t chain = 0, removed = 0;
+  dm_table_node *n;
+  for (; (n = dm_table_first(&t, &chain)) != NULL; removed++)
+    dm_table_remove(&t, n);
+  CHECK(removed == MANY / 2 && t.count == 0 && chain == t.chains);
   dm_table_clear(&t);
   CHECK(dm_table_find(&t, items[1].node.key) == NULL);
 }
