@@ -37,7 +37,7 @@ void dm_call_release(dm_exchange *x) {
   dm_hub *h = x->hub;
   dm_hold_cancel(x);
   if (x->identity == NULL) return;
-  if (x->remote != NULL) dm_remote_leave(x);
+  dm_remote_leave(x);
   dm_pending_remove(&h->pending, &x->pending);
   dm_list_remove(&x->node);
   dm_call_let_go(x);

@@ -149,7 +149,7 @@ static bool takes(const dm_identity *i, const dm_exchange *x) {
   return dm_dispatch_takes(i, (dm_span){x->method, x->method_length});
 }
 
-/* Here it cannot be called. Other hubs are asked where the device is not
+/* This hub cannot call the method. It asks other hubs if the device is not
 ** connected to this one. */
 static void send_elsewhere(dm_exchange *x, dm_span payload) {
   bool asks = x->hub->bus != NULL && x->identity->session == NULL;
@@ -182,7 +182,7 @@ void dm_dispatch_now(dm_exchange *x, dm_span payload) {
 /* Send a call that has waited. */
 static void send_kept(dm_exchange *x) {
   dm_span payload = dm_buf_span(&x->payload);
-  if (x->remote != NULL) dm_remote_leave(x);
+  dm_remote_leave(x);
   dm_call_let_go(x);
   send_now(x, x->identity->session, payload);
 }
@@ -233,7 +233,7 @@ static void try_all(dm_identity *i, bool elsewhere) {
 }
 
 void dm_dispatch_waiting(dm_hub *h, dm_identity *i) {
-  if (h->bus != NULL) dm_remote_hold(h, i);
+  dm_remote_hold(h, i);
   try_all(i, false);
   dm_control_ready(h, i);
 }

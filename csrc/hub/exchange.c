@@ -110,7 +110,7 @@ void dm_exchange_end(dm_exchange *x) {
   dm_hub *h = x->hub;
   if (x->parked) unpark(x);
   if (x->handed != 0) dm_ids_remove(&h->handed, x->handed);
-  if (x->remote != NULL) free(x->remote);
+  free(x->remote);
   h->open_exchanges--;
   if (h->free_count == FREE_MAX) {
     free_exchange(x);

@@ -40,7 +40,7 @@ static void accept_connection(dm_session *s, bool present) {
         s, (dm_parting){DM_WHY_NETWORK, DM_SPAN("CONNACK cannot be sent")});
     return;
   }
-  if (s->hub->bus != NULL) dm_remote_came(s);
+  dm_remote_came(s);
   dm_dispatch_waiting(s->hub, s->identity);
 }
 

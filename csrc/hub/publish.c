@@ -81,7 +81,7 @@ void dm_publish_on_unsubscribe(void *context, void *user,
   while (dm_mqtt_next_filter(filters, &filter, &qos))
     dm_filters_remove(&s->identity->filters, filter);
   tell_change(s, listened);
-  if (s->hub->bus != NULL) dm_remote_hold(s->hub, s->identity);
+  dm_remote_hold(s->hub, s->identity);
   const dm_mqtt_suback ack = {filters->packet_id, {NULL, 0}};
   dm_keep_ack(s, &ack, s->identity->filters.count != before);
 }

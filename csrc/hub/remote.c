@@ -33,7 +33,7 @@ static void want_no_more(dm_exchange *x) {
   dm_identity *i = x->identity;
   if (!x->remote->wants) return;
   x->remote->wants = false;
-  if (--i->wants == 0 && h->bus != NULL)
+  if (--i->wants == 0)
     h->bus->want(h->bus_context, dm_identity_device(i), dm_identity_module(i),
                  false);
 }
@@ -44,15 +44,19 @@ void dm_remote_leave(dm_exchange *x) {
   if (r == NULL || r->state == DM_REMOTE_LENT) return;
   want_no_more(x);
   bool known = dm_ids_remove(&h->asked, r->id) != NULL;
-  if (known && dm_remote_is_out(x) && h->bus != NULL)
-    h->bus->cancel(h->bus_context, r->id);
+  if (known && dm_remote_is_out(x)) h->bus->cancel(h->bus_context, r->id);
   free(r);
   x->remote = NULL;
 }
 
 void dm_remote_reply(const dm_exchange *x, const dm_bus_result *r) {
   const dm_hub *h = x->hub;
-  if (h->bus != NULL) h->bus->reply(h->bus_context, x->remote->id, r);
+  h->bus->reply(h->bus_context, x->remote->id, r);
+}
+
+/* Before its session was kept, other hubs know nothing of a connection. */
+static bool is_known(const dm_session *s) {
+  return s->hub->bus != NULL && s->epoch != 0;
 }
 
 static void tell(const dm_session *s, const dm_identity *i, bool connected) {
@@ -63,7 +67,7 @@ static void tell(const dm_session *s, const dm_identity *i, bool connected) {
                              .changed = i->changed,
                              .connected = connected,
                              .subscribed = connected && i->held};
-  if (h->bus != NULL && s->epoch != 0) h->bus->tell(h->bus_context, &p);
+  if (is_known(s)) h->bus->tell(h->bus_context, &p);
 }
 
 void dm_remote_hold(dm_hub *h, dm_identity *i) {
@@ -82,7 +86,7 @@ void dm_remote_came(const dm_session *s) {
 
 void dm_remote_left(const dm_session *s, const dm_identity *i) {
   const dm_hub *h = s->hub;
-  if (h->bus == NULL || s->epoch == 0) return;
+  if (!is_known(s)) return;
   tell(s, i, false);
   if (h->events != NULL)
     h->events->on_left(h->context, dm_identity_device(i), dm_identity_module(i),

@@ -1,6 +1,8 @@
-/* remote.h -- a call that another hub has to do with: this hub has asked for
-** it, or calls the method for another hub. Loop thread only. Here is what such
-** a call has more than others, and how it ends; ask and lend begin it.
+/* remote.h -- a call in which another hub takes part: this hub has asked for
+** it, or makes it for another hub. Loop thread only. This file has the state of
+** such a call, and ends it; ask and lend begin it. It also tells other hubs
+** which devices are connected to this one. A hub that is alone does nothing
+** here.
 */
 #ifndef DM_HUB_REMOTE_H
 #define DM_HUB_REMOTE_H
@@ -29,8 +31,7 @@ struct dm_remote {
   char hub[DM_BUS_HUB_MAX];   /* the other hub; n 0: not known */
 };
 
-/* The state of a call that begins to have to do with another hub. NULL: no
-** memory. */
+/* Give a call this state. NULL: no memory. */
 dm_remote *dm_remote_new(dm_exchange *x, dm_remote_state state);
 
 /* Keep the name of the other hub; what is too long is cut off. */
@@ -51,17 +52,18 @@ static inline bool dm_remote_is_lent(const dm_exchange *x) {
   return x->remote != NULL && x->remote->state == DM_REMOTE_LENT;
 }
 
-/* Does another hub have it, or was another hub asked for it? */
+/* Has another hub taken the call, or was another hub asked for it? */
 static inline bool dm_remote_is_out(const dm_exchange *x) {
   return x->remote != NULL && (x->remote->state == DM_REMOTE_ASKED ||
                                x->remote->state == DM_REMOTE_TAKEN);
 }
 
-/* Hear of it when the call's identity comes to any hub. */
+/* Have on_up when the call's identity connects to another hub. */
 void dm_remote_want(dm_exchange *x);
 
-/* The call ends here, or is sent here: no result of another hub counts. A hub
-** that may have the call is told. A lent call stays lent. */
+/* The call ends, or is sent to a device of this hub, so no result of another
+** hub counts. A hub that may have the call is told. A call that this hub makes
+** for another hub, or without another hub, stays as it is. */
 void dm_remote_leave(dm_exchange *x);
 
 /* A lent call has ended with this result. */

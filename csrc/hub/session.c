@@ -69,10 +69,8 @@ void dm_session_detach(dm_session *s, dm_parting end) {
     dm_settle_attach(&h->loop->settle, s->settle, false);
   }
   if (s->clean) dm_session_forget(i);
-  if (h->bus != NULL) {
-    dm_remote_hold(h, i);
-    dm_remote_left(s, i);
-  }
+  dm_remote_hold(h, i);
+  dm_remote_left(s, i);
   dm_call_fail_all(&s->sent, end.why == DM_WHY_TAKEN_OVER
                                  ? DM_ERROR_TAKEN_OVER
                                  : DM_ERROR_DISCONNECTED);

@@ -80,8 +80,7 @@ struct dm_exchange {
   struct dm_hold *hold;  /* what delays it; NULL: nothing */
   dm_identity *identity; /* which counts this call; NULL: not looked up yet */
   dm_session *session;   /* where it was sent; NULL: it waits */
-  dm_remote *remote;     /* owned: what another hub has to do with it; NULL:
-                         ** nothing */
+  dm_remote *remote;     /* owned; NULL: no other hub takes part in it */
   dm_list node;          /* in the identity's waiting or the session's sent */
   dm_pending_call pending;
   dm_buf payload; /* owned copy while it waits */
