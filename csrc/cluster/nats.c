@@ -45,7 +45,9 @@ static line *line_new(const dm_nats_events *events, void *owner) {
     free(l);
     return NULL;
   }
-  *l = (line){events, owner, l->lock, 1};
+  l->events = events;
+  l->owner = owner;
+  l->uses = 1;
   return l;
 }
 

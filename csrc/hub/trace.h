@@ -116,8 +116,8 @@ bool dm_trace_next(const dm_trace *t, uint64_t *place, dm_hub_call *out);
 /* Remove the call of a place that was read; its texts are overwritten. */
 void dm_trace_remove(dm_trace *t, uint64_t place);
 
-/* The number of calls with a greater id that made room for later ones. Calls
-** that were removed do not count. */
+/* The number of calls with a greater id that made room for later ones. A call
+** that was removed counts only after it has made room, too. */
 uint64_t dm_trace_lost(const dm_trace *t, uint64_t after);
 
 #pragma GCC visibility pop

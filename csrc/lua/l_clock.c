@@ -20,8 +20,8 @@ static int l_now(lua_State *L) {
   return 1;
 }
 
-/* precise() -> the contract clock at this very moment, in nanoseconds: for
-** measurements */
+/* precise() -> seconds of the contract clock at this moment, exact to a
+** nanosecond; now() is that of this turn of the loop */
 static int l_precise(lua_State *L) {
   lua_pushnumber(L,
                  (lua_Number)dm_clock_ns(&clock_of(L)->loop->contract) / 1e9);

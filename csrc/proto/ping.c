@@ -3,11 +3,11 @@
 
 enum {
   SECOND_MS = 1000,
-  ROUNDING_MS = 100, /* systems round the times that they tell */
-  CHECK_SHARE = 10,  /* paho looks for what is due each tenth of a keep-alive */
-  CHECK_MIN_S = 1,   /* within these bounds, */
-  CHECK_MAX_S = 5,
-  WAKE_S = 2 /* and when its thread wakes: after 1 s, under load later */
+  ROUNDING_MS = 100, /* systems round the times that they report */
+  CHECK_SHARE = 10,  /* paho checks ten times in a keep-alive what is due, */
+  CHECK_MIN_S = 1,   /* but at most each second */
+  CHECK_MAX_S = 5,   /* and at least each five seconds */
+  WAKE_S = 2         /* its thread wakes each second, under load later */
 };
 
 static int64_t least(int64_t a, int64_t b) {
