@@ -171,7 +171,7 @@ describe("a device among several hubs", function()
     assert.is_true(presence(a))
     a.state.plane:drop_presence "b"
     assert.is_false(presence(a))
-    b.state.plane:tell_presence() -- it was alive
+    b.state.plane:tell_presence(0, 10) -- it was alive
     world:flow()
     assert.is_true(presence(a))
   end)
@@ -190,20 +190,29 @@ describe("a device among several hubs", function()
     world:lose "presence"
     local plane = a.state.plane
     assert.is_false(presence(a))
-    plane:put_presence("dev1", nil, "b", 1, true, 1700000000000)
-    plane:put_presence("dev2", nil, "c", 2, true, 1700000000000)
+    plane:put_presence("dev1", nil, "b", 1, 1700000000000)
+    plane:put_presence("dev2", nil, "c", 2, 1700000000000)
     assert.is_true(presence(a))
     assert.is_true(presence(a, "dev2"))
     plane:begin_presence()
-    plane:put_presence("dev1", nil, "b", 1, true, 1700000000000)
+    plane:put_presence("dev1", nil, "b", 1, 1700000000000)
     plane:end_presence()
     assert.is_true(presence(a))
     assert.is_false(presence(a, "dev2"))
   end)
 
+  it("is subscribed as the bus has said, since the store does not know", function()
+    connect(b, { subscribe = false })
+    world:flow()
+    a.state.plane:put_presence("dev1", nil, "b", 1, 1700000000000)
+    local connected, subscribed = presence(a)
+    assert.is_true(connected)
+    assert.is_false(subscribed)
+  end)
+
   it("closes its older connection by what the store says", function()
     local device = connect(a)
-    a.state.plane:put_presence("dev1", nil, "b", 7, true, 1700000000000)
+    a.state.plane:put_presence("dev1", nil, "b", 7, 1700000000000)
     assert.is_true(is_closed(device))
   end)
 

@@ -325,7 +325,9 @@ extern const dm_bus_events dm_hub_bus_events;
 
 /* presence.c */
 
-/* The store says that this connection to another hub is there. */
+/* The store says that this connection to another hub is there. It does not know
+** whether the identity takes method calls there: p->subscribed says what to
+** assume if the bus has not said it. */
 void dm_hub_presence_put(dm_hub *h, const dm_bus_presence *p);
 /* Begin to read all such connections from the store; then put each, and end:
 ** those of other hubs that were not told meanwhile are forgotten. */
@@ -335,8 +337,9 @@ void dm_hub_presence_end(dm_hub *h);
 ** no more. */
 bool dm_hub_presence_next(const dm_hub *h, uint32_t *place,
                           dm_bus_presence *out);
-/* Tell other hubs of all of them once more. */
-void dm_hub_presence_tell(const dm_hub *h);
+/* Tell other hubs once more of the connections at this place and after it, at
+** most 'most' of them. */
+void dm_hub_presence_tell(const dm_hub *h, uint32_t place, int most);
 /* A hub is dead: forget its connections. */
 void dm_hub_presence_drop(dm_hub *h, dm_span hub);
 

@@ -34,6 +34,8 @@ typedef struct dm_signer {
 
 /* The connection of an identity to another hub of the same name. */
 typedef struct dm_elsewhere {
+  dm_list node; /* in the hub's 'elsewhere' */
+  struct dm_identity *identity;
   int64_t epoch;   /* a newer connection has a greater one */
   int64_t changed; /* unix ms: when it connected */
   uint32_t round;  /* of the hub's 'presence_round': when it was last told */

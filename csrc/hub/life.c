@@ -59,6 +59,7 @@ dm_hub *dm_hub_new(dm_loop *loop, const dm_hub_options *o,
   dm_device_events_init(&h->devices, (size_t)o->limits.event_bytes);
   dm_faults_init(&h->faults);
   dm_list_init(&h->holds);
+  dm_list_init(&h->elsewhere);
   dm_throttle_init(&h->throttle, o->tier, o->units,
                    dm_clock_now(&loop->contract));
   dm_logins_init(&h->logins, o->failed_logins, dm_hub_random(h));

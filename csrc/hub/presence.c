@@ -9,6 +9,7 @@
 
 void dm_presence_forget(dm_hub *h, dm_identity *i) {
   if (i->elsewhere == NULL) return;
+  dm_list_remove(&i->elsewhere->node);
   free(i->elsewhere);
   i->elsewhere = NULL;
   if (i->module_n == 0) h->devices_elsewhere--;
@@ -19,18 +20,26 @@ static void leave(dm_hub *h, dm_identity *i, int64_t changed) {
   dm_presence_forget(h, i);
 }
 
+static void note_told(dm_hub *h, dm_elsewhere *e) {
+  e->round = h->presence_round;
+  dm_list_remove(&e->node);
+  dm_list_append(&h->elsewhere, &e->node);
+}
+
 /* Without memory the identity seems to be offline. */
 static void set(dm_hub *h, dm_identity *i, const dm_bus_presence *p) {
   size_t n = p->hub.n < DM_BUS_HUB_MAX ? p->hub.n : DM_BUS_HUB_MAX;
   dm_presence_forget(h, i);
-  i->elsewhere = calloc(1, sizeof *i->elsewhere + n);
-  if (i->elsewhere == NULL) return;
-  *i->elsewhere = (dm_elsewhere){.epoch = p->epoch,
-                                 .changed = p->changed,
-                                 .round = h->presence_round,
-                                 .subscribed = p->subscribed,
-                                 .hub_n = (uint8_t)n};
-  if (n > 0) memcpy(i->elsewhere->hub, p->hub.p, n);
+  dm_elsewhere *e = i->elsewhere = calloc(1, sizeof *e + n);
+  if (e == NULL) return;
+  *e = (dm_elsewhere){.identity = i,
+                      .epoch = p->epoch,
+                      .changed = p->changed,
+                      .subscribed = p->subscribed,
+                      .hub_n = (uint8_t)n};
+  dm_list_init(&e->node);
+  note_told(h, e);
+  if (n > 0) memcpy(e->hub, p->hub.p, n);
   if (i->module_n == 0) h->devices_elsewhere++;
   if (p->changed > i->changed) i->changed = p->changed;
   if (p->changed > i->active) i->active = p->changed;
@@ -71,8 +80,15 @@ bool dm_presence_is_newest(dm_session *s) {
 
 /* The store's */
 
+/* What the bus has said of this connection is more than the store knows. */
 void dm_hub_presence_put(dm_hub *h, const dm_bus_presence *p) {
-  dm_presence_hear(h, p);
+  const dm_identity *i =
+      dm_identities_find(&h->identities, p->device, p->module);
+  dm_elsewhere *e = i != NULL ? i->elsewhere : NULL;
+  if (e != NULL && e->epoch == p->epoch)
+    note_told(h, e);
+  else
+    dm_presence_hear(h, p);
 }
 
 void dm_hub_presence_begin(dm_hub *h) {
@@ -81,20 +97,20 @@ void dm_hub_presence_begin(dm_hub *h) {
 
 void dm_hub_presence_end(dm_hub *h) {
   int64_t now = dm_clock_wall(&h->loop->contract);
-  dm_identity *i = NULL;
-  while ((i = dm_identities_next(&h->identities, i)) != NULL) {
-    if (i->elsewhere != NULL && i->elsewhere->round != h->presence_round)
-      leave(h, i, now);
+  while (!dm_list_empty(&h->elsewhere)) {
+    const dm_elsewhere *e = DM_OWNER(h->elsewhere.next, dm_elsewhere, node);
+    if (e->round == h->presence_round) return;
+    leave(h, e->identity, now);
   }
 }
 
 void dm_hub_presence_drop(dm_hub *h, dm_span hub) {
   int64_t now = dm_clock_wall(&h->loop->contract);
-  dm_identity *i = NULL;
-  while ((i = dm_identities_next(&h->identities, i)) != NULL) {
-    const dm_elsewhere *e = i->elsewhere;
-    if (e != NULL && dm_span_equal((dm_span){e->hub, e->hub_n}, hub))
-      leave(h, i, now);
+  for (dm_list *n = h->elsewhere.next, *next; n != &h->elsewhere; n = next) {
+    const dm_elsewhere *e = DM_OWNER(n, dm_elsewhere, node);
+    next = n->next;
+    if (dm_span_equal((dm_span){e->hub, e->hub_n}, hub))
+      leave(h, e->identity, now);
   }
 }
 
@@ -119,9 +135,8 @@ bool dm_hub_presence_next(const dm_hub *h, uint32_t *place,
   return true;
 }
 
-void dm_hub_presence_tell(const dm_hub *h) {
-  uint32_t place = 0;
+void dm_hub_presence_tell(const dm_hub *h, uint32_t place, int most) {
   const dm_session *s;
-  while ((s = next_known(h, &place)) != NULL)
+  for (int n = 0; n < most && (s = next_known(h, &place)) != NULL; n++)
     dm_remote_came(s);
 }

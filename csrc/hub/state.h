@@ -151,7 +151,8 @@ struct dm_hub {
   uint64_t named;              /* calls that were given a name */
   dm_timer again_timer;     /* I/O clock: waiting calls are asked for again */
   uint32_t again_place;     /* in 'asked': where it goes on */
-  size_t devices_elsewhere; /* connected to other hubs; without modules */
+  dm_list elsewhere;        /* dm_elsewhere; those last told are at the end */
+  size_t devices_elsewhere; /* of these, without modules */
   uint32_t presence_round;  /* see dm_hub_presence_begin */
 
   dm_authority authority;

@@ -49,17 +49,17 @@ static int l_hub_session_kept(lua_State *L) {
   return 1;
 }
 
-/* hub:put_presence(device, module|nil, hub, epoch, subscribed, changed): the
-** store has this connection to another hub; 'changed' in unix ms */
+/* hub:put_presence(device, module|nil, hub, epoch, changed): the store has this
+** connection to another hub; 'changed' in unix ms */
 static int l_hub_put_presence(lua_State *L) {
   dm_hub *h = l_hub_check(L);
   const dm_bus_presence p = {.device = dm_bind_span(L, 2),
                              .module = l_hub_optional(L, 3),
                              .hub = dm_bind_span(L, 4),
                              .epoch = luaL_checkinteger(L, 5),
-                             .subscribed = lua_toboolean(L, 6),
-                             .changed = luaL_checkinteger(L, 7),
-                             .connected = true};
+                             .changed = luaL_checkinteger(L, 6),
+                             .connected = true,
+                             .subscribed = true};
   dm_hub_presence_put(h, &p);
   return 0;
 }
@@ -101,9 +101,12 @@ static int l_hub_connections_after(lua_State *L) {
   return 2;
 }
 
-/* hub:tell_presence(): once more, to all other hubs */
+/* hub:tell_presence(place, n): tell all other hubs once more of at most n
+** connections of this hub */
 static int l_hub_tell_presence(lua_State *L) {
-  dm_hub_presence_tell(l_hub_check(L));
+  const dm_hub *h = l_hub_check(L);
+  uint32_t place = (uint32_t)luaL_checkinteger(L, 2);
+  dm_hub_presence_tell(h, place, (int)luaL_checkinteger(L, 3));
   return 0;
 }
 

@@ -54,9 +54,8 @@ function Plane:join(functions, context, id) end
 ---@param module string?
 ---@param hub string
 ---@param epoch integer a newer connection has a greater one
----@param subscribed boolean it takes method calls
 ---@param changed integer unix ms: when it connected
-function Plane:put_presence(device, module, hub, epoch, subscribed, changed) end
+function Plane:put_presence(device, module, hub, epoch, changed) end
 
 --- Put each connection of the store from now on.
 function Plane:begin_presence() end
@@ -75,8 +74,10 @@ function Plane:drop_presence(hub) end
 ---@return integer? place where to go on; nil: these were the last
 function Plane:connections_after(place, most) end
 
---- Tell all other hubs of this hub's connections once more.
-function Plane:tell_presence() end
+--- Tell all other hubs once more of connections of this hub.
+---@param place integer see `connections_after`
+---@param most integer
+function Plane:tell_presence(place, most) end
 
 --- Send the event "call" for each call that ends.
 ---@param wanted boolean

@@ -119,7 +119,7 @@ end
 
 local function put(self, row)
   local module_id = row[2] ~= "" and row[2] or nil
-  self.plane:put_presence(row[1], module_id, row[3], row[4], true, row[5])
+  self.plane:put_presence(row[1], module_id, row[3], row[4], row[5])
   self.cursor = math.max(self.cursor, row[4])
 end
 
@@ -183,14 +183,14 @@ end
 local function write_back(self)
   local place = 0
   repeat
-    local list, page = {} -- its statements
-    page, place = self.plane:connections_after(place, PAGE)
+    local first, list, page = place, {} -- its statements
+    page, place = self.plane:connections_after(first, PAGE)
     for i, each in ipairs(page) do
       list[i] = { RETURN, { self.id, each[1], each[2] or "", each[3] } }
     end
     if list[1] and not self.db:write(list) then return end
+    self.plane:tell_presence(first, PAGE)
   until not place
-  self.plane:tell_presence()
 end
 
 --- End: nothing more is read or written. Harmless the second time.
