@@ -1,8 +1,8 @@
 /* asks.c -- calls of this hub whose device another hub has. Loop thread only.
 **
 ** While a hub has taken calls of this one, it is asked for a sign of life every
-** LIFE_MS. The subject for NATS's own answer "nobody is there" has a tail,
-** which says what it is about: "c{id}" a call, "p{hub}" a hub.
+** LIFE_MS. NATS answers "nobody is there" to a reply subject whose tail names
+** the call ("c{id}") or the hub ("p{hub}") that the message was for.
 */
 #include "cluster/cluster_state.h"
 
@@ -12,10 +12,7 @@
 
 enum {
   LIFE_MS = 250,
-  SILENT_MAX = 4, /* questions without an answer until a hub counts as dead */
-  /* NATS's answer "nobody is there" counts as one question more without an
-  ** answer, not as a death: the hub may only have lost NATS for a moment. */
-  NOBODY = 1
+  SILENT_MAX = 4 /* questions without an answer until a hub counts as dead */
 };
 
 static dm_span key_of(const uint64_t *id) {
@@ -143,7 +140,7 @@ static void send_cancel(dm_cluster *c, dm_span hub, uint64_t id) {
   dm_post_hub(c, hub, NULL, &cancel);
 }
 
-/* If nobody has taken it yet, the hub that does so is told then. */
+/* If no hub has taken the call yet, the hub that takes it is told then. */
 void dm_asks_cancel(void *bus, uint64_t id) {
   dm_cluster *c = bus;
   dm_ask *a = find(c, id);
@@ -235,9 +232,11 @@ static void no_holder(dm_cluster *c, dm_span tail, dm_span subject) {
   tell(c, id, DM_BUS_GONE, &(dm_wire){0});
 }
 
+/* It counts as one more question without an answer, and not as a death: the hub
+** may only have lost NATS for a moment. */
 static void no_hub(dm_cluster *c, dm_span hub) {
   dm_peer *p = dm_peers_find(c, hub);
-  if (p != NULL) p->silent += NOBODY;
+  if (p != NULL) p->silent++;
 }
 
 void dm_asks_on_nobody(dm_cluster *c, dm_span tail, dm_span subject) {

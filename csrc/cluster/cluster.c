@@ -160,8 +160,8 @@ static dm_cluster *new_cluster(dm_loop *loop, const dm_cluster_options *o) {
   return c;
 }
 
-/* Its own subjects: what is for it alone, with and without a tail, and what is
-** for all. They end with the link. */
+/* Subscribe to the subjects of this hub, with and without a tail, and to that
+** of all hubs. The subscriptions end with the link. */
 static bool subscribe(dm_cluster *c) {
   char own[DM_SUBJECT_MAX], tails[DM_SUBJECT_MAX], all[DM_SUBJECT_MAX];
   dm_buf a = dm_buf_fixed(own, sizeof own);

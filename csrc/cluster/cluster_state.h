@@ -22,7 +22,7 @@
 enum {
   DM_CLUSTER_PEERS = 1024,            /* hubs that are known, at most */
   DM_CLUSTER_LOANS = 65536,           /* calls for other hubs, at most */
-  DM_CLUSTER_OWED = 64 * 1024 * 1024, /* bytes of kept results, at most */
+  DM_CLUSTER_KEPT = 64 * 1024 * 1024, /* bytes of kept results, at most */
   DM_CLUSTER_KEY = sizeof(uint64_t) + DM_SUBJECT_WORD_MAX
 };
 
@@ -32,7 +32,7 @@ typedef struct dm_peer {
   dm_table_node node; /* in 'peers', by its id */
   dm_list used;       /* in 'recent' */
   dm_list taken;      /* dm_ask: calls that it has taken */
-  dm_list owed;       /* of peers.c: results that it has not got yet */
+  dm_list kept;       /* of peers.c: results that wait for the bus */
   dm_replay replay;   /* of its calls */
   int silent;         /* questions for a sign of life without an answer */
   char id[DM_SUBJECT_WORD_MAX];
@@ -72,7 +72,7 @@ struct dm_cluster {
   dm_table holds, wants; /* of interest.c, by subject */
   dm_ids lent;           /* dm_loan */
   dm_list recent;        /* dm_peer, the longest unused first */
-  size_t owed;           /* bytes that are owed to all of them */
+  size_t kept;           /* bytes of the results that are kept for them */
   uint64_t number;       /* of the last call */
   dm_timer life;         /* I/O clock */
   dm_buf scratch;        /* for the message that is being written */
@@ -94,7 +94,7 @@ dm_span dm_post_write(dm_cluster *c, dm_wire *w);
 /* Write it and send it. reply NULL: none. False: it was not sent. */
 bool dm_post(dm_cluster *c, const char *subject, const char *reply, dm_wire *w);
 
-/* To one hub, also when it is written already; to all. */
+/* Send to one hub: a message to be written, or bytes; and to all hubs. */
 bool dm_post_hub(dm_cluster *c, dm_span hub, const char *reply, dm_wire *w);
 bool dm_post_bytes(dm_cluster *c, dm_span hub, const char *reply,
                    dm_span bytes);
@@ -136,7 +136,7 @@ void dm_loans_clear(dm_cluster *c);
 bool dm_asks_ask(void *bus, const dm_bus_call *call);
 void dm_asks_cancel(void *bus, uint64_t id);
 void dm_asks_on_result(dm_cluster *c, const dm_wire *w, dm_span subject);
-/* NATS says that nobody is at the other end of what had this reply subject. */
+/* NATS says that a message with this reply subject has no receiver. */
 void dm_asks_on_nobody(dm_cluster *c, dm_span tail, dm_span subject);
 void dm_asks_start(dm_cluster *c);
 void dm_asks_reconnected(dm_cluster *c);

@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-#define GROUP "holder" /* one of those who hold an identity gets its call */
+#define GROUP "holder" /* one of the hubs that hold an identity gets its call */
 
 typedef struct interest {
   dm_table_node node;

@@ -59,7 +59,7 @@ struct dm_link {
   uv_work_t end; /* waits for the thread when the link is closed */
 
   bool up;       /* loop: what on_state said last */
-  uint64_t seen; /* loop: the connection that it said it of */
+  uint64_t seen; /* loop: 'connection' at that time */
 
   uv_mutex_t lock;
   uv_cond_t wake;           /* the thread waits for it */

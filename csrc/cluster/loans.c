@@ -33,8 +33,8 @@ static void drop(dm_cluster *c, dm_loan *l) {
   free(l);
 }
 
-/* A call must be for what its subject says, which authorisation in NATS may
-** depend on. */
+/* A call must be for the identity in its subject, because a user of NATS may
+** have permission for some subjects only. */
 static bool fits(const dm_cluster *c, const dm_wire *w, dm_span subject) {
   char memory[DM_SUBJECT_MAX];
   dm_buf own = dm_buf_fixed(memory, sizeof memory);

@@ -3,11 +3,11 @@
 
 #include <stdlib.h>
 
-typedef struct owed {
-  dm_list node; /* in the peer's */
+typedef struct result {
+  dm_list node; /* in the peer's 'kept' */
   size_t bytes;
   char text[];
-} owed;
+} result;
 
 static dm_peer *peer_of(dm_table_node *n) {
   return n != NULL ? DM_OWNER(n, dm_peer, node) : NULL;
@@ -17,22 +17,22 @@ dm_peer *dm_peers_find(const dm_cluster *c, dm_span hub) {
   return peer_of(dm_table_find(&c->peers, hub));
 }
 
-static void pay(dm_cluster *c, owed *o) {
-  c->owed -= o->bytes;
-  dm_list_remove(&o->node);
-  free(o);
+static void drop(dm_cluster *c, result *r) {
+  c->kept -= r->bytes;
+  dm_list_remove(&r->node);
+  free(r);
 }
 
 static void forget(dm_cluster *c, dm_peer *p) {
-  while (!dm_list_empty(&p->owed))
-    pay(c, DM_OWNER(p->owed.next, owed, node));
+  while (!dm_list_empty(&p->kept))
+    drop(c, DM_OWNER(p->kept.next, result, node));
   dm_table_remove(&c->peers, &p->node);
   dm_list_remove(&p->used);
   free(p);
 }
 
 static bool is_needed(const dm_peer *p) {
-  return !dm_list_empty(&p->taken) || !dm_list_empty(&p->owed);
+  return !dm_list_empty(&p->taken) || !dm_list_empty(&p->kept);
 }
 
 /* Make room for another hub. False: all of them are needed. */
@@ -54,7 +54,7 @@ static dm_peer *add(dm_cluster *c, dm_span hub) {
   p->node.key = (dm_span){p->id, hub.n};
   dm_list_init(&p->used);
   dm_list_init(&p->taken);
-  dm_list_init(&p->owed);
+  dm_list_init(&p->kept);
   if (dm_table_add(&c->peers, &p->node)) return p;
   free(p);
   return NULL;
@@ -65,12 +65,12 @@ static dm_peer *find_or_add(dm_cluster *c, dm_span hub) {
   return p != NULL ? p : add(c, hub);
 }
 
-static void pay_all(dm_cluster *c, dm_peer *p) {
-  while (c->up && !dm_list_empty(&p->owed)) {
-    owed *o = DM_OWNER(p->owed.next, owed, node);
-    dm_span bytes = {o->text, o->bytes};
+static void send_kept(dm_cluster *c, dm_peer *p) {
+  while (c->up && !dm_list_empty(&p->kept)) {
+    result *r = DM_OWNER(p->kept.next, result, node);
+    dm_span bytes = {r->text, r->bytes};
     if (!dm_post_bytes(c, dm_peer_id(p), NULL, bytes)) return;
-    pay(c, o);
+    drop(c, r);
   }
 }
 
@@ -80,30 +80,30 @@ dm_peer *dm_peers_heard(dm_cluster *c, dm_span hub) {
   p->silent = 0;
   dm_list_remove(&p->used);
   dm_list_append(&c->recent, &p->used);
-  pay_all(c, p);
+  send_kept(c, p);
   return p;
 }
 
-static bool owe(dm_cluster *c, dm_span hub, dm_span bytes) {
-  if (bytes.p == NULL || c->owed + bytes.n > DM_CLUSTER_OWED) return false;
+static bool keep(dm_cluster *c, dm_span hub, dm_span bytes) {
+  if (bytes.p == NULL || c->kept + bytes.n > DM_CLUSTER_KEPT) return false;
   dm_peer *p = find_or_add(c, hub);
-  owed *o = p != NULL ? malloc(sizeof *o + bytes.n) : NULL;
-  if (o == NULL) return false;
-  memcpy(o->text, bytes.p, bytes.n);
-  o->bytes = bytes.n;
-  c->owed += bytes.n;
-  dm_list_append(&p->owed, &o->node);
+  result *r = p != NULL ? malloc(sizeof *r + bytes.n) : NULL;
+  if (r == NULL) return false;
+  memcpy(r->text, bytes.p, bytes.n);
+  r->bytes = bytes.n;
+  c->kept += bytes.n;
+  dm_list_append(&p->kept, &r->node);
   return true;
 }
 
-/* On the same connection the order is kept, so that nothing overtakes what is
-** owed. */
+/* A connection keeps the order of messages, so no result may overtake one that
+** is kept. */
 bool dm_peers_send(dm_cluster *c, dm_span hub, dm_wire *w) {
   dm_span bytes = dm_post_write(c, w);
   const dm_peer *p = dm_peers_find(c, hub);
-  if (c->up && (p == NULL || dm_list_empty(&p->owed)))
+  if (c->up && (p == NULL || dm_list_empty(&p->kept)))
     return dm_post_bytes(c, hub, NULL, bytes);
-  return owe(c, hub, bytes);
+  return keep(c, hub, bytes);
 }
 
 void dm_peers_clear(dm_cluster *c) {

@@ -1,7 +1,7 @@
 /* subject.h -- the subjects of NATS on which hubs of one name meet. Pure.
 **
 **   dm.{cluster}.call.{device}[.{module}]  calls; its holder subscribes
-**   dm.{cluster}.up.{device}[.{module}]    it is held; those who wait subscribe
+**   dm.{cluster}.up.{device}[.{module}]    it is held; who waits subscribes
 **   dm.{cluster}.hub.{hub}[.{tail}]        for one hub: results, signs of life
 **   dm.{cluster}.all                       for all hubs
 **

@@ -16,11 +16,12 @@ enum {
   DM_ASK_AGAIN_MOST = 1000 /* of them at a time */
 };
 
-/* Ask for a call whose identity was looked up. It is parked, or has failed. */
+/* Ask other hubs for a call whose identity was looked up. It is parked, or has
+** failed. */
 void dm_ask(dm_exchange *x, dm_span payload);
 
-/* The call is to wait for its device: hear of it when that comes to another
-** hub, and have the hub's again_timer run. False: no memory. */
+/* Prepare a call to wait for its device: have on_up when the device connects to
+** another hub, and start the hub's again_timer. False: no memory. */
 bool dm_ask_later(dm_exchange *x);
 
 /* Walk over the calls that wait, from the hub's again_place (0: the first).

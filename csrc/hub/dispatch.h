@@ -30,8 +30,8 @@ void dm_dispatch_waiting(dm_hub *h, dm_identity *i);
 /* Does its connection take calls of this method? */
 bool dm_dispatch_takes(const dm_identity *i, dm_span method);
 
-/* No other hub has called the method of this call, which was asked for; by_hub:
-** one that was asked says so. Else there is nobody to ask. */
+/* No other hub makes this call, which was asked for. by_hub: a hub that has the
+** device says so; otherwise no hub has it. */
 void dm_dispatch_gone(dm_exchange *x, bool by_hub);
 
 /* The identity has come to another hub. */

@@ -329,8 +329,9 @@ extern const dm_bus_events dm_hub_bus_events;
 ** whether the identity takes method calls there: p->subscribed says what to
 ** assume if the bus has not said it. */
 void dm_hub_presence_put(dm_hub *h, const dm_bus_presence *p);
-/* Begin to read all such connections from the store; then put each, and end:
-** those of other hubs that were not told meanwhile are forgotten. */
+/* Call 'begin', put all connections of other hubs that the store has, and call
+** 'end': connections that neither the store nor a hub has told since are
+** forgotten. */
 void dm_hub_presence_begin(dm_hub *h);
 void dm_hub_presence_end(dm_hub *h);
 /* Walk over this hub's own connections: start with *place = 0. False: there are
@@ -406,7 +407,7 @@ dm_hub_gauges dm_hub_gauge(const dm_hub *h);
 
 typedef struct dm_hub_level { /* of what a tier meters, or of its quota */
   double capacity;
-  double left; /* below 0: so much is promised to those that wait */
+  double left; /* below 0: taken in advance for callers that wait */
   double rate; /* a second; 0: the quota, which begins anew each day */
 } dm_hub_level;
 

@@ -1,4 +1,4 @@
-/* join.c -- a hub among others: what it does when the bus says so. Loop thread
+/* join.c -- a hub among others: the functions that the bus calls. Loop thread
 ** only.
 */
 #include <string.h>

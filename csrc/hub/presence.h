@@ -8,8 +8,8 @@
 
 #pragma GCC visibility push(hidden)
 
-/* What another hub says, or the store of it. A connection here that is older is
-** closed as taken over. */
+/* Take what another hub, or the store, says of a connection to that hub. A
+** connection to this hub that is older is closed as taken over. */
 void dm_presence_hear(dm_hub *h, const dm_bus_presence *p);
 
 /* A connection here has its epoch. False: one at another hub is newer. */

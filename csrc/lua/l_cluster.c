@@ -89,7 +89,7 @@ static int l_bus(lua_State *L) {
 }
 
 /* bus:join(functions, context) -> functions, context
-** Those of a hub, from its bus_events(); those of the bus, for its join(). All
+** Takes what hub:bus_events() returns, and returns what hub:join() takes. All
 ** are light userdata. */
 static int l_join(lua_State *L) {
   bus *b = check_bus(L);

@@ -24,7 +24,7 @@ typedef struct dm_paho_sockets {
 /* Note the sockets that are connected to an address and its port. */
 void dm_paho_sockets_note(dm_paho_sockets *s, const struct sockaddr *to);
 
-/* Replace those that were noted by those that are new. */
+/* Note the sockets that are new since then, in place of the others. */
 void dm_paho_sockets_renew(dm_paho_sockets *s);
 
 /* dm_socket_limit for all sockets that are connected there. */
