@@ -113,6 +113,17 @@ describe("a call of a device at another hub", function()
     assert.equal(404103, err.code)
   end)
 
+  it("goes on to wait while no hub can be reached", function()
+    local finish = world:call("a", "dev1", "work", "x", { connect_timeout = 100 })
+    world:wait(function() return world.hubs.a:counters().calls_asked >= 2 end)
+    world:flow()
+    world.bus:up(false)
+    connect() -- "a" hears of it, and cannot ask
+    world.bus:up(true)
+    assert.equal(200, assert(finish()).status)
+    assert.equal(1, ran)
+  end)
+
   it("waits, and is sent here when the device comes here", function()
     local finish = world:call("a", "dev1", "work", "x", { connect_timeout = 100 })
     world:wait(function() return world.hubs.a:counters().calls_asked >= 2 end)

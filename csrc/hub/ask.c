@@ -72,22 +72,22 @@ static int64_t response_deadline(const dm_exchange *x) {
   return dm_hub_now(x->hub) + (int64_t)x->response_seconds * 1000;
 }
 
-void dm_ask(dm_exchange *x, dm_span payload) {
+bool dm_ask(dm_exchange *x, dm_span payload) {
   dm_hub *h = x->hub;
   bool room = (x->remote != NULL || begin(x)) && dm_call_keep(x, payload) &&
               dm_call_wait(x, response_deadline(x)) &&
               renew(x, DM_REMOTE_ASKED);
   if (!room) {
     dm_call_fail_over_limit(x, DM_ERROR_UNAVAILABLE);
-  } else if (!send_it(x)) {
-    dm_ids_remove(&h->asked, x->remote->id);
-    dm_call_fail_as(x, DM_ERROR_UNAVAILABLE,
-                    DM_SPAN("The device is not connected to this hub, which "
-                            "cannot reach the other hubs."));
-  } else {
-    h->counted.calls_asked++;
-    dm_call_park(x);
+    return true;
   }
+  if (!send_it(x)) {
+    dm_ids_remove(&h->asked, x->remote->id);
+    return false;
+  }
+  h->counted.calls_asked++;
+  dm_call_park(x);
+  return true;
 }
 
 void dm_ask_taken(dm_exchange *x, dm_span hub) {

@@ -17,8 +17,9 @@ enum {
 };
 
 /* Ask other hubs for a call whose identity was looked up. It is parked, or has
-** failed. */
-void dm_ask(dm_exchange *x, dm_span payload);
+** failed. False: it was not asked for, since the other hubs cannot be reached
+** now, or the call is too large for the bus. */
+bool dm_ask(dm_exchange *x, dm_span payload);
 
 /* Prepare a call to wait for its device: have on_up when the device connects to
 ** another hub, and start the hub's again_timer. False: no memory. */

@@ -141,6 +141,18 @@ static void fail_absent(dm_exchange *x) {
   dm_call_fail(x, DM_ERROR_NOT_ONLINE);
 }
 
+/* Ask other hubs. If none can be reached, a call that has begun to wait for its
+** device goes on waiting. */
+static void ask(dm_exchange *x, dm_span payload) {
+  if (dm_ask(x, payload)) return;
+  if (x->remote->wants)
+    wait_for_device(x, payload);
+  else
+    dm_call_fail_as(x, DM_ERROR_UNAVAILABLE,
+                    DM_SPAN("The device is not connected to this hub, which "
+                            "cannot reach the other hubs."));
+}
+
 bool dm_dispatch_takes(const dm_identity *i, dm_span method) {
   return i->session != NULL && dm_filters_take(&i->filters, method);
 }
@@ -154,7 +166,7 @@ static bool takes(const dm_identity *i, const dm_exchange *x) {
 static void send_elsewhere(dm_exchange *x, dm_span payload) {
   bool asks = x->hub->bus != NULL && x->identity->session == NULL;
   if (asks && !dm_remote_is_lent(x))
-    dm_ask(x, payload);
+    ask(x, payload);
   else if (x->connect_seconds > 0)
     wait_for_device(x, payload);
   else
@@ -204,7 +216,7 @@ void dm_dispatch_gone(dm_exchange *x, bool by_hub) {
   if (takes(x->identity, x))
     send_kept(x);
   else if (asks_again(x, by_hub))
-    dm_ask(x, payload);
+    ask(x, payload);
   else if (x->connect_seconds > 0)
     wait_for_device(x, payload);
   else
@@ -219,7 +231,7 @@ static void try_waiting(dm_exchange *x, bool elsewhere) {
   if (takes(i, x))
     send_kept(x);
   else if (elsewhere && i->session == NULL)
-    dm_ask(x, dm_buf_span(&x->payload));
+    ask(x, dm_buf_span(&x->payload));
   else
     dm_list_append(&i->waiting, &x->node);
 }
