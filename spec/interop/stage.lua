@@ -28,9 +28,11 @@ end
 
 --- Run a script of this folder in a namespace; what it printed, a JSON document.
 ---@param script string
-function M.play(script)
+---@param argument string? its one argument
+function M.play(script, argument)
   local interpreter = os.getenv("LUA") or arg[-1]
-  local result = assert(M.in_namespace { interpreter, FOLDER .. "/" .. script })
+  local words = { interpreter, FOLDER .. "/" .. script, argument }
+  local result = assert(M.in_namespace(words))
   if result.stderr ~= "" or result.status ~= 0 then
     error(("%s ended with %d: %s"):format(script, result.status, result.stderr), 0)
   end
