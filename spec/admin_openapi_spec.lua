@@ -3,6 +3,7 @@
 
 local actions = require "directmethods.hub.admin_routes"
 local dm = require "directmethods"
+local errors = require "directmethods.errors"
 local fixture = require "spec.support.fixture"
 local mqtt = require "spec.support.mqtt"
 local openapi = require "spec.support.openapi"
@@ -10,6 +11,15 @@ local openapi = require "spec.support.openapi"
 local RULE = '{"stage":"http","action":"drop","device":"nobody"}'
 local LAMP = '{"methods":{"on":{"status":201,"payload":{"on":true}},'
   .. '"weak":[{"status":503},{"status":200}]}}'
+
+-- As if another hub had the same database, until the hub asks once.
+local function share(hub)
+  hub.state.cluster = { refusal = function()
+    hub.state.cluster = false
+    return errors.new { name = "Conflict", message = "another hub is alive" }
+  end }
+end
+
 -- operation, status; then what asks for it: the target where it is not the
 -- operation's path, the body
 local CASES = {
@@ -177,6 +187,7 @@ local CASES = {
   end },
   { "GET /snapshots", 200 },
   { "POST /snapshots/{name}/restore", 204, "/snapshots/s/restore" },
+  { "POST /snapshots/{name}/restore", 409, "/snapshots/s/restore", before = share },
   { "POST /snapshots/{name}/restore", 404, "/snapshots/x/restore" },
   { "DELETE /snapshots/{name}", 204, "/snapshots/s" },
   { "DELETE /snapshots/{name}", 404, "/snapshots/s" },
@@ -187,6 +198,7 @@ local CASES = {
   { "DELETE /calls/{id}", 400, "/calls/999" },
   { "POST /session", 204 },
   { "DELETE /session", 204 },
+  { "POST /reset", 409, before = share },
   { "POST /reset", 204 },
 }
 

@@ -244,4 +244,35 @@ describe("hubs with one database", function()
     assert.equal(b.state.cluster.id, ended)
     dm.log { level = "warn" }
   end)
+
+  it("reset nothing and keep no snapshot while another one lives", function()
+    local a = plain()
+    assert(a:snapshot "alone")
+    local b = plain()
+    assert(b:add_device "dev1")
+    knows(a, "dev1")
+    local why = (": hub %s of 'lab' is alive and has the same devices and jobs: end "
+      .. "the other hubs first"):format(b.state.cluster.id)
+    for what, run in pairs {
+      ["hub:reset"] = function() return a:reset() end,
+      ["hub:snapshot"] = function() return a:snapshot "s" end,
+      ["hub:restore"] = function() return a:restore "alone" end,
+    } do
+      local done, err = run()
+      assert.is_nil(done, what)
+      assert.equal("Conflict", err.name)
+      assert.equal(what .. why, err.message)
+    end
+    local _, err = a:reset { keep = "devices" }
+    assert.equal("hub:reset" .. why, err.message)
+    assert.truthy(a.state.plane:identity("dev1"))
+    assert.same({ "alone" }, { a:snapshots()[1].name, a:snapshots()[2] })
+    b:close()
+    assert(b:closed(WAIT))
+    assert(a:restore "alone")
+    assert.is_nil(a.state.plane:identity("dev1"))
+    assert(a:add_device "dev2")
+    assert(a:reset())
+    assert.is_nil(a.state.plane:identity("dev2"))
+  end)
 end)

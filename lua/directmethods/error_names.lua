@@ -49,8 +49,10 @@ return {
     remedy = "Read the raw text in body, or correct the program that wrote it.",
   },
   Conflict = {
-    cause = "The hub's store was changed by another request meanwhile.",
-    remedy = "Read the current state, then try again.",
+    cause = "The hub's store was changed by another request meanwhile, or other hubs "
+      .. "of its cluster use it.",
+    remedy = "Read the current state, then try again. If the message names another "
+      .. "hub, end that hub first.",
   },
   StorageFailed = {
     cause = "The hub's store could not be read or written.",

@@ -2,6 +2,7 @@
 
 local admin = require "spec.support.admin"
 local dm = require "directmethods"
+local errors = require "directmethods.errors"
 local fixture = require "spec.support.fixture"
 local http = require "spec.support.http"
 local mqtt = require "spec.support.mqtt"
@@ -30,6 +31,18 @@ local function hold_time(hub)
   end)
 end
 
+-- As if another hub had the same database, until the hub asks once.
+local function share(what)
+  return function(hub)
+    hub.state.cluster = { refusal = function()
+      hub.state.cluster = false
+      return errors.new { name = "Conflict", message = what .. ": hub 0011223344556677 "
+        .. "of 'lab' is alive and has the same devices and jobs: end the other hubs "
+        .. "first" }
+    end }
+  end
+end
+
 -- Options of the hub of these examples.
 local OPTIONS = { ["GET /throttles"] = { tier = "F1" } }
 
@@ -47,6 +60,8 @@ local BEFORE = {
   ["DELETE /recordings/{id} 204"] = function(hub)
     assert(select(2, admin.ask(hub, "POST", "/recordings")).id == 1)
   end,
+  ["POST /reset 409"] = share "hub:reset",
+  ["POST /snapshots/{name}/restore 409"] = share "hub:restore",
   ["POST /snapshots/{name} 409"] = function(hub)
     for i = 1, 15 do assert(hub:snapshot("s" .. i)) end
   end,

@@ -225,6 +225,23 @@ function Cluster.living(db)
   return ids
 end
 
+--- Why this hub may not change all that the hubs share, now; nil: no other hub lives.
+--- Waits.
+---@param what string the function that would change it
+---@return directmethods.Error? err Conflict, or the store has failed
+function Cluster:refusal(what)
+  local ids, err = Cluster.living(self.store.db)
+  if not ids then return err end
+  ids[self.id] = nil
+  local other = next(ids)
+  if not other then return nil end
+  return errors.new {
+    name = "Conflict",
+    message = ("%s: hub %s of '%s' is alive and has the same devices and jobs: end the "
+      .. "other hubs first"):format(what, other, self.name),
+  }
+end
+
 --- Leave the cluster. Waits for nothing; harmless the second time.
 function Cluster:close()
   if self.closed then return end

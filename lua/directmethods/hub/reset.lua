@@ -58,14 +58,19 @@ local RESET = { keep = { "string", choices = { "devices" } } }
 --- ```lua
 --- before_each(function() assert(hub:reset { keep = "devices" }) end)
 --- ```
+--- While other hubs of its cluster live, nothing is done: they have the same devices
+--- and jobs.
 ---@param opts { keep: "devices"? }?
 ---@return boolean? done
----@return directmethods.Error? err the store does not let go, or the hub was closed
+---@return directmethods.Error? err the store does not let go, or the hub was closed;
+---  Conflict: another hub of the cluster lives
 function Hub:reset(opts)
   check_open(self, "hub:reset")
   local keep = options.check(opts, RESET, "hub:reset").keep
   task.current("hub:reset")
   local state = self.state
+  local refused = state.cluster and state.cluster:refusal("hub:reset")
+  if refused then return nil, refused end
   if state.admin and not keep then state.admin.clients:close() end
   local done, err = clear(state, keep, function() time.sleep(0) end)
   if done then done, err = clear(state, keep) end -- what came meanwhile

@@ -51,6 +51,12 @@ local function limit(message)
   return errors.new { name = "LimitExceeded", message = "hub:snapshot: " .. message }
 end
 
+-- Why this cannot be done while other hubs have the same devices and jobs.
+local function refusal(hub, what)
+  local cluster = hub.state.cluster
+  return cluster and cluster:refusal(what) or nil
+end
+
 -- Is there room for one of this name?
 local function check_room(kept, name, bytes)
   local count = 0
@@ -75,11 +81,14 @@ end
 --- ```
 ---@param name string 1 to 64 characters of A-Z a-z 0-9 - _ .
 ---@return boolean? done
----@return directmethods.Error? err LimitExceeded, or the store has failed
+---@return directmethods.Error? err LimitExceeded, or the store has failed; Conflict:
+---  another hub of the cluster lives
 function Hub:snapshot(name)
   check_open(self, "hub:snapshot")
   check_name(name, "hub:snapshot")
   task.current("hub:snapshot")
+  local refused = refusal(self, "hub:snapshot")
+  if refused then return nil, refused end
   local kept = self.state.snapshots
   local snapshot, err = contents.take(self)
   err = err or check_room(kept, name, snapshot.bytes)
@@ -96,11 +105,14 @@ end
 --- a restart of the hub. Waits.
 ---@param name string
 ---@return boolean? done
----@return directmethods.Error? err the store has failed, with a part brought back
+---@return directmethods.Error? err the store has failed, with a part brought back;
+---  Conflict: another hub of the cluster lives, and nothing was changed
 function Hub:restore(name)
   check_open(self, "hub:restore")
   local snapshot = find(self, name, "hub:restore")
   task.current("hub:restore")
+  local refused = refusal(self, "hub:restore")
+  if refused then return nil, refused end
   return contents.put(self, snapshot)
 end
 
