@@ -15,6 +15,7 @@ local PROGRAM = 'PATH=$PATH:/usr/sbin; exec setpriv --pdeathsig KILL nats-server
 
 ---@class spec.NatsServer
 ---@field port integer it stays the same when the server is started again
+---@field route string? the URL for other servers of its cluster, if it has one
 ---@field folder spec.Folder
 local Server = {}
 Server.__index = Server
@@ -24,11 +25,11 @@ local function read(path)
   return file and file:read("a")
 end
 
--- What the server says when it listens, in a file named by its pid.
+-- What the server says when it listens, in a file named by its pid: the URLs.
 local function listening(self)
   local name = ("%s/nats-server_%d.ports"):format(self.folder.path, self.pid)
   local found, facts = pcall(dm.json.decode, read(name) or "")
-  return found and type(facts) == "table" and facts.nats and facts.nats[1]
+  return found and type(facts) == "table" and facts.nats and facts
 end
 
 --- Start, or start again. `config` are lines of its configuration, which stay.
@@ -42,14 +43,15 @@ function Server:start(config)
   self.ended = false
   self.child = assert(uv.spawn("sh", { args = { "-c", PROGRAM, "sh", "-c", path } },
     function() self.ended = true end))
-  local url
+  local urls
   assert(wires.turn_until(function()
     self.pid = tonumber(read(self.folder.path .. "/pid"))
-    url = self.pid and listening(self)
-    return url or self.ended
+    urls = self.pid and listening(self)
+    return urls or self.ended
   end, PATIENCE))
-  assert(url, "nats-server does not start: " .. path)
-  self.port = math.tointeger(url:match(":(%d+)$"))
+  assert(urls, "nats-server does not start: " .. path)
+  self.port = math.tointeger(urls.nats[1]:match(":(%d+)$"))
+  self.route = urls.cluster and urls.cluster[1]
   return self
 end
 
