@@ -88,6 +88,14 @@ describe("hub --workers", function()
     assert.is_false(is_there(facts.workers[1].pid))
   end)
 
+  it("ends its hubs when it is killed", function()
+    local facts = start(2)
+    send("KILL", facts.pid)
+    -- it ends when no worker has its stderr any more
+    assert.equal(9, ended().signal)
+    for _, worker in ipairs(facts.workers) do assert.is_false(is_there(worker.pid)) end
+  end)
+
   it("ends when a hub cannot start", function()
     local result = cli.run { "hub", "--workers", "2", "--config",
       folder:write("hub.json", dm.json.encode {

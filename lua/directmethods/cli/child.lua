@@ -5,7 +5,9 @@
 -- io.popen starts a shell, which inherits stdout and stderr and opens our stdin by
 -- /proc, and the shell runs the command. io.popen cannot wait without blocking the
 -- loop, so the shell also holds the writing end of a FIFO: `cat`, started by dm.exec,
--- ends when the shell has ended, and then we collect the exit status.
+-- ends when the shell has ended, and then we collect the exit status. The pipe that
+-- io.popen makes carries nothing. This process alone has its writing end, so the pipe
+-- ends with this process, however that ends.
 
 local command = require "directmethods.cli.command"
 local dm = require "directmethods"
@@ -15,28 +17,40 @@ local variables = require "directmethods.cli.variables"
 
 local M = {}
 
--- $1 is the folder; the command follows. The shell catches signals so that it outlives
--- the command. Its own stderr is closed: dash would print "Killed" and the like. It
--- sets no variables: the command would see them if the user has exported such names.
+-- $1 is the folder; $2 is "bound" if the command must end with this process; the
+-- command follows. The shell catches signals so that it outlives the command. Its own
+-- stderr is closed: dash would print "Killed" and the like. It sets no variables before
+-- the command runs: the command would see them if the user has exported such names.
 local SHELL = [[
 trap : HUP INT QUIT TERM
+exec 7<&0
 if (: <"/proc/$PPID/fd/0") 2>/dev/null
 then exec <"/proc/$PPID/fd/0"
 else exec </dev/null
 fi
 . "$1/variables"
 exec 9>"$1/end" 8>&2 2>/dev/null
+if [ "$2" = bound ]
+then (
+  exec 8>&- 9>&-
+  read -r _ <&7
+  until pid=$(cat "$1/pid"); do sleep 1; done
+  kill -s TERM "$pid"
+) &
+fi
 (
-  exec 2>&8 8>&- 9>&-
-  exec sh -c 'command -v -- "$2" >/dev/null || {
-    echo "$0: $2: there is no such command" >&2
+  exec 2>&8 7<&- 8>&- 9>&-
+  exec sh -c 'command -v -- "$3" >/dev/null || {
+    echo "$0: $3: there is no such command" >&2
     exit 127
   }
   echo $$ >"$1/pid.new" && mv "$1/pid.new" "$1/pid"
-  shift
+  shift 2
   exec "$@"' "directmethods hub" "$@"
 )
-exit $?
+status=$?
+if [ "$2" = bound ]; then kill "$!"; fi
+exit $status
 ]]
 
 ---@class directmethods.CliChild
@@ -49,12 +63,14 @@ Child.__index = Child
 ---@param words string[]
 ---@param list directmethods.CliVariables of its environment
 ---@param folder string of this user alone, for what is between it and us
+---@param bound boolean? it gets SIGTERM when this process ends, also by SIGKILL
 ---@return directmethods.CliChild
-function M.start(words, list, folder)
+function M.start(words, list, folder, bound)
   files.write_private(folder .. "/variables", variables.text(list, "sh"), "COMMAND")
   local made = assert(dm.exec { "mkfifo", "-m", "600", folder .. "/end" })
   if made.status ~= 0 then command.fail(command.LOCAL, "mkfifo: " .. made.stderr) end
-  local line = { "exec sh -c", shell.quote(SHELL), "sh", shell.quote(folder) }
+  local line = { "exec sh -c", shell.quote(SHELL), "sh", shell.quote(folder),
+    bound and "bound" or "free" }
   for _, word in ipairs(words) do line[#line + 1] = shell.quote(word) end
   local pipe, why = io.popen(table.concat(line, " "), "w")
   if not pipe then command.fail(command.LOCAL, why) end

@@ -1,6 +1,7 @@
 --- `directmethods hub --workers N`: hubs of one cluster that share the ports of one
 -- machine. This process starts them, waits, passes signals on, and ends when they have
--- ended. When one of them ends by itself, the others are stopped.
+-- ended. When one of them ends by itself, the others are stopped. When this process is
+-- killed, they end.
 
 local children = require "directmethods.cli.child"
 local command = require "directmethods.cli.command"
@@ -105,7 +106,7 @@ function Workers:start(ports)
     add { ("--%s-port"):format(service), tostring(port) }
   end
   add(self.words)
-  local worker = { child = children.start(words, {}, folder) }
+  local worker = { child = children.start(words, {}, folder, true) }
   self.list[i] = worker
   worker.task = dm.spawn(self.watch, self, i, worker.child)
   dm.wait_until(function()
