@@ -45,7 +45,7 @@ local MESSAGES = {
 ---@field cluster_call string? its name, where two hubs had a part in it
 ---@field called_by string? the other hub, which called the method
 ---@field asked_by string? the other hub, whose caller it is
----@field job_id string? of the job that made the call
+---@field job_id string? of the job of this hub that made the call
 ---@field response_timeout integer? seconds that the device had; nil: the call was not
 ---  accepted
 ---@field connect_timeout integer? seconds that the hub was to wait for the device
