@@ -51,7 +51,7 @@ static dm_wire_bad take_own(dm_cluster *c, const dm_wire *w, dm_span subject) {
   }
 }
 
-/* For all hubs, or for one that has to do with an identity. */
+/* For all hubs, or for the hubs that hold or want an identity. */
 static dm_wire_bad take_common(dm_cluster *c, const dm_wire *w,
                                dm_span subject) {
   switch (w->kind) {

@@ -45,7 +45,7 @@ void dm_cluster_join(dm_cluster *c, const dm_bus_events *events, void *hub);
 
 bool dm_cluster_is_up(const dm_cluster *c);
 
-/* How many messages were dropped for a reason, and the names of reasons. */
+/* The names of the reasons to drop a message, and how many were dropped. */
 extern const char *const dm_cluster_reasons[DM_WIRE_BADS];
 uint64_t dm_cluster_dropped(const dm_cluster *c, dm_wire_bad why);
 

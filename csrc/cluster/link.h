@@ -16,7 +16,7 @@
 
 enum {
   DM_LINK_QUEUE = 65536,           /* messages in each direction, at most */
-  DM_LINK_BYTES = 64 * 1024 * 1024 /* of them, at most, likewise */
+  DM_LINK_BYTES = 64 * 1024 * 1024 /* of these messages, at most */
 };
 
 typedef struct dm_link dm_link;
@@ -33,8 +33,8 @@ typedef struct dm_link_events {
 dm_link *dm_link_open(dm_loop *loop, const dm_nats_options *options,
                       const dm_link_events *events, void *owner, dm_err *e);
 
-/* No event comes any more; what was published before is still sent. The loop
-** waits for the thread when it ends. */
+/* No event comes after this call. Messages that were published before it are
+** still sent. When the loop ends, it waits for the thread. */
 void dm_link_close(dm_link *l);
 
 /* The greatest message that can be published; 0: not connected. */

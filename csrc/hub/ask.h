@@ -13,7 +13,7 @@
 
 enum {
   DM_ASK_AGAIN_MS = 1000,  /* until a waiting call is asked for again */
-  DM_ASK_AGAIN_MOST = 1000 /* of them at a time */
+  DM_ASK_AGAIN_MOST = 1000 /* calls that are asked for at a time */
 };
 
 /* Ask other hubs for a call whose identity was looked up. It is parked, or has

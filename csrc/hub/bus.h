@@ -75,7 +75,7 @@ typedef struct dm_bus { /* static */
   /* Send a call to the hub that has the device. False: nothing was sent, since
   ** the bus is down or the call is too large for it. */
   bool (*ask)(void *bus, const dm_bus_call *c);
-  /* No result of this call is wanted any more: its caller has left. */
+  /* The caller has left: drop this call and its result. */
   void (*cancel)(void *bus, uint64_t id);
   /* The result of a call of on_call. */
   void (*reply)(void *bus, uint64_t asked, const dm_bus_result *r);
@@ -87,7 +87,7 @@ typedef struct dm_bus { /* static */
   void (*want)(void *bus, dm_span device, dm_span module, bool on);
   /* Tell all other hubs. */
   void (*tell)(void *bus, const dm_bus_presence *p);
-  /* The hub ends: no event comes any more, and the hub uses the bus no more. */
+  /* The hub ends: it gets no more events, and does not use the bus again. */
   void (*leave)(void *bus);
 } dm_bus;
 

@@ -113,7 +113,8 @@ static void send_now(dm_exchange *x, dm_session *s, dm_span payload) {
   dm_inject_request(x, payload, publish);
 }
 
-/* When its connect time-out ends; it began before other hubs were asked. */
+/* The end of a call's connect time-out, which began before other hubs were
+** asked. */
 static int64_t connect_deadline(const dm_exchange *x) {
   if (x->remote != NULL) return x->remote->until;
   return dm_hub_now(x->hub) + (int64_t)x->connect_seconds * 1000;
