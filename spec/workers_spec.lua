@@ -4,6 +4,8 @@ local cli = require "spec.support.cli"
 local dm = require "directmethods"
 local folders = require "spec.support.folder"
 local postgres = require "spec.support.postgres"
+local shell = require "directmethods.shell"
+local workers = require "directmethods.cli.workers"
 
 local PATIENCE = 60 -- seconds, for processes that hang
 
@@ -25,15 +27,20 @@ describe("hub --workers", function()
     return file and dm.json.decode(file:read("a"))
   end
 
-  -- Start them; what the ready file tells.
-  local function start(count)
+  -- Run them, with these environment variables.
+  local function run(count, variables)
     local config = folder:write("hub.json", dm.json.encode {
       options = { cluster = { name = "lab" }, store = server:url("workers") },
     })
-    local words = cli.words { "hub", "--workers", tostring(count), "--config", config,
+    local words = cli.words({ "hub", "--workers", tostring(count), "--config", config,
       "--plain", "--mqtt-port", "0", "--https-port=0", "--admin-port", "0", "--quiet",
-      "--device", "dev1", "--ready-file", folder.path .. "/ready.json" }
+      "--device", "dev1", "--ready-file", folder.path .. "/ready.json" }, variables)
     running = dm.spawn(dm.exec, words, { timeout = PATIENCE })
+  end
+
+  -- Start them; what the ready file tells.
+  local function start(count)
+    run(count)
     local facts
     assert(dm.wait_until(function()
       facts = ready_facts()
@@ -94,6 +101,61 @@ describe("hub --workers", function()
     -- it ends when no worker has its stderr any more
     assert.equal(9, ended().signal)
     for _, worker in ipairs(facts.workers) do assert.is_false(is_there(worker.pid)) end
+  end)
+
+  -- A program mkfifo that waits for the file `go` before it makes what `pattern` fits,
+  -- and says so in the file `held`.
+  local function hold_mkfifo(pattern)
+    local script = [[#!/bin/sh
+cd %s
+case $3 in %s)
+  echo "$PPID" >held.new && mv held.new held
+  until [ -e go ]; do sleep 0.02; done
+esac
+exec /usr/bin/mkfifo "$@"
+]]
+    script = script:format(shell.quote(folder.path), pattern)
+    local path = folder:write("mkfifo", script)
+    assert.equal(0, assert(dm.exec { "chmod", "700", path }).status)
+  end
+
+  -- The first number in a file that appears.
+  local function number_in(path)
+    return assert(dm.wait_until(function()
+      local file <close> = io.open(path)
+      return file and file:read("n")
+    end, PATIENCE))
+  end
+
+  it("stops a worker that is being started when a signal comes", function()
+    hold_mkfifo "*/2/end"
+    run(3, { PATH = folder.path .. ":" .. os.getenv("PATH"), TMPDIR = folder.path })
+    local parent = number_in(folder.path .. "/held")
+    local found = assert(dm.exec { "sh", "-c", 'echo "$1"/*/1/pid', "sh", folder.path })
+    local first = number_in(found.stdout:gsub("\n", ""))
+    send("TERM", parent)
+    assert(dm.wait_until(function() return not is_there(first) end, PATIENCE))
+    folder:write("go", "")
+    local result = ended()
+    assert.equal(0, result.status, result.stderr)
+    assert.not_matches("worker", result.stderr)
+  end)
+
+  it("stops all when one does not serve in time", function()
+    local before, said = arg, nil
+    finally(function() _G.arg = before end)
+    local started = folder.path .. "/started"
+    _G.arg = { [-2] = "sh", [-1] = "-c",
+      [0] = ("echo 1 >%s; exec sleep 600"):format(shell.quote(started)) }
+    running = dm.spawn(workers.run, {
+      count = 2, words = {}, options = { mqtt_port = 0, https_port = 0 },
+      log = { say = function(_, level, text) said = level .. ": " .. text end },
+      on_ready = error,
+    })
+    number_in(started)
+    dm.advance(300)
+    assert.equal(4, ended())
+    assert.equal("error: worker 1 does not serve after 300 s: stopping all", said)
   end)
 
   it("ends when a hub cannot start", function()

@@ -47,8 +47,9 @@ end
 --- Call fn(), as a task, for each SIGHUP that means to reload.
 M.on_reload = signals.reload_with
 
--- Exit statuses of programs that a signal has ended.
-local STATUS = { SIGHUP = 129, SIGINT = 130, SIGTERM = 143 }
+--- Exit statuses of programs that a signal has ended.
+---@type table<string, integer>
+M.STATUS = { SIGHUP = 129, SIGINT = 130, SIGTERM = 143 }
 
 --- Let a command stop at its next chance: the result returns the exit status once a
 -- signal has come, nil before. A second signal ends the process at once.
@@ -58,7 +59,7 @@ function M.stopper()
   M.catch()
   M.on(function(name)
     if status then os.exit(status) end
-    status = STATUS[name]
+    status = M.STATUS[name]
   end)
   return function() return status end
 end

@@ -59,7 +59,7 @@ end
 ---@field words string[] options of all workers
 ---@field folder string
 ---@field list { child: directmethods.CliChild, facts: table? }[]
----@field stopping boolean
+---@field stopping string|false the signal that stops them
 ---@field failed boolean a worker has ended by itself, or with an error
 ---@field log directmethods.CliLog
 local Workers = {}
@@ -77,14 +77,19 @@ function Workers:signal(name)
 end
 
 function Workers:stop(name)
-  self.stopping = true
+  self.stopping = name
   self:signal(name)
+end
+
+-- Has a worker ended as it should? One that does not catch signals yet is ended by one.
+function Workers:is_good(status)
+  return status == command.OK or status == signals.STATUS[self.stopping]
 end
 
 -- Wait until a worker has ended, then stop the others.
 function Workers:watch(i, child)
   local status = child:wait()
-  if status ~= command.OK then self.failed = true end
+  if not self:is_good(status) then self.failed = true end
   if self.stopping then return end
   self.failed = true
   self.log:say("error", ("worker %d has ended with exit status %d: stopping the others")
@@ -92,7 +97,23 @@ function Workers:watch(i, child)
   self:stop("SIGTERM")
 end
 
---- Start a worker with these ports and wait until it serves; nil: it has ended.
+-- Wait until a worker serves; nil: it has ended, or it takes too long and all are
+-- stopped.
+function Workers:await_ready(i, worker, ready_file)
+  local done = dm.wait_until(function()
+    worker.facts = read_facts(ready_file)
+    return worker.facts or worker.child.ended
+  end, PATIENCE)
+  if not done then
+    self.failed = true
+    self.log:say("error", ("worker %d does not serve after %d s: stopping all"):format(
+      i, PATIENCE))
+    self:stop("SIGTERM")
+  end
+  return worker.facts
+end
+
+-- Start a worker with these ports and wait until it serves; nil: it does not.
 function Workers:start(ports)
   local i = #self.list + 1
   local folder = ("%s/%d"):format(self.folder, i)
@@ -109,14 +130,13 @@ function Workers:start(ports)
   local worker = { child = children.start(words, {}, folder, true) }
   self.list[i] = worker
   worker.task = dm.spawn(self.watch, self, i, worker.child)
-  dm.wait_until(function()
-    worker.facts = read_facts(ready_file)
-    return worker.facts or worker.child.ended
-  end, PATIENCE)
-  return worker.facts
+  -- while it was started, a signal may have come, or another worker ended
+  if self.stopping then worker.child:signal(self.stopping) end
+  return self:await_ready(i, worker, ready_file)
 end
 
--- All of them: the first picks the ports. Nil: one has ended, or a signal has come.
+-- Start all workers; the first picks the ports. Nil: one does not serve, or all are
+-- stopped.
 function Workers:start_all(count, opts)
   local admin = opts.admin_port
   local first = self:start {
