@@ -118,11 +118,20 @@ describe("hubs with one database", function()
     it("need a database", function()
       assert.error_matches(function()
         dm.hub { tls = false, cluster = { name = "lab" } }
-      end, "option 'store' must be an URL postgres://")
+      end, "option 'store' must be a URL postgres://")
       assert.error_matches(function()
         dm.hub { tls = false, store = url, cluster = { name = "a b" } }
       end, "cluster.name")
     end)
+  end)
+
+  it("have no device behind, or with, what a database cannot keep", function()
+    local hub = plain()
+    assert(hub:add_device "dev1")
+    for _, text in ipairs { "\0", "\xff" } do
+      assert.same({}, hub:devices { after = text })
+      assert.same({}, hub:devices { contains = text })
+    end
   end)
 
   it("follow the policies' keys that one of them changes", function()

@@ -42,7 +42,7 @@ describe("the list of devices", function()
     assert.same({ "a_b" }, found { contains = "A_B" })
     assert.same({ "lamp!" }, found { contains = "!" })
     for _, text in ipairs { "\\", "'", "\0", "\xff", "\u{e4}" } do
-      assert.has_no_error(function() hub:devices { contains = text } end)
+      assert.same({}, found { contains = text })
     end
   end)
 

@@ -575,7 +575,8 @@ describe("jobs", function()
       for _, size in ipairs { "0", "1001", "-1", "x", "1e2" } do
         refused(query("SELECT * FROM devices", headers(size)), 400, "ArgumentInvalid")
       end
-      for _, token in ipairs { "!", "YQ==", "////" } do
+      for _, token in ipairs { "!", "YQ==", "////", -- ["\u0000"], ["\ud800"]
+        "WyJcdTAwMDAiXQ==", "WyJcdWQ4MDAiXQ==" } do
         refused(query("SELECT * FROM devices", { "x-ms-continuation: " .. token }), 400,
           "ArgumentInvalid")
       end

@@ -6,6 +6,7 @@ local core = require "directmethods.core"
 local errors = require "directmethods.errors"
 local json = require "directmethods.json"
 local problems = require "directmethods.hub.problems"
+local sql = require "directmethods.hub.sql"
 
 local M = {}
 
@@ -34,7 +35,7 @@ local function read_token(token)
   local position = json.decode(core.base64_decode(token) or "")
   if type(position) ~= "table" or not position[1] then return nil end
   for _, text in ipairs(position) do
-    if type(text) ~= "string" then return nil end
+    if type(text) ~= "string" or not sql.is_text(text) then return nil end
   end
   return position
 end

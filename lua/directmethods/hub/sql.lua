@@ -47,6 +47,13 @@ M.MEMORY = ":memory:" -- a store that is in no file
 local Sql = { __name = "directmethods.sql" }
 Sql.__index = Sql
 
+--- Can every engine keep this text? PostgreSQL keeps no NUL, and only UTF-8.
+---@param text string
+---@return boolean
+function M.is_text(text)
+  return utf8.len(text) ~= nil and not text:find("\0", 1, true)
+end
+
 --- A value that is a blob in the store. A plain string is kept as text; SQL does not
 -- find a blob when it is asked for the same text.
 ---@param bytes string

@@ -2,6 +2,7 @@
 
 local documents = require "directmethods.hub.twin_document"
 local rows = require "directmethods.hub.identity_rows"
+local sql = require "directmethods.hub.sql"
 
 local M = {}
 
@@ -32,12 +33,12 @@ local Store = {}
 -- An id as a parameter. Requests may name anything: a text that some store cannot hold
 -- becomes the empty id, which no identity has.
 local function key(id)
-  return utf8.len(id) and not id:find("\0", 1, true) and id or ""
+  return sql.is_text(id) and id or ""
 end
 
--- Statement `sql` alone; its rows.
-local function read(self, sql, ...)
-  local results, err = self.db:read { { sql, table.pack(...) } }
+-- The rows of one statement.
+local function read(self, statement, ...)
+  local results, err = self.db:read { { statement, table.pack(...) } }
   if not results then return nil, err end
   return results[1]
 end
@@ -65,18 +66,19 @@ end
 
 -- The pattern of ids that contain a text.
 local function pattern_of(text)
-  return "%" .. key(text:lower()):gsub("[!%%_]", "!%0") .. "%"
+  return "%" .. text:lower():gsub("[!%%_]", "!%0") .. "%"
 end
 
 --- A page of devices, ordered by id.
 ---@param after string? the id behind which it begins; nil: from the first
 ---@param limit integer
----@param only { edge: boolean?, contains: string? }? edge devices alone, or those whose
----  id has a text in it
+---@param only { edge: boolean?, contains: string? }? only edge devices, or only those
+---  whose id has a text in it
 ---@return directmethods.IdentityRecord[]? page
 ---@return directmethods.Error? err
 function Store:devices(after, limit, only)
   after, only = after or "", only or {}
+  if not (sql.is_text(after) and sql.is_text(only.contains or "")) then return {} end
   if only.contains then
     return records_of(self, rows.record, read(self, SELECT .. DEVICES_LIKE,
       pattern_of(only.contains), after, limit))
@@ -219,13 +221,13 @@ end
 function Store:scan(modules, columns, after, limit)
   after = after or {}
   local names = table.concat(columns, ", ")
-  local sql = ("SELECT %s%s%s"):format(names, FROM,
+  local select = ("SELECT %s%s%s"):format(names, FROM,
     names:find("t.", 1, true) and TWINS or "")
   if modules then
-    return scanned(self, read(self, sql .. MODULES, after.device_id or "",
+    return scanned(self, read(self, select .. MODULES, after.device_id or "",
       after.module_id or "", limit))
   end
-  return scanned(self, read(self, sql .. ALL_DEVICES, after.device_id or "", limit))
+  return scanned(self, read(self, select .. ALL_DEVICES, after.device_id or "", limit))
 end
 
 --- Add the methods of identities to the class of stores.

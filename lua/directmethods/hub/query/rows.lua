@@ -113,7 +113,8 @@ local function key_of(values, count)
     for i = 1, count do parts[i] = key_part(values[i]) end
     key = table.concat(parts, ",")
   end
-  if #key <= KEY_MAX and utf8.len(key) then return key end
+  local is_text = utf8.len(key) and not key:find("\0", 1, true)
+  if #key <= KEY_MAX and is_text then return key end
   return "#" .. hexadecimal(digest.new("sha256"):final(key))
 end
 
