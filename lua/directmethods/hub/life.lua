@@ -215,6 +215,7 @@ function M.start(config)
   end
   local plane, name, message = require "directmethods.hub_core".hub(core.loop, config)
   if not plane then
+    if cluster then cluster:close() end
     store:close()
     return nil, errors.new { name = name, message = message }
   end
