@@ -2,6 +2,7 @@
 
 local identity = require "directmethods.hub.identity"
 local json = require "directmethods.json"
+local refusal = require "directmethods.hub.refusal"
 local twin_document = require "directmethods.hub.twin_document"
 
 local M = {}
@@ -9,6 +10,8 @@ local M = {}
 local SCOPE_MAX = 512 -- bytes of a device scope
 local PARENTS_MAX = 10 -- scopes of parents
 local TEXT_MAX = 128 -- characters of statusReason, of managedBy
+
+local refuse = refusal.refuse
 
 -- Reading ------------------------------------------------------------------
 
@@ -46,13 +49,9 @@ local function member(document, name, kind)
   local value = document[name]
   if value == nil or value == json.null or value == "" then return nil end
   if type(value) ~= kind then
-    error({ rule = ("'%s' must be of type %s"):format(name, kind) }, 0)
+    refuse("'%s' must be of type %s", name, kind)
   end
   return value
-end
-
-local function refuse(rule)
-  error({ rule = rule }, 0)
 end
 
 -- The member `name`, an object; nil: absent or null.
@@ -60,7 +59,7 @@ local function object_member(document, name)
   local value = document[name]
   if value == nil or value == json.null then return nil end
   if not twin_document.is_object(value) then
-    refuse(("'%s' must be a JSON object"):format(name))
+    refuse("'%s' must be a JSON object", name)
   end
   return value
 end
@@ -72,7 +71,7 @@ local function read_pair(authentication, name, primary, secondary, rule)
   for i, each in ipairs { primary, secondary } do
     values[i] = member(pair, each, "string")
     local wrong = values[i] and rule(values[i])
-    if wrong then refuse(("'%s' %s"):format(each, wrong)) end
+    if wrong then refuse("'%s' %s", each, wrong) end
   end
   return values[1], values[2]
 end
@@ -89,7 +88,7 @@ local function read_type(authentication, has_keys, has_thumbprints)
     or (has_thumbprints and "selfSigned" or "sas")
   auth = AUTHENTICATION[auth:lower()]
   if not auth then
-    refuse("'type' must be one of: " .. table.concat(identity.AUTHENTICATIONS, ", "))
+    refuse("'type' must be one of: %s", table.concat(identity.AUTHENTICATIONS, ", "))
   elseif auth ~= "selfSigned" and has_thumbprints then
     refuse("'x509Thumbprint' is for the authentication type selfSigned")
   elseif auth ~= "sas" and has_keys then
@@ -114,7 +113,7 @@ local function read_text(document, name)
   local text = member(document, name, "string")
   local length = text and utf8.len(text)
   if length and length > TEXT_MAX then
-    refuse(("'%s' must not be longer than %d characters"):format(name, TEXT_MAX))
+    refuse("'%s' must not be longer than %d characters", name, TEXT_MAX)
   end
   return text
 end
@@ -149,7 +148,7 @@ end
 local function read_told(document, name, fits, rule)
   local value = document[name]
   if value == nil or value == json.null then return nil end
-  if not fits(value) then refuse(("'%s' must be %s"):format(name, rule)) end
+  if not fits(value) then refuse("'%s' must be %s", name, rule) end
   return value
 end
 
@@ -182,7 +181,7 @@ end
 --- What a registry document asks for: auth, primary_key, secondary_key,
 -- primary_thumbprint, secondary_thumbprint, enabled, status_reason, managed_by,
 -- iot_edge, each nil when it is absent, null or ""; device_scope and parent_scopes, nil
--- when they are absent or null. Nil and the broken rule: it is none.
+-- when they are absent or null. Nil and the broken rule: it is not one.
 ---@param document any decoded
 ---@param device_id string that it must be for
 ---@param module_id string?
@@ -192,10 +191,7 @@ function M.read(document, device_id, module_id)
   if not twin_document.is_object(document) then
     return nil, "the body must be a JSON object"
   end
-  local ok, result = pcall(read_members, document, device_id, module_id)
-  if ok then return result end
-  if type(result) ~= "table" then error(result, 0) end
-  return nil, result.rule
+  return refusal.try(read_members, document, device_id, module_id)
 end
 
 -- Writing ------------------------------------------------------------------
