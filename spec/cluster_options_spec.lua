@@ -23,7 +23,7 @@ describe("the option cluster", function()
     wrong({ url = "nats://localhost", name = "a b" },
       "option 'cluster.name' must be 1 to 64 characters of A-Z a-z 0-9 - _")
     wrong({ url = "nats://localhost", name = "lab" },
-      "option 'store' must be an URL postgres://... when cluster is set", "hub.db")
+      "option 'store' must be a URL postgres://... when cluster is set", "hub.db")
   end)
 
   it("takes URLs of NATS servers", function()
@@ -97,6 +97,6 @@ describe("the option cluster", function()
     local done = cli.run { "hub", "--plain", "--cluster", "nats://localhost",
       "--cluster-name", "lab" }
     assert.equal(2, done.status)
-    assert.matches("--store must be an URL postgres://...", done.stderr, 1, true)
+    assert.matches("--store must be a URL postgres://...", done.stderr, 1, true)
   end)
 end)

@@ -29,7 +29,7 @@ local function name_rule(value)
   return ("must be 1 to %d characters of A-Z a-z 0-9 - _"):format(NAME_MAX)
 end
 
---- The scheme and host of an URL of a server; nil: it is none.
+--- The scheme and host of a URL of a server; nil: it is none.
 local function parts(url)
   local scheme, rest = url:match("^(%l+)://(.+)$")
   if scheme ~= "nats" and scheme ~= "tls" then return nil end

@@ -108,7 +108,7 @@ end
 local function read_cluster(config)
   if not config.cluster then return end
   if not sql.is_url(config.store) then
-    fail("store", "must be an URL postgres://... when cluster is set: hubs of one name "
+    fail("store", "must be a URL postgres://... when cluster is set: hubs of one name "
       .. "share a PostgreSQL database")
   end
   local member, rule = cluster_options.wrong(config.cluster, is_loopback)

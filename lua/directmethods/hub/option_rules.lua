@@ -131,7 +131,7 @@ end
 
 local function store_rule(value)
   if value ~= "" and not value:find("\0", 1, true) then return nil end
-  return "must be \":memory:\", the path of a file, or an URL postgres://..."
+  return "must be \":memory:\", the path of a file, or a URL postgres://..."
 end
 
 -- IoT Hub's own policies, and what each allows.
