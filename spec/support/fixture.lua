@@ -39,7 +39,7 @@ function M.finish(hub, ...)
   assert(hub:closed(10))
   local before = handles_before[hub]
   assert(dm.wait_until(function() return core.handles() <= before end))
-  assert(task.count() == 0, "tasks are left")
+  assert(dm.wait_until(function() return task.count() == 0 end), "tasks are left")
   assert(dm.wait_until(function() return core.outstanding() == 0 end),
     "operations are outstanding")
 end
