@@ -60,16 +60,16 @@ describe("the option cluster", function()
     wrong(with(tls, { key_file = file }), "'cluster.key_file' needs cert_file")
     wrong(with(plain, { user = "hub", password_file = file, credentials_file = file }),
       "'cluster.credentials_file' must not be set with user")
-    wrong(with(plain, { ca_file = file }), "'cluster.ca_file' needs an url of tls://")
+    wrong(with(plain, { ca_file = file }), "'cluster.ca_file' needs a URL tls://...")
     wrong(with(plain, { cert_file = file, key_file = file }),
-      "'cluster.cert_file' needs an url of tls://")
+      "'cluster.cert_file' needs a URL tls://...")
     wrong({ name = "lab", user = "hub", password_file = file }, "needs url")
     wrong(with(tls, { ca_file = folder.path .. "/none" }),
       "'cluster.ca_file' cannot be read: No such file")
     wrong(with(plain, { urls = file }), "did you mean 'cluster.url'")
   end)
 
-  it("refuses a server beyond loopback that asks nobody who he is", function()
+  it("refuses a server beyond loopback without a log-in", function()
     for _, url in ipairs { "nats://nats.lab:4222", "tls://10.0.0.1",
       "nats://127.0.0.1,nats://10.0.0.1" } do
       wrong({ name = "lab", url = url },

@@ -1,5 +1,6 @@
 --- Hubs that share one PostgreSQL database: on a real server, two hubs in this process.
 
+local checks = require "spec.support.checks"
 local core = require "directmethods.core"
 local dm = require "directmethods"
 local fixture = require "spec.support.fixture"
@@ -7,9 +8,7 @@ local postgres = require "spec.support.postgres"
 
 local WAIT = 60 -- seconds, at most
 
-local function has(text, part)
-  assert.truthy(text:find(part, 1, true), ("%q is not in %q"):format(part, text))
-end
+local has = checks.has
 
 describe("hubs with one database", function()
   local server, url

@@ -57,10 +57,11 @@ function Plane:join(functions, context, id) end
 ---@param changed integer unix ms: when it connected
 function Plane:put_presence(device, module, hub, epoch, changed) end
 
---- Put each connection of the store from now on.
+--- To be called before put_presence is called for each connection of the store.
 function Plane:begin_presence() end
 
---- All were put: forget those that no hub and no store has told since.
+--- To be called after that: forget connections that neither a hub nor the store has
+--- reported since begin_presence.
 function Plane:end_presence() end
 
 --- A hub is dead: forget its connections.

@@ -173,7 +173,7 @@ local function add_wrong(texts, opts, spec, prefix)
   end
 end
 
---- What `check` would say of each member alone, in the order of their names.
+--- What `check` would say of each single member, in the order of their names.
 ---@param opts table
 ---@param spec table<string, directmethods.OptionSpec>
 ---@return string[] texts empty: nothing is wrong

@@ -117,7 +117,8 @@ end
 
 --- Move the clock. Everything that falls due within `seconds` happens in order; after
 -- each deadline it waits for the real I/O that this set off. It moves time in this
--- process only.
+-- process only. Raises an error while a hub of this process belongs to a cluster with
+-- hubs in other processes.
 ---@param seconds number
 function M.advance(seconds)
   options.check_seconds(seconds, "dm.advance", "seconds")

@@ -101,7 +101,8 @@ local function words_of(message)
   return (message:gsub("^hub:[%w_]+: ", ""):gsub("option ('[%w_]+')", "%1"))
 end
 
---- End the command because the listener refused: Status 400: arguments are wrong.
+--- End the command: the listener has refused a request. HTTP status 400 means wrong
+-- arguments, so the exit status is command.USAGE; otherwise it is command.HUB.
 ---@param status integer of HTTP
 ---@param document any the answer, decoded
 function M.refuse(status, document)

@@ -62,7 +62,7 @@ Child.__index = Child
 --- Start a command.
 ---@param words string[]
 ---@param list directmethods.CliVariables of its environment
----@param folder string of this user alone, for what is between it and us
+---@param folder string that only this user can enter; for files of this module
 ---@param bound boolean? it gets SIGTERM when this process ends, also by SIGKILL
 ---@return directmethods.CliChild
 function M.start(words, list, folder, bound)

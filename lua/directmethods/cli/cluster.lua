@@ -36,7 +36,7 @@ function M.add(parser)
   end
 end
 
---- The option `cluster` that the command line gives; nil: none of its members.
+--- The option `cluster` that the command line gives; nil: it gives none of its members.
 ---@param args table
 ---@return table?
 function M.given(args)
@@ -47,7 +47,7 @@ function M.given(args)
   return next(cluster) and cluster
 end
 
---- What dm.hub raises about a member of `cluster`, in the words of the command line.
+--- A message of dm.hub about a member of `cluster`, with the command line's options.
 ---@param message string
 ---@return string
 function M.translate(message)

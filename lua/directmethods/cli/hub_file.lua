@@ -45,7 +45,7 @@ end
 -- Members of the file, and of its options, that are lists.
 local LISTS = { devices = true, faults = true, aliases = true }
 
--- What the library says of a value of Lua, said of one of JSON.
+-- Turn a message about a Lua value into one about a JSON value.
 local function in_json(text)
   local name = text:match "option '([^']+)'"
   return (text:gsub("of type table", LISTS[name] and "a list" or "an object")

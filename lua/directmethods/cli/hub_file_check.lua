@@ -1,6 +1,6 @@
 --- Finds the wrong members of the file of `directmethods hub --config` before there is
--- a hub. It checks each member alone, and in a fault rule also whether members may
--- stand together.
+-- a hub. It checks each member by itself, and in a fault rule also which members go
+-- together.
 
 local canned = require "directmethods.hub.canned"
 local option_rules = require "directmethods.hub.option_rules"
@@ -21,7 +21,8 @@ M.DEVICE = {
   methods = { "table" },
 }
 
---- Split a device into the members of the file alone and the options of hub:add_device.
+--- Split a device into the members that only the file has, and the options of
+-- hub:add_device.
 ---@param device table
 ---@return { id: string, tags: table?, desired: table?, methods: table? } own
 ---@return directmethods.NewIdentity identity

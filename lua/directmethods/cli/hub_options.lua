@@ -39,7 +39,7 @@ local function add_listeners(parser)
     :argname("PORT"):convert(command.whole("--https-port", 0, 65535))
   parser:flag("--reuse-port", "Other hubs of the cluster with this option may have "
     .. "the same --mqtt-port and --https-port.")
-  parser:option("--workers", "Run so many hubs of one cluster, which share the ports; "
+  parser:option("--workers", "Run N hubs of one cluster, which share the ports; "
     .. "worker I of 0, 1, ... has --admin-port + I. It needs --cluster and --store "
     .. "postgres://...")
     :argname("N"):convert(command.whole("--workers", 1, MOST_WORKERS))

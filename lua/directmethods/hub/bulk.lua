@@ -82,9 +82,8 @@ local invalid = problems.invalid
 
 local TEXTS = { "moduleId", "importMode" }
 
--- What is wrong with the members that say what is to be done with which identity.
--- Without this, what is no text would be passed over, and an entry for a module would
--- change its device.
+-- What is wrong with the members that name an identity and what to do with it. If a
+-- moduleId that is not a text were ignored, the entry would change the device itself.
 local function wrong_target(document, entry)
   if entry.device_id == "" then
     return invalid("'id' must be a text that is not empty")

@@ -103,7 +103,7 @@ end
 local function without_tls(cluster)
   for _, name in ipairs { "ca_file", "cert_file" } do
     if cluster[name] and not cluster.url:find("^tls:") then
-      return name, "needs an url of tls://"
+      return name, "needs a URL tls://..."
     end
   end
 end

@@ -1,5 +1,5 @@
 --- The configuration of a hub: the options of dm.hub, checked together, with what
--- follows from them. The rule of each option alone is in hub/option_rules.lua.
+-- follows from them. The rule of each single option is in hub/option_rules.lua.
 
 local cluster_options = require "directmethods.hub.cluster_options"
 local options = require "directmethods.options"

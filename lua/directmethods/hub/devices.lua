@@ -159,7 +159,7 @@ end
 local CREDENTIALS = { "authentication", "primary_key", "secondary_key",
   "primary_thumbprint", "secondary_thumbprint" }
 
---- What is wrong with each field of an identity alone.
+--- What is wrong with each single field of an identity.
 ---@param opts table
 ---@return string[] texts
 function M.all_wrong(opts)

@@ -1,6 +1,6 @@
 --- What happens to a hub beside calls and events of devices, for streams of events:
 -- calls are deleted, rules for faults come, act and go, jobs change their status, the
--- clock is moved. The latest are kept, so many at most.
+-- clock is moved. Only the latest are kept.
 
 local core = require "directmethods.core"
 

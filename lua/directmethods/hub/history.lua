@@ -42,9 +42,10 @@ local MESSAGES = {
 ---@field stages table<string, number> seconds after its arrival: received, authorised,
 ---  waiting (for the device), published, answered, replied; those that it reached
 ---@field faults string[]? rules that acted: "response:drop"
----@field cluster_call string? its name, where two hubs had a part in it
----@field called_by string? the other hub, which called the method
----@field asked_by string? the other hub, whose caller it is
+---@field cluster_call string? the name of the call in the cluster, if two hubs took
+---  part in it
+---@field called_by string? id of the hub that called the method for this hub
+---@field asked_by string? id of the hub for whose caller this hub called the method
 ---@field job_id string? of the job of this hub that made the call
 ---@field response_timeout integer? seconds that the device had; nil: the call was not
 ---  accepted

@@ -157,7 +157,8 @@ local PUT_SESSION = ("INSERT INTO sessions (device_id, module_id, subscriptions)
 ---@return directmethods.SqlStatement
 function M.put_session(record, filters)
   local device_id, module_id = record.device_id, record.module_id or ""
-  -- a copy, since a list becomes an array once only, and the change may be made again
+  -- a copy: json.array refuses a list that it has marked, and after a Conflict this
+  -- statement is made again
   local text = json.encode(json.array(table.move(filters, 1, #filters, 1, {})))
   return {
     PUT_SESSION,

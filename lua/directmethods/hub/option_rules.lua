@@ -1,5 +1,5 @@
---- The options of dm.hub: the rule of each option alone, and which of them may change
--- while the hub runs. hub/config.lua checks what they must be together.
+--- The options of dm.hub: the rule of each single option, and which of them may change
+-- while the hub runs. hub/config.lua checks which options go together.
 
 local cluster_options = require "directmethods.hub.cluster_options"
 local identity = require "directmethods.hub.identity"
@@ -27,7 +27,7 @@ local M = {}
 ---@field x509_ca string? PEM text or path: the authority, or authorities, whose
 ---  certificates devices of authentication certificateAuthority show; needs tls
 ---@field dev_keys boolean? policies and devices that are given no keys get the same,
----  published ones, so that connection strings stay the same; on loopback alone
+---  published ones, so that connection strings stay the same; only on loopback
 ---@field insecure boolean? allow plain TCP beyond loopback; default false
 ---@field contract "2017"|"2019"|nil for all, whatever their api-version: payloads to
 ---  8,192 bytes and response time-outs 1 to 3600 s, or 131,072 bytes and 5 to 300 s;
@@ -46,8 +46,9 @@ local M = {}
 ---  base64 of 16 to 64 bytes, instead of those in the store or random ones
 ---@field documented_charset boolean? refuse payload names and texts outside the
 ---  documentation's character set; default false
----@field store string? the file that keeps identities, twins, policies and the own
----  certificates; default ":memory:": none. Made if it is not there
+---@field store string? path of the file, or URL postgres://... of the database, that
+---  keeps identities, twins, jobs, policies and the hub's certificates. The file is
+---  made if it does not exist. Default ":memory:": nothing is kept
 ---@field tier "F1"|"S1"|"S2"|"S3"|nil whose throttles and daily quota there are;
 ---  default: none
 ---@field units integer? of the tier, 1 to 200 (F1: 1); default 1
@@ -276,7 +277,7 @@ function M.names_in(option)
   return names
 end
 
---- What is wrong with each option alone.
+--- What is wrong with each single option.
 ---@param opts table
 ---@return string[] texts
 function M.all_wrong(opts)

@@ -1,6 +1,6 @@
 --- The tables of a store in PostgreSQL, and how an older store becomes one of today.
--- With hub/postgres_shared.lua it alone knows PostgreSQL's own words. What is in
--- SQLite, too (hub/sqlite_schema.lua), has the same names there.
+-- Only this file and hub/postgres_shared.lua have PostgreSQL's own SQL. Tables that
+-- SQLite has, too (hub/sqlite_schema.lua), have the same names there.
 
 local migration = require "directmethods.hub.migration"
 local shared = require "directmethods.hub.postgres_shared"

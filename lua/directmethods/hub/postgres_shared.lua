@@ -75,8 +75,8 @@ local END_HUB = [[CREATE FUNCTION end_hub(dead TEXT, seen BIGINT, at BIGINT, why
     RETURN true;
   END $$]]
 
--- How many devices a hub may begin with for jobs now, of all that it wants: all hubs
--- share `rate` of them in a second.
+-- How many devices, at most `wanted`, a hub may begin with now for jobs: all hubs share
+-- `rate` devices a second.
 local TAKE_RATE = [[CREATE FUNCTION take_job_rate(wanted BIGINT, rate FLOAT8, at BIGINT)
     RETURNS BIGINT LANGUAGE plpgsql AS $$
   DECLARE

@@ -59,7 +59,7 @@ local function names_of(ids)
   return names
 end
 
---- The same, after the changes of them that have begun. Waits for these, too.
+--- Read identities after the changes of them that have begun. Waits for these, too.
 ---@param ids { device_id: string, module_id: string? }[]
 ---@return directmethods.Changes? found
 ---@return directmethods.Problem? problem

@@ -90,8 +90,9 @@ function M.policy_keys(store, names, dev, given)
   end)
 end
 
--- Hubs that share a database have one authority. Each has its own server certificate,
--- for its own names, and keeps none that is for other names than the first hub's.
+-- Hubs that share a database have one authority, which is in the database with the
+-- server certificate of the hub that made it. Each other hub makes a server certificate
+-- for its own names, and has it only in memory.
 local function own_certificates(store, kept)
   local own = store.certificates
   if store.shared and own and own.ca == kept.ca then return own end

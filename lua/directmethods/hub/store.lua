@@ -22,8 +22,8 @@ local M = {}
 ---@field lasts boolean what is kept is there when the store is opened again
 ---@field in_database boolean in a PostgreSQL database
 ---@field shared boolean other hubs use the database, too
----@field certificates directmethods.KeptCertificates? that it does not keep: those of
----  a store in memory, or of this hub alone
+---@field certificates directmethods.KeptCertificates? only in memory: those of a store
+---  in memory, or of one of several hubs
 local Store = {}
 Store.__index = Store
 store_identities.extend(Store)

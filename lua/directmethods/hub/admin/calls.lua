@@ -44,7 +44,7 @@ local function ids_of(text)
   local ids = {}
   for word in ((text or "") .. ","):gmatch "([^,]*)," do
     ids[#ids + 1] = word:find "^%d+$" and math.tointeger(tonumber(word))
-      or refuse(400, "ids must be the ids of calls, with commas between.")
+      or refuse(400, "ids must be ids of calls, separated by commas.")
   end
   return ids
 end

@@ -154,14 +154,14 @@ function M.insert(job)
   return { INSERT_JOB, columns.values(JOB, job), expect = 1 }
 end
 
---- Of hubs that share the store, this one has a new job: it is for it to run it.
+--- Make a hub the owner of a new job, in a store that hubs share.
 ---@param id string
 ---@param owner string
 function M.own(id, owner)
   return { "UPDATE jobs SET owner = ? WHERE id = ?", { owner, id }, expect = 1 }
 end
 
---- Before what only the hub may write that has the job.
+--- Put this before statements that only the owner of the job may run.
 function M.is_owner(id, owner)
   return { "SELECT 1 FROM jobs WHERE id = ? AND owner = ? FOR UPDATE", { id, owner },
     expect = 1 }

@@ -66,9 +66,10 @@ function Queue:read_again()
   self.again = true
 end
 
---- Look at a job whose targets other hubs call, too. One of them may have had a device
---- job when its device came to this hub, and have given it back: that comes with no
---- event. Read all pending targets again once the job's row has changed and rests.
+--- Look at a job whose targets other hubs call, too. When a device connects to this
+--- hub, another hub may have its device job, and give it back later without an event.
+--- So read all pending targets again once the job's row has changed and then stays as
+--- it is.
 ---@param version string of the row
 function Queue:follow(version)
   if version == self.read_version then return end

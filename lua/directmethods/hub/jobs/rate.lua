@@ -10,8 +10,8 @@ Rate.__index = Rate
 
 ---@param per_second number?
 ---@param now integer unix ms
----@param shared_db directmethods.Sql? database of hubs that share the rate; nil: this
----  hub has the rate alone
+---@param shared_db directmethods.Sql? database of hubs that share the rate; nil: the
+---  rate is only for this hub
 ---@return directmethods.JobRate
 function M.new(per_second, now, shared_db)
   return setmetatable({ per_second = per_second, tokens = 0, filled = now,

@@ -16,8 +16,8 @@ function M.can_be_called(jobs, target)
   return is_subscribed or not target.is_usable
 end
 
---- Is it for this hub to call the target now? Each hub of a cluster calls the targets
---- that are connected to it. The hub that has the job calls those that are nowhere, so
+--- Shall this hub call the target now? Each hub of a cluster calls the targets that are
+--- connected to it. The owner of the job calls those that are connected to no hub, so
 --- that their device jobs fail.
 ---@param run directmethods.Run
 ---@param target directmethods.FoundTarget

@@ -30,8 +30,8 @@ local BROKEN = "The hub failed to run the job; its log says why."
 ---@field call directmethods.JobCall?
 ---@field update table?
 ---@field queue directmethods.TargetQueue
----@field is_owner boolean it is for this hub to select the targets and to end the job;
----  else another hub, which shares the store, does
+---@field is_owner boolean this hub selects the targets and ends the job; false: another
+---  hub, which shares the store, does
 ---@field calling boolean its targets are known, and called
 ---@field over "expired"|"cancelled"|"failed"|nil from now on no target is called
 ---@field to_sweep boolean and those that are left are to be ended
@@ -207,7 +207,7 @@ local function live(run)
   end
 end
 
--- Whatever goes wrong with a job, it alone fails.
+-- If a job cannot be run, only this job fails.
 local function work(run)
   local ok, trace = xpcall(live, debug.traceback, run)
   if ok then return end
