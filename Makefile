@@ -214,11 +214,13 @@ LUA_ENV   = LUA_PATH="$(ROOT)/lua/?.lua;$(ROOT)/lua/?/init.lua;$(ROOT)/?.lua;;" 
 # gcc 12 misreads thread-local memory of libraries that are loaded late, and dies
 SAN_asan  = ASAN_OPTIONS=detect_leaks=1:intercept_tls_get_addr=0 UBSAN_OPTIONS=print_stacktrace=1
 SAN_tsan  = TSAN_OPTIONS=exitcode=66:second_deadlock_stack=1:suppressions=$(CURDIR)/build-aux/tsan.supp
+# without random addresses: with some of them a process cannot map its shadow memory
+START_tsan = setarch -R
 # LUA tells the specs and examples which interpreter to start children with
 HOST      = $(if $(filter release,$(MODE)),,$(B)/lua)
 INTERPRETER = $(if $(HOST),$(ROOT)/$(HOST),$(LUA))
 RUN       = $(SAN_$(MODE)) $(LUA_ENV) MODE=$(MODE) LUA=$(INTERPRETER) JOBS=$(JOBS) \
-            $(INTERPRETER)
+            $(START_$(MODE)) $(INTERPRETER)
 
 # -- Build ----------------------------------------------------------------------
 
