@@ -82,7 +82,8 @@ describe("a store in PostgreSQL", function()
   end)
 
   it("ends what was queued when it is closed, and tells who waits", function()
-    local waiting = dm.spawn(db.write, db, { { INSERT, { 1, "a" } } })
+    local waiting = dm.spawn(db.write, db,
+      { { INSERT, { 1, "a" } }, { "SELECT pg_sleep(1)" } }) -- under way until then
     dm.spawn(function()
       db:queue { { INSERT, { 2, "b" } } }
       db:close()
