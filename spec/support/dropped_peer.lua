@@ -9,6 +9,7 @@ local KEEPALIVE = 2 -- seconds
 
 local hub = assert(dm.hub { tls = false })
 hub:add_device("d")
+local connecting = uv.hrtime() -- before the last packet of the device
 local device = fixture.device(hub, "d", { keepalive = KEEPALIVE })
 local service = hub:service()
 local function invoke()
@@ -19,13 +20,13 @@ local call = invoke()
 assert(device:request())
 local began = uv.hrtime()
 assert(os.execute("ip link set lo down"))
-local function since() return (uv.hrtime() - began) / 1e9 end
+local function since(moment) return (uv.hrtime() - moment) / 1e9 end
 
 local seen = { keepalive = KEEPALIVE }
 assert(dm.wait_until(function() return hub:calls()[1] end, 10))
-seen.outcome, seen.call = hub:calls()[1].outcome, since()
+seen.outcome, seen.call = hub:calls()[1].outcome, since(began)
 assert(dm.wait_until(function() return not hub:devices()[1].connected end, 10))
-seen.connection = since()
+seen.connection, seen.lost = since(connecting), since(began)
 assert(os.execute("ip link set lo up"))
 -- what the hub said meanwhile comes now
 local _, err = call:await(10)
