@@ -17,6 +17,7 @@ before(async () => {
 });
 
 beforeEach(async () => {
+  await go(page, "setup"); // a page of a device would ask for it while there is none
   await hub.json("POST", "/reset");
   await hub.populate();
   await page.bringToFront();
