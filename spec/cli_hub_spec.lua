@@ -256,7 +256,7 @@ describe("directmethods hub", function()
       local result = run { "--store", store, "--device",
         "d=" .. KEY:gsub("^S0", "S1") }
       assert.equal(2, result.status)
-      has(result.stderr, "the store has it with another key")
+      has(result.stderr, "the store has this device with another key")
     end)
 
     it("keeps its authority in --ca-dir, and the key of it for itself", function()

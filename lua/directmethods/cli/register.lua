@@ -41,7 +41,7 @@ function M.add(hub, id, identity)
   return nil, errors.new {
     name = err.name,
     code = err.code,
-    message = "the store has it with another key",
+    message = "the store has this device with another key",
   }
 end
 

@@ -57,7 +57,9 @@ function M.read(request)
   local token = asked(request, "x-ms-continuation", "continuationToken")
   if not token or token == "" then return size end
   local position = read_token(token)
-  if not position then return nil, invalid("the continuation token is not ours") end
+  if not position then
+    return nil, invalid("the continuation token is not one of this hub")
+  end
   return size, position
 end
 

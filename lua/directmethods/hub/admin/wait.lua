@@ -11,7 +11,7 @@ local WAIT_MAX = 3600
 
 -- Give up the slot of control requests and wait for a record of these watchers.
 local function wait_for(hub, request, watchers, fits, timeout)
-  if not watchers:has_room() then refuse(503, "Too many wait already.") end
+  if not watchers:has_room() then refuse(503, "Too many requests wait already.") end
   request.release()
   local found = watchers:wait(fits, timeout)
   if not found and not hub.state.open then refuse(503, "The hub is closing.") end
