@@ -81,6 +81,22 @@ describe("the presence of devices in a database", function()
     until_true(function() return presence(b) end)
   end)
 
+  it("reads what is older than the knowledge of its identity", function()
+    local cluster_of_b = b.state.cluster
+    local follow = cluster_of_b.identities.follow
+    cluster_of_b.identities.follow = function() end
+    cluster_of_b.on_tick = function() b.state.presence.follower:wake() end -- no reload
+    assert(a:add_device "late")
+    wires[1] = fixture.device(a, "late")
+    assert.equal(0, wires[1].code)
+    server:sql(url:match "///([^?]+)", "SELECT setval('epochs', 100000)")
+    connect(a)
+    until_true(function() return presence(b) end)
+    cluster_of_b.identities.follow = follow
+    cluster_of_b.followers.i:wake()
+    until_true(function() return (b.state.plane:connected "late") end)
+  end)
+
   it("repairs within a minute what the lost message of an end has left", function()
     local device = connect(a)
     until_true(function() return presence(b) end)

@@ -327,8 +327,9 @@ extern const dm_bus_events dm_hub_bus_events;
 
 /* The store says that this connection to another hub is there. It does not know
 ** whether the identity takes method calls there: p->subscribed says what to
-** assume if the bus has not said it. */
-void dm_hub_presence_put(dm_hub *h, const dm_bus_presence *p);
+** assume if the bus has not said it. False: the identity is not known here, and
+** nothing is done. */
+bool dm_hub_presence_put(dm_hub *h, const dm_bus_presence *p);
 /* Call 'begin', put all connections of other hubs that the store has, and call
 ** 'end': connections that neither the store nor a hub has told since are
 ** forgotten. */

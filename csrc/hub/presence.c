@@ -81,14 +81,15 @@ bool dm_presence_is_newest(dm_session *s) {
 /* The store's */
 
 /* What the bus has said of this connection is more than the store knows. */
-void dm_hub_presence_put(dm_hub *h, const dm_bus_presence *p) {
+bool dm_hub_presence_put(dm_hub *h, const dm_bus_presence *p) {
   const dm_identity *i =
       dm_identities_find(&h->identities, p->device, p->module);
-  dm_elsewhere *e = i != NULL ? i->elsewhere : NULL;
-  if (e != NULL && e->epoch == p->epoch)
-    note_told(h, e);
+  if (i == NULL) return false;
+  if (i->elsewhere != NULL && i->elsewhere->epoch == p->epoch)
+    note_told(h, i->elsewhere);
   else
     dm_presence_hear(h, p);
+  return true;
 }
 
 void dm_hub_presence_begin(dm_hub *h) {

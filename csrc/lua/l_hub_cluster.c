@@ -49,8 +49,8 @@ static int l_hub_session_kept(lua_State *L) {
   return 1;
 }
 
-/* hub:put_presence(device, module|nil, hub, epoch, changed): the store has this
-** connection to another hub; 'changed' in unix ms */
+/* hub:put_presence(device, module|nil, hub, epoch, changed) -> known: the store
+** has this connection to another hub; 'changed' in unix ms */
 static int l_hub_put_presence(lua_State *L) {
   dm_hub *h = l_hub_check(L);
   const dm_bus_presence p = {.device = dm_bind_span(L, 2),
@@ -60,8 +60,8 @@ static int l_hub_put_presence(lua_State *L) {
                              .changed = luaL_checkinteger(L, 6),
                              .connected = true,
                              .subscribed = true};
-  dm_hub_presence_put(h, &p);
-  return 0;
+  lua_pushboolean(L, dm_hub_presence_put(h, &p));
+  return 1;
 }
 
 /* hub:begin_presence(): then put_presence for each */

@@ -55,6 +55,7 @@ function Plane:join(functions, context, id) end
 ---@param hub string
 ---@param epoch integer a newer connection has a greater one
 ---@param changed integer unix ms: when it connected
+---@return boolean known false: there is no such identity, and nothing is done
 function Plane:put_presence(device, module, hub, epoch, changed) end
 
 --- To be called before put_presence is called for each connection of the store.

@@ -28,6 +28,7 @@ local PURGE = 60 -- ticks between two removals of old rows (shared.PURGE)
 ---@field on_returned fun()? the others had found this hub dead, and it is back: the
 ---  table `presence` says that its connections have ended
 ---@field on_tick fun()? called each second
+---@field on_followed fun()? the data plane knows what other hubs have registered
 local Cluster = {}
 Cluster.__index = Cluster
 
@@ -176,7 +177,9 @@ function Cluster:begin(state, config)
   local done, err = self.identities:begin()
   if not done then return nil, err end
   self.followers = {
-    i = followers.new(function() self.identities:follow() end),
+    i = followers.new(function()
+      if self.identities:follow() and self.on_followed then self.on_followed() end
+    end),
     s = followers.new(function() policies.follow(state, config) end),
     j = followers.new(function()
       if self.is_open then owners.follow(state.jobs) end

@@ -106,14 +106,16 @@ end
 
 --- Let the data plane know of all that has changed. Waits. If the store fails, the next
 --- call reads the same changes again.
+---@return boolean? done true: there were changes, and all of them are known now
 function Identities:follow()
   local results = self.db:read { { VERSION } }
   local last = results and results[1][1][1]
   if not last or last <= self.followed then return end
   self.unusable = false
-  follow_to(self, last)
+  local done = follow_to(self, last)
   local on_unusable = self.hub.registry.on_unusable
   if self.unusable and on_unusable then on_unusable() end
+  return done
 end
 
 local NOTICES = "SELECT n, device_id, module_id, version, message FROM desired_notices "

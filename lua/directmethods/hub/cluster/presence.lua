@@ -48,6 +48,9 @@ local RELOAD = 60
 ---@field id string of this hub
 ---@field ended table[] statements for connections that have ended
 ---@field cursor integer the greatest epoch of other hubs that was read
+---@field missed integer? the least epoch of those that were read before this hub knew
+---  the identity: it follows identities and connections apart
+---@field from integer? the next reading begins behind this epoch
 ---@field ticks integer seconds of its life
 local Presence = {}
 Presence.__index = Presence
@@ -119,7 +122,9 @@ end
 
 local function put(self, row)
   local module_id = row[2] ~= "" and row[2] or nil
-  self.plane:put_presence(row[1], module_id, row[3], row[4], row[5])
+  if not self.plane:put_presence(row[1], module_id, row[3], row[4], row[5]) then
+    self.missed = math.min(self.missed or row[4], row[4])
+  end
   self.cursor = math.max(self.cursor, row[4])
 end
 
@@ -141,10 +146,15 @@ end
 
 -- Read the new connections, because a message may have been lost.
 local function follow(self)
-  local after = self.cursor - OVERLAP
+  local from = self.from or self.cursor
+  local after = math.min(self.cursor - OVERLAP, from)
+  self.from = nil -- it may be set again while the rows are read
   while after do
     local results = self.db:read { { NEWER, { self.id, after, PAGE } } }
-    if not results then return end
+    if not results then
+      self.from = math.min(self.from or from, from)
+      return
+    end
     for _, row in ipairs(results[1]) do put(self, row) end
     after = results[1][PAGE] and results[1][PAGE][4]
   end
@@ -163,6 +173,14 @@ end
 --- The bus works again: messages were lost.
 function Presence:bus_is_up()
   self.stale = true
+  self.follower:wake()
+end
+
+-- The hub knows identities that it did not know before: read their connections, which
+-- may be older than what `follow` reads.
+local function identities_came(self)
+  if not self.missed then return end
+  self.from, self.missed = self.missed - 1, nil
   self.follower:wake()
 end
 
@@ -217,6 +235,7 @@ function M.begin(state)
   cluster.on_ended = function(hub) self:hub_ended(hub) end
   cluster.on_returned = function() self.returning:wake() end
   cluster.on_tick = function() tick(self) end
+  cluster.on_followed = function() identities_came(self) end
   return self:load()
 end
 
