@@ -410,7 +410,7 @@ trial: all ## does what was built work? without the tools that tests need
 	@. build-aux/demo_ends.sh && demo_ends env $(RUN) examples/demo.lua
 
 bench: ## against Mosquitto, Azure's SDKs and bare C, medians of five
-	@$(DEPS) build run bench
+	@$(DEPS:NATS=%=NATS=yes) build cluster_core run bench cluster
 	@$(MAKE) --no-print-directory -j$(JOBS) all $(INTEROP) $(BENCHES) $(SLOW_FSYNC)
 	@BENCH=$(BENCH) $(RUN) spec/bench/run.lua
 	@BENCH=$(BENCH) $(RUN) spec/bench/clients.lua
@@ -418,6 +418,7 @@ bench: ## against Mosquitto, Azure's SDKs and bare C, medians of five
 	@$(RUN) spec/bench/jobs.lua
 	@BENCH=$(BENCH) $(RUN) spec/bench/devices.lua
 	@$(RUN) spec/bench/store.lua
+	@BENCH=$(BENCH) $(RUN) spec/bench/cluster.lua
 	@BENCH=$(BENCH) $(RUN) spec/bench/siege.lua
 
 BENCH   = $(B)/bench

@@ -1,6 +1,9 @@
 --- A plain hub of `make bench`, in a process of its own until SIGTERM.
 --
---     hub.lua FILE plain|tls|sdk     sdk: TLS on the ports that Azure's SDKs insist on
+--     hub.lua FILE plain|tls|sdk [STORE [NATS]]
+--
+-- sdk: TLS on the ports that Azure's SDKs insist on. STORE and NATS are URLs: with both
+-- the hub is one of several, at the addresses 127.0.0.1 to 127.0.0.8.
 --
 -- FILE gets a line each: the ports of MQTT and HTTP, tokens of the device "bench" and
 -- of the policy "service", the connection strings of "bench" and "idle", the CA's
@@ -43,9 +46,19 @@ local OPTIONS = {
   sdk = { tls = true, mqtt_port = 8883, https_port = 443 },
 }
 
-local hub <close> = assert(dm.hub(OPTIONS[arg[2]]))
-assert(hub:add_device("bench"))
-assert(hub:add_device("idle"))
+local options = OPTIONS[arg[2]]
+options.store = arg[3]
+if arg[4] then
+  options.cluster = { name = "bench", url = arg[4] }
+  dm.log { level = "error" } -- the load leaves without its last answers
+  options.host, options.insecure, options.aliases = "0.0.0.0", true, {}
+  for i = 1, 8 do options.aliases[i] = "127.0.0." .. i end
+end
+local hub <close> = assert(dm.hub(options))
+for _, id in ipairs { "bench", "idle" } do
+  -- another hub may have registered it
+  if not hub.state.plane:identity(id) then assert(hub:add_device(id)) end
+end
 write_facts(hub, arg[1])
 bench.print_id()
 dm.run()

@@ -7,6 +7,9 @@
 **                                          HTTP, the tokens of device and
 **                                          service
 **   load tls PID CALLERS SECONDS FILE      the same over TLS
+**   load remote PID CALLERS SECONDS FILE   over HTTP, a call waits for its
+**                                          device: FILE may have the ports of
+**                                          two hubs of one name
 **   load broker PID CALLERS SECONDS FILE   callers over MQTT; FILE: the port
 **   load paced PID CALLERS SECONDS FILE    over HTTP, a caller's calls are due
 **                                          each 20 ms; one that is late since
@@ -14,7 +17,9 @@
 **                                          from when it was due
 **   load port                              prints a free port
 **
-** PID is the server's, for its CPU time and memory. Prints name=value pairs.
+** PID is the server's, for its CPU time and memory; of several, separated by
+** commas, the time of all and of each, and the memory of the first. Prints
+** name=value pairs.
 */
 #include <openssl/ssl.h>
 
@@ -39,6 +44,7 @@ enum {
   INPUT = 16384,
   OUTPUT = 65536,
   LINE = 512,
+  SERVERS_MAX = 4,
   SLOTS = 40 * 128, /* of the histogram: times up to 2^46 ns */
   WARM_UP_MS = 300,
   PACE_MS = 20,
@@ -71,7 +77,10 @@ static struct {
   int callers, mqtt_port, http_port;
   double seconds;
   int64_t pace; /* from one call of a caller to its next, ns; 0: at once */
-  char *pid, device_token[LINE], service_token[LINE];
+  const char *pid[SERVERS_MAX]; /* borrowed: arguments */
+  int pids;
+  bool waits; /* callers wait for the device */
+  char device_token[LINE], service_token[LINE];
   peer *device, *caller;
   int64_t from; /* calls that end later count; ns */
   int64_t longest;
@@ -295,9 +304,14 @@ static bool http_answer_input(peer *p) {
 }
 
 static void open_http_caller(peer *p) {
-  static const char body[] =
-      "{\"methodName\":\"echo\",\"responseTimeoutInSeconds\":30,"
-      "\"payload\":" PAYLOAD "}";
+  static const char now[] = "{\"methodName\":\"echo\","
+                            "\"responseTimeoutInSeconds\":30,"
+                            "\"payload\":" PAYLOAD "}",
+                    later[] = "{\"methodName\":\"echo\","
+                              "\"responseTimeoutInSeconds\":30,"
+                              "\"connectTimeoutInSeconds\":10,"
+                              "\"payload\":" PAYLOAD "}";
+  const char *body = bench.waits ? later : now;
   open_peer(p, bench.http_port);
   dm_buf_addf(&p->request,
               "POST /twins/bench/methods?api-version=" API_VERSION
@@ -306,7 +320,7 @@ static void open_http_caller(peer *p) {
               "Authorization: %s\r\n"
               "Content-Type: application/json; charset=utf-8\r\n"
               "Content-Length: %zu\r\n\r\n%s",
-              bench.http_port, bench.service_token, sizeof body - 1, body);
+              bench.http_port, bench.service_token, strlen(body), body);
   p->on_input = http_answer_input;
 }
 
@@ -371,12 +385,12 @@ static void run_until(int epoll, int64_t end) {
   }
 }
 
-/* User and system time of the server in seconds: fields 14 and 15 of its stat,
+/* User and system time of a server in seconds: fields 14 and 15 of its stat,
 ** counted behind the name, which may hold anything. */
-static double server_seconds(void) {
+static double server_seconds(const char *pid) {
   char path[64], text[1024];
   unsigned long user = 0, system = 0;
-  snprintf(path, sizeof path, "/proc/%.20s/stat", bench.pid);
+  snprintf(path, sizeof path, "/proc/%.20s/stat", pid);
   FILE *f = fopen(path, "r");
   need(f, path);
   size_t n = fread(text, 1, sizeof text - 1, f);
@@ -390,11 +404,11 @@ static double server_seconds(void) {
   return (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
 }
 
-/* Its peak memory in KB. */
+/* The peak memory of the first server in KB. */
 static long server_peak(void) {
   char line[256];
   long kb = 0;
-  snprintf(line, sizeof line, "/proc/%.20s/status", bench.pid);
+  snprintf(line, sizeof line, "/proc/%.20s/status", bench.pid[0]);
   FILE *f = fopen(line, "r");
   need(f, line);
   while (fgets(line, sizeof line, f))
@@ -410,16 +424,22 @@ static void run(void) {
   for (int i = 0; i < bench.callers; i++)
     call(&bench.caller[i], now_ns() + i * bench.pace / bench.callers);
   run_until(epoll, bench.from);
-  double cpu = server_seconds();
+  double cpu[SERVERS_MAX], all = 0;
+  for (int i = 0; i < bench.pids; i++)
+    cpu[i] = server_seconds(bench.pid[i]);
   int64_t start = now_ns();
   run_until(epoll, start + (int64_t)(bench.seconds * 1e9));
   double took = (double)(now_ns() - start) / 1e9;
-  cpu = server_seconds() - cpu;
+  for (int i = 0; i < bench.pids; i++)
+    all += cpu[i] = server_seconds(bench.pid[i]) - cpu[i];
   printf("calls=%llu rate=%.0f cpu=%.3f p50=%.1f p99=%.1f longest=%.1f "
-         "peak=%ld\n",
-         (unsigned long long)bench.calls, (double)bench.calls / took, cpu,
+         "peak=%ld",
+         (unsigned long long)bench.calls, (double)bench.calls / took, all,
          microseconds_at(0.5), microseconds_at(0.99),
          (double)bench.longest / 1e3, server_peak());
+  for (int i = 0; i < bench.pids; i++)
+    printf(" cpu%d=%.3f", i + 1, cpu[i]);
+  printf("\n");
 }
 
 static void read_line(FILE *f, char line[LINE]) {
@@ -457,15 +477,21 @@ int main(int argc, char **argv) {
     print_free_port();
     return 0;
   }
-  need(argc == 6, "usage: load hub|tls|broker|paced PID CALLERS SECONDS FILE");
+  need(argc == 6, "usage: load hub|tls|remote|broker|paced PID CALLERS SECONDS "
+                  "FILE");
   if (strcmp(argv[1], "tls") == 0) {
     bench.tls = SSL_CTX_new(TLS_client_method());
     need(bench.tls != NULL, "TLS");
     SSL_CTX_clear_mode(bench.tls, SSL_MODE_AUTO_RETRY);
   }
   bool paced = strcmp(argv[1], "paced") == 0;
-  bench.is_hub = bench.tls || paced || strcmp(argv[1], "hub") == 0;
-  bench.pid = argv[2];
+  bench.waits = strcmp(argv[1], "remote") == 0;
+  bench.is_hub =
+      bench.tls || paced || bench.waits || strcmp(argv[1], "hub") == 0;
+  for (char *pid = strtok(argv[2], ","); pid; pid = strtok(NULL, ",")) {
+    need(bench.pids < SERVERS_MAX, "too many of PID");
+    bench.pid[bench.pids++] = pid;
+  }
   bench.callers = atoi(argv[3]);
   if (paced) bench.pace = PACE_MS * 1000000;
   bench.seconds = atof(argv[4]);

@@ -6,24 +6,11 @@
 local dm = require "directmethods"
 local postgres = require "spec.support.postgres"
 local process = require "spec.bench.process"
+local registered = require "spec.bench.registered"
 local uv = require "luv"
 
 local LUA = os.getenv("LUA") or "lua5.4"
 local ROUNDS = 3
-
--- Without the trigger that counts them: it would change one row so many times in a
--- transaction.
-local FILL = [[
-  ALTER TABLE identities DISABLE TRIGGER count_identity;
-  INSERT INTO identities (device_id, module_id, auth, primary_key, secondary_key,
-      enabled, etag, generation_id, version, iot_edge)
-    SELECT 'dev' || lpad(i::text, 6, '0'), '', 'sas',
-      encode(sha256(i::text::bytea), 'base64'),
-      encode(sha256((-i)::text::bytea), 'base64'),
-      1, 'MTAw', '638686080000000000', 1, 0
-    FROM generate_series(1, %d) i;
-  ALTER TABLE identities ENABLE TRIGGER count_identity;
-  UPDATE counts SET total = %d, enabled = %d;]]
 
 local function load_all(url, name, count)
   assert(dm.hub { tls = false }):close() -- what a hub needs without identities
@@ -52,8 +39,7 @@ local url = server:url("bench")
 local hub = assert(dm.hub { tls = false, store = url })
 hub:close()
 assert(hub:closed(60))
-server:sql("bench", FILL:format(count, count, count))
-server:sql("bench", "VACUUM ANALYZE")
+registered.fill(server, "bench", count)
 for _, name in ipairs { "alone", "cluster" } do
   for _ = 1, ROUNDS do
     io.write(assert(dm.exec({ LUA, "spec/bench/postgres.lua", tostring(count), url,

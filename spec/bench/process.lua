@@ -59,9 +59,11 @@ function M.start(line, files)
 end
 
 --- A hub (see hub.lua) on the first core; its field facts is FILE.
-function M.start_hub(kind)
+---@param kind string
+---@param ... string further arguments of hub.lua
+function M.start_hub(kind, ...)
   local facts = os.tmpname()
-  local line = M.command(0, M.LUA, "spec/bench/hub.lua", facts, kind)
+  local line = M.command(0, M.LUA, "spec/bench/hub.lua", facts, kind, ...)
   local hub = M.start("exec " .. line, { facts })
   hub.facts = facts
   return hub
@@ -158,6 +160,25 @@ end
 function M.median(list)
   table.sort(list)
   return list[(#list + 1) // 2]
+end
+
+--- The median of a member of each run.
+---@param runs table<string, number>[]
+---@param name string
+function M.median_of(runs, name)
+  local values = {}
+  for i, run in ipairs(runs) do values[i] = run[name] end
+  return M.median(values)
+end
+
+--- The median of the ratios of the runs that were neighbours in time.
+---@param runs table<string, number>[]
+---@param to table<string, number>[]
+---@param name string of the member
+function M.ratio_of(runs, to, name)
+  local ratios = {}
+  for i, run in ipairs(runs) do ratios[i] = run[name] / to[i][name] end
+  return M.median(ratios)
 end
 
 return M

@@ -48,13 +48,6 @@ local function measure(kind, server, callers)
   return m
 end
 
--- Medians of the measure called `name`.
-local function median_of(runs, name)
-  local values = {}
-  for i, m in ipairs(runs) do values[i] = m[name] end
-  return process.median(values)
-end
-
 -- runs[callers][kind] = measures of each run, the servers taking turns
 local function measure_all()
   local runs = {}
@@ -72,13 +65,6 @@ local function measure_all()
   return runs
 end
 
--- The ratio is that of the runs that were neighbours in time.
-local function ratio_of(runs, name, of, to)
-  local ratios = {}
-  for i, m in ipairs(runs[of]) do ratios[i] = m[name] / runs[to][i][name] end
-  return process.median(ratios)
-end
-
 local function print_calls(callers, runs)
   print(("\n%d caller%s: medians of %d runs of %g s"):format(callers,
     callers == 1 and "" or "s", RUNS, SECONDS))
@@ -86,11 +72,11 @@ local function print_calls(callers, runs)
   for _, row in ipairs(MEASURES) do
     local name, format, meaning = table.unpack(row)
     print(("%-9s %s  %s  %9.2f   %s  %9.2f   %s"):format(name,
-      format:format(median_of(runs.hub, name)),
-      format:format(median_of(runs.broker, name)),
-      ratio_of(runs, name, "hub", "broker"),
-      format:format(median_of(runs.tls, name)),
-      ratio_of(runs, name, "tls", "hub"), meaning))
+      format:format(process.median_of(runs.hub, name)),
+      format:format(process.median_of(runs.broker, name)),
+      process.ratio_of(runs.hub, runs.broker, name),
+      format:format(process.median_of(runs.tls, name)),
+      process.ratio_of(runs.tls, runs.hub, name), meaning))
   end
 end
 
