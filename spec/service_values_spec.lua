@@ -481,7 +481,7 @@ describe("dm.service", function()
       for i = 1, 3 do
         calls[i] = task.spawn(function() return service:invoke("d", "m") end)
       end
-      time.wait_until(sent(1), 5)
+      time.wait_until(function() return calls[3].status == "waiting" end, 5)
       service:close()
       for i = 1, 3 do
         local _, err = calls[i]:await(5)
