@@ -128,7 +128,7 @@ need_test() {
   # Node may come from elsewhere, with which Debian's npm conflicts
   need_commands luarocks=luarocks git=git node=nodejs npm=npm openssl=openssl ip=iproute2 \
     busybox=busybox shellcheck=shellcheck curl=curl strace=strace faketime=faketime lua5.1=lua5.1 \
-    chromium=chromium \
+    sqlite3=sqlite3 chromium=chromium \
     groff=groff-base \
     mosquitto_pub=mosquitto-clients
   PATH=$PATH:/usr/sbin need_commands mosquitto=mosquitto nft=nftables
