@@ -6,8 +6,6 @@
 */
 #include "cluster/cluster_state.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 enum {
@@ -46,21 +44,13 @@ static void lose(dm_cluster *c, dm_peer *p) {
   }
 }
 
-static bool write_reply(dm_cluster *c, char *memory, char what, dm_span of) {
-  char tail[1 + DM_SUBJECT_WORD_MAX];
-  dm_buf reply = dm_buf_fixed(memory, DM_SUBJECT_MAX);
-  tail[0] = what;
-  memcpy(tail + 1, of.p, of.n);
-  return dm_subject_hub(&reply, c->name, c->hub, (dm_span){tail, 1 + of.n});
-}
-
 /* Only what was asked while the bus was up can be missed. */
 static void ask_for_life(dm_cluster *c, dm_peer *p) {
   char reply[DM_SUBJECT_MAX];
   dm_wire ping = {.kind = DM_WIRE_PING};
   if (p->silent >= SILENT_MAX) {
     lose(c, p);
-  } else if (write_reply(c, reply, 'p', dm_peer_id(p)) &&
+  } else if (dm_post_about(c, reply, 'p', dm_peer_id(p)) &&
              dm_post_hub(c, dm_peer_id(p), reply, &ping)) {
     p->silent++;
   }
@@ -104,9 +94,8 @@ static dm_ask *add(dm_cluster *c, uint64_t id) {
 
 static bool send_call(dm_cluster *c, const dm_bus_call *call, const dm_ask *a) {
   char memory[DM_SUBJECT_MAX], reply[DM_SUBJECT_MAX], settle[DM_SETTLE_TEXT];
-  char id[24];
+  char id[DM_POST_ID];
   dm_buf subject = dm_buf_fixed(memory, sizeof memory);
-  snprintf(id, sizeof id, "%" PRIx64, a->id);
   dm_settle_write(&c->loop->settle, a->settle, settle);
   dm_wire w = {
       .kind = DM_WIRE_CALL,
@@ -122,7 +111,7 @@ static bool send_call(dm_cluster *c, const dm_bus_call *call, const dm_ask *a) {
       .seconds = call->response_seconds,
   };
   return dm_subject_call(&subject, c->name, call->device, call->module) &&
-         write_reply(c, reply, 'c', dm_span_of(id)) &&
+         dm_post_about(c, reply, 'c', dm_post_write_id(id, a->id)) &&
          dm_post(c, memory, reply, &w);
 }
 
@@ -220,9 +209,7 @@ void dm_asks_on_result(dm_cluster *c, const dm_wire *w, dm_span subject) {
 }
 
 static void no_holder(dm_cluster *c, dm_span tail, dm_span subject) {
-  char text[24] = "";
-  if (tail.n < sizeof text) memcpy(text, tail.p, tail.n);
-  dm_ask *a = find(c, strtoull(text, NULL, 16));
+  dm_ask *a = find(c, dm_post_read_id(tail));
   if (a == NULL || a->holder != NULL) {
     dm_post_drop(c, DM_WIRE_LATE, subject);
     return;

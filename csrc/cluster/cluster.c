@@ -46,6 +46,10 @@ static dm_wire_bad take_own(dm_cluster *c, const dm_wire *w, dm_span subject) {
   case DM_WIRE_UP:
     dm_interest_on_up(c, w);
     return DM_WIRE_GOOD;
+  case DM_WIRE_QUESTION:
+    return dm_questions_on_question(c, w);
+  case DM_WIRE_REPLY:
+    return dm_questions_on_reply(c, w);
   default:
     return DM_WIRE_FOREIGN;
   }
@@ -88,12 +92,23 @@ static dm_wire_bad take(dm_cluster *c, dm_span subject, dm_span bytes) {
                         : take_common(c, &w, subject);
 }
 
+/* NATS says that nobody is at the other end. */
+static void take_nobody(dm_cluster *c, dm_span subject) {
+  dm_span tail = dm_subject_tail(subject, c->name, c->hub);
+  if (tail.n < 2 || tail.p[0] != 'q') {
+    dm_asks_on_nobody(c, tail, subject);
+    return;
+  }
+  uint64_t id = dm_post_read_id((dm_span){tail.p + 1, tail.n - 1});
+  dm_wire_bad bad = dm_questions_on_nobody(c, id);
+  if (bad != DM_WIRE_GOOD) dm_post_drop(c, bad, subject);
+}
+
 static void on_message(void *owner, dm_span subject, dm_span bytes,
                        bool nobody) {
   dm_cluster *c = owner;
   if (nobody) {
-    dm_span tail = dm_subject_tail(subject, c->name, c->hub);
-    dm_asks_on_nobody(c, tail, subject);
+    take_nobody(c, subject);
     return;
   }
   dm_wire_bad bad = take(c, subject, bytes);
@@ -114,12 +129,11 @@ static void log_state(const dm_cluster *c, bool up, const dm_err *why) {
 
 static void on_state(void *owner, bool up, const dm_err *why) {
   dm_cluster *c = owner;
-  dm_cluster_opened *opened = c->on_opened;
   dm_wire hello = {.kind = DM_WIRE_HELLO};
   c->up = up;
-  c->on_opened = NULL;
-  if (opened != NULL) { /* it may be closed inside */
-    opened(c->owner, up ? NULL : why);
+  if (!c->is_open) { /* it may be closed inside */
+    c->is_open = true;
+    c->ears->on_opened(c->owner, up ? NULL : why);
     return;
   }
   log_state(c, up, why);
@@ -157,6 +171,7 @@ static dm_cluster *new_cluster(dm_loop *loop, const dm_cluster_options *o) {
   dm_ids_init(&c->lent, DM_CLUSTER_LOANS);
   dm_buf_init(&c->scratch, DM_WIRE_MAX);
   dm_asks_start(c);
+  dm_questions_start(c);
   return c;
 }
 
@@ -188,14 +203,14 @@ static bool start(dm_cluster *c, const dm_cluster_options *o, dm_err *e) {
 }
 
 dm_cluster *dm_cluster_open(dm_loop *loop, const dm_cluster_options *o,
-                            dm_cluster_opened *on_opened, void *owner,
+                            const dm_cluster_ears *ears, void *owner,
                             dm_err *e) {
   dm_cluster *c = new_cluster(loop, o);
   if (c == NULL) {
     dm_fail(e, DM_SYSTEM_ERROR, "out of memory");
     return NULL;
   }
-  c->on_opened = on_opened;
+  c->ears = ears;
   c->owner = owner;
   if (start(c, o, e)) return c;
   dm_cluster_close(c);
@@ -251,6 +266,7 @@ uint64_t dm_cluster_dropped(const dm_cluster *c, dm_wire_bad why) {
 void dm_cluster_close(dm_cluster *c) {
   dm_list_remove(&c->later.node);
   forget_all(c);
+  dm_questions_clear(c);
   if (c->link != NULL) dm_link_close(c->link);
   c->link = NULL;
   dm_peers_clear(c);

@@ -5,10 +5,12 @@
 **   calls      go to the holder; NATS says at once when there is none
 **   life       a hub that has taken calls is asked every 250 ms whether it is
 **              alive, and four times without an answer mean that it is dead
+**   questions  texts of the hubs' Lua, which mean nothing here; the reply comes
+**              in parts within DM_CLUSTER_QUESTION_MS, or the hub is silent
 **
 ** What comes is not trusted: messages that are malformed, foreign, oversized,
-** of another version, seen before, or about a call that has ended are dropped
-** and counted.
+** of another version, seen before, or about a call or question that has ended
+** are dropped and counted.
 */
 #ifndef DM_CLUSTER_CLUSTER_H
 #define DM_CLUSTER_CLUSTER_H
@@ -29,13 +31,31 @@ typedef struct dm_cluster_options {
                         ** by an earlier one */
 } dm_cluster_options;
 
-/* Connected for the first time: why is NULL. Or it could not, and never will.
-** It may be closed inside. */
-typedef void dm_cluster_opened(void *owner, const dm_err *why);
+enum {
+  DM_CLUSTER_QUESTIONS = 4096,   /* under way, at most */
+  DM_CLUSTER_QUESTION_MS = 2000, /* real time for the whole reply */
+  DM_CLUSTER_PARTS = 16,         /* of a reply, at most */
+  DM_CLUSTER_TEXT = 128 * 1024   /* bytes of a question or a part, at most */
+};
 
-/* NULL: no memory or no thread. on_opened is called later, once. */
+/* What the owner of a cluster hears. Spans are borrowed. Only inside of
+** on_opened it may be closed. */
+typedef struct dm_cluster_ears { /* static */
+  /* Connected for the first time: why is NULL. Or it could not, and never will.
+  ** Called once. */
+  void (*on_opened)(void *owner, const dm_err *why);
+  /* Another hub asks; answer with dm_cluster_reply. */
+  void (*on_question)(void *owner, dm_span hub, uint64_t id, dm_span text);
+  /* A part of the reply to a question of this hub; more: another one follows.
+  */
+  void (*on_reply)(void *owner, uint64_t asked, dm_span text, bool more);
+  /* The reply has not come whole; the question has ended. */
+  void (*on_silent)(void *owner, uint64_t asked);
+} dm_cluster_ears;
+
+/* NULL: no memory or no thread. */
 dm_cluster *dm_cluster_open(dm_loop *loop, const dm_cluster_options *o,
-                            dm_cluster_opened *on_opened, void *owner,
+                            const dm_cluster_ears *ears, void *owner,
                             dm_err *e);
 
 /* Join it to a hub; its context is the dm_cluster. If it is connected, on_state
@@ -44,6 +64,15 @@ extern const dm_bus dm_cluster_bus;
 void dm_cluster_join(dm_cluster *c, const dm_bus_events *events, void *hub);
 
 bool dm_cluster_is_up(const dm_cluster *c);
+
+/* Ask another hub: the id of the question; 0: it cannot be sent. */
+uint64_t dm_cluster_ask(dm_cluster *c, dm_span hub, dm_span text);
+/* Send a part of the reply to the question 'id' of another hub: part 1, 2...
+** False: it cannot be sent. */
+bool dm_cluster_reply(dm_cluster *c, dm_span hub, uint64_t id, int32_t part,
+                      bool more, dm_span text);
+/* The owner drops a question or a reply of this hub. */
+void dm_cluster_drop(dm_cluster *c, dm_wire_bad why, dm_span hub);
 
 /* The names of the reasons to drop a message, and how many were dropped. */
 extern const char *const dm_cluster_reasons[DM_WIRE_BADS];

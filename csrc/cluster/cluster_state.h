@@ -2,6 +2,7 @@
 ** thread only. Each file uses only those further down:
 **
 **   cluster    open, close, what arrives
+**   questions  texts of Lua that another hub answers
 **   asks       calls of this hub that another one has
 **   loans      calls that this hub has for another one
 **   interest   which identities are held, and which are wanted
@@ -57,9 +58,10 @@ typedef struct dm_loan {
 
 struct dm_cluster {
   dm_loop *loop;
-  dm_link *link;                /* NULL: closed */
-  dm_cluster_opened *on_opened; /* NULL: it was called */
-  void *owner;
+  dm_link *link; /* NULL: closed */
+  const dm_cluster_ears *ears;
+  void *owner;                 /* of the ears */
+  bool is_open;                /* on_opened was called */
   const dm_bus_events *events; /* NULL: not joined, or the hub has ended */
   void *context;               /* the hub */
   dm_later later;              /* tells a hub that joins late of the state */
@@ -71,9 +73,12 @@ struct dm_cluster {
   dm_table asks, loans, peers;
   dm_table holds, wants; /* of interest.c, by subject */
   dm_ids lent;           /* dm_loan */
+  dm_ids questions;      /* of questions.c: of this hub, under way */
+  dm_list asked;         /* the same, the oldest first */
+  dm_timer silence;      /* of the oldest; I/O clock */
   dm_list recent;        /* dm_peer, the longest unused first */
   size_t kept;           /* bytes of the results that are kept for them */
-  uint64_t number;       /* of the last call */
+  uint64_t number;       /* of the last call or question */
   dm_timer life;         /* I/O clock */
   dm_buf scratch;        /* for the message that is being written */
 
@@ -99,6 +104,14 @@ bool dm_post_hub(dm_cluster *c, dm_span hub, const char *reply, dm_wire *w);
 bool dm_post_bytes(dm_cluster *c, dm_span hub, const char *reply,
                    dm_span bytes);
 bool dm_post_all(dm_cluster *c, dm_wire *w);
+
+/* Write the subject at which NATS says that nobody is there: 'what' and 'of'
+** say what the message was about. 'memory' has DM_SUBJECT_MAX bytes. */
+bool dm_post_about(const dm_cluster *c, char *memory, char what, dm_span of);
+/* An id in such a subject. */
+enum { DM_POST_ID = 24 };
+dm_span dm_post_write_id(char text[DM_POST_ID], uint64_t id);
+uint64_t dm_post_read_id(dm_span text); /* 0: it is none */
 
 /* Drop a message: count it, and log one a second. */
 void dm_post_drop(dm_cluster *c, dm_wire_bad why, dm_span subject);
@@ -141,6 +154,14 @@ void dm_asks_on_nobody(dm_cluster *c, dm_span tail, dm_span subject);
 void dm_asks_start(dm_cluster *c);
 void dm_asks_reconnected(dm_cluster *c);
 void dm_asks_clear(dm_cluster *c);
+
+/* questions.c -------------------------------------------------------------- */
+
+dm_wire_bad dm_questions_on_question(dm_cluster *c, const dm_wire *w);
+dm_wire_bad dm_questions_on_reply(dm_cluster *c, const dm_wire *w);
+dm_wire_bad dm_questions_on_nobody(dm_cluster *c, uint64_t id);
+void dm_questions_start(dm_cluster *c);
+void dm_questions_clear(dm_cluster *c);
 
 #pragma GCC visibility pop
 

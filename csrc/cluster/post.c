@@ -1,6 +1,10 @@
 /* post.c -- messages out, and those that are dropped. Loop thread only. */
 #include "cluster/cluster_state.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
 const char *const dm_cluster_reasons[DM_WIRE_BADS] = {"",
 #define X(id, name) name,
                                                       DM_WIRE_BAD_MAP(X)
@@ -44,6 +48,25 @@ bool dm_post_all(dm_cluster *c, dm_wire *w) {
   char memory[DM_SUBJECT_MAX];
   dm_buf subject = dm_buf_fixed(memory, sizeof memory);
   return dm_subject_all(&subject, c->name) && dm_post(c, memory, NULL, w);
+}
+
+bool dm_post_about(const dm_cluster *c, char *memory, char what, dm_span of) {
+  char tail[1 + DM_SUBJECT_WORD_MAX];
+  dm_buf reply = dm_buf_fixed(memory, DM_SUBJECT_MAX);
+  tail[0] = what;
+  memcpy(tail + 1, of.p, of.n);
+  return dm_subject_hub(&reply, c->name, c->hub, (dm_span){tail, 1 + of.n});
+}
+
+dm_span dm_post_write_id(char text[DM_POST_ID], uint64_t id) {
+  snprintf(text, DM_POST_ID, "%" PRIx64, id);
+  return dm_span_of(text);
+}
+
+uint64_t dm_post_read_id(dm_span text) {
+  char copy[DM_POST_ID] = "";
+  if (text.n < sizeof copy) memcpy(copy, text.p, text.n);
+  return strtoull(copy, NULL, 16);
 }
 
 void dm_post_drop(dm_cluster *c, dm_wire_bad why, dm_span subject) {

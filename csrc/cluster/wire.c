@@ -58,6 +58,9 @@ static const field FIELDS[DM_WIRE_KINDS][FIELDS_MAX] = {
     [DM_WIRE_SEEK] = {DEVICE, MODULE},
     [DM_WIRE_PRESENCE] = {DEVICE, MODULE, FIELD(epoch, U64, 0),
                           FIELD(changed, U64, 0), FIELD(connected, I32, 0)},
+    [DM_WIRE_QUESTION] = {CALL_ID, FIELD(number, ID, 0), PAYLOAD},
+    [DM_WIRE_REPLY] = {CALL_ID, FIELD(part, I32, 0), FIELD(more, I32, 0),
+                       PAYLOAD},
 };
 
 static bool is_text(const field *f) {

@@ -38,6 +38,8 @@ typedef enum dm_wire_kind {
   DM_WIRE_SEEK,     /* asks the holder of an identity for UP */
   DM_WIRE_HELLO,    /* the sender can be reached again: seek what you want */
   DM_WIRE_PRESENCE, /* a device has come or gone */
+  DM_WIRE_QUESTION, /* of the hub's Lua to that of another one */
+  DM_WIRE_REPLY,    /* a part of the reply to it */
   DM_WIRE_KINDS
 } dm_wire_kind;
 
@@ -47,12 +49,13 @@ typedef struct dm_wire {
   dm_wire_kind kind;
   dm_span cluster;     /* its name */
   dm_span hub;         /* the id of the hub that sends it */
-  uint64_t id;         /* of a call at the hub that asks, not 0 */
-  uint64_t number;     /* CALL: greater than in earlier ones of this hub */
+  uint64_t id;         /* of a call or question at the hub that asks, not 0 */
+  uint64_t number;     /* CALL, QUESTION: greater than in earlier ones of this
+                       ** hub */
   dm_span device;      /* 1..128 bytes */
   dm_span module;      /* 1..128 bytes; p NULL: the device itself */
   dm_span method;      /* 1..100 bytes */
-  dm_span payload;     /* p NULL: none */
+  dm_span payload;     /* QUESTION, REPLY: a text; p NULL: none */
   dm_span version;     /* api-version; p NULL: none */
   dm_span name, text;  /* of the call; FAILED: of the error */
   dm_span settle;      /* token of net/settle */
@@ -63,6 +66,8 @@ typedef struct dm_wire {
   uint64_t epoch;      /* PRESENCE: of the connection */
   uint64_t changed;    /* PRESENCE: unix ms */
   int32_t connected;   /* PRESENCE: 0: no; 1; 2: and it takes method calls */
+  int32_t part;        /* REPLY: 1 for the first */
+  int32_t more;        /* REPLY: 1: another part follows; 0: this is the last */
 } dm_wire;
 
 /* Why a message is not taken; the names of counters. */

@@ -51,8 +51,31 @@ function Bus:join(functions, context) end
 ---@return boolean
 function Bus:connected() end
 
+--- Ask another hub. Its reply comes within 2 s of real time, in parts, as events
+-- "reply" (id, text, more). If it does not come whole, the last event is "silent" (id).
+-- A text is nil if it was empty.
+---@param hub string
+---@param text string at most 128 KiB
+---@return integer? id of the question; nil: it cannot be sent
+function Bus:ask(hub, text) end
+
+--- Reply to an event "question" (hub, id, text).
+---@param hub string
+---@param id integer
+---@param part integer 1 for the first; at most 16
+---@param more boolean another part follows
+---@param text string at most 128 KiB
+---@return boolean sent
+function Bus:reply(hub, id, part, more, text) end
+
+--- Count a question or a reply of a hub as dropped.
+---@param hub string
+---@param reason "malformed"|"full"
+function Bus:drop(hub, reason) end
+
 --- How many messages were dropped, by the reason: "malformed", "newer" (of another
--- version), "oversized", "foreign", "replayed", "late" (about a call that has ended),
+-- version), "oversized", "foreign", "replayed", "late" (about a call or a question
+-- that has ended),
 -- "full" (there was no room).
 ---@return table<string, integer>
 function Bus:dropped() end
@@ -66,7 +89,8 @@ function Bus:close() end
 ---  password_file: string?, credentials_file: string?, ca_file: string?,
 ---  cert_file: string?, key_file: string? }
 ---@return directmethods.ClusterBus? bus
----@return integer|string id of the event "open", or "failed" (name, message); or a name
+---@return integer|string id of its events: "open" or "failed" (name, message) first;
+---  or a name
 ---@return string? message
 function cluster_core.bus(loop, options) end
 

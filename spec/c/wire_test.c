@@ -28,6 +28,8 @@ static dm_wire sample(dm_wire_kind kind) {
       .epoch = UINT64_MAX,
       .changed = 1,
       .connected = 1,
+      .part = 2,
+      .more = 1,
   };
 }
 
@@ -86,6 +88,20 @@ static void test_failure_and_presence(void) {
         again.connected == 1);
 }
 
+static void test_question_and_reply(void) {
+  dm_wire w = sample(DM_WIRE_QUESTION), again;
+  CHECK(dm_wire_read(write_message(&w), &again) == DM_WIRE_GOOD);
+  CHECK(again.id == 7 && again.number == 258);
+  CHECK_SPAN(again.payload, "{}");
+  w = sample(DM_WIRE_REPLY);
+  static const char BYTES[] = "\1\x0e\0\0\0\4lab\0\0\0\3h1\0\0\0\0\0\0\0\7"
+                              "\0\0\0\2\0\0\0\1\0\0\0\3{}";
+  dm_span s = write_message(&w);
+  CHECK(dm_span_equal(s, (dm_span){BYTES, sizeof BYTES - 1}));
+  CHECK(dm_wire_read(s, &again) == DM_WIRE_GOOD);
+  CHECK(again.part == 2 && again.more == 1 && again.number == 0);
+}
+
 /* A part of a message is none, nor is one with a byte too many. */
 static void test_prefixes(void) {
   for (int kind = DM_WIRE_CALL; kind < DM_WIRE_KINDS; kind++) {
@@ -111,7 +127,7 @@ static void test_bad(void) {
   CHECK(JUDGE("\2\7" SENDER) == DM_WIRE_NEWER &&
         JUDGE("\0\7") == DM_WIRE_NEWER);
   CHECK(JUDGE("\1\0" SENDER) == DM_WIRE_MALFORMED);
-  CHECK(JUDGE("\1\x0d" SENDER) == DM_WIRE_MALFORMED);
+  CHECK(JUDGE("\1\x0f" SENDER) == DM_WIRE_MALFORMED);
   CHECK(JUDGE("\1\xff" SENDER) == DM_WIRE_MALFORMED);
   CHECK(JUDGE("\1\7\0\0\0\0\0\0\0\2h") == DM_WIRE_MALFORMED);
   CHECK(JUDGE("\1\7\0\0\0\1\0\0\0\2h") == DM_WIRE_MALFORMED);
@@ -156,6 +172,7 @@ int main(void) {
   RUN(test_bytes);
   RUN(test_call);
   RUN(test_failure_and_presence);
+  RUN(test_question_and_reply);
   RUN(test_prefixes);
   RUN(test_bad);
   RUN(test_limits);

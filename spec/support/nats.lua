@@ -174,7 +174,8 @@ end
 -- Messages between hubs --------------------------------------------------------
 
 local KINDS = { call = 1, cancel = 2, gone = 3, taken = 4, answered = 5, failed = 6,
-  ping = 7, pong = 8, up = 9, seek = 10, hello = 11, presence = 12 }
+  ping = 7, pong = 8, up = 9, seek = 10, hello = 11, presence = 12, question = 13,
+  reply = 14 }
 
 --- The bytes of a text field; nil: it has none.
 function M.text(s)

@@ -7,9 +7,15 @@ local task = require "directmethods.task"
 
 local M = {}
 
+local ASKING = 8 -- waits for replies, at most
+local QUESTIONS = 64 -- of other hubs that wait for their turn here, at most
+
 ---@class directmethods.HubBus
 ---@field id string of this hub among the others: another one at each start
 ---@field core directmethods.ClusterBus
+---@field on_question fun(hub: string, text: string, done: fun(parts: string[]?))?
+---  another hub asks; call `done` once with the parts of the reply, or nil if the
+---  question is malformed. It runs inside the loop
 local Bus = {}
 Bus.__index = Bus
 
@@ -24,6 +30,99 @@ local function cluster_core()
     .. "comes with the rock or Debian package directmethods-cluster, or is built from "
     .. "the sources where libpq and libnats are"
 end
+
+-- Questions ---------------------------------------------------------------------
+
+local function reply(self, hub, id, parts)
+  self.questions = self.questions - 1
+  if self.closed then return end
+  if not parts then return self.core:drop(hub, "malformed") end
+  for i, part in ipairs(parts) do
+    if not self.core:reply(hub, id, i, i < #parts, part) then return end
+  end
+end
+
+local function end_question(asked)
+  local asking = asked.asking
+  asking.left = asking.left - 1
+  if asking.left == 0 then task.finish(asking.id, true) end
+end
+
+local EVENTS = {}
+
+function EVENTS.question(self, hub, id, text)
+  if not text then return self.core:drop(hub, "malformed") end
+  if self.questions >= QUESTIONS or not self.on_question then
+    return self.core:drop(hub, "full")
+  end
+  self.questions = self.questions + 1
+  self.on_question(hub, text, function(parts) reply(self, hub, id, parts) end)
+end
+
+function EVENTS.reply(self, id, text, more)
+  local asked = self.asked[id]
+  table.insert(asked.parts, text or "")
+  if more then return end
+  self.asked[id] = nil
+  asked.asking.replies[asked.hub] = asked.parts
+  end_question(asked)
+end
+
+function EVENTS.silent(self, id)
+  local asked = self.asked[id]
+  self.asked[id] = nil
+  end_question(asked)
+end
+
+-- Sends the question to each of the hubs that can be reached.
+local function ask_each(self, hubs, text, asking)
+  for _, hub in ipairs(hubs) do
+    local id = self.core:ask(hub, text)
+    if id then
+      self.asked[id] = { asking = asking, hub = hub, parts = {} }
+      asking.left = asking.left + 1
+    end
+  end
+end
+
+local function busy(message)
+  return nil, errors.new {
+    name = "ServiceUnavailable", code = 503001, message = message,
+  }
+end
+
+--- Ask other hubs, all at once. Waits, at most 2 s of real time. A hub that is not in
+--- `replies` has not replied in time, or not whole.
+---@param hubs string[]
+---@param text string at most 128 KiB
+---@return table<string, string[]>? replies parts of each reply, by the hub's id
+---@return directmethods.Error? err there is no connection to NATS, or too many ask
+function Bus:ask(hubs, text)
+  if not self.core:connected() then
+    return busy "this hub has no connection to a NATS server, so it cannot ask "
+      .. "the others"
+  elseif self.waits >= ASKING then
+    return busy(("%d questions to the other hubs are under way already"):format(ASKING))
+  end
+  self.waits = self.waits + 1
+  local _ <close> = setmetatable({}, {
+    __close = function() self.waits = self.waits - 1 end,
+  })
+  local name <close> = task.name()
+  local asking = { id = name.id, left = 0, replies = {} }
+  ask_each(self, hubs, text, asking)
+  if asking.left > 0 then task.wait(name.id) end
+  if self.closed then return busy "the hub was closed" end
+  return asking.replies
+end
+
+--- Drop what a hub has replied, because it is malformed.
+---@param hub string
+function Bus:drop(hub)
+  self.core:drop(hub, "malformed")
+end
+
+-- Beginning and end -------------------------------------------------------------
 
 --- Connect to the NATS server. Waits.
 ---@param cluster directmethods.HubClusterOptions
@@ -45,7 +144,13 @@ function M.open(cluster, id)
     key_file = cluster.key_file,
   })
   if not bus then return failed(event, message) end
-  local self, opened = setmetatable({ id = id, core = bus }, Bus), false
+  local self = setmetatable({
+    id = id, core = bus, events = event,
+    asked = {}, -- question -> { asking, hub, parts }
+    waits = 0, questions = 0,
+  }, Bus)
+  local opened = false
+  task.objects[event] = function(what, ...) EVENTS[what](self, ...) end
   -- also when the task is cancelled
   local _ <close> = setmetatable({}, {
     __close = function() if not opened then self:close() end end,
@@ -80,9 +185,14 @@ function Bus:count(counters)
   return counters
 end
 
---- Disconnect; silent the second time.
+--- Disconnect; silent the second time. Those who wait for replies wait no longer.
 function Bus:close()
+  if self.closed then return end
+  self.closed = true
+  task.objects[self.events] = nil
   self.core:close()
+  for _, asked in pairs(self.asked) do end_question(asked) end
+  self.asked = {}
 end
 
 return M
