@@ -32,6 +32,7 @@ local CASES = {
   { "GET /calls", 200, "?last=1&payloads=0" },
   { "GET /calls", 400, "?since=soon" },
   { "GET /calls", 400, "?payloads=no" },
+  { "GET /calls", 400, "?hubs=all" },
   { "GET /calls/{id}", 200, "/calls/1" },
   { "GET /calls/{id}", 200, "/calls/2" },
   { "GET /calls/{id}", 404, "/calls/99" },

@@ -121,23 +121,40 @@ static bool is_id(lua_State *L, int arg, uint64_t id) {
          (lua_Integer)id == luaL_checkinteger(L, arg);
 }
 
-/* hub:calls(device, module, method, outcome, since, id) -> list. An argument
-** that is nil matches every call. */
+/* The next call that fits the arguments of hub:calls. */
+static bool next_call(lua_State *L, const dm_hub *h, uint64_t *place,
+                      dm_hub_call *call) {
+  while (dm_hub_next_call(h, place, call)) {
+    if (l_hub_fits(L, 2, call->device) && l_hub_fits(L, 3, call->module) &&
+        l_hub_fits(L, 4, call->method) && l_hub_fits(L, 5, call->outcome) &&
+        l_hub_is_since(L, 6, call->facts->wall) && is_id(L, 7, call->facts->id))
+      return true;
+  }
+  return false;
+}
+
+/* hub:calls(device, module, method, outcome, since, id, last) -> a list of the
+** last 'last' calls that fit, and how many others fit. An argument that is nil
+** matches every call; last nil: all. */
 int l_hub_calls(lua_State *L) {
   const dm_hub *h = l_hub_check(L);
-  dm_hub_call call;
+  lua_Integer last = luaL_optinteger(L, 8, LUA_MAXINTEGER);
+  lua_Integer found = 0, n = 0;
   uint64_t place = 0;
-  lua_Integer n = 0;
+  dm_hub_call call;
+  lua_settop(L, 8);
+  while (last < LUA_MAXINTEGER && next_call(L, h, &place, &call))
+    found++;
+  lua_Integer skip = found > last ? found - last : 0;
   lua_newtable(L);
-  while (dm_hub_next_call(h, &place, &call)) {
-    if (!l_hub_fits(L, 2, call.device) || !l_hub_fits(L, 3, call.module) ||
-        !l_hub_fits(L, 4, call.method) || !l_hub_fits(L, 5, call.outcome) ||
-        !l_hub_is_since(L, 6, call.facts->wall) || !is_id(L, 7, call.facts->id))
-      continue;
+  place = 0;
+  for (lua_Integer left = skip; next_call(L, h, &place, &call);) {
+    if (left-- > 0) continue;
     l_hub_push_call(L, &call);
     lua_rawseti(L, -2, ++n);
   }
-  return 1;
+  lua_pushinteger(L, skip);
+  return 2;
 }
 
 /* hub:calls_after(id, device|nil, last) -> the calls with a greater id, but

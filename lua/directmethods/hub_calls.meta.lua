@@ -121,8 +121,10 @@ function Plane:disconnect(device, module) end
 ---@param outcome string?
 ---@param since number?
 ---@param id integer?
----@return table[]
-function Plane:calls(device, module, method, outcome, since, id) end
+---@param last integer? only the last so many of them
+---@return directmethods.HubCall[]
+---@return integer missed how many others there were
+function Plane:calls(device, module, method, outcome, since, id, last) end
 
 ---@param device string?
 ---@param module string?

@@ -99,8 +99,8 @@ end
 ---@return directmethods.Error? err there is no connection to NATS, or too many ask
 function Bus:ask(hubs, text)
   if not self.core:connected() then
-    return busy "this hub has no connection to a NATS server, so it cannot ask "
-      .. "the others"
+    return busy("this hub has no connection to a NATS server, so it cannot ask "
+      .. "the others")
   elseif self.waits >= ASKING then
     return busy(("%d questions to the other hubs are under way already"):format(ASKING))
   end

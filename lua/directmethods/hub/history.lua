@@ -15,6 +15,7 @@ local CALLS = {
   outcome = { "string" },
   since = { "number" },
   id = { "integer" },
+  last = { "integer", min = 0 },
 }
 
 local MESSAGES = {
@@ -46,6 +47,7 @@ local MESSAGES = {
 ---  part in it
 ---@field called_by string? id of the hub that called the method for this hub
 ---@field asked_by string? id of the hub for whose caller this hub called the method
+---@field hub string? the id of the hub that has this record, of hub:cluster_calls
 ---@field job_id string? of the job of this hub that made the call
 ---@field response_timeout integer? seconds that the device had; nil: the call was not
 ---  accepted
@@ -55,6 +57,8 @@ local MESSAGES = {
 ---@field response_size integer bytes of the device's
 ---@field payload string? JSON text; nil: none, or it made room for later calls
 ---@field response string? what the device answered; likewise
+---@field payload_cut boolean? of hub:cluster_calls: the payload is longer
+---@field response_cut boolean? likewise
 
 ---@class directmethods.CallFilter
 ---@field device string?
@@ -63,6 +67,7 @@ local MESSAGES = {
 ---@field outcome string?
 ---@field since number? a time, as dm.time()
 ---@field id integer? this call alone
+---@field last integer? only the latest so many of them; default: all
 
 --- The latest calls that ended, from the oldest to the newest. They are kept in a
 -- memory of fixed size (limits.trace_bytes).
@@ -76,8 +81,8 @@ local MESSAGES = {
 function Hub:calls(filter)
   check_open(self, "hub:calls")
   local f = options.check(filter, CALLS, "hub:calls")
-  return self.state.plane:calls(f.device, f.module, f.method, f.outcome, f.since,
-    f.id)
+  return (self.state.plane:calls(f.device, f.module, f.method, f.outcome, f.since,
+    f.id, f.last))
 end
 
 -- The ids as a set; an id that no call has yet raises.

@@ -15,6 +15,7 @@ local task = require "directmethods.task"
 
 require "directmethods.hub.change"
 require "directmethods.hub.clients"
+require "directmethods.hub.cluster_calls"
 require "directmethods.hub.deadlines"
 require "directmethods.hub.device_list"
 require "directmethods.hub.faults"

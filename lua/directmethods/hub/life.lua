@@ -4,6 +4,7 @@
 
 local admin = require "directmethods.hub.admin"
 local buses = require "directmethods.hub.bus"
+local cluster_calls = require "directmethods.hub.cluster.calls"
 local core = require "directmethods.core"
 local errors = require "directmethods.errors"
 local jobs = require "directmethods.hub.jobs"
@@ -172,6 +173,7 @@ local function join_bus(state, config)
   state.bus, err = buses.open(config.cluster, state.cluster.id)
   if not state.bus then return nil, err end
   state.bus:join(state.plane)
+  state.bus.on_question = cluster_calls.answerer(state)
   return true
 end
 

@@ -12,6 +12,15 @@ function M.text(value)
   end))
 end
 
+--- As much of a text of M.text as `most` bytes hold, in whole characters.
+---@param text string
+---@param most integer
+---@return string
+function M.cut(text, most)
+  if #text <= most then return text end
+  return text:sub(1, utf8.offset(text, 0, most + 1) - 1)
+end
+
 --- A table with such texts alone, also inside of its tables.
 ---@param value table
 ---@return table

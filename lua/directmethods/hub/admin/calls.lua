@@ -18,24 +18,57 @@ local function filter_of(request)
   return filter
 end
 
+-- The calls of all hubs, as text: there may be many.
+local function cluster_calls(hub, request, filter)
+  request.release()
+  filter.payloads = requests.flag(request, "payloads", true)
+  local found, texts = try(hub.cluster_calls, hub, filter), {}
+  hub.state.background:each(found.calls, function(each, i)
+    texts[i] = json.encode(records.call(each))
+  end)
+  return table.concat { '{"calls":[', table.concat(texts, ","), '],"hubs":',
+    json.encode(json.array(found.hubs)), ',"missing":',
+    json.encode(json.array(found.missing)), "}" }
+end
+
 local function calls(hub, request)
+  local filter, hubs = filter_of(request), request.query.hubs
+  local last = requests.number(request, "last", nil, LAST_MAX)
+  filter.last = last and math.floor(last)
+  if hubs == "all" then return cluster_calls(hub, request, filter) end
+  if hubs then refuse(400, "hubs must be all.") end
   local full = requests.flag(request, "payloads", true)
-  local show = full and records.call or records.facts
-  local last = requests.number(request, "last", LAST_MAX, LAST_MAX)
-  local found, list = hub:calls(filter_of(request)), json.array {}
-  for i = math.max(1, #found - math.floor(last) + 1), #found do
-    list[#list + 1] = show(found[i])
+  local show, list = full and records.call or records.facts, hub:calls(filter)
+  for i, each in ipairs(list) do list[i] = show(each) end
+  return json.array(list)
+end
+
+-- A call of another hub, which is asked for it.
+local function ask_for(hub, request, other)
+  request.release()
+  local found = try(hub.cluster_calls, hub,
+    { hub = other, id = records.id(request.id) })
+  if found.missing[1] then refuse(503, "The hub of the call does not reply.") end
+  return found.calls[1] or records.refuse()
+end
+
+-- The record, and the history of its device.
+local function find(hub, request)
+  local other, own = request.query.hub, hub.state.cluster
+  if other and not (own and other == own.id) then
+    return ask_for(hub, request, other), {}
   end
-  return list
+  local record = records.find(hub, request.id)
+  local known, history = pcall(hub.device_history, hub, record.device_id)
+  return record, known and history or {}
 end
 
 local function call(hub, request)
-  local record = records.find(hub, request.id)
+  local record, history = find(hub, request)
   local shown = records.call(record)
   shown.payload_text = shown.payload_text or readable.text(record.payload)
   shown.response_text = shown.response_text or readable.text(record.response)
-  local known, history = pcall(hub.device_history, hub, record.device_id)
-  shown.reasons = reasons.of(readable.copy(record), known and history or {})
+  shown.reasons = reasons.of(readable.copy(record), history)
   return shown
 end
 
@@ -78,10 +111,10 @@ return {
   {
     path = "/calls",
     GET = { calls, device = true, module = true, method = true, outcome = true,
-      since = true, last = true, payloads = true },
+      since = true, last = true, payloads = true, hubs = true },
     DELETE = { delete_calls, ids = true },
   },
-  { path = "/calls/{id}", GET = { call }, DELETE = { delete_call } },
+  { path = "/calls/{id}", GET = { call, hub = true }, DELETE = { delete_call } },
   { path = "/messages", GET = { messages,
     device = true, module = true, since = true } },
 }

@@ -6,19 +6,18 @@ local requests = require "directmethods.hub.admin.request"
 
 local M = {}
 
--- As much of a text as `most` bytes hold, in whole characters.
-local function cut(text, most)
-  return text:sub(1, utf8.offset(text, 0, most + 1) - 1)
-end
-
 -- A payload as JSON; if it is not JSON, as an answer that was refused for that, or is
 -- too long, as text in another member.
 local function show_payload(call, name, most)
   local text = call[name]
   call[name] = nil
   if not text then return end
-  if most and #text > most then
-    call[name .. "_text"], call[name .. "_cut"] = cut(readable.text(text), most), true
+  if call[name .. "_cut"] then
+    call[name .. "_text"] = text
+    return
+  elseif most and #text > most then
+    call[name .. "_text"] = readable.cut(readable.text(text), most)
+    call[name .. "_cut"] = true
     return
   end
   local is_json, value = pcall(json.raw, text)
@@ -26,16 +25,25 @@ local function show_payload(call, name, most)
   if not is_json then call[name .. "_text"] = readable.text(text) end
 end
 
+--- Refuse a request for a call that is not there.
+function M.refuse()
+  requests.refuse(404,
+    "There is no such call: it was deleted, or made room for later ones.")
+end
+
+--- The id of a call as it stands in the path, or a refusal.
+---@param text string
+---@return integer
+function M.id(text)
+  return math.tointeger(tonumber(text)) or M.refuse()
+end
+
 --- A recorded call, or a refusal.
 ---@param hub directmethods.Hub
 ---@param id string as it stands in the path
 ---@return directmethods.HubCall
 function M.find(hub, id)
-  local number = math.tointeger(tonumber(id))
-  local call = number and hub:calls({ id = number })[1]
-  if call then return call end
-  requests.refuse(404,
-    "There is no such call: it was deleted, or made room for later ones.")
+  return hub:calls({ id = M.id(id) })[1] or M.refuse()
 end
 
 --- A call as JSON can hold it, with its payloads.
