@@ -85,7 +85,7 @@ function M.connect_fields(hub, identity, o)
     client_id = identity,
     username = username,
     clean = true,
-    keepalive = 60,
+    keepalive = 1000, -- seconds: a raw device sends no PINGREQ
   }
   for k, v in pairs(o) do fields[k] = v end
   fields.password = fields.password or M.device_token(hub, identity)

@@ -18,9 +18,7 @@ function M.start(opts)
   local hub = fixture.hub(opts)
   hub:add_device("dev1")
   hub:add_device("witness")
-  -- it sends no PINGREQ
-  local witness = fixture.device(hub, "witness", { keepalive = 1000 })
-  return setmetatable({ hub = hub, witness = witness }, Siege)
+  return setmetatable({ hub = hub, witness = fixture.device(hub, "witness") }, Siege)
 end
 
 --- The witness is the only one left, and well.
