@@ -402,7 +402,7 @@ demo: deps ## the main job: hub, device and calls in one script
 	@$(RUN) examples/demo.lua
 
 cluster-demo: ## several hubs with PostgreSQL and NATS: calls across them, one that is killed
-	@$(DEPS:NATS=%=NATS=yes) build cluster_core run cluster
+	@$(DEPS_OF_CLUSTER) build cluster_core run cluster
 	@$(MAKE) --no-print-directory -j$(JOBS) all
 	@$(RUN) examples/cluster/demo.lua
 
@@ -410,7 +410,7 @@ trial: all ## does what was built work? without the tools that tests need
 	@. build-aux/demo_ends.sh && demo_ends env $(RUN) examples/demo.lua
 
 bench: ## against Mosquitto, Azure's SDKs and bare C, medians of five
-	@$(DEPS:NATS=%=NATS=yes) build cluster_core run bench cluster
+	@$(DEPS_OF_CLUSTER) build cluster_core run bench cluster
 	@$(MAKE) --no-print-directory -j$(JOBS) all $(INTEROP) $(BENCHES) $(SLOW_FSYNC)
 	@BENCH=$(BENCH) $(RUN) spec/bench/run.lua
 	@BENCH=$(BENCH) $(RUN) spec/bench/clients.lua
@@ -433,6 +433,8 @@ $(BENCH)/%: $(B)/obj/spec/bench/%.o $(TEST_LIB)
 
 DEPS = CC="$(CC)" LUA="$(LUA)" LUA_CFLAGS="$(FOUND_INC) $(LUA_CFLAGS)" PKG_CONFIG="$(PKG_CONFIG)" \
        LLHTTP_CFLAGS="$(LLHTTP_CFLAGS)" LLHTTP_LIBS="$(LLHTTP_LIBS)" PAHO=$(PAHO) NATS=$(NATS) sh build-aux/deps.sh
+# for what is of no use without the bus
+DEPS_OF_CLUSTER = $(patsubst NATS=%,NATS=yes,$(DEPS))
 deps: ## install what is missing to build and run
 	@$(DEPS) build run
 dev-deps: ## install what is missing to build, run, test, check and make rocks
@@ -731,7 +733,7 @@ dist: dist-files ## an archive of the sources that builds, tests and packs itsel
 	@sh build-aux/dist.sh build
 
 rock: dist-files ## the rocks with LuaRocks: from sources, source rocks and binary rocks; try each
-	@$(DEPS:NATS=%=NATS=yes) run rock core http_core hub_core cluster_core
+	@$(DEPS_OF_CLUSTER) run rock core http_core hub_core cluster_core
 	@mkdir -p build
 	@archive=$$(sh build-aux/dist.sh $(CURDIR)/build) && LUAROCKS="$(LUAROCKS)" LUA="$(LUA)" \
 	  LUA_VERSION=$(LUA_VERSION) sh build-aux/rock.sh $(CURDIR)/build/rocks $$archive
@@ -742,7 +744,7 @@ packages: rock debian container ## rocks, Debian packages and container, each tr
 	@echo "packages: all good"
 
 debian container: dist
-	@$(DEPS:NATS=%=NATS=yes) build cluster_core run package
+	@$(DEPS_OF_CLUSTER) build cluster_core run package
 	@bare=$$(sh build-aux/bare.sh $(PACKAGES)) && \
 	  sh build-aux/$@.sh $(PACKAGES)/$@ $$(sh build-aux/dist.sh $(CURDIR)/build) $$bare
 

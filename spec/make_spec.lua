@@ -70,6 +70,13 @@ it("`make install-device` leaves what a device loads, and nothing else", functio
   assert.equal(loaded.stdout, files_of(folder.path))
 end)
 
+for _, target in ipairs { "rock", "container", "cluster-demo" } do
+  it(("`make %s` installs libnats where it is missing"):format(target), function()
+    local result = make("-n", target, "NATS=no")
+    assert.matches(" NATS=yes sh build-aux/deps.sh ", result.stdout, 1, true)
+  end)
+end
+
 -- What `make` would run to build the modules, with folders that are there.
 local function commands(folder, ...)
   return make("-n", "modules", "B=" .. folder.path .. "/b",
