@@ -16,6 +16,10 @@ LIFE, RENEW = 3600, 2700  # seconds
 PARTS = dict(part.split("=", 1) for part in sys.argv[1].split(";"))
 HOST, ID = PARTS["HostName"], PARTS["DeviceId"]
 
+# paho-mqtt 2 wants to know which callbacks it has
+PAHO_2 = {"callback_api_version": mqtt.CallbackAPIVersion.VERSION2} \
+    if hasattr(mqtt, "CallbackAPIVersion") else {}
+
 
 def token():
     resource = urllib.parse.quote(f"{HOST}/devices/{ID}", safe="")
@@ -26,7 +30,7 @@ def token():
     return f"SharedAccessSignature sr={resource}&sig={signature}&se={expiry}"
 
 
-def on_connect(client, _data, _flags, status):
+def on_connect(client, _data, _flags, status, *_properties):
     if status == 0:
         client.subscribe("$iothub/methods/POST/#")
         print("renewed", flush=True)
@@ -38,7 +42,7 @@ def on_message(client, _data, message):
 
 
 def live():
-    client = mqtt.Client(ID)
+    client = mqtt.Client(client_id=ID, **PAHO_2)
     client.tls_set_context(ssl.create_default_context(cafile=os.environ["IOTHUB_CA_FILE"]))
     client.username_pw_set(f"{HOST}/{ID}/?api-version=2021-04-12", token())
     client.on_connect, client.on_message = on_connect, on_message

@@ -51,8 +51,9 @@ end
 ---@param argument string its one argument
 function M.run(hub, program, argument)
   local trust = "NODE_EXTRA_CA_CERTS=" .. hub:ca_file()
-  return assert(dm.exec({ "env", trust, "node", FOLDER .. "/" .. program, argument },
-    { timeout = PATIENCE }))
+  local result, err = dm.exec({ "env", trust, "node", FOLDER .. "/" .. program,
+    argument }, { timeout = PATIENCE })
+  return result or error(("%s: %s"):format(program, err.message), 0)
 end
 
 --- Run a program of Node that ends well: what it printed, a JSON document.
