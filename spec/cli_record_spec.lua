@@ -82,6 +82,8 @@ describe("a recording of", function()
     it("is there, all of it, after a kill", function()
       start("--record", path())
       assert.equal(0, run("invoke", "lamp", "on").status)
+      -- the caller has its answer a moment before the file has the call
+      assert(dm.wait_until(function() return #calls() == 1 end))
       home.process:kill "sigkill"
       home.process:ended()
       assert.equal(1, #calls())
