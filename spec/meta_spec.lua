@@ -16,7 +16,7 @@ local MODULES = {
 
 -- The files of a module's stub; those not named here have one, of the module's name.
 local FILES = {
-  core = { "core", "core_mqtt" },
+  core = { "core", "core_json", "core_mqtt" },
   hub_core = { "hub_core", "hub_calls", "hub_store" },
 }
 

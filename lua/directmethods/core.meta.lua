@@ -1,7 +1,8 @@
 ---@meta directmethods.core
 -- The functions of core.so, for editors. Nothing loads this file; a spec compares it
--- with the module. Its connections by MQTT are in core_mqtt.meta.lua. Functions that
--- return nil, name, message have failed: `name` is that of a code in csrc/base/err.h.
+-- with the module. Its connections by MQTT are in core_mqtt.meta.lua, and its JSON in
+-- core_json.meta.lua. Functions that return nil, name, message have failed: `name` is
+-- that of a code in csrc/base/err.h.
 
 ---@class directmethods.Core
 ---@field version string
@@ -33,8 +34,9 @@ function core.settle(seconds) end
 ---@return number
 function core.now() end
 
---- The contract clock at this very moment, in nanoseconds: for measurements.
----@return number seconds
+--- The contract clock at this moment, in seconds and exact to a nanosecond: for
+--- measurements.
+---@return number
 function core.precise() end
 
 --- The contract clock as unix time.
@@ -249,56 +251,5 @@ function core.contract(api_version, name) end
 ---@param text string
 ---@return string?
 function core.wrong_method_name(text) end
-
--- JSON ----------------------------------------------------------------------------
-
---- The value of a JSON text.
----@param text string
----@param depth integer of nesting, at most
----@param cjson_decode function used where it is exact
----@param inexact integer the facts that it gets wrong; -1: do not use it
----@return any value
----@return string? name
----@return string? message
-function core.json_decode(text, depth, cjson_decode, inexact) end
-
---- The JSON text of a value.
----@param value any
----@param array_mt table? a metatable that marks arrays, besides json_array_mt
----@param empty_array_mt table? one that marks empty arrays
----@param empty_array any a value that stands for []
----@param before string? put before the text
----@param after string? and behind it
----@return string? text
----@return string? path where the value has no JSON form
----@return string? rule that it breaks
-function core.json_encode(value, array_mt, empty_array_mt, empty_array, before, after)
-end
-
---- The members of an object, each as its JSON text or nil, in the order of the names.
----@param text string
----@param ... string
----@return boolean? ok
----@return string? ... the texts; name and message where it failed
-function core.json_members(text, ...) end
-
---- What an array or an object holds; nothing: the JSON is neither.
----@param text string
----@return string[]? values JSON texts
----@return string[]|string? names of an object's members; where it failed: a name
----@return string? message
-function core.json_parts(text) end
-
---- The integer of a JSON text, a number or a string that holds one; nil: it is none.
----@param text string
----@return integer?
-function core.json_integer(text) end
-
---- A JSON text that is encoded as it is.
----@param text string
----@return userdata? raw
----@return string? name
----@return string? message
-function core.json_raw(text) end
 
 return core
