@@ -133,7 +133,7 @@ static void on_state(void *owner, bool up, const dm_err *why) {
   c->up = up;
   if (!c->is_open) { /* it may be closed inside */
     c->is_open = true;
-    c->ears->on_opened(c->owner, up ? NULL : why);
+    c->owner_events->on_opened(c->owner, up ? NULL : why);
     return;
   }
   log_state(c, up, why);
@@ -203,14 +203,14 @@ static bool start(dm_cluster *c, const dm_cluster_options *o, dm_err *e) {
 }
 
 dm_cluster *dm_cluster_open(dm_loop *loop, const dm_cluster_options *o,
-                            const dm_cluster_ears *ears, void *owner,
+                            const dm_cluster_events *events, void *owner,
                             dm_err *e) {
   dm_cluster *c = new_cluster(loop, o);
   if (c == NULL) {
     dm_fail(e, DM_SYSTEM_ERROR, "out of memory");
     return NULL;
   }
-  c->ears = ears;
+  c->owner_events = events;
   c->owner = owner;
   if (start(c, o, e)) return c;
   dm_cluster_close(c);

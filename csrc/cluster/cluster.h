@@ -5,8 +5,9 @@
 **   calls      go to the holder; NATS says at once when there is none
 **   life       a hub that has taken calls is asked every 250 ms whether it is
 **              alive, and four times without an answer mean that it is dead
-**   questions  texts of the hubs' Lua, which mean nothing here; the reply comes
-**              in parts within DM_CLUSTER_QUESTION_MS, or the hub is silent
+**   questions  texts between the Lua of two hubs, which C does not read; the
+**              reply comes in parts within DM_CLUSTER_QUESTION_MS, or the hub
+**              is silent
 **
 ** What comes is not trusted: messages that are malformed, foreign, oversized,
 ** of another version, seen before, or about a call or question that has ended
@@ -38,9 +39,9 @@ enum {
   DM_CLUSTER_TEXT = 128 * 1024   /* bytes of a question or a part, at most */
 };
 
-/* What the owner of a cluster hears. Spans are borrowed. Only inside of
-** on_opened it may be closed. */
-typedef struct dm_cluster_ears { /* static */
+/* Events for the owner of a cluster. Spans are borrowed. The owner may close the
+** cluster inside of on_opened, and must not inside of the others. */
+typedef struct dm_cluster_events { /* static */
   /* Connected for the first time: why is NULL. Or it could not, and never will.
   ** Called once. */
   void (*on_opened)(void *owner, const dm_err *why);
@@ -51,11 +52,11 @@ typedef struct dm_cluster_ears { /* static */
   void (*on_reply)(void *owner, uint64_t asked, dm_span text, bool more);
   /* The reply has not come whole; the question has ended. */
   void (*on_silent)(void *owner, uint64_t asked);
-} dm_cluster_ears;
+} dm_cluster_events;
 
 /* NULL: no memory or no thread. */
 dm_cluster *dm_cluster_open(dm_loop *loop, const dm_cluster_options *o,
-                            const dm_cluster_ears *ears, void *owner,
+                            const dm_cluster_events *events, void *owner,
                             dm_err *e);
 
 /* Join it to a hub; its context is the dm_cluster. If it is connected, on_state

@@ -59,8 +59,8 @@ typedef struct dm_loan {
 struct dm_cluster {
   dm_loop *loop;
   dm_link *link; /* NULL: closed */
-  const dm_cluster_ears *ears;
-  void *owner;                 /* of the ears */
+  const dm_cluster_events *owner_events;
+  void *owner;                 /* of owner_events */
   bool is_open;                /* on_opened was called */
   const dm_bus_events *events; /* NULL: not joined, or the hub has ended */
   void *context;               /* the hub */

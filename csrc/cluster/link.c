@@ -98,7 +98,8 @@ dm_link *dm_link_open(dm_loop *loop, const dm_nats_options *options,
   return NULL;
 }
 
-/* A worker of libuv: an attempt to connect may last long. */
+/* Runs in a worker of libuv, because the thread may be busy with an attempt to
+** connect, which takes seconds. */
 static void join_thread(uv_work_t *work) {
   dm_link *l = work->data;
   uv_thread_join(&l->thread);
@@ -111,8 +112,9 @@ static void on_joined(uv_work_t *work, int status) {
   free_link(l);
 }
 
-/* dm_loop_free waits for 'closing' for a limited time, but for 'end' as long as
-** it takes: the thread uses the loop's mailbox. */
+/* The thread uses the loop's mailbox, so the loop must not be freed before the
+** thread has ended. dm_loop_free gives up on 'closing' after some seconds, but
+** it always waits for work such as 'end'. */
 void dm_link_close(dm_link *l) {
   l->owner = NULL;
   l->loop->closing++;

@@ -1,5 +1,6 @@
-/* questions.c -- texts of this hub's Lua for that of another hub, and back.
-** Loop thread only. All questions have the same time, so the oldest ends first.
+/* questions.c -- questions of this hub's Lua to the Lua of another hub, and
+** replies. Loop thread only. All questions have the same time, so the oldest
+** ends first.
 */
 #include "cluster/cluster_state.h"
 
@@ -41,7 +42,7 @@ static bool start_silence(dm_cluster *c) {
 static void end_silent(dm_cluster *c, question *q) {
   uint64_t id = q->id;
   drop(c, q);
-  c->ears->on_silent(c->owner, id);
+  c->owner_events->on_silent(c->owner, id);
 }
 
 static void on_silence(dm_timer *timer) {
@@ -104,7 +105,7 @@ dm_wire_bad dm_questions_on_reply(dm_cluster *c, const dm_wire *w) {
   dm_peers_heard(c, w->hub);
   q->parts++;
   if (w->more == 0) drop(c, q);
-  c->ears->on_reply(c->owner, w->id, w->payload, w->more != 0);
+  c->owner_events->on_reply(c->owner, w->id, w->payload, w->more != 0);
   return DM_WIRE_GOOD;
 }
 
@@ -121,7 +122,7 @@ dm_wire_bad dm_questions_on_question(dm_cluster *c, const dm_wire *w) {
   dm_peer *peer = dm_peers_heard(c, w->hub);
   if (peer == NULL) return DM_WIRE_FULL;
   if (!dm_replay_note(&peer->replay, w->number)) return DM_WIRE_REPLAYED;
-  c->ears->on_question(c->owner, w->hub, w->id, w->payload);
+  c->owner_events->on_question(c->owner, w->hub, w->id, w->payload);
   return DM_WIRE_GOOD;
 }
 
@@ -147,7 +148,7 @@ void dm_questions_start(dm_cluster *c) {
   c->silence = (dm_timer){.on_due = on_silence};
 }
 
-/* Nobody hears of those that are under way. */
+/* Questions that are under way end without an event. */
 void dm_questions_clear(dm_cluster *c) {
   dm_clock_stop(&c->loop->io, &c->silence);
   for (question *q; (q = oldest(c)) != NULL;)

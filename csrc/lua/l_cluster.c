@@ -90,8 +90,8 @@ static void on_silent(void *owner, uint64_t asked) {
   deliver(owner, "silent", push_silent, (heard){.id = asked});
 }
 
-static const dm_cluster_ears EARS = {on_opened, on_question, on_reply,
-                                     on_silent};
+static const dm_cluster_events EVENTS = {on_opened, on_question, on_reply,
+                                         on_silent};
 
 static dm_span word_field(lua_State *L, int table, const char *name) {
   dm_span s = dm_bind_span_field(L, table, name);
@@ -128,7 +128,7 @@ static int l_bus(lua_State *L) {
     dm_fail(&e, DM_SYSTEM_ERROR, "out of memory");
     return dm_bind_fail(L, &e);
   }
-  b->cluster = dm_cluster_open(loop, &o, &EARS, b, &e);
+  b->cluster = dm_cluster_open(loop, &o, &EVENTS, b, &e);
   if (b->cluster == NULL) {
     dm_ids_remove(&loop->ids, b->id);
     return dm_bind_fail(L, &e);
