@@ -64,12 +64,7 @@ describe("the calls of all hubs", function()
     return assert(service:invoke("dev1", method, payload))
   end
 
-  -- A client that plays the hub "h9".
-  local function foreign_hub()
-    local client = nats.client(server)
-    clients[#clients + 1] = client
-    return client:subscribe "dm.lab.hub.h9"
-  end
+  local function foreign_hub() return nats.foreign_hub(server, clients) end
 
   local function get(hub, path)
     return admin.ask(hub, "GET", path)

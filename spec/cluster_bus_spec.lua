@@ -129,11 +129,8 @@ describe("the bus", function()
 
   -- A client that plays the hub "h9", which has the device "dev1".
   local function foreign_hub()
-    local client = nats.client(server)
-    table.insert(world.clients, client)
-    client:subscribe("dm.lab.call.dev1", "holder")
-    client:subscribe("dm.lab.hub.h9")
-    return client
+    local client = nats.foreign_hub(server, world.clients)
+    return client:subscribe("dm.lab.call.dev1", "holder")
   end
 
   local function from_h9(kind, fields)

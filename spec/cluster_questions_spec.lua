@@ -39,12 +39,7 @@ describe("a question to other hubs", function()
 
   local function echo(hub, text, done) done { hub .. " ", text } end
 
-  -- A client that plays the hub "h9".
-  local function foreign_hub()
-    local client = nats.client(server)
-    clients[#clients + 1] = client
-    return client:subscribe "dm.lab.hub.h9"
-  end
+  local function foreign_hub() return nats.foreign_hub(server, clients) end
 
   local function dropped(bus, why)
     return bus:count({})["bus_" .. why]

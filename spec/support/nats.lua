@@ -171,6 +171,14 @@ function M.client(server, login)
   return self:flush()
 end
 
+--- A client that gets what is sent to the hub "h9" of the cluster "lab". It is added
+-- to `clients`.
+function M.foreign_hub(server, clients)
+  local client = M.client(server)
+  clients[#clients + 1] = client
+  return client:subscribe "dm.lab.hub.h9"
+end
+
 -- Messages between hubs --------------------------------------------------------
 
 local KINDS = { call = 1, cancel = 2, gone = 3, taken = 4, answered = 5, failed = 6,
