@@ -39,8 +39,8 @@ enum {
   DM_CLUSTER_TEXT = 128 * 1024   /* bytes of a question or a part, at most */
 };
 
-/* Events for the owner of a cluster. Spans are borrowed. The owner may close the
-** cluster inside of on_opened, and must not inside of the others. */
+/* Events for the owner of a cluster. Spans are borrowed. The owner may close
+** the cluster inside of on_opened, and must not inside of the others. */
 typedef struct dm_cluster_events { /* static */
   /* Connected for the first time: why is NULL. Or it could not, and never will.
   ** Called once. */
