@@ -256,11 +256,11 @@ describe("a hub that cannot ask others", function()
   it("is alone", function()
     local hub = fixture.hub { admin_port = 0 }
     assert.error_matches(function() hub:cluster_calls() end,
-      "hub:cluster_calls: the hub is alone: it has no option cluster")
+      "hub:cluster_calls: the hub is in no cluster: the option cluster is not set")
     for _, path in ipairs { "/calls?hubs=all", "/calls/1?hub=x" } do
       local status, why = admin.ask(hub, "GET", path)
       assert.equal(400, status)
-      assert.matches("no option cluster", why.Message)
+      assert.matches("the hub is in no cluster", why.Message)
     end
     fixture.finish(hub)
   end)

@@ -6,7 +6,7 @@
 -- /proc, and the shell runs the command. io.popen cannot wait without blocking the
 -- loop, so the shell also holds the writing end of a FIFO: `cat`, started by dm.exec,
 -- ends when the shell has ended, and then we collect the exit status. The pipe that
--- io.popen makes carries nothing. This process alone has its writing end, so the pipe
+-- io.popen makes carries nothing. Only this process has its writing end, so the pipe
 -- ends with this process, however that ends.
 
 local command = require "directmethods.cli.command"

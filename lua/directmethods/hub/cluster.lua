@@ -74,7 +74,7 @@ end
 
 local here = {} -- ids of the hubs of this process
 
--- Why dm.advance is refused, nil if it is not: time would move in this process alone.
+-- Why dm.advance is refused, nil if it is not: time would move only in this process.
 local function why_time_stays(self)
   if self.closed then return nil end
   for id in pairs(self.members.others) do

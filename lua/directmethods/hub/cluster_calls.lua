@@ -32,7 +32,7 @@ local FILTER = {
 ---@field outcome string?
 ---@field since number? a time, as dm.time()
 ---@field id integer? calls with this id; each hub counts its own
----@field hub string? the id of a hub: ask this one alone
+---@field hub string? the id of a hub: ask only this one
 ---@field last integer? only the latest so many of all; 0 to 1000, default 1000
 ---@field payloads boolean? with payload and response; default true
 
@@ -45,7 +45,8 @@ local FILTER = {
 
 local function check_cluster(state)
   if not state.cluster then
-    error("hub:cluster_calls: the hub is alone: it has no option cluster", 3)
+    error("hub:cluster_calls: the hub is in no cluster: the option cluster is not "
+      .. "set", 3)
   elseif not state.bus then
     error("hub:cluster_calls: the hub cannot ask others: its option cluster.url is "
       .. "not set", 3)
